@@ -1,0 +1,69 @@
+# make run | test | test-fast | books | bench-quick | lint | check | clean; the rest is in README.md.
+# PROCS=1: one process per service.  PORT, HOST, DATA_DIR, REDIS_URL, RESTART=0 … : see sagastream/settings.py.
+
+PORT      ?= 8080
+VENV      ?= .venv
+PYTHON    ?= $(shell for name in python3.13 python3.12 python3.11 python3.14 python3 python; do \
+               "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+               && { echo "$$name"; break; }; done)
+ifneq ($(filter-out 0,$(PROCS)),)
+DEV_FLAGS := --procs
+endif
+ifneq ($(strip $(REDIS_URL)),)
+export REDIS_URL
+endif
+export PORT RESTART
+export PYTHONPATH := $(CURDIR)
+export PYTHONUNBUFFERED := 1
+
+BIN := $(VENV)/bin
+PY  := $(BIN)/python
+
+.PHONY: run test test-fast books bench-quick lint check locks clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.run
+	@exec $(PY) -m sagastream.cli dev $(DEV_FLAGS)
+
+test: $(VENV)/.dev
+	@$(PY) -m pytest $(TESTS)
+
+test-fast: $(VENV)/.dev
+	@$(PY) -m pytest -m "not server and not processes" $(TESTS)
+
+books: $(VENV)/.run
+	@$(PY) -m books
+
+bench-quick: $(VENV)/.run
+	@$(PY) -m bench.quick
+
+check: $(VENV)/.run
+	@$(PY) -m sagastream.cli check
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy --no-error-summary $(wildcard sagastream coordinator *_service books *.py bench)
+	@$(BIN)/lint-imports --no-cache >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+
+# Packages are installed again only when the lock changes: the stamp holds what was installed last.
+$(VENV)/.run: requirements.lock
+$(VENV)/.dev: requirements-dev.lock
+$(VENV)/.run $(VENV)/.dev:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or later found; install one or run: make PYTHON=/path/to/python" >&2; exit 1; }
+	@cmp -s $< $@ || { \
+	  echo "installing $(basename $<) into $(VENV)"; \
+	  { test -x $(PY) && $(PY) -m pip --version >/dev/null 2>&1; } || $(PYTHON) -m venv $(VENV) \
+	    || { echo "$(PYTHON) -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }; \
+	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; }
+	@cp $< $@
+
+# Needs uv; the locks hold for Linux and macOS and every Python from 3.11.
+locks:
+	@for name in requirements requirements-dev; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links $$name.in -o $$name.lock || exit 1; done
+
+clean:
+	@rm -rf $(VENV) .data build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

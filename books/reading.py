@@ -1,0 +1,171 @@
+"""Reads the books: Redis through the library's reader, the provider's file by itself. Judges nothing.
+
+The names below are those of the services' ``store.py``; they are repeated here on purpose, so that a service
+that changes its books without saying so is found out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from books.facts import Account, Books, Level, Order, Payment, Reservation, Saga, Told
+from sagastream import Reader
+from sagastream import keys as names
+from sagastream.bus import Connection
+from sagastream.clock import server_ms
+from sagastream.keys import COORDINATOR, Keys
+
+PAGE = 500
+PROCESS = "order"
+OUTBOX = "outbox"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the books lie; ``calls`` is the provider's record, one JSON object per line;
+    ``outbox`` is where messages lie that were not mailed."""
+
+    connection: Connection
+    prefix: str
+    calls: Path
+    outbox: Path
+
+    def of(self, owner: str) -> Reader:
+        """Return a reader of one owner's keys."""
+        return Reader(self.connection, Keys(self.prefix, owner))
+
+
+async def read_books(sources: Sources) -> Books:
+    """Read everything, sagas first: what an ended one left behind does not change any more."""
+    sagas = await _sagas(sources.of(COORDINATOR))
+    return Books(
+        sagas=sagas,
+        orders=await _orders(sources.of("order")),
+        levels=await _levels(sources.of("stock")),
+        reservations=await _reservations(sources.of("stock")),
+        payments=await _payments(sources.of("payment")),
+        told=await _told(sources.of("notification"), read_outbox(sources.outbox)),
+        accounts=read_accounts(sources.calls),
+        now_ms=await server_ms(sources.connection),
+    )
+
+
+def read_accounts(calls: Path) -> dict[str, Account]:
+    """Add up the provider's calls by key; a last line without its end is still being written.
+
+    Raises: ``ValueError`` naming the line that is not a call.
+    """
+    accounts: dict[str, Account] = {}
+    if not calls.exists():
+        return accounts
+    with calls.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                call = json.loads(line)
+                key, outcome, cents = str(call["key"]), call["outcome"], int(call.get("amountCents", 0))
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{calls} line {number} is not a call: {error!r}") from error
+            account = accounts.get(key, Account())
+            if outcome == "charged":
+                account = replace(account, taken_cents=account.taken_cents + cents, charges=account.charges + 1)
+            elif outcome == "refunded":
+                account = replace(account, returned_cents=account.returned_cents + cents)
+            accounts[key] = account
+    return accounts
+
+
+def read_outbox(outbox: Path) -> Counter[tuple[str, str]]:
+    """Count the messages by order and by the step that sent them, as their names tell."""
+    mails: Counter[tuple[str, str]] = Counter()
+    for file in outbox.glob("*.eml"):
+        parts = file.stem.rsplit("-", 3)  # order, saga, step, fingerprint
+        if len(parts) == 4:
+            mails[parts[0], parts[2]] += 1
+    return mails
+
+
+async def _sagas(reader: Reader) -> dict[str, Saga]:
+    found: dict[str, Saga] = {}
+    async for ids in _pages(reader, names.index("all")):
+        records = await asyncio.gather(*(reader.read(names.record(id_), "status", "process") for id_ in ids))
+        for id_, (status, process) in zip(ids, records, strict=True):
+            if process == PROCESS:
+                found[id_] = Saga(id_, status or "")
+    return found
+
+
+async def _orders(reader: Reader) -> dict[str, Order]:
+    found: dict[str, Order] = {}
+    async for ids in _pages(reader, "orders"):
+        for id_, fields in zip(ids, await _hashes(reader, "order", ids), strict=True):
+            pieces: dict[str, int] = {}
+            for product, quantity, _ in json.loads(fields["lines"]):
+                level = f"{fields['store_id']}:{product}"
+                pieces[level] = pieces.get(level, 0) + quantity
+            found[id_] = Order(
+                id=id_,
+                saga_id=fields["saga_id"],
+                status=fields["status"],
+                total_cents=int(fields["total_cents"]),
+                settled_ms=int(fields.get("settled_ms", 0)),
+                pieces=pieces,
+            )
+    return found
+
+
+async def _levels(reader: Reader) -> dict[str, Level]:
+    found: dict[str, Level] = {}
+    async for ids in _pages(reader, "levels"):
+        for name, fields in zip(ids, await _hashes(reader, "level", ids), strict=True):
+            counts = (int(fields.get(what, 0)) for what in ("available", "reserved", "initial", "restocked"))
+            found[name] = Level(name, *counts)
+    return found
+
+
+async def _reservations(reader: Reader) -> dict[str, Reservation]:
+    found: dict[str, Reservation] = {}
+    async for ids in _pages(reader, "reservations"):
+        for id_, fields in zip(ids, await _hashes(reader, "reservation", ids), strict=True):
+            pieces = {f"{fields['store_id']}:{what}": many for what, many in json.loads(fields["pieces"]).items()}
+            found[id_] = Reservation(id_, fields["saga_id"], fields["status"] == "Held", pieces)
+    return found
+
+
+async def _payments(reader: Reader) -> dict[str, Payment]:
+    found: dict[str, Payment] = {}
+    async for ids in _pages(reader, "payments"):
+        for id_, fields in zip(ids, await _hashes(reader, "payment", ids), strict=True):
+            found[id_] = Payment(id_, fields["key"], fields["status"], int(fields["amount_cents"]))
+    return found
+
+
+async def _told(reader: Reader, mails: Counter[tuple[str, str]]) -> dict[str, Told]:
+    found = {order_id: Told(mails[order_id, "notify"], mails[order_id, "tell_cancelled"]) for order_id, _ in mails}
+    async for ids in _pages(reader, "notifications"):
+        for id_, fields in zip(ids, await _hashes(reader, "notification", ids), strict=True):
+            told = found.get(id_, Told())
+            if fields.get("Confirmation.status") == "Sent" and fields.get("Confirmation.channel") != OUTBOX:
+                told = replace(told, confirmations=told.confirmations + 1)
+            is_refused = fields.get("Cancellation.status") == "Refused"  # for good: there is nobody to tell
+            if is_refused or fields.get("Cancellation.channel", OUTBOX) != OUTBOX:
+                told = replace(told, cancellations=told.cancellations + 1)
+            found[id_] = told
+    return found
+
+
+async def _hashes(reader: Reader, kind: str, ids: Sequence[str]) -> list[dict[str, str]]:
+    return await asyncio.gather(*(reader.read_all(f"{kind}:{id_}") for id_ in ids))
+
+
+async def _pages(reader: Reader, index: str) -> AsyncIterator[list[str]]:
+    start = 0
+    while members := await reader.members(index, start=start, count=PAGE, newest_first=False):
+        yield members
+        start += len(members)

@@ -1,0 +1,58 @@
+"""A message as e-mail. Owns headers and ids, the same for every attempt; sends nothing."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.headerregistry import Address, Group
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from email.utils import format_datetime
+
+from notification_service.channels import Message
+from sagastream.envelope import derived_id
+
+_ADDRESS = re.compile(r"(?P<name>[^\s@<>()\[\]\\,;:\"]{1,64})@(?P<domain>[^\s@<>()\[\]\\,;:\"]{1,190})")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class NotAnAddress(ValueError):
+    """What was given as an address cannot be one; the message never shows it."""
+
+
+def mail(message: Message, sender: str) -> EmailMessage:
+    """Return the e-mail; without an address it is addressed to the order, a group without members.
+
+    Raises: ``NotAnAddress``.
+    """
+    policy = SMTP if (message.to or "").isascii() else SMTPUTF8
+    written = EmailMessage(policy=policy)
+    written["From"] = _address(sender)
+    written["To"] = Group(f"order {message.order_id}") if message.to is None else _address(message.to)
+    written["Subject"] = message.subject
+    written["Date"] = format_datetime(datetime.fromtimestamp(message.at_ms // 1000, UTC))
+    written["Message-ID"] = message_id(message, sender)
+    written["Auto-Submitted"] = "auto-generated"
+    written.set_content(message.body)
+    return written
+
+
+def message_id(message: Message, sender: str) -> str:
+    """Return the id by which a repeated message can be recognised."""
+    return f"<{derived_id('message', message.key)}@{sender.rpartition('@')[2]}>"
+
+
+def file_name(message: Message) -> str:
+    """Return the name of a message's file: safe in a directory, and different for different keys.
+
+    Shape: ``<order id>-<key>-<fingerprint>.eml``; whatever is not a letter, digit, ``_`` or ``-`` is a ``-``.
+    """
+    readable = _UNSAFE.sub("-", f"{message.order_id}-{message.key}")[:200]
+    return f"{readable}-{derived_id('message', message.key)[:12]}.eml"
+
+
+def _address(text: str) -> Address:
+    found = _ADDRESS.fullmatch(text)
+    if found is None:
+        raise NotAnAddress("the address is not of the form name@domain")
+    return Address(username=found["name"], domain=found["domain"])

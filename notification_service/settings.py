@@ -1,0 +1,28 @@
+"""What the surroundings may decide about notifications. Holds no instance."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sagastream.settings import Duration
+
+
+class NotificationSettings(BaseSettings):
+    """Settings of the notification service; every field is the environment variable of the same name.
+
+    An empty variable counts as absent. **Units**: durations are seconds (``2.5``) or ISO 8601.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid")
+
+    smtp_url: SecretStr | None = None
+    """The mail server, ``smtp://user:password@host:port`` or ``smtps://…``; without it messages are files."""
+    smtp_timeout: Duration = Field(default=timedelta(seconds=10), gt=timedelta(0))
+    """How long handing in one message may take."""
+    smtp_connections: int = Field(default=8, ge=1, le=100)
+    """How many messages are handed in at the same time."""
+    mail_from: str = Field(default="shop@localhost.localdomain", pattern=r"^[^\s@<>]+@[^\s@<>]+$")
+    """Whom messages are from."""

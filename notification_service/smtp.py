@@ -1,0 +1,140 @@
+"""The channel to a mail server. Tells refusals for good from trouble that passes; never repeats what it says.
+
+What a mail server says may name the customer's address, so its words go neither into errors nor reasons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+from datetime import timedelta
+from ipaddress import ip_address
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+
+from notification_service.channels import Message, NotSent, Receipt, Undeliverable
+from notification_service.mail import NotAnAddress, mail, message_id
+
+CHANNEL = "email"
+LOG_IN_FIRST = 530  # about us, not about the customer (RFC 4954)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where mail is handed in. ``is_encrypted``: TLS from the first byte, else STARTTLS where offered."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    is_encrypted: bool = False
+
+    @classmethod
+    def of(cls, url: str) -> SmtpServer:
+        """Read ``smtp://user:password@host:port`` or ``smtps://…``; user, password and port may be missing.
+
+        Raises: ``ValueError`` that never shows the password.
+        """
+        expected = ValueError("SMTP_URL must look like smtp://user:password@host:port or smtps://...")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            raise expected from None  # what the parser says shows what it was given
+        if host is None or parts.scheme not in ("smtp", "smtps") or parts.path not in ("", "/"):
+            raise expected
+        is_encrypted = parts.scheme == "smtps"
+        return cls(
+            host=host,
+            port=port or (465 if is_encrypted else 25),
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+            is_encrypted=is_encrypted,
+        )
+
+    @property
+    def needs_starttls(self) -> bool | None:
+        """Tell whether to refuse going on in the clear; None takes what is offered.
+
+        A password never crosses a network unencrypted, whatever the server offers.
+        """
+        if self.is_encrypted:
+            return False
+        return True if self.username and not _is_loopback(self.host) else None
+
+
+class SmtpChannel:
+    """Hands messages to one mail server, over a few connections at a time."""
+
+    def __init__(
+        self,
+        server: SmtpServer,
+        *,
+        sender: str,
+        timeout: timedelta = timedelta(seconds=10),
+        connections: int = 8,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        self._server = server
+        self._sender = sender
+        self._timeout = timeout
+        self._free = asyncio.Semaphore(connections)
+        self._trust = trust
+
+    async def send(self, message: Message) -> Receipt | Undeliverable:
+        """Hand in the message.
+
+        Raises: ``NotSent`` for every trouble that is not about this recipient or content.
+        """
+        if message.to is None:
+            return Undeliverable(CHANNEL, "no address was given")
+        try:
+            async with self._free:
+                await self._hand_in(message)
+        except NotAnAddress as error:
+            return Undeliverable(CHANNEL, str(error))
+        except aiosmtplib.SMTPNotSupported:
+            if message.to.isascii():
+                raise NotSent("the mail server does not support what is needed") from None
+            return Undeliverable(CHANNEL, "the mail server takes no addresses beyond ASCII")
+        except aiosmtplib.SMTPRecipientsRefused as refused:
+            return self._refused(refused.recipients[0].code)
+        except aiosmtplib.SMTPDataError as refused:
+            return self._refused(refused.code)
+        except aiosmtplib.SMTPResponseException as answer:
+            raise NotSent(f"the mail server answered {answer.code} ({type(answer).__name__})") from None
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise NotSent(f"the mail server cannot be used: {type(error).__name__}") from None
+        return Receipt(CHANNEL, message_id(message, self._sender))
+
+    async def _hand_in(self, message: Message) -> None:
+        server = self._server
+        try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                await aiosmtplib.send(
+                    mail(message, self._sender),
+                    hostname=server.host,
+                    port=server.port,
+                    username=server.username,
+                    password=server.password,
+                    use_tls=server.is_encrypted,
+                    start_tls=server.needs_starttls,
+                    tls_context=self._trust,
+                    timeout=self._timeout.total_seconds(),
+                )
+        except TimeoutError:
+            raise NotSent(f"the mail server did not take the message within {self._timeout}") from None
+
+    def _refused(self, code: int) -> Undeliverable:
+        if not 500 <= code < 600 or code == LOG_IN_FIRST:
+            raise NotSent(f"the mail server answered {code}") from None
+        return Undeliverable(CHANNEL, f"the mail server refused the message for good ({code})")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,62 @@
+"""Notices in Redis: model ↔ hash. Owns the names and fields below; decides nothing.
+
+| name under ``{notification}`` | type | fields / members                            | life     |
+|-------------------------------|------|---------------------------------------------|----------|
+| ``notification:<order id>``   | hash | ``<kind>.<field of the model>``, each kind  | for ever |
+| ``notifications``             | zset | order id, score: decided ms                 | for ever |
+
+No address and no text is kept here.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from notification_service.model import Kind, Notice, Status
+from sagastream import Transaction
+
+NOTIFICATIONS = "notifications"
+
+
+class Reads(Protocol):
+    """Whatever can read a whole hash: a transaction, or a reader outside one."""
+
+    async def read_all(self, key: str) -> dict[str, str]:
+        """Return all fields of a hash, none if it is absent."""
+        ...
+
+
+def notification_key(order_id: str) -> str:
+    """Name the hash of one order's notices."""
+    return f"notification:{order_id}"
+
+
+async def load(reads: Reads, order_id: str) -> tuple[Notice, ...]:
+    """Return an order's notices, none while nothing is decided about any."""
+    fields = await reads.read_all(notification_key(order_id))
+    return tuple(_notice(order_id, kind, fields) for kind in Kind if f"{kind}.status" in fields)
+
+
+def save(tx: Transaction, notice: Notice) -> None:
+    """Write what became of a notice, beside those of another kind."""
+    fields: dict[str, str | int] = {
+        "status": notice.status.value,
+        "channel": notice.channel,
+        "decided_ms": notice.decided_ms,
+        "message_id": notice.message_id,
+        "reason": notice.reason,
+    }
+    tx.set(notification_key(notice.order_id), {f"{notice.kind}.{name}": value for name, value in fields.items()})
+    tx.schedule(NOTIFICATIONS, notice.order_id, notice.decided_ms)
+
+
+def _notice(order_id: str, kind: Kind, fields: dict[str, str]) -> Notice:
+    return Notice(
+        order_id=order_id,
+        kind=kind,
+        status=Status(fields[f"{kind}.status"]),
+        channel=fields[f"{kind}.channel"],
+        decided_ms=int(fields[f"{kind}.decided_ms"]),
+        message_id=fields[f"{kind}.message_id"],
+        reason=fields[f"{kind}.reason"],
+    )

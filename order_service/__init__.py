@@ -1,0 +1,1 @@
+"""The order service: takes orders, confirms or cancels them. Its confirmation is the saga's pivot."""

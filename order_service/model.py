@@ -1,0 +1,91 @@
+"""What an order is and how it may change. Pure: takes values, returns values, reaches nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where an order stands; the last two are final."""
+
+    PENDING = "Pending"
+    CONFIRMED = "Confirmed"
+    CANCELLED = "Cancelled"
+
+
+class OrderSettled(Exception):
+    """An order that is settled one way was asked to be settled the other way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """So many pieces of one product at one price."""
+
+    product_id: str
+    quantity: int
+    unit_price_cents: int
+
+    @property
+    def total_cents(self) -> int:
+        """Return what the line costs."""
+        return self.quantity * self.unit_price_cents
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A customer's order.
+
+    ``total_cents`` is what is charged; it may differ from the sum of the lines by ``adjustment_cents``
+    (Source: CONTRACT decision 2). ``request`` identifies what the client asked for, so that a repeated
+    request can be told from another one under the same key.
+    """
+
+    id: str
+    saga_id: str
+    customer_id: str
+    store_id: str
+    payment_method: str
+    total_cents: int
+    currency: str
+    lines: tuple[Line, ...]
+    email: str | None = None
+    request: str = ""
+    status: Status = Status.PENDING
+    placed_ms: int = 0
+    settled_ms: int | None = None
+
+    @property
+    def adjustment_cents(self) -> int:
+        """Return by how much the total differs from the sum of the lines."""
+        return self.total_cents - lines_cents(self.lines)
+
+
+def lines_cents(lines: tuple[Line, ...]) -> int:
+    """Return the sum of the lines."""
+    return sum(line.total_cents for line in lines)
+
+
+def confirmed(order: Order, paid_cents: int, currency: str, at_ms: int) -> Order:
+    """Return the order as confirmed.
+
+    Raises: ``OrderSettled`` if it is cancelled, ``ValueError`` if what was paid is not its total.
+    """
+    if order.status is Status.CANCELLED:
+        raise OrderSettled(f"order {order.id} is cancelled and cannot be confirmed")
+    if (paid_cents, currency) != (order.total_cents, order.currency):
+        raise ValueError(
+            f"order {order.id} costs {order.total_cents} {order.currency}, "
+            f"but {paid_cents} {currency} was paid (minor units)"
+        )
+    return replace(order, status=Status.CONFIRMED, settled_ms=at_ms)
+
+
+def cancelled(order: Order, at_ms: int) -> Order:
+    """Return the order as cancelled.
+
+    Raises: ``OrderSettled`` if it is confirmed.
+    """
+    if order.status is Status.CONFIRMED:
+        raise OrderSettled(f"order {order.id} is confirmed and cannot be cancelled")
+    return replace(order, status=Status.CANCELLED, settled_ms=at_ms)

@@ -1,0 +1,96 @@
+"""Orders in Redis: model ↔ hash. Owns the names and fields below; decides nothing.
+
+| name under ``{order}``           | type | fields / members                                 | life     |
+|----------------------------------|------|--------------------------------------------------|----------|
+| ``order:<id>``                   | hash | the model's fields, snake_case; ``lines`` as JSON | for ever |
+| ``orders``                       | zset | order id, score: placed ms                       | for ever |
+| ``orders:by-customer:<customer>`` | zset | order id, score: placed ms                       | for ever |
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Protocol
+
+from order_service.model import Line, Order, Status
+from sagastream import Transaction
+
+ORDERS = "orders"
+
+
+class Reads(Protocol):
+    """Whatever can read a whole hash: a transaction, or a reader outside one."""
+
+    async def read_all(self, key: str) -> dict[str, str]:
+        """Return all fields of a hash, none if it is absent."""
+        ...
+
+
+def order_key(order_id: str) -> str:
+    """Name the hash of one order."""
+    return f"order:{order_id}"
+
+
+def customer_key(customer_id: str) -> str:
+    """Name the index of one customer's orders."""
+    return f"orders:by-customer:{customer_id}"
+
+
+async def load(reads: Reads, order_id: str) -> Order | None:
+    """Return an order, or None if there is none of this id."""
+    fields = await reads.read_all(order_key(order_id))
+    return _order(order_id, fields) if fields else None
+
+
+def add(tx: Transaction, order: Order) -> None:
+    """Write a new order; the commit is refused if one of this id is already there."""
+    key = order_key(order.id)
+    tx.expect(key, "status", None)
+    tx.set(key, _fields(replace(order, placed_ms=tx.now_ms)))
+    tx.schedule(ORDERS, order.id, tx.now_ms)
+    tx.schedule(customer_key(order.customer_id), order.id, tx.now_ms)
+
+
+def settle(tx: Transaction, order: Order, before: Status) -> None:
+    """Write an order's new status; the commit is refused if it is no longer what it was before."""
+    key = order_key(order.id)
+    tx.expect(key, "status", before.value)
+    tx.set(key, {"status": order.status.value, "settled_ms": order.settled_ms or 0})
+
+
+def _fields(order: Order) -> dict[str, str | int]:
+    lines = [[line.product_id, line.quantity, line.unit_price_cents] for line in order.lines]
+    fields: dict[str, str | int] = {
+        "saga_id": order.saga_id,
+        "customer_id": order.customer_id,
+        "store_id": order.store_id,
+        "payment_method": order.payment_method,
+        "total_cents": order.total_cents,
+        "currency": order.currency,
+        "lines": json.dumps(lines, separators=(",", ":")),
+        "request": order.request,
+        "status": order.status.value,
+        "placed_ms": order.placed_ms,
+    }
+    if order.email is not None:
+        fields["email"] = order.email
+    return fields
+
+
+def _order(order_id: str, fields: dict[str, str]) -> Order:
+    return Order(
+        id=order_id,
+        saga_id=fields["saga_id"],
+        customer_id=fields["customer_id"],
+        store_id=fields["store_id"],
+        payment_method=fields["payment_method"],
+        total_cents=int(fields["total_cents"]),
+        currency=fields["currency"],
+        lines=tuple(Line(product, quantity, price) for product, quantity, price in json.loads(fields["lines"])),
+        email=fields.get("email"),
+        request=fields["request"],
+        status=Status(fields["status"]),
+        placed_ms=int(fields["placed_ms"]),
+        settled_ms=int(fields["settled_ms"]) if "settled_ms" in fields else None,
+    )

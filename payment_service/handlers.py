@@ -1,0 +1,56 @@
+"""The payment service's part in the saga: take the money, or see to it that none is kept."""
+
+from __future__ import annotations
+
+from events import PaymentFailed, PaymentProcessed, PaymentRefunded, StockReserved
+from payment_service import model, store
+from payment_service.gateway import Charged, Gateway
+from sagastream import Participant, Transaction
+
+payment = Participant("payment")
+
+
+@payment.on(StockReserved, outside=True)
+async def charge(reserved: StockReserved, tx: Transaction, gateway: Gateway) -> PaymentProcessed | PaymentFailed:
+    """Charge the order's total, once, under this step's own key."""
+    answer = await gateway.charge(tx.key, reserved.total_cents, reserved.currency, reserved.payment_method)
+
+    if isinstance(answer, Charged):
+        paid = model.charged(reserved, tx.key, answer, tx.now_ms)
+        store.save(tx, paid)
+        return model.processed(paid)
+    unpaid = model.refused(reserved, tx.key, answer, tx.now_ms)
+    store.save(tx, unpaid)
+    return model.failed(unpaid)
+
+
+@payment.close(PaymentProcessed)
+async def close(reserved: StockReserved, tx: Transaction, gateway: Gateway) -> PaymentProcessed | None:
+    """Forbid a charge that was begun, and say whether it had landed before."""
+    # A worker that was paused inside `charge` may still make its call: after this it is refused, and a call
+    # that landed before is reported here. Asking without closing would leave a gap between the two.
+    answer = await gateway.close(tx.key)
+
+    if answer.taken is None:
+        store.save(tx, model.closed(reserved, tx.key, tx.now_ms))
+        return None
+    paid = model.charged(reserved, tx.key, answer.taken, tx.now_ms)
+    store.save(tx, paid)
+    return model.processed(paid)
+
+
+@payment.undo(PaymentProcessed, outside=True)
+async def refund(processed: PaymentProcessed, tx: Transaction, gateway: Gateway) -> PaymentRefunded:
+    """Give back what was taken, under the key it was taken with."""
+    paid = await store.load(tx, processed.order_id)
+    if paid is None:
+        raise LookupError(
+            f"the payment of order {processed.order_id} is not stored, so its key is unknown;"
+            " restore it, then ask again"
+        )
+
+    answer = await gateway.refund(paid.key)
+
+    returned = model.refunded(paid, answer, tx.now_ms)
+    store.save(tx, returned)
+    return model.given_back(returned)

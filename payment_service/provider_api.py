@@ -1,0 +1,61 @@
+"""The provider's routes. Translates HTTP to the provider and back; decides nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query
+
+from payment_service.provider import KeyReused, Provider, ProviderBroken
+from payment_service.provider_messages import (
+    Balance,
+    ChargeAnswer,
+    ChargeRequest,
+    CloseAnswer,
+    KeyRequest,
+    Records,
+    RefundAnswer,
+)
+
+
+def provider_routes(provider: Provider) -> APIRouter:
+    """Return the provider's routes."""
+    router = APIRouter(tags=["payment provider"])
+
+    @router.post("/charges", operation_id="charge")
+    async def charge(request: ChargeRequest) -> ChargeAnswer:
+        """Take money under a key, once."""
+        try:
+            answer = await provider.charge(request.key, request.amount_cents, request.currency, request.method)
+        except ProviderBroken as error:
+            raise HTTPException(500, str(error)) from error
+        except KeyReused as error:
+            raise HTTPException(409, str(error)) from error
+        return ChargeAnswer.of(answer)
+
+    @router.post("/refunds", operation_id="refund")
+    async def refund(request: KeyRequest) -> RefundAnswer:
+        """Give back everything taken under a key."""
+        return RefundAnswer.of(await provider.refund(request.key))
+
+    @router.post("/closes", operation_id="closeKey")
+    async def close(request: KeyRequest) -> CloseAnswer:
+        """Forbid every later charge under a key and say what was taken."""
+        return CloseAnswer.of(await provider.close(request.key))
+
+    @router.get("/records", operation_id="listCalls", response_model_exclude_defaults=True)
+    async def records(
+        after: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=5000)] = 1000
+    ) -> Records:
+        """Return the recorded calls, oldest first."""
+        try:
+            return Records.of(provider.page(after, limit))
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
+
+    @router.get("/balance/{key:path}", operation_id="readBalance")
+    async def balance(key: str) -> Balance:
+        """Return what stands under a key; nothing, for one never heard of."""
+        return Balance.of(key, provider.account(key))
+
+    return router

@@ -1,0 +1,158 @@
+"""What a provider knows about each key, as a fold of its recorded calls. Pure: decides, writes nothing.
+
+| in the record of   | field                                    | meaning                                |
+|--------------------|------------------------------------------|----------------------------------------|
+| every call         | ``atMs``, ``call``, ``key``, ``outcome`` | when, what was asked, what came of it  |
+| a charge           | ``amountCents``, ``currency``, ``method`` | what was asked for                     |
+| a charge taken     | ``reference``                            | the provider's name for it             |
+| a charge refused   | ``reason``                               | why, for people                        |
+| a refund           | ``amountCents``, ``currency``            | what this very call gave back          |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from hashlib import blake2b
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from payment_service.gateway import Charged
+
+
+class Asked(StrEnum):
+    """What a call asked for."""
+
+    CHARGE = "charge"
+    REFUND = "refund"
+    CLOSE = "close"
+
+
+class Outcome(StrEnum):
+    """What became of a call; ``NOTHING`` gave back nothing, ``BROKEN`` was answered with an error."""
+
+    CHARGED = "charged"
+    REFUSED = "refused"
+    REFUNDED = "refunded"
+    NOTHING = "nothing"
+    CLOSED = "closed"
+    REPEATED = "repeated"
+    BROKEN = "broken"
+
+
+class Call(BaseModel):
+    """One line of the provider's record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    at_ms: int
+    call: Asked
+    key: str
+    outcome: Outcome
+    amount_cents: int = 0
+    currency: str = ""
+    method: str = ""
+    reference: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What stands under one key. At most one charge is ever taken, and it is given back whole."""
+
+    charged: Charged | None = None
+    refusal: str = ""
+    refunded_cents: int = 0
+    is_closed: bool = False
+    failures: int = 0
+    terms: tuple[int, str, str] | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Tell whether a charge under this key has its answer for good."""
+        return self.charged is not None or bool(self.refusal)
+
+    @property
+    def taken_cents(self) -> int:
+        """Return what was ever taken under the key."""
+        return self.charged.amount_cents if self.charged else 0
+
+    @property
+    def kept_cents(self) -> int:
+        """Return what the provider holds of it now."""
+        return self.taken_cents - self.refunded_cents
+
+
+EMPTY = Account()
+
+
+def charge(account: Account, asked: Call, *, refusal: str, failures: int) -> Call:
+    """Decide a charge; ``refusal`` is why its method is refused, ``failures`` how often it breaks first."""
+    if account.is_answered:
+        return asked.model_copy(update={"outcome": Outcome.REPEATED})
+    if account.is_closed:
+        return asked.model_copy(update={"outcome": Outcome.REFUSED, "reason": "closed"})
+    if account.failures < failures:
+        return asked.model_copy(update={"outcome": Outcome.BROKEN})
+    if refusal:
+        return asked.model_copy(update={"outcome": Outcome.REFUSED, "reason": refusal})
+    return asked.model_copy(update={"outcome": Outcome.CHARGED, "reference": _reference(asked.key)})
+
+
+def refund(account: Account, key: str, at_ms: int) -> Call:
+    """Decide a refund: everything that is still held, once."""
+    if account.charged is None:
+        return Call(at_ms=at_ms, call=Asked.REFUND, key=key, outcome=Outcome.NOTHING)
+    if not account.kept_cents:
+        return Call(at_ms=at_ms, call=Asked.REFUND, key=key, outcome=Outcome.REPEATED)
+    return Call(
+        at_ms=at_ms,
+        call=Asked.REFUND,
+        key=key,
+        outcome=Outcome.REFUNDED,
+        amount_cents=account.kept_cents,
+        currency=account.charged.currency,
+    )
+
+
+def close(account: Account, key: str, at_ms: int) -> Call:
+    """Decide a close: always granted."""
+    outcome = Outcome.REPEATED if account.is_closed else Outcome.CLOSED
+    return Call(at_ms=at_ms, call=Asked.CLOSE, key=key, outcome=outcome)
+
+
+def after(account: Account, call: Call) -> Account:
+    """Return what stands under a key once a call of it is recorded."""
+    match call.outcome:
+        case Outcome.CHARGED:
+            taken = Charged(call.reference, call.amount_cents, call.currency)
+            return replace(account, charged=taken, terms=terms(call))
+        case Outcome.REFUSED:
+            return replace(account, refusal=call.reason, terms=terms(call))
+        case Outcome.BROKEN:
+            return replace(account, failures=account.failures + 1, terms=terms(call))
+        case Outcome.REFUNDED:
+            return replace(account, refunded_cents=account.refunded_cents + call.amount_cents)
+        case Outcome.CLOSED:
+            return replace(account, is_closed=True)
+        case Outcome.NOTHING | Outcome.REPEATED:
+            return account
+
+
+def terms(call: Call) -> tuple[int, str, str]:
+    """Return what a charge asked for, by which a repeated key is told from a reused one."""
+    return (call.amount_cents, call.currency, call.method)
+
+
+def accounts(calls: Iterable[Call]) -> dict[str, Account]:
+    """Return what stands under every key after these calls, in the order they were recorded."""
+    books: dict[str, Account] = {}
+    for call in calls:
+        books[call.key] = after(books.get(call.key, EMPTY), call)
+    return books
+
+
+def _reference(key: str) -> str:
+    return "pay_" + blake2b(key.encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()

@@ -1,0 +1,143 @@
+"""The provider's requests and answers on the wire. Owns their shape, for both ends; reaches nothing."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from payment_service.gateway import Charged, Closed, Refund, Refused
+from payment_service.provider_books import Account, Call
+from payment_service.provider_record import Page
+
+
+class Message(BaseModel):
+    """What all of them share: frozen, camelCase, nothing unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class KeyRequest(Message):
+    """A refund or a close of one key."""
+
+    key: str = Field(min_length=1, max_length=200)
+
+
+class ChargeRequest(KeyRequest):
+    """A charge under one key."""
+
+    amount_cents: int = Field(ge=0, le=10**15)
+    currency: str = Field(min_length=3, max_length=3)
+    method: str = Field(min_length=1, max_length=64)
+
+
+class Taken(Message):
+    """A charge that was taken."""
+
+    reference: str
+    amount_cents: int
+    currency: str
+
+    @classmethod
+    def of(cls, charged: Charged) -> Taken:
+        """Return the wire form."""
+        return cls(reference=charged.reference, amount_cents=charged.amount_cents, currency=charged.currency)
+
+    def answer(self) -> Charged:
+        """Return the gateway's form."""
+        return Charged(self.reference, self.amount_cents, self.currency)
+
+
+class ChargeAnswer(Message):
+    """A charge is decided: either ``taken`` or ``refused`` (why, for people)."""
+
+    taken: Taken | None = None
+    refused: str | None = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if (self.taken is None) == (self.refused is None):
+            raise ValueError("a charge is either taken or refused")
+        return self
+
+    @classmethod
+    def of(cls, answer: Charged | Refused) -> ChargeAnswer:
+        """Return the wire form."""
+        if isinstance(answer, Charged):
+            return cls(taken=Taken.of(answer))
+        return cls(refused=answer.reason)
+
+    def answer(self) -> Charged | Refused:
+        """Return the gateway's form."""
+        return self.taken.answer() if self.taken else Refused(self.refused or "")
+
+
+class RefundAnswer(Message):
+    """What was given back under a key, now or earlier."""
+
+    refunded_cents: int
+
+    @classmethod
+    def of(cls, refund: Refund) -> RefundAnswer:
+        """Return the wire form."""
+        return cls(refunded_cents=refund.amount_cents)
+
+    def answer(self) -> Refund:
+        """Return the gateway's form."""
+        return Refund(self.refunded_cents)
+
+
+class CloseAnswer(Message):
+    """The key is closed; what was taken under it.
+
+    ``taken`` must be there, if only as null: an empty object must never pass for "nothing was taken".
+    """
+
+    taken: Taken | None
+
+    @classmethod
+    def of(cls, closed: Closed) -> CloseAnswer:
+        """Return the wire form."""
+        return cls(taken=Taken.of(closed.taken) if closed.taken else None)
+
+    def answer(self) -> Closed:
+        """Return the gateway's form."""
+        return Closed(self.taken.answer() if self.taken else None)
+
+
+class Balance(Message):
+    """What stands under one key."""
+
+    key: str
+    taken_cents: int
+    refunded_cents: int
+    kept_cents: int
+    currency: str
+    closed: bool
+    reason: str
+
+    @classmethod
+    def of(cls, key: str, account: Account) -> Balance:
+        """Return the wire form."""
+        return cls(
+            key=key,
+            taken_cents=account.taken_cents,
+            refunded_cents=account.refunded_cents,
+            kept_cents=account.kept_cents,
+            currency=account.charged.currency if account.charged else "",
+            closed=account.is_closed,
+            reason=account.refusal,
+        )
+
+
+class Records(Message):
+    """Some recorded calls, and where the next ones begin (null: at the end for now)."""
+
+    records: tuple[Call, ...]
+    next: int | None
+
+    @classmethod
+    def of(cls, page: Page) -> Records:
+        """Return the wire form."""
+        return cls(records=page.calls, next=page.next)

@@ -1,0 +1,38 @@
+"""What the surroundings may decide about payments. Holds no instance."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sagastream.settings import Duration
+
+
+class PaymentSettings(BaseSettings):
+    """Settings of the payment service; every field is the environment variable of the same name.
+
+    An empty variable counts as absent. **Units**: durations are seconds (``2.5``) or ISO 8601.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid")
+
+    payment_provider_url: str | None = Field(default=None, pattern=r"^https?://")
+    """Where the provider is; without it a simulated one runs inside the service."""
+    payment_timeout: Duration = Field(default=timedelta(seconds=5), gt=timedelta(0))
+    """How long one call to the provider may take before its outcome counts as unknown."""
+
+
+class ProviderSettings(BaseSettings):
+    """Settings of the simulated provider, wherever it runs.
+
+    An empty variable counts as absent. **Units**: durations are seconds (``2.5``) or ISO 8601.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid")
+
+    provider_slow: Duration = Field(default=timedelta(seconds=2), ge=timedelta(0))
+    """How long a charge by ``SlowProvider`` takes before it lands."""
+    provider_silence: Duration = Field(default=timedelta(seconds=30), ge=timedelta(0))
+    """How long a charge by ``TimeoutAfterCharge`` waits, once landed, before it is answered."""

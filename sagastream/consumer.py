@@ -1,0 +1,217 @@
+"""A participant at work: messages come in, are settled a batch at a time, and only then acknowledged.
+
+Requests to undo or bar come before what goes forward. Whoever waits for the world outside does so in the background
+and holds nobody up. Work that is not settled stays pending and comes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+import structlog
+
+from sagastream.bus import Bus
+from sagastream.clock import ServerClock
+from sagastream.coalescer import Coalescer
+from sagastream.dead_letters import put_away
+from sagastream.deciding import Deciding
+from sagastream.errors import ServerUnavailable, Undecodable
+from sagastream.intake import Intake, Message
+from sagastream.keys import Keys
+from sagastream.loop import Loop
+from sagastream.participant import Participant
+from sagastream.reader import Reader
+from sagastream.retries import Retries
+from sagastream.settings import Settings
+from sagastream.settling import Settling
+from sagastream.telemetry import Telemetry
+from sagastream.transaction import Outcome, Receipt, Transaction, Transactor
+from sagastream.work import Fate, Work, recognise
+
+log = structlog.get_logger(__name__)
+
+OUTSIDE = 500  # calls to the world outside that may be under way at once
+
+
+class Consumer:
+    """Runs one participant against one server.
+
+    ``resources`` are what handlers take beside event and transaction, by annotated type.
+    Implements ``sagastream.service.Worker``.
+
+    Raises (when built): ``DefinitionError`` if a handler wants a resource nobody gave.
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        *,
+        bus: Bus,
+        settings: Settings,
+        telemetry: Telemetry,
+        resources: Mapping[type, object] | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = participant.name
+        self._participant = participant
+        self._telemetry = telemetry
+        self._block = settings.block
+        self._stop_within = settings.stop_within
+        self._batch = settings.batch
+        keys = Keys(settings.key_prefix, participant.name)
+        clock = ServerClock()
+        self._reader = Reader(bus.query, keys)
+        self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
+        deciding = Deciding(
+            participant, self._reader, clock, resources=resources or {}, retention=settings.ledger_retention
+        )
+        self._retries = Retries(self._reader, self._transactor, clock)
+        self._settling = Settling(participant, deciding, self._retries, clock, telemetry, chance=chance)
+        self._intake = Intake(
+            bus, keys, subscriptions(participant, keys), consumer=f"{participant.name}-{settings.consumer}",
+            begins_at=participant.begins_at, size=settings.batch,
+        )  # fmt: skip
+        self._loop = Loop(
+            bus, self._intake, clock, handle=self._handle, recovered=self._recovered, beside=self._beside,
+            claim_idle=settings.claim_idle,
+        )  # fmt: skip
+        self._commits: Coalescer[Transaction, Outcome] = Coalescer(self._commit_all, limit=settings.batch)
+        self._acknowledgements: Coalescer[Message, None] = Coalescer(self._acknowledge_all, limit=settings.batch)
+        self._in_hand: set[str] = set()
+        self._outside: set[asyncio.Task[None]] = set()
+        self._retry_at = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until told to stop, then let calls to the outside end, within bounds."""
+        try:
+            await self._loop.run(stop)
+            if self._outside:
+                await asyncio.wait(self._outside, timeout=self._stop_within.total_seconds())
+        finally:
+            for task in self._outside:
+                task.cancel()
+            await asyncio.gather(*self._outside, return_exceptions=True)
+
+    def is_ready(self) -> bool:
+        """Tell whether messages are being consumed."""
+        return self._loop.is_ready
+
+    def describe(self) -> Mapping[str, str | int | float | bool | None]:
+        """Return what a person wants to know about this consumer."""
+        return {
+            "participant": self.name,
+            "consuming": self._loop.is_ready,
+            "trouble": self._loop.trouble,
+            "waitingOutside": len(self._outside),
+        }
+
+    async def _handle(self, messages: list[Message]) -> None:
+        await self._take([(message, 0) for message in messages])
+
+    async def _recovered(self, messages: list[Message]) -> None:
+        """Take what was delivered before, but not what is in hand here or waits for its next attempt."""
+        free = [message for message in messages if message.name not in self._in_hand]
+        for at in range(0, len(free), self._batch):
+            part = free[at : at + self._batch]
+            standings = await self._retries.standings([message.name for message in part])
+            await self._take([(m, standings[m.name].attempts) for m in part if not standings[m.name].is_waiting])
+
+    async def _beside(self) -> timedelta:
+        """Take messages whose next attempt is due; say how long a read may wait."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._retry_at:
+            names, next_in = await self._retries.due()
+            wait = self._block if next_in is None else min(next_in, self._block)
+            self._retry_at = loop.time() + wait.total_seconds()
+            await self._try_again([name for name in names if name not in self._in_hand])
+        if len(self._outside) >= OUTSIDE:
+            await asyncio.wait(self._outside, return_when=asyncio.FIRST_COMPLETED)
+        return min(self._block, timedelta(seconds=max(0.001, self._retry_at - loop.time())))
+
+    async def _try_again(self, due: Sequence[str]) -> None:
+        standings = await self._retries.standings(list(due))
+        found = [(name, await self._intake.again(name)) for name in due]
+        await self._take([(message, standings[name].attempts) for name, message in found if message])
+        await self._retries.forget(name for name, message in found if message is None)
+
+    async def _take(self, messages: Sequence[tuple[Message, int]]) -> None:
+        """Settle messages, each with the number of attempts it had."""
+        works: list[Work] = []
+        for message, attempts in messages:
+            try:
+                works.append(recognise(self._participant, message, attempts))
+            except Undecodable as error:
+                await self._bury_undecodable(message, str(error))
+        self._in_hand.update(work.message.name for work in works)
+        try:
+            await self._settle([work for work in works if work.is_undoing])
+            await self._settle([work for work in works if not work.is_undoing])
+        finally:
+            self._in_hand.difference_update(work.message.name for work in works if not work.is_in_background)
+
+    async def _settle(self, works: Sequence[Work]) -> None:
+        """Settle works together; those that wait for the world outside leave for the background."""
+        settled: list[Message] = []
+        while works:
+            for work in works:
+                if work.waits_outside:
+                    self._send_outside(work)
+            ended, works = await self._settling.round(
+                [work for work in works if not work.is_in_background], self._transactor.commit
+            )
+            settled += self._to_acknowledge(ended)
+        await self._intake.acknowledge(settled)
+
+    def _send_outside(self, work: Work) -> None:
+        work.is_in_background = True
+        task = asyncio.create_task(self._settle_outside(work), name=f"outside:{work.message.name}")
+        self._outside.add(task)
+        task.add_done_callback(self._outside.discard)
+
+    async def _settle_outside(self, work: Work) -> None:
+        works: list[Work] = [work]
+        ended: list[Work] = []
+        try:
+            while works:
+                ended, works = await self._settling.round(works, self._commit_with_others)
+            for message in self._to_acknowledge(ended):
+                await self._acknowledgements.ask(message)
+        except ServerUnavailable:
+            self._loop.recover()
+        finally:
+            self._in_hand.discard(work.message.name)
+
+    def _to_acknowledge(self, ended: Sequence[Work]) -> list[Message]:
+        waiting = [work for work in ended if work.fate is Fate.WAITS]
+        if waiting:
+            self._retry_at = 0.0
+        return [work.message for work in ended if work.fate is not Fate.WAITS]
+
+    async def _commit_with_others(self, batch: Sequence[Transaction]) -> Receipt:
+        outcomes = await asyncio.gather(*(self._commits.ask(transaction) for transaction in batch))
+        return Receipt(0, list(outcomes))
+
+    async def _commit_all(self, batch: Sequence[Transaction]) -> Sequence[Outcome]:
+        return (await self._transactor.commit(batch)).outcomes
+
+    async def _acknowledge_all(self, messages: Sequence[Message]) -> Sequence[None]:
+        await self._intake.acknowledge(messages)
+        return [None] * len(messages)
+
+    async def _bury_undecodable(self, message: Message, reason: str) -> None:
+        """Put away what is not even an event; no saga can be told about it."""
+        log.error("event.undecodable", stream=message.stream, id=message.id, error=reason)
+        tx = Transaction(self._reader, saga_id="", key="", now_ms=0)
+        put_away(tx, message, reason=reason, attempts=1)
+        await self._transactor.commit([tx])
+        self._telemetry.buried()
+        await self._intake.acknowledge([message])
+
+
+def subscriptions(participant: Participant, keys: Keys) -> list[str]:
+    """Return the streams a participant reads: the events it handles and what the coordinator asks of it."""
+    events = [keys.of(handler.takes.by).events(type_name) for type_name, handler in participant.handlers.items()]
+    return [*events, keys.requests(participant.name)]

@@ -1,0 +1,176 @@
+"""Deadlines: looks at sagas whose timer has run out, but only once everything published by then has been read.
+
+The sweep never takes a timer away: the transaction that stores the saga's next turn sets the next timer, so a crash
+in between loses nothing, and of two sweeps one finds another version. APScheduler merely wakes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from sagastream.bus import Bus, Reply
+from sagastream.clock import server_ms
+from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.records import Note, Record, Records
+from sagastream.envelope import pairs
+from sagastream.errors import ReplyError, ServerUnavailable, Undecodable
+from sagastream.keys import COORDINATOR, TIMERS, Keys
+from sagastream.saga.advance import tick
+from sagastream.ticker import Ticker, every
+from sagastream.transaction import Transaction, Transactor
+
+log = structlog.get_logger(__name__)
+
+PERIOD = timedelta(milliseconds=25)
+LATER = timedelta(hours=1)
+AT_ONCE = 200
+STEP = timedelta(seconds=2)  # a clock that moves against the monotonic one by more than this is not believed
+
+
+class Deadlines:
+    """The sweep of one coordinator."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        keys: Keys,
+        meanings: Meanings,
+        records: Records,
+        transactor: Transactor,
+        streams: Sequence[str],
+        ticker: Ticker = every,
+    ) -> None:
+        self.held_back_by: str | None = None
+        self._query = bus.query
+        self._group = keys.owner
+        self._timers = keys.key(TIMERS)
+        self._meanings = meanings
+        self._records = records
+        self._transactor = transactor
+        self._streams = streams
+        self._ticker = ticker
+        self._clock_pair: tuple[int, float] | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep until told to stop."""
+        await self._ticker(PERIOD, self.sweep_safely, stop)
+
+    async def sweep_safely(self) -> None:
+        """Sweep once; leave it at that while the server is in trouble."""
+        try:
+            while await self.sweep() >= AT_ONCE:
+                pass
+        except (ServerUnavailable, ReplyError) as error:
+            self.held_back_by = str(error)
+
+    async def sweep(self) -> int:
+        """Look at the sagas whose timer has run out; return how many took a turn."""
+        now_ms = await server_ms(self._query)
+        if not self._is_steady(now_ms) or not await self._due(now_ms):
+            return 0
+        read_ms, behind = await self._read_until(now_ms)
+        due = await self._due(read_ms)
+        self.held_back_by = None if due else behind
+        # Read after the groups were seen to be through: what they have read by now is in these records.
+        records = await asyncio.gather(*(self._records.load(saga_id) for saga_id in due))
+        batch = [
+            self._turned(record, read_ms) if record else self._put_off(saga_id, None)
+            for saga_id, record in zip(due, records, strict=True)
+        ]
+        if batch:
+            await self._transactor.commit(batch)
+        return len(batch)
+
+    async def _due(self, upto_ms: int) -> list[str]:
+        reply = await self._query.execute("ZRANGE", self._timers, "-inf", upto_ms, "BYSCORE", "LIMIT", 0, AT_ONCE)
+        return [str(saga_id) for saga_id in reply] if isinstance(reply, list) else []
+
+    def _turned(self, record: Record, now_ms: int) -> Transaction:
+        progress = record.progress
+        try:
+            saga = self._meanings.of(progress.definition, str(progress.version)).saga
+        except Undecodable as error:
+            log.error("saga.unknown_definition", saga_id=progress.saga_id, error=str(error))
+            return self._put_off(progress.saga_id, now_ms + LATER // timedelta(milliseconds=1))
+        turn = tick(saga, progress, now_ms=now_ms)
+        notes = [
+            Note(h.fact.at_ms, h.fact.event_id, "StepOverdue", COORDINATOR, "", h.step, h.kind, h.fact.reason)
+            for h in turn.news
+        ]
+        cause = notes[-1].id if notes else ""
+        return self._records.save(saga, record, turn, notes, cause=cause, now_ms=now_ms)
+
+    def _put_off(self, saga_id: str, until_ms: int | None) -> Transaction:
+        """Keep a timer nothing can be done about from crowding out the others; without a record it has no use."""
+        tx = Transaction(self._records.reader, saga_id=saga_id, key=saga_id, now_ms=0)
+        if until_ms is None:
+            tx.unschedule(TIMERS, saga_id)
+        else:
+            tx.schedule(TIMERS, saga_id, until_ms)
+        return tx
+
+    async def _read_until(self, now_ms: int) -> tuple[int, str | None]:
+        """Return the instant up to which all that was published is read and settled, and the stream that limits it."""
+        commands = [
+            command
+            for stream in self._streams
+            for command in (
+                ("XINFO", "STREAM", stream),
+                ("XINFO", "GROUPS", stream),
+                ("XPENDING", stream, self._group),
+            )
+        ]
+        replies = await self._query.pipeline(commands)
+        upto, behind = now_ms, None
+        for at, stream in enumerate(self._streams):
+            info, groups, pending = (_sound(reply) for reply in replies[at * 3 : at * 3 + 3])
+            read = _read_until(info, groups, pending, self._group, now_ms)
+            if read < upto:
+                upto, behind = read, stream
+        return upto, behind
+
+    def _is_steady(self, now_ms: int) -> bool:
+        """Tell whether the server's clock moves like ours; a step of it must not fire what is not due."""
+        monotonic = asyncio.get_running_loop().time()
+        before, self._clock_pair = self._clock_pair, (now_ms, monotonic)
+        if before is None:
+            return True
+        drift = (now_ms - before[0]) / 1000 - (monotonic - before[1])
+        if abs(drift) > STEP.total_seconds():
+            log.warning("clock.stepped", seconds=round(drift, 3))
+            return False
+        return True
+
+
+def _read_until(info: Reply, groups: Reply, pending: Reply, group: str, now_ms: int) -> int:
+    """Return the instant up to which a group has read and settled everything in a stream."""
+    mine = next((g for g in (_named(g) for g in _list(groups)) if g["name"] == group), None)
+    if mine is None:
+        return 0
+    oldest = _list(pending)[1] if _list(pending) else None
+    until = now_ms if oldest is None else _ms_of(str(oldest)) - 1
+    if mine["last-delivered-id"] == _named(info)["last-generated-id"]:
+        return min(until, now_ms)
+    return min(until, _ms_of(mine["last-delivered-id"]) - 1)
+
+
+def _sound(reply: Reply | ReplyError) -> Reply:
+    if isinstance(reply, ReplyError):
+        raise reply
+    return reply
+
+
+def _ms_of(entry_id: str) -> int:
+    return int(entry_id.partition("-")[0])
+
+
+def _list(reply: Reply) -> list[Reply]:
+    return reply if isinstance(reply, list) else []
+
+
+def _named(reply: Reply) -> dict[str, str]:
+    return pairs([str(value) for value in _list(reply)])

@@ -1,0 +1,116 @@
+"""What an event means to a saga table: which fact about which step. Decodes no payload it does not need. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sagastream.envelope import Envelope
+from sagastream.errors import DefinitionError, Undecodable
+from sagastream.event import Event, LedgerLost, Refusal, StepBarred, StepGaveUp
+from sagastream.keys import Keys
+from sagastream.saga.definition import BEGINNING, Saga
+from sagastream.saga.progress import Fact, Happening, Kind
+from sagastream.work import payload
+
+LIBRARY_FACTS: tuple[type[Event], ...] = (StepBarred, StepGaveUp, LedgerLost)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """One saga table, read from the side of the events."""
+
+    saga: Saga
+    by_type: dict[str, tuple[str, Kind]]
+    by_done: dict[str, str]
+    with_reason: frozenset[str]
+
+    def of(self, envelope: Envelope) -> Happening | None:
+        """Return what an event says, None if the table does not care.
+
+        Raises: ``Undecodable`` if a payload that must be looked at makes no sense.
+        """
+        meant = self.by_type.get(envelope.type)
+        if meant is not None:
+            reason = _reason(envelope) if envelope.type in self.with_reason else ""
+            return Happening(*meant, Fact(envelope.at_ms, envelope.id, reason))
+        match envelope.type:
+            case "StepBarred":
+                return self._about(payload(StepBarred, envelope.data).step, Kind.BARRED, envelope)
+            case "StepGaveUp":
+                gave_up = payload(StepGaveUp, envelope.data)
+                kind = Kind.UNDO_GAVE_UP if gave_up.undoing else Kind.GAVE_UP
+                return self._about(gave_up.step, kind, envelope, gave_up.reason)
+            case "LedgerLost":
+                lost = payload(LedgerLost, envelope.data)
+                return self._about(lost.step, Kind.LOST, envelope, lost.reason)
+        return None
+
+    def _about(self, done: str, kind: Kind, envelope: Envelope, reason: str = "") -> Happening | None:
+        step = self.by_done.get(done)
+        return Happening(step, kind, Fact(envelope.at_ms, envelope.id, reason)) if step is not None else None
+
+
+class Meanings:
+    """The tables a coordinator knows, by name and version.
+
+    Raises (when built): ``DefinitionError`` for two tables of the same name and version.
+    """
+
+    def __init__(self, sagas: Sequence[Saga]) -> None:
+        self.sagas = tuple(sagas)
+        self._known: dict[tuple[str, str], Meaning] = {}
+        for saga in sagas:
+            key = (saga.name, str(saga.version))
+            if key in self._known:
+                raise DefinitionError(f"two tables named {saga.name!r} of version {saga.version}")
+            self._known[key] = _meaning(saga)
+
+    def of(self, definition: str, version: str) -> Meaning:
+        """Return the table a saga began with.
+
+        Raises: ``Undecodable`` if this coordinator does not know it.
+        """
+        meaning = self._known.get((definition, version))
+        if meaning is None:
+            raise Undecodable(f"no table {definition[:64]!r} of version {version[:16]!r} is known here")
+        return meaning
+
+    def streams(self, keys: Keys) -> list[str]:
+        """Return every stream on which facts about these sagas appear."""
+        found: dict[str, None] = {}
+        for saga in self.sagas:
+            for kind in saga.event_types():
+                found[keys.of(kind.by).events(kind.type_name())] = None
+            for participant in saga.participants:
+                for kind in LIBRARY_FACTS:
+                    found[keys.of(participant).events(kind.type_name())] = None
+        return list(found)
+
+
+def _meaning(saga: Saga) -> Meaning:
+    by_type = {saga.begins_with.type_name(): (BEGINNING, Kind.DONE)}
+    by_done = {saga.begins_with.type_name(): BEGINNING}
+    if saga.cancelled_by is not None:
+        by_type[saga.cancelled_by.type_name()] = (BEGINNING, Kind.UNDONE)
+    if saga.cancellation is not None:
+        by_type[saga.cancellation.type_name()] = (BEGINNING, Kind.CANCELLED)
+    for step in saga.steps:
+        by_done[step.done.type_name()] = step.name
+        for event, kind in ((step.done, Kind.DONE), (step.refused, Kind.REFUSED), (step.undone, Kind.UNDONE)):
+            if event is not None:
+                by_type[event.type_name()] = (step.name, kind)
+    with_reason = frozenset(
+        kind.type_name() for kind in saga.event_types() if issubclass(kind, Refusal) or kind is saga.cancellation
+    )
+    return Meaning(saga, by_type, by_done, with_reason)
+
+
+def _reason(envelope: Envelope) -> str:
+    try:
+        told = json.loads(envelope.data)
+    except (ValueError, RecursionError) as error:
+        raise Undecodable(f"{envelope.type}: {error}") from None
+    reason = told.get("reason", "") if isinstance(told, dict) else ""
+    return reason[:500] if isinstance(reason, str) else ""

@@ -1,0 +1,216 @@
+"""Records: progress as a Redis hash, with history, indexes, timer and figures. Speaks Redis; decides nothing.
+
+Shape of ``record:<saga>``: ``version`` (raised by every write, and its guard), ``status``, ``process``,
+``definition_version``, ``initiator``, ``started_ms``, ``ended_ms``, ``progress`` (JSON: facts, asks, announcements).
+Everything one turn leads to, requests and announcements included, is written by one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sagastream import keys as names
+from sagastream.bus import Bus
+from sagastream.envelope import Envelope, derived_id, publishable
+from sagastream.event import BarRequested, Event, RetryRequested, StepRequest, UndoRequested
+from sagastream.keys import COORDINATOR, COUNTS, TIMERS
+from sagastream.reader import Reader
+from sagastream.saga import lifecycle
+from sagastream.saga.advance import Advance, Asked
+from sagastream.saga.counting import counted
+from sagastream.saga.definition import BEGINNING, Saga
+from sagastream.saga.progress import Ask, Fact, Kind, Progress, Request
+from sagastream.transaction import Transaction
+
+_REQUESTS: dict[Request, type[StepRequest]] = {
+    Request.UNDO: UndoRequested,
+    Request.BAR: BarRequested,
+    Request.RETRY: RetryRequested,
+}
+_FIELDS = ("version", "status", "process", "definition_version", "initiator", "progress")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A saga as stored: its progress, the status written with it, and the version the next write expects."""
+
+    progress: Progress
+    status: str
+    version: int
+
+    @property
+    def is_new(self) -> bool:
+        """Tell whether nothing is stored yet."""
+        return self.version == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line of a saga's history: something that happened, or that the coordinator did."""
+
+    at_ms: int
+    id: str
+    type: str
+    source: str
+    cause: str
+    step: str = ""
+    kind: str = ""
+    reason: str = ""
+
+    def written(self) -> str:
+        """Return the note as stored."""
+        told = {"at": self.at_ms, "id": self.id, "type": self.type, "source": self.source, "cause": self.cause,
+                "step": self.step, "kind": self.kind, "reason": self.reason}  # fmt: skip
+        return json.dumps({name: value for name, value in told.items() if value}, separators=(",", ":"))
+
+
+class Records:
+    """Reads records and turns an advance into the transaction that stores it."""
+
+    def __init__(self, bus: Bus, keys: names.Keys) -> None:
+        self.reader = Reader(bus.query, keys)
+
+    async def load(self, saga_id: str) -> Record | None:
+        """Return a saga's record, None if there is none."""
+        version, status, process, defined, initiator, progress = await self.reader.read(names.record(saga_id), *_FIELDS)
+        if version is None or progress is None:
+            return None
+        known = _progress(saga_id, process or "", int(defined or 0), initiator or "", progress)
+        return Record(known, status or "", int(version))
+
+    def save(
+        self, saga: Saga, record: Record, turn: Advance, notes: Sequence[Note], *, cause: str, now_ms: int
+    ) -> Transaction:
+        """Return the transaction that stores what one turn led to, if nobody else stored meanwhile."""
+        before, progress = record.progress, turn.progress
+        saga_id = progress.saga_id
+        key = names.record(saga_id)
+        tx = Transaction(self.reader, saga_id=saga_id, key=saga_id, now_ms=now_ms)
+        tx.expect(key, "version", None if record.is_new else str(record.version))
+        tx.set(key, _fields(record, turn))
+        self._index(tx, record, turn)
+        if turn.timer_ms is None:
+            tx.unschedule(TIMERS, saga_id)
+        else:
+            tx.schedule(TIMERS, saga_id, turn.timer_ms)
+        tally = counted(saga, before, turn)
+        if tally:
+            tx.tally(COUNTS, tally)
+        for asked in turn.asks:
+            envelope = _request(saga, progress, asked, cause)
+            notes = [*notes, Note(now_ms, envelope.id, envelope.type, COORDINATOR, cause, asked.step)]
+            tx.append(names.requests(_performer(saga, asked.step)), envelope.fields())
+        for name, event in turn.announcements:
+            id_ = derived_id(saga_id, event.type_name(), name)
+            envelope = _from_coordinator(progress, event, cause, id_)
+            notes = [*notes, Note(now_ms, envelope.id, envelope.type, COORDINATOR, cause)]
+            tx.publish(envelope)
+        if notes:
+            tx.push(names.history(saga_id), *(note.written() for note in notes))
+        return tx
+
+    def _index(self, tx: Transaction, record: Record, turn: Advance) -> None:
+        progress, before = turn.progress, record.progress
+        at_ms = progress.began_ms if progress.began_ms is not None else progress.first_ms
+        moved = record.is_new or at_ms != (before.began_ms if before.began_ms is not None else before.first_ms)
+        if moved:
+            tx.schedule(names.index("all"), progress.saga_id, at_ms)
+            tx.schedule(names.index("process", progress.definition), progress.saga_id, at_ms)
+            if progress.initiator:
+                tx.schedule(names.index("initiator", progress.initiator), progress.saga_id, at_ms)
+        if record.status != turn.status:
+            if record.status:
+                tx.unschedule(names.index("status", record.status), progress.saga_id)
+            tx.schedule(names.index("status", turn.status), progress.saga_id, at_ms)
+        elif moved:
+            tx.schedule(names.index("status", turn.status), progress.saga_id, at_ms)
+
+
+def unwritten(envelope: Envelope) -> Record:
+    """Return the record of a saga nothing is stored of yet."""
+    return Record(
+        Progress(envelope.saga_id, envelope.definition, int(envelope.definition_version), envelope.initiator),
+        "",
+        0,
+    )
+
+
+def _fields(record: Record, turn: Advance) -> Mapping[str, str | int]:
+    progress = turn.progress
+    fields: dict[str, str | int] = {
+        "version": record.version + 1,
+        "status": turn.status,
+        "progress": _written(progress),
+    }
+    if record.is_new:
+        fields |= {
+            "process": progress.definition,
+            "definition_version": progress.version,
+            "initiator": progress.initiator,
+        }
+    if progress.began_ms is not None and record.progress.began_ms != progress.began_ms:
+        fields["started_ms"] = progress.began_ms
+    if turn.status.is_end and record.status != turn.status:
+        fields["ended_ms"] = progress.last_ms
+    return fields
+
+
+def _request(saga: Saga, progress: Progress, asked: Asked, cause: str) -> Envelope:
+    kind = _REQUESTS[asked.request]
+    done = saga.begins_with if asked.step == BEGINNING else next(s.done for s in saga.steps if s.name == asked.step)
+    event = kind(
+        step=done.type_name(),
+        seen=lifecycle.proof(saga, progress, asked.step),
+        began=progress.began_ms,
+    )
+    return _from_coordinator(
+        progress, event, cause, derived_id(progress.saga_id, kind.type_name(), asked.step, str(asked.times))
+    )
+
+
+def _from_coordinator(progress: Progress, event: Event, cause: str, id: str) -> Envelope:
+    return Envelope(
+        id=id,
+        source=COORDINATOR,
+        type=event.type_name(),
+        subject=progress.saga_id,
+        saga_id=progress.saga_id,
+        cause=cause,
+        initiator=progress.initiator,
+        definition=progress.definition,
+        definition_version=str(progress.version),
+        data=publishable(event),
+        schema=f"urn:event:{event.type_name()}:{event.schema_version}",
+    )
+
+
+def _performer(saga: Saga, step: str) -> str:
+    return saga.begun_by if step == BEGINNING else next(s.by for s in saga.steps if s.name == step)
+
+
+def _written(progress: Progress) -> str:
+    facts = {
+        step: {
+            kind: [fact.at_ms, fact.event_id, *([fact.reason] if fact.reason else [])] for kind, fact in known.items()
+        }
+        for step, known in progress.facts.items()
+    }
+    asks = {step: [ask.request, ask.times, ask.at_ms] for step, ask in progress.asks.items()}
+    return json.dumps({"facts": facts, "asks": asks, "announced": progress.announced}, separators=(",", ":"))
+
+
+def _progress(saga_id: str, definition: str, version: int, initiator: str, written: str) -> Progress:
+    told = json.loads(written)
+    return Progress(
+        saga_id=saga_id,
+        definition=definition,
+        version=version,
+        initiator=initiator,
+        facts={
+            step: {Kind(kind): Fact(*fact) for kind, fact in known.items()} for step, known in told["facts"].items()
+        },
+        asks={step: Ask(Request(request), times, at) for step, (request, times, at) in told["asks"].items()},
+        announced=tuple(told["announced"]),
+    )

@@ -1,0 +1,204 @@
+"""The coordinator at work: every event of every saga, folded into its record, a batch at a time.
+
+All events of one saga in a batch are one write. Any number of coordinators may run: a write that finds another
+version is decided again on the record as it is now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from sagastream.bus import Bus
+from sagastream.clock import ServerClock
+from sagastream.coordinator.deadlines import Deadlines
+from sagastream.coordinator.meaning import Meaning, Meanings
+from sagastream.coordinator.records import Note, Record, Records, unwritten
+from sagastream.dead_letters import put_away
+from sagastream.envelope import ID, Envelope, decode, derived_id
+from sagastream.errors import SagastreamError, Undecodable
+from sagastream.intake import Intake, Message
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.loop import Loop
+from sagastream.saga.advance import advance
+from sagastream.saga.definition import BEGINNING, Saga
+from sagastream.saga.progress import Fact, Happening, Kind
+from sagastream.settings import Settings
+from sagastream.telemetry import Telemetry
+from sagastream.ticker import Ticker, every
+from sagastream.transaction import Kind as Fate
+from sagastream.transaction import Transaction, Transactor
+
+log = structlog.get_logger(__name__)
+
+
+class CannotStore(SagastreamError):
+    """A record cannot be written whatever is read before; the message says why."""
+
+
+@dataclass(slots=True)
+class Bundle:
+    """What one batch brought for one saga."""
+
+    meaning: Meaning
+    first: Envelope
+    happenings: list[Happening] = field(default_factory=list)
+    notes: list[tuple[Happening, Note]] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+
+
+class Coordinator:
+    """Tracks sagas of the given tables on one server. Implements ``sagastream.service.Worker``."""
+
+    name = COORDINATOR
+
+    def __init__(
+        self,
+        sagas: Sequence[Saga],
+        *,
+        bus: Bus,
+        settings: Settings,
+        telemetry: Telemetry,
+        ticker: Ticker = every,
+    ) -> None:
+        self._telemetry = telemetry
+        self._meanings = Meanings(sagas)
+        self._block = settings.block
+        self._clock = ServerClock()
+        keys = Keys(settings.key_prefix, COORDINATOR)
+        self.records = Records(bus, keys)
+        self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
+        self._intake = Intake(
+            bus,
+            keys,
+            self._meanings.streams(keys),
+            consumer=f"{COORDINATOR}-{settings.consumer}",
+            size=settings.batch,
+        )
+        self._loop = Loop(
+            bus, self._intake, self._clock, handle=self._handle, recovered=self._handle, beside=self._beside,
+            claim_idle=settings.claim_idle,
+        )  # fmt: skip
+        self.deadlines = Deadlines(
+            bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, ticker
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Track until told to stop."""
+        async with asyncio.TaskGroup() as tasks:
+            sweeping = tasks.create_task(self.deadlines.run(stop))
+            try:
+                await self._loop.run(stop)
+            finally:
+                sweeping.cancel()
+
+    def is_ready(self) -> bool:
+        """Tell whether events are being read."""
+        return self._loop.is_ready
+
+    def describe(self) -> Mapping[str, str | int | float | bool | None]:
+        """Return what a person wants to know about this coordinator."""
+        return {
+            "sagas": ", ".join(f"{saga.name} v{saga.version}" for saga in self._meanings.sagas),
+            "consuming": self._loop.is_ready,
+            "trouble": self._loop.trouble,
+            "deadlinesHeldBackBy": self.deadlines.held_back_by,
+        }
+
+    async def _beside(self) -> timedelta:
+        return self._block
+
+    async def _handle(self, messages: list[Message]) -> None:
+        bundles: dict[str, Bundle] = {}
+        poison: list[tuple[Message, str]] = []
+        ignored: list[Message] = []
+        for message in messages:
+            try:
+                if not self._sort(message, bundles):
+                    ignored.append(message)
+            except Undecodable as error:
+                poison.append((message, str(error)))
+        for message, why in poison:
+            await self._fence(message, why)
+        await self._store(bundles)
+        settled = [message for bundle in bundles.values() for message in bundle.messages]
+        await self._intake.acknowledge(settled + ignored + [message for message, _ in poison])
+
+    def _sort(self, message: Message, bundles: dict[str, Bundle]) -> bool:
+        envelope = decode(message.fields)
+        meaning = self._meanings.of(envelope.definition, envelope.definition_version)
+        happening = meaning.of(envelope)
+        if happening is None:
+            return False
+        bundle = bundles.get(envelope.saga_id)
+        if bundle is None:
+            bundle = bundles[envelope.saga_id] = Bundle(meaning, envelope)
+        note = Note(
+            happening.fact.at_ms, envelope.id, envelope.type, envelope.source, envelope.cause, happening.step,
+            happening.kind, happening.fact.reason,
+        )  # fmt: skip
+        bundle.happenings.append(happening)
+        bundle.notes.append((happening, note))
+        bundle.messages.append(message)
+        self._telemetry.event_handled(envelope.type)
+        return True
+
+    async def _store(self, bundles: Mapping[str, Bundle]) -> None:
+        """Fold each bundle into its record; where somebody else wrote meanwhile, once more on what is there now."""
+        open_ = list(bundles.values())
+        while open_:
+            records = await asyncio.gather(*(self.records.load(bundle.first.saga_id) for bundle in open_))
+            batch = [
+                self._folded(bundle, record or unwritten(bundle.first))
+                for bundle, record in zip(open_, records, strict=True)
+            ]
+            receipt = await self._transactor.commit(batch)
+            self._clock.observe(receipt.now_ms)
+            again: list[Bundle] = []
+            for bundle, outcome in zip(open_, receipt.outcomes, strict=True):
+                if outcome.kind is Fate.REFUSED:
+                    self._telemetry.conflict()
+                    again.append(bundle)
+                elif not outcome.is_ok:
+                    why = f"{outcome.kind}: {outcome.detail}"
+                    log.error("record.cannot_be_stored", saga_id=bundle.first.saga_id, error=why)
+                    for message in bundle.messages:
+                        await self._bury(message, why)
+            open_ = again
+
+    def _folded(self, bundle: Bundle, record: Record) -> Transaction:
+        now_ms = max(self._clock.now_ms(), *(h.fact.at_ms for h in bundle.happenings))
+        turn = advance(bundle.meaning.saga, record.progress, bundle.happenings, now_ms=now_ms)
+        notes = [note for happening, note in bundle.notes if happening in turn.news]
+        cause = bundle.notes[-1][1].id
+        return self.records.save(bundle.meaning.saga, record, turn, notes, cause=cause, now_ms=now_ms)
+
+    async def _fence(self, message: Message, why: str) -> None:
+        """Put away an event that cannot be understood and mark its saga, if it names one; all others go on."""
+        log.error("event.poison", stream=message.stream, id=message.id, error=why)
+        await self._bury(message, why)
+        saga_id = message.fields.get("correlationid", "")
+        record = await self.records.load(saga_id) if ID.fullmatch(saga_id) else None
+        if record is None:
+            return
+        meaning = self._meanings.of(record.progress.definition, str(record.progress.version))
+        now_ms = self._clock.now_ms()
+        fact = Fact(now_ms, derived_id(message.name, "poison"), why[:200])
+        envelope = Envelope(
+            id=fact.event_id, source=COORDINATOR, type="EventPoisoned", subject=saga_id, saga_id=saga_id, cause="",
+            initiator=record.progress.initiator, definition=record.progress.definition,
+            definition_version=str(record.progress.version), data="{}",
+        )  # fmt: skip
+        happening = Happening(BEGINNING, Kind.POISONED, fact)
+        note = Note(now_ms, fact.event_id, "EventPoisoned", COORDINATOR, "", BEGINNING, Kind.POISONED, fact.reason)
+        await self._store({saga_id: Bundle(meaning, envelope, [happening], [(happening, note)])})
+
+    async def _bury(self, message: Message, why: str) -> None:
+        tx = Transaction(self.records.reader, saga_id="", key="", now_ms=0)
+        put_away(tx, message, reason=why, attempts=1)
+        await self._transactor.commit([tx])
+        self._telemetry.buried()

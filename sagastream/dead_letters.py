@@ -1,0 +1,23 @@
+"""Messages that could not be handled, kept whole with the reason.
+
+Shape: stream ``letters`` under the owner's root; fields ``message`` (JSON: stream, id, fields), ``reason``,
+``attempts``, ``saga``.
+"""
+
+from __future__ import annotations
+
+import json
+
+from sagastream.intake import Message
+from sagastream.keys import LETTERS
+from sagastream.transaction import Transaction
+
+
+def put_away(tx: Transaction, message: Message, *, reason: str, attempts: int) -> None:
+    """Add the letter to a transaction of the one who could not handle the message."""
+    whole = json.dumps({"stream": message.stream, "id": message.id, "fields": message.fields})
+    tx.append(
+        LETTERS,
+        ["message", whole, "reason", reason[:2000], "attempts", str(attempts), "saga",
+         message.fields.get("correlationid", "")[:64]],
+    )  # fmt: skip

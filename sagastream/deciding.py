@@ -1,0 +1,257 @@
+"""From a message to the transaction that settles it. Runs handlers; commits nothing.
+
+The order of things here is DESIGN 5: a ledger that already knows answers from memory, a step that was begun is
+closed before it is undone, and a step that never happened is barred and announces no undo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from sagastream import keys as names
+from sagastream.clock import ServerClock
+from sagastream.envelope import Envelope, derived_id, publishable
+from sagastream.errors import DefinitionError
+from sagastream.event import BarRequested, Event, LedgerLost, Refusal, RetryRequested, StepBarred, StepGaveUp
+from sagastream.ledger import Entry, Remembered, State, parse, trigger
+from sagastream.participant import Handler, Participant
+from sagastream.reader import Reader
+from sagastream.transaction import Transaction
+from sagastream.work import Fate, Work, payload
+
+
+class Deciding:
+    """Decides messages of one participant.
+
+    Raises (when built): ``DefinitionError`` if a handler wants a resource nobody gave.
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        reader: Reader,
+        clock: ServerClock,
+        *,
+        resources: Mapping[type, object],
+        retention: timedelta,
+    ) -> None:
+        self._participant = participant
+        self._reader = reader
+        self._clock = clock
+        self._retention_ms = retention // timedelta(milliseconds=1)
+        self._resources: dict[int, dict[str, object]] = {}
+        declared = (participant.handlers, participant.undos, participant.closes)
+        for handler in (handler for kind in declared for handler in kind.values()):
+            for name, wanted in handler.resources.items():
+                if wanted not in resources:
+                    raise DefinitionError(
+                        f"{participant.name}.{handler.name} wants {name}: {wanted.__name__}, which was not given"
+                    )
+            self._resources[id(handler)] = {name: resources[wanted] for name, wanted in handler.resources.items()}
+
+    async def decide(self, work: Work) -> Transaction | None:
+        """Return the transaction to commit for this message, None if nothing needs to be.
+
+        Raises: whatever the handler raises; nothing is decided then.
+        """
+        work.fate = Fate.SETTLED
+        if work.request is not None:
+            return await self._answer(work)
+        assert work.handler is not None  # recognise() found one
+        if work.is_outside and work.known in (State.UNKNOWN, State.GAVE_UP):
+            return self._begun(work, work.known, trigger(work.envelope))
+        return await self._perform(work, work.handler, work.envelope, work.known)
+
+    def nothing(self, work: Work) -> Transaction:
+        """Return a transaction that decides nothing about the message."""
+        return self._transaction(work.envelope, work.handler, "")
+
+    def give_up(self, work: Work, reason: str) -> Transaction:
+        """Return the transaction that says that a message could not be handled."""
+        tx = self._transaction(work.envelope, work.handler)
+        if work.request is not None:
+            step, cause = work.request.step, f"{work.envelope.id}:gave-up"
+        else:
+            assert work.handler is not None  # recognise() found one
+            done = work.handler.done
+            step, cause = done.type_name() if done else work.handler.name, f"{work.envelope.id}:{work.attempts}"
+            tx.entry = Entry(tx.saga_id, work.handler.name, work.known, State.GAVE_UP, trigger(work.envelope))
+        event = StepGaveUp(step=step, undoing=work.is_undoing, reason=reason[:500], attempts=work.attempts)
+        self._publish(tx, event, work.envelope, id=derived_id(cause, self._participant.name, step))
+        return tx
+
+    def _begun(self, work: Work, expected: State, told: str) -> Transaction:
+        assert work.handler is not None  # only forward steps begin
+        work.fate = Fate.GOES_ON
+        tx = self._transaction(work.envelope, work.handler)
+        tx.entry = Entry(tx.saga_id, work.handler.name, expected, State.BEGUN, told)
+        return tx
+
+    async def _perform(self, work: Work, handler: Handler, cause: Envelope, expected: State) -> Transaction:
+        """Run a forward handler and say what it decided."""
+        tx = self._transaction(work.envelope, handler)
+        event = await self._run(handler, cause.data, tx)
+        self._outcome(tx, handler.name, event, cause, expected)
+        return tx
+
+    async def _run(self, handler: Handler, data: str, tx: Transaction) -> Event | None:
+        event = await handler.function(payload(handler.takes, data), tx, **self._resources[id(handler)])
+        if event is not None and type(event) not in handler.publishes:
+            raise DefinitionError(
+                f"{self._participant.name}.{handler.name} returned {type(event).__name__}, "
+                "which its return annotation does not name"
+            )
+        return event
+
+    def _outcome(self, tx: Transaction, field: str, event: Event | None, cause: Envelope, expected: State) -> None:
+        told: str | int = ""
+        if event is not None:
+            told = self._publish(tx, event, cause, id=derived_id(cause.id, self._participant.name, field, "0"))
+        becomes = State.REFUSED if isinstance(event, Refusal) else State.DONE
+        tx.entry = Entry(tx.saga_id, field, expected, becomes, told)
+
+    async def _answer(self, work: Work) -> Transaction | None:
+        request, envelope = work.request, work.envelope
+        assert request is not None  # decide() looked
+        field = self._participant.ledger_field(request.step)
+        assert field is not None  # recognise() looked
+        (text,) = await self._reader.read(names.ledger(envelope.saga_id), field)
+        told = parse(text)
+        work.known = told.state
+        if isinstance(request, RetryRequested):
+            return await self._retry(work, told)
+        match told.state:
+            case State.UNKNOWN if self._should_know(request.seen, request.began):
+                tx = self._transaction(envelope, work.handler, field)
+                lost = LedgerLost(step=request.step, reason=f"{self._participant.name} does not remember this saga")
+                self._publish(tx, lost, envelope, id=derived_id(envelope.id, self._participant.name, "lost"))
+                return tx
+            case State.BEGUN | State.GAVE_UP if work.is_outside:
+                return await self._close(work, told, field)
+            case State.UNKNOWN | State.GAVE_UP | State.BEGUN:
+                return self._bar(work, told.state, field)
+            case State.DONE if not isinstance(request, BarRequested):
+                return await self._undo(work, told, field)
+            case State.REFUSED:
+                tx = self._transaction(envelope, work.handler, field)
+                self._publish(tx, StepBarred(step=request.step), envelope, id=self._barred_id(envelope, field))
+                return tx
+            case _:
+                return self._told_again(work, told)
+
+    async def _retry(self, work: Work, told: Remembered) -> Transaction | None:
+        if told.state is State.UNKNOWN or work.handler is None:
+            return None  # its message was never given up: it is still to come
+        if told.state.is_outcome:
+            return self._told_again(work, told)
+        remembered = f"{told.time}\n{told.type}\n{told.id}\n{told.cause}\n{told.data}"
+        if work.is_outside and told.state is State.GAVE_UP:
+            return self._begun(work, told.state, remembered)
+        return await self._perform(work, work.handler, _trigger(work.envelope, told), told.state)
+
+    async def _close(self, work: Work, told: Remembered, field: str) -> Transaction:
+        """Find out what is true of a step that was begun, for good: no call under its key can succeed afterwards."""
+        assert work.request is not None
+        assert work.handler is not None
+        close = self._participant.closes.get(work.request.step)
+        if close is None:
+            raise DefinitionError(
+                f"{self._participant.name} calls outside for {work.request.step} but declares no way to close it"
+            )
+        cause = _trigger(work.envelope, told)
+        tx = self._transaction(work.envelope, work.handler)
+        event = await self._run(close, cause.data, tx)
+        if event is None:
+            return self._bar(work, told.state, field, tx)
+        if not isinstance(work.request, BarRequested):
+            work.fate = Fate.GOES_ON  # now the step is done, and is undone like any other
+        self._outcome(tx, field, event, cause, told.state)
+        return tx
+
+    async def _undo(self, work: Work, told: Remembered, field: str) -> Transaction:
+        assert work.request is not None  # decide() looked
+        undo = self._participant.undos.get(work.request.step)
+        if undo is None:
+            raise DefinitionError(f"{self._participant.name} declares no way to undo {work.request.step}")
+        tx = self._transaction(work.envelope, work.handler, field)
+        event = await self._run(undo, told.data, tx)
+        if event is None:
+            raise DefinitionError(f"{self._participant.name}.{undo.name} must return the event that says undone")
+        position = self._publish(
+            tx, event, work.envelope, id=derived_id(told.id, self._participant.name, undo.name, "0")
+        )
+        tx.entry = Entry(tx.saga_id, field, State.DONE, State.UNDONE, position)
+        return tx
+
+    def _bar(self, work: Work, expected: State, field: str, tx: Transaction | None = None) -> Transaction:
+        assert work.request is not None  # decide() looked
+        tx = tx or self._transaction(work.envelope, work.handler, field)
+        position = self._publish(
+            tx, StepBarred(step=work.request.step), work.envelope, id=self._barred_id(work.envelope, field)
+        )
+        tx.entry = Entry(tx.saga_id, field, expected, State.BARRED, position)
+        return tx
+
+    def _told_again(self, work: Work, told: Remembered) -> Transaction | None:
+        """Publish again what was published, under the same id: the first time may have been lost for the asker."""
+        if not told.has_event:
+            return None
+        tx = self._transaction(work.envelope, work.handler, "")
+        asked = work.envelope
+        tx.publish(
+            Envelope(
+                id=told.id, source=self._participant.name, type=told.type, subject=asked.subject,
+                saga_id=asked.saga_id, cause=told.cause, initiator=asked.initiator, definition=asked.definition,
+                definition_version=asked.definition_version, data=told.data, time=told.time,
+                traceparent=asked.traceparent,
+            )
+        )  # fmt: skip
+        return tx
+
+    def _should_know(self, seen: str | None, began: int | None) -> bool:
+        is_old = began is not None and self._clock.now_ms() - began > self._retention_ms
+        return seen is not None or is_old
+
+    def _barred_id(self, envelope: Envelope, field: str) -> str:
+        return derived_id(envelope.saga_id, self._participant.name, field, "barred")
+
+    def _transaction(self, envelope: Envelope, handler: Handler | None, field: str | None = None) -> Transaction:
+        name = handler.name if handler is not None else field or ""
+        return Transaction(
+            self._reader,
+            saga_id=envelope.saga_id,
+            key=f"{envelope.saga_id}.{name}",
+            now_ms=self._clock.now_ms(),
+            initiator=envelope.initiator,
+        )
+
+    def _publish(self, tx: Transaction, event: Event, cause: Envelope, *, id: str) -> int:
+        return tx.publish(published(event, cause, source=self._participant.name, id=id))
+
+
+def published(event: Event, cause: Envelope, *, source: str, id: str) -> Envelope:
+    """Return the envelope of an event that another one caused."""
+    return Envelope(
+        id=id,
+        source=source,
+        type=event.type_name(),
+        subject=event.subject(cause.saga_id),
+        saga_id=cause.saga_id,
+        cause=cause.id,
+        initiator=cause.initiator,
+        definition=cause.definition,
+        definition_version=cause.definition_version,
+        data=publishable(event),
+        traceparent=cause.traceparent,
+        schema=f"urn:event:{event.type_name()}:{event.schema_version}",
+    )
+
+
+def _trigger(asked: Envelope, told: Remembered) -> Envelope:
+    """Return the event that once triggered a step, as far as the ledger remembers it."""
+    return Envelope(
+        id=told.id, source="", type=told.type, subject=asked.subject, saga_id=asked.saga_id, cause=told.cause,
+        initiator=asked.initiator, definition=asked.definition, definition_version=asked.definition_version,
+        data=told.data, time=told.time, traceparent=asked.traceparent,
+    )  # fmt: skip

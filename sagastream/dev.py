@@ -1,0 +1,105 @@
+"""The whole shop in one process: one event loop, one port, an embedded server beside it if none is named."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import structlog
+
+from sagastream.embedded import EmbeddedServer, embedded_server
+from sagastream.errors import SagastreamError
+from sagastream.front import create_front
+from sagastream.hosting import wait_for_server, without_secrets
+from sagastream.project import Project
+from sagastream.proxy import local_service
+from sagastream.rundir import RunDir
+from sagastream.service import App, Service, alive, create_app, opened_context, routers_of
+from sagastream.serving import address, listen, serve, stopped_by_signals
+from sagastream.settings import Settings
+from sagastream.standalone import NotStarted, build
+
+_log = structlog.get_logger()
+_LONGEST_PAUSE = timedelta(seconds=5)
+
+
+async def run_in_one(project: Project, settings: Settings, port: int) -> None:
+    """Serve every service of the project at one base URL until told to stop.
+
+    **Raises**: ``AlreadyRunning``, ``NoServer``, ``PortInUse``, ``ProjectError``, ``NotStarted``.
+    """
+    run = RunDir(settings.data_dir / "run")
+    async with AsyncExitStack() as stack:
+        stack.enter_context(run.locked("shop"))
+        wire = stack.enter_context(listen(settings.host, port))
+        own = None if settings.redis_url else embedded_server(settings)
+        stop = stack.enter_context(stopped_by_signals(own.kill if own else lambda: None))
+        if own:
+            stack.enter_context(own)
+            await stack.enter_async_context(kept_alive(own, stop, settings.restart))
+        url = own.url if own else settings.redis_url or ""
+        services: list[Service] = []
+        apps: dict[str, App] = {}
+        for name, target in project.services.items():
+            context = await stack.enter_async_context(opened_context(name, url, settings))
+            if not services and not await wait_for_server(context.bus.query, url, stop):
+                return
+            services.append(build(name, target, context, project.root))
+            apps[name] = create_app(services[-1], context)
+        front = create_front(
+            routers_of(services),
+            {name: local_service(app) for name, app in apps.items()},
+            hosts=[app.state.host for app in apps.values()],
+            opens=[alive(app) for app in apps.values()],
+            title=project.root.name,
+        )
+        run.write("shop", os.getpid())
+        stack.callback(run.remove, "shop")
+        where = f"{settings.data_dir.resolve()} ({without_secrets(url)})"
+        if not await serve(front, wire, stop, lambda: announce(project, address(wire), where)):
+            raise NotStarted("the shop could not be started")
+        _log.info("shop.stopping")
+
+
+def announce(project: Project, url: str, where: str) -> None:
+    """Say on standard output where the shop is and what to try next."""
+    lines = [f"{project.root.name} is ready at {url}", f"data: {where}", "Ctrl-C stops it"]
+    hint = project.hint.replace("{url}", url)
+    print("\n".join([*lines, "", *([hint] if hint else [])]), file=sys.stdout, flush=True)
+
+
+@asynccontextmanager
+async def kept_alive(server: EmbeddedServer, stop: asyncio.Event, restart: bool) -> AsyncIterator[None]:
+    """Start the embedded server again whenever it ends, on the same port and data, until ``stop`` is set."""
+    task = asyncio.create_task(_keep_alive(server, stop, restart))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def _keep_alive(server: EmbeddedServer, stop: asyncio.Event, restart: bool) -> None:
+    pause = timedelta(0)
+    while True:
+        # Wait in a thread, but start from the loop: the kernel ends a child with the thread that forked it.
+        code = await asyncio.to_thread(server.wait)
+        if stop.is_set():
+            return
+        _log.error("server.ended", code=code, restart=restart)
+        if not restart:
+            return
+        await asyncio.sleep(pause.total_seconds())
+        server.launch()
+        try:
+            await asyncio.to_thread(server.wait_ready)
+        except SagastreamError as error:
+            _log.error("server.not_ready", error=str(error))
+            pause = min(pause * 2 or timedelta(seconds=0.5), _LONGEST_PAUSE)
+        else:
+            pause = timedelta(0)
+            _log.info("server.restarted", pid=server.pid)

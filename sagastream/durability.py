@@ -1,0 +1,76 @@
+"""What the server promises about written data. Reads its report; changes no option."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sagastream.errors import ReplyError
+
+if TYPE_CHECKING:
+    from sagastream.bus import Connection, Reply
+
+UNKNOWN = "unknown"
+_OLDEST = (7, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """The server's own words; ``unknown`` where it may not or does not tell."""
+
+    server: str
+    version: str
+    maxmemory_policy: str
+    append_only_file: str
+    appendfsync: str
+    warnings: tuple[str, ...]
+
+
+async def read_durability(connection: Connection) -> Durability:
+    """Return what the server says about keeping data.
+
+    Managed servers and ACL users may be denied CONFIG or INFO: what they tell is ``unknown`` then, which is
+    legal.
+
+    **Raises**: ``ServerUnavailable``; the server is not ready then.
+    """
+    info = _parsed(await _told(connection, "INFO"))
+    version = info.get("valkey_version") or info.get("redis_version", UNKNOWN)
+    policy = info.get("maxmemory_policy", UNKNOWN)
+    is_appending = {"1": "on", "0": "off"}.get(info.get("aof_enabled", ""), UNKNOWN)
+    fsync = await _appendfsync(connection)
+    name = info.get("server_name") or ("valkey" if "valkey_version" in info else "redis")
+    return Durability(name, version, policy, is_appending, fsync, _warnings(version, policy, is_appending, fsync))
+
+
+async def _appendfsync(connection: Connection) -> str:
+    reply = await _told(connection, "CONFIG", "GET", "appendfsync")
+    return str(reply[1]) if isinstance(reply, list) and len(reply) == 2 else UNKNOWN
+
+
+async def _told(connection: Connection, *command: str) -> Reply:
+    try:
+        return await connection.execute(*command)
+    except ReplyError:
+        return None
+
+
+def _parsed(reply: Reply) -> dict[str, str]:
+    lines = reply.splitlines() if isinstance(reply, str) else []
+    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+
+
+def _warnings(version: str, policy: str, is_appending: str, fsync: str) -> tuple[str, ...]:
+    said = []
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers and numbers < _OLDEST:
+        said.append(f"version {version} is older than 7.0, which this library needs")
+    if policy not in ("noeviction", UNKNOWN):
+        said.append(f"maxmemory-policy {policy} may drop ledgers and records; set noeviction")
+    if is_appending == "off":
+        said.append("no append-only file: a restart forgets everything since the last snapshot")
+    if is_appending == "on" and fsync == "no":
+        said.append("appendfsync no: a power failure may lose the last half minute")
+    if is_appending == "on" and fsync == "everysec":
+        said.append("appendfsync everysec: a power failure may lose the last second or two")
+    return tuple(said)

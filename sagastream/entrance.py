@@ -1,0 +1,164 @@
+"""Where a saga is begun or turned back from outside: by an HTTP request, a script, a timer of the user's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sagastream import keys as names
+from sagastream.bus import Bus
+from sagastream.clock import ms_of
+from sagastream.coalescer import Coalescer
+from sagastream.envelope import Envelope, derived_id, publishable
+from sagastream.errors import DefinitionError, SagastreamError, ServerUnavailable
+from sagastream.event import Event, StepBarred
+from sagastream.keys import Keys
+from sagastream.ledger import BEGINNING, Entry, State, parse
+from sagastream.participant import Participant
+from sagastream.reader import Reader
+from sagastream.settings import Settings
+from sagastream.transaction import Kind, Outcome, Transaction, Transactor
+
+Change = Callable[[Transaction], None]
+_PAUSES = (0.05, 0.2, 0.5)
+
+
+class Conflict(SagastreamError):
+    """A guard of a change from outside did not hold; read again and decide again."""
+
+
+class UnknownSaga(SagastreamError):
+    """The ledger knows no beginning of this saga: it was never begun here, or longer ago than the ledger remembers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A saga that exists now; ``repeated`` if it did before."""
+
+    saga_id: str
+    event_id: str
+    repeated: bool
+
+
+class Entrance:
+    """Begins sagas, bars their steps and changes state for one participant, outside of any handler.
+
+    Concurrent calls go out together. Every call is deduplicated, so one whose answer was lost is simply repeated.
+
+    Raises (every method): ``ServerUnavailable`` when the server stays away for about a second.
+    """
+
+    def __init__(self, participant: Participant, *, bus: Bus, settings: Settings) -> None:
+        self._participant = participant
+        keys = Keys(settings.key_prefix, participant.name)
+        self.reader = Reader(bus.query, keys)
+        self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
+        self._commits: Coalescer[Transaction, Outcome] = Coalescer(self._commit_all, limit=settings.batch)
+
+    def saga_id(self, event: type[Event], key: str) -> str:
+        """Return the id of the saga that this event begins under this key."""
+        beginning = self._participant.beginnings.get(event.type_name())
+        if beginning is None:
+            raise DefinitionError(f"{self._participant.name} declares no saga that begins with {event.type_name()}")
+        return derived_id(self._participant.name, beginning.saga, key)
+
+    async def begin(self, event: Event, *, key: str, initiator: str = "", change: Change | None = None) -> Begun:
+        """Begin a saga, and change the participant's state, in one commit.
+
+        The same key begins the same saga once, however often it is asked. ``change`` declares what else is written.
+        """
+        saga_id = self.saga_id(type(event), key)
+        beginning = self._participant.beginnings[event.type_name()]
+        tx = self._transaction(saga_id, await self._now(change), initiator)
+        if change is not None:
+            change(tx)
+        envelope = self._envelope(event, saga_id, f"key:{key}"[:64], initiator, beginning.saga, beginning.version)
+        tx.entry = Entry(saga_id, BEGINNING, State.UNKNOWN, State.DONE, tx.publish(envelope))
+        outcome = await self._commit(tx)
+        return Begun(saga_id, envelope.id, repeated=not self._applied_or(outcome, Kind.IS))
+
+    async def bar(
+        self, saga_id: str, done: type[Event], *, because: Event, initiator: str = "", change: Change | None = None
+    ) -> State:
+        """Forbid a step for good and publish why, in one commit; return the state of the step afterwards.
+
+        ``BARRED`` unless the step was decided before: then nothing is written and its state is returned. A step
+        that is under way outside cannot be barred from here and stays ``BEGUN``.
+
+        Raises: ``UnknownSaga``.
+        """
+        field = self._participant.ledger_field(done.type_name())
+        if field is None:
+            raise DefinitionError(f"{self._participant.name} performs no step that says {done.type_name()}")
+        begun, step = await self.reader.read(names.ledger(saga_id), BEGINNING, field)
+        beginning = self._participant.beginnings.get(parse(begun).type)
+        if beginning is None:
+            raise UnknownSaga(f"the ledger of {self._participant.name} remembers no saga {saga_id}")
+        state = parse(step).state
+        if state.is_outcome or state is State.BEGUN:
+            return state
+        cause = parse(begun).id
+        tx = self._transaction(saga_id, await self._now(change), initiator)
+        if change is not None:
+            change(tx)
+        barred = StepBarred(step=done.type_name())
+        position = tx.publish(self._envelope(barred, saga_id, cause, initiator, beginning.saga, beginning.version))
+        tx.publish(self._envelope(because, saga_id, cause, initiator, beginning.saga, beginning.version))
+        tx.entry = Entry(saga_id, field, state, State.BARRED, position)
+        outcome = await self._commit(tx)
+        return State.BARRED if self._applied_or(outcome, Kind.IS) else outcome.state
+
+    async def change(self, change: Change) -> None:
+        """Change the participant's state outside of any saga.
+
+        Raises: ``Conflict`` if a guard does not hold. Not deduplicated: guard it, or let it be repeatable.
+        """
+        tx = self._transaction("", await self._time(), "")
+        change(tx)
+        self._applied_or(await self._commits.ask(tx))
+
+    def _applied_or(self, outcome: Outcome, *acceptable: Kind) -> bool:
+        if outcome.is_ok:
+            return True
+        if outcome.kind in acceptable:
+            return False
+        raise Conflict(f"{outcome.kind}: {outcome.detail}")
+
+    async def _commit(self, tx: Transaction) -> Outcome:
+        """Commit what the ledger deduplicates, again if the answer was lost."""
+        for pause in _PAUSES:
+            try:
+                return await self._commits.ask(tx)
+            except ServerUnavailable:
+                await asyncio.sleep(pause)
+        return await self._commits.ask(tx)
+
+    async def _commit_all(self, batch: Sequence[Transaction]) -> Sequence[Outcome]:
+        return (await self._transactor.commit(batch)).outcomes
+
+    async def _now(self, change: Change | None) -> int:
+        return await self._time() if change is not None else 0
+
+    async def _time(self) -> int:
+        return ms_of(await self.reader.command("TIME"))
+
+    def _transaction(self, saga_id: str, now_ms: int, initiator: str) -> Transaction:
+        return Transaction(
+            self.reader, saga_id=saga_id, key=f"{saga_id}.{BEGINNING}", now_ms=now_ms, initiator=initiator
+        )
+
+    def _envelope(self, event: Event, saga_id: str, cause: str, initiator: str, saga: str, version: int) -> Envelope:
+        return Envelope(
+            id=derived_id(saga_id, self._participant.name, event.type_name(), "0"),
+            source=self._participant.name,
+            type=event.type_name(),
+            subject=event.subject(saga_id),
+            saga_id=saga_id,
+            cause=cause,
+            initiator=initiator,
+            definition=saga,
+            definition_version=str(version),
+            data=publishable(event),
+            schema=f"urn:event:{event.type_name()}:{event.schema_version}",
+        )

@@ -1,0 +1,145 @@
+"""The envelope: CloudEvents 1.0 attributes as flat stream fields. Owns their order, names and ids.
+
+Source: CloudEvents 1.0 core attributes, and its extensions partitioning (``partitionkey``), correlation
+(``correlationid``, ``causationid``) and distributed tracing (``traceparent``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+
+from sagastream.errors import TooLarge, Undecodable
+from sagastream.event import MAX_EVENT_BYTES, Event
+
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+TIME_FIELD = 13  # index of the value of ``time`` in ``Envelope.fields()``; the script fills it in
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One event as it travels. All values are strings; ``data`` is the undecoded payload.
+
+    ``time`` is server time, filled in by the script that publishes; it is empty until then.
+    """
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    saga_id: str
+    cause: str
+    initiator: str
+    definition: str
+    definition_version: str
+    data: str
+    time: str = ""
+    traceparent: str = ""
+    schema: str = ""
+
+    def fields(self) -> list[str]:
+        """Return the stream fields, flat, in the order every publisher keeps.
+
+        The order is constant so that Redis stores the field names once per stream node.
+        """
+        return [
+            "specversion", "1.0",
+            "id", self.id,
+            "source", self.source,
+            "type", self.type,
+            "subject", self.subject,
+            "datacontenttype", "application/json",
+            "time", self.time,
+            "dataschema", self.schema,
+            "correlationid", self.saga_id,
+            "causationid", self.cause,
+            "partitionkey", self.saga_id,
+            "initiatorid", self.initiator,
+            "definition", self.definition,
+            "definitionversion", self.definition_version,
+            "traceparent", self.traceparent,
+            "data", self.data,
+        ]  # fmt: skip
+
+    @property
+    def at_ms(self) -> int:
+        """Return the instant of the event in epoch milliseconds (server time)."""
+        return epoch_ms(self.time)
+
+
+def decode(fields: Mapping[str, str]) -> Envelope:
+    """Read an envelope from stream fields.
+
+    Raises: ``Undecodable`` naming the attribute that is missing or malformed.
+    """
+    try:
+        envelope = Envelope(
+            id=fields["id"],
+            source=fields["source"],
+            type=fields["type"],
+            subject=fields.get("subject", ""),
+            saga_id=fields["correlationid"],
+            cause=fields.get("causationid", ""),
+            initiator=fields.get("initiatorid", ""),
+            definition=fields["definition"],
+            definition_version=fields["definitionversion"],
+            data=fields["data"],
+            time=fields["time"],
+            traceparent=fields.get("traceparent", ""),
+            schema=fields.get("dataschema", ""),
+        )
+    except KeyError as missing:
+        raise Undecodable(f"attribute {missing} is missing") from None
+    if fields.get("specversion") != "1.0":
+        raise Undecodable(f"specversion is {fields.get('specversion')!r}, not '1.0'")
+    for name, value in (("id", envelope.id), ("correlationid", envelope.saga_id)):
+        if not ID.fullmatch(value):
+            raise Undecodable(f"{name} {value[:80]!r} is not of the form [A-Za-z0-9_-]{{1,64}}")
+    if not _TIME.fullmatch(envelope.time):
+        raise Undecodable(f"time {envelope.time[:80]!r} is not an RFC 3339 instant in UTC")
+    return envelope
+
+
+def pairs(flat: Sequence[str]) -> dict[str, str]:
+    """Turn a flat reply (name, value, name, value …) into a mapping."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def publishable(event: Event) -> str:
+    """Return the payload of an event that may be published.
+
+    Raises: ``TooLarge`` above ``MAX_EVENT_BYTES``.
+    """
+    data = event.payload()
+    if len(data) > MAX_EVENT_BYTES // 4 and len(data.encode()) > MAX_EVENT_BYTES:
+        raise TooLarge(f"{event.type_name()} has {len(data.encode())} bytes, more than {MAX_EVENT_BYTES}")
+    return data
+
+
+def derived_id(*parts: str) -> str:
+    """Return a fixed-length id that is the same whenever it is derived from the same parts.
+
+    Shape: 32 hexadecimal characters (128 bits of BLAKE2b); parts are separated by a byte no part contains.
+    """
+    return blake2b("\x1f".join(parts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def epoch_ms(time: str) -> int:
+    """Return epoch milliseconds of an RFC 3339 instant in UTC."""
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError as error:
+        raise Undecodable(f"time {time!r} is not an instant: {error}") from None
+    delta = moment - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+
+
+def instant(ms: int) -> str:
+    """Return the RFC 3339 form of epoch milliseconds, as the script writes it."""
+    seconds, rest = divmod(ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"

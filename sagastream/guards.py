@@ -1,0 +1,131 @@
+"""What stands before every app, as plain ASGI: a bound on bodies, strict JSON, a gate, a last resort."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sagastream.problems import Problem, unavailable
+
+MAX_BODY_BYTES = 64 * 1024
+
+_log = structlog.get_logger()
+
+
+class LastResort:
+    """Answer what nobody expected with an id that is also in the log, instead of a stack trace."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and catch what comes back."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        has_begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:  # the outermost frame of a request: nobody else is left to answer it
+            incident = secrets.token_hex(6)
+            _log.exception("request.failed", incident=incident, method=scope["method"], path=scope["path"])
+            if has_begun:
+                raise
+            problem = Problem(500, f"this is a fault of ours, logged as {incident}", extras={"incident": incident})
+            await problem.response()(scope, receive, send)
+
+
+class BodyGuard:
+    """Read the whole body within a bound, and let only JSON through that RFC 8259 knows.
+
+    The bound also holds for chunked bodies, which do not say how long they are.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int = MAX_BODY_BYTES) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its body read, or answer 413 or 400."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            return await self._app(scope, receive, send)
+        try:
+            body = await self._read(scope, receive)
+        except Problem as problem:
+            return await problem.response()(scope, receive, send)
+        if body is None:
+            return None
+        is_told = False
+
+        async def replay() -> Message:
+            nonlocal is_told
+            if is_told:
+                return await receive()
+            is_told = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, replay, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._limit:
+            raise self._too_large()
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if len(body) > self._limit:
+                raise self._too_large()
+            if not message.get("more_body"):
+                break
+        if b"json" in headers.get(b"content-type", b""):
+            _refuse_loose_json(body)
+        return bytes(body)
+
+    def _too_large(self) -> Problem:
+        return Problem(413, f"a body may have at most {self._limit} bytes", headers={"Connection": "close"})
+
+
+class Gate:
+    """Answer 503 to all but the open paths until what the routes need has been opened."""
+
+    def __init__(self, app: ASGIApp, is_open: Callable[[], bool], always: tuple[str, ...]) -> None:
+        self._app = app
+        self._is_open = is_open
+        self._always = always
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on once the gate is open."""
+        if scope["type"] != "http" or self._is_open() or self._is_always(scope["path"]):
+            return await self._app(scope, receive, send)
+        await unavailable("the service is starting and waits for its store").response()(scope, receive, send)
+
+    def _is_always(self, path: str) -> bool:
+        return path == "/" or path.startswith(self._always)
+
+
+def _refuse_loose_json(body: bytearray) -> None:
+    # The standard parser takes NaN and Infinity, nesting as deep as the stack, and UTF-16 (seen by its NULs).
+    if b"\0" in body:
+        raise Problem(400, "the body is not JSON in UTF-8")
+    if b"NaN" in body or b"Infinity" in body or body.count(b"[") + body.count(b"{") > 500:
+        try:
+            json.loads(body, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise Problem(400, f"the body is not JSON: {error}") from error
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,0 +1,161 @@
+"""One service alive in this process: waits for the server, opens, runs workers, stops. Handles no request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+from urllib.parse import urlsplit
+
+import structlog
+
+from sagastream.errors import ReplyError, ServerUnavailable
+
+if TYPE_CHECKING:
+    from sagastream.bus import Connection
+
+_log = structlog.get_logger()
+_FIRST_PAUSE = timedelta(seconds=0.5)
+_LONGEST_PAUSE = timedelta(seconds=5)
+
+
+class Worker(Protocol):
+    """Something that runs for as long as its service does, such as a consumer."""
+
+    name: str
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set, end what has begun, return. Server trouble is its own matter."""
+        ...
+
+    def is_ready(self) -> bool:
+        """Tell whether it works right now."""
+        ...
+
+    def describe(self) -> Mapping[str, str | int | float | bool | None]:
+        """Return what a person wants to see at ``/health``."""
+        ...
+
+
+class Host:
+    """Resources and workers of one service, from start to stop; an async context manager.
+
+    Entering returns once everything is open, or once the first attempt to reach the server has failed: the
+    wait goes on behind, and ``is_open`` tells when it ended. A worker that ends early is not started
+    again: the service stays up, says that it is not ready, and whoever watches it restarts the process.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        server: Connection,
+        url: str,
+        resources: Sequence[AbstractAsyncContextManager[object]] = (),
+        workers: Sequence[Worker] = (),
+        stop_within: timedelta = timedelta(seconds=10),
+    ) -> None:
+        self.name = name
+        self.workers = tuple(workers)
+        self.started_at = datetime.now(UTC)
+        self.is_open = False
+        self.failures: dict[str, str] = {}
+        self._server = server
+        self._url = url
+        self._resources = tuple(resources)
+        self._stop_within = stop_within
+        self._stop = asyncio.Event()
+        self._tried = asyncio.Event()
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether everything is open and every worker works."""
+        return self.is_open and not self.failures and all(worker.is_ready() for worker in self.workers)
+
+    async def __aenter__(self) -> Self:
+        self._life = asyncio.create_task(self._live(), name=f"{self.name}: host")
+        self._life.add_done_callback(lambda task: self._ended(self.name, task))
+        tried = asyncio.create_task(self._tried.wait())
+        await asyncio.wait({self._life, tried}, return_when=asyncio.FIRST_COMPLETED)
+        tried.cancel()
+        if self._life.done():
+            self._life.result()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        await asyncio.wait({self._life})
+
+    async def _live(self) -> None:
+        if not await wait_for_server(self._server, self._url, self._stop, tried=self._tried):
+            return
+        async with AsyncExitStack() as stack:
+            for resource in self._resources:
+                await stack.enter_async_context(resource)
+            tasks = {asyncio.create_task(worker.run(self._stop), name=worker.name) for worker in self.workers}
+            for task in tasks:
+                task.add_done_callback(lambda task: self._ended(task.get_name(), task))
+            self.is_open = True
+            self._tried.set()
+            await self._stop.wait()
+            self.is_open = False
+            await _finish(tasks, self._stop_within)
+
+    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.failures[name] = f"{type(error).__name__}: {error}"
+            _log.error("worker.failed", worker=name, exc_info=error)
+        elif not self._stop.is_set():
+            self.failures[name] = "ended by itself"
+            _log.error("worker.ended", worker=name)
+
+
+async def wait_for_server(
+    server: Connection, url: str, stop: asyncio.Event, *, tried: asyncio.Event | None = None
+) -> bool:
+    """Return True once the server answers, False if ``stop`` comes first; say one line per attempt."""
+    pause, attempt = _FIRST_PAUSE, 0
+    while not stop.is_set():
+        attempt += 1
+        try:
+            await server.execute("PING")
+        except (ServerUnavailable, ReplyError) as error:
+            _log.warning(
+                "server.unreachable",
+                url=without_secrets(url),
+                attempt=attempt,
+                again_in_s=pause.total_seconds(),
+                error=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            )
+        else:
+            return True
+        if tried is not None:
+            tried.set()
+        try:
+            await asyncio.wait_for(stop.wait(), pause.total_seconds())
+        except TimeoutError:
+            pause = min(pause * 2, _LONGEST_PAUSE)
+    return False
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL as it may be shown, without user and password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+async def _finish(tasks: set[asyncio.Task[None]], within: timedelta) -> None:
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=within.total_seconds())
+    for task in late:
+        _log.warning("worker.cancelled", worker=task.get_name(), after_s=within.total_seconds())
+        task.cancel()
+    if late:
+        await asyncio.wait(late)

@@ -1,0 +1,166 @@
+"""What a consumer group has to handle: own pending entries first, then new ones, then what the dead left behind.
+
+Speaks Redis; knows neither handlers nor sagas. A reply that was lost on its way leaves its entries in this
+consumer's own pending list, where ``>`` never shows them again; so that list is read to its end at
+every start and after every read error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from sagastream.bus import Argument, Bus, Reply
+from sagastream.envelope import pairs
+from sagastream.errors import ReplyError, SagastreamError
+from sagastream.keys import GROUPS, Keys
+
+log = structlog.get_logger(__name__)
+
+
+class DataGone(SagastreamError):
+    """A consumer group and every trace of it are gone: the server was emptied or replaced under us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One stream entry as delivered; ``fields`` is None if it was trimmed while pending."""
+
+    stream: str
+    id: str
+    fields: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Return what identifies the message among all streams."""
+        return f"{self.stream}|{self.id}"
+
+
+class Intake:
+    """One consumer of one group over several streams.
+
+    ``begins_at`` is the position of a group that never existed; a group that was lost begins at ``0``.
+    """
+
+    def __init__(
+        self, bus: Bus, keys: Keys, streams: Sequence[str], *, consumer: str, begins_at: str = "0", size: int = 200
+    ) -> None:
+        self.streams = tuple(streams)
+        self.group = keys.owner
+        self.consumer = consumer
+        self._bus = bus
+        self._registry = keys.key(GROUPS)
+        self._begins_at = begins_at
+        self._count = max(1, -(-size // max(1, len(streams))))
+        self._claims_from = dict.fromkeys(self.streams, "0-0")
+        self._was_here = False
+
+    async def open(self) -> None:
+        """Make sure that the group exists on every stream.
+
+        Raises: ``DataGone`` if it existed before, in this process, and no trace of it is left.
+        """
+        known = _flat(await self._bus.query.execute("HGETALL", self._registry))
+        if self._was_here and not known:
+            raise DataGone(
+                f"group {self.group!r} and its registry {self._registry!r} are gone: is this the right server?"
+            )
+        registered = set(known[::2])
+        for stream in self.streams:
+            position = "0" if stream in registered else self._begins_at
+            try:
+                await self._bus.writer.execute("XGROUP", "CREATE", stream, self.group, position, "MKSTREAM")
+            except ReplyError as error:
+                if error.code != "BUSYGROUP":
+                    raise
+            else:
+                if stream in registered:
+                    log.warning("group.recreated", group=self.group, stream=stream)
+            if stream not in registered:
+                await self._bus.writer.execute("HSET", self._registry, stream, position)
+        self._was_here = True
+
+    async def new(self, block: timedelta) -> list[Message]:
+        """Return new entries, waiting for them at most so long."""
+        command: list[Argument] = ["XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", self._count,
+                   "BLOCK", max(1, block // timedelta(milliseconds=1)), "STREAMS", *self.streams]  # fmt: skip
+        return _messages(await self._bus.reader.execute(*command, *(">" for _ in self.streams)))[0]
+
+    async def own(self) -> list[Message]:
+        """Return everything delivered to this consumer and never acknowledged."""
+        found: list[Message] = []
+        for stream in self.streams:
+            position = "0"
+            while True:
+                reply = await self._bus.reader.execute(
+                    "XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", 500, "STREAMS", stream, position
+                )
+                messages, last = _messages(reply)
+                found += messages
+                if last is None:
+                    break
+                position = last
+        return await self._without_trimmed(found)
+
+    async def claimed(self, idle: timedelta) -> list[Message]:
+        """Return entries that another consumer has left unacknowledged for so long; they are ours now."""
+        found: list[Message] = []
+        for stream in self.streams:
+            reply = await self._bus.writer.execute(
+                "XAUTOCLAIM", stream, self.group, self.consumer, idle // timedelta(milliseconds=1),
+                self._claims_from[stream], "COUNT", self._count,
+            )  # fmt: skip
+            if not isinstance(reply, list):
+                continue
+            self._claims_from[stream] = str(reply[0])
+            found += _entries(stream, reply[1])
+            if len(reply) > 2 and reply[2]:
+                log.error("entries.trimmed_while_pending", stream=stream, group=self.group, entries=reply[2])
+        return found
+
+    async def again(self, name: str) -> Message | None:
+        """Return one pending entry by its name, ours from now on; None if it was acknowledged meanwhile."""
+        stream, _, entry = name.partition("|")
+        reply = await self._bus.writer.execute("XCLAIM", stream, self.group, self.consumer, 0, entry)
+        return next(iter(_entries(stream, reply)), None)
+
+    async def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Say that these are settled. If this is lost they come again, and the ledger knows them."""
+        by_stream: dict[str, list[str]] = {}
+        for message in messages:
+            by_stream.setdefault(message.stream, []).append(message.id)
+        if by_stream:
+            await self._bus.writer.pipeline([("XACK", stream, self.group, *ids) for stream, ids in by_stream.items()])
+
+    async def _without_trimmed(self, found: list[Message]) -> list[Message]:
+        lost = [message for message in found if not message.fields]
+        if lost:
+            log.error("entries.trimmed_while_pending", group=self.group, entries=[m.name for m in lost])
+            await self.acknowledge(lost)
+        return [message for message in found if message.fields]
+
+
+def _messages(reply: Reply) -> tuple[list[Message], str | None]:
+    found: list[Message] = []
+    last: str | None = None
+    for part in reply if isinstance(reply, list) else []:
+        if isinstance(part, list):
+            entries = _entries(str(part[0]), part[1])
+            found += entries
+            last = entries[-1].id if entries else last
+    return found, last
+
+
+def _entries(stream: str, reply: Reply) -> list[Message]:
+    found = []
+    for entry in reply if isinstance(reply, list) else []:
+        if isinstance(entry, list):
+            found.append(Message(stream, str(entry[0]), pairs(_flat(entry[1]))))
+    return found
+
+
+def _flat(reply: Reply) -> list[str]:
+    return [str(value) for value in reply] if isinstance(reply, list) else []

@@ -1,0 +1,97 @@
+"""Every Redis name, built in one place.
+
+Each key carries the hash tag of the owner that writes it, so that all of an owner's keys share one slot.
+A *root* is ``<prefix>{<owner>}``; the transaction script appends ``:<name>`` to it and can therefore
+never leave the slot.
+
+| name under the root             | type   | fields / members                     | owner       | life                |
+|---------------------------------|--------|--------------------------------------|-------------|---------------------|
+| ``events:<Type>``               | stream | envelope fields                      | publisher   | trimmed when read   |
+| ``ledger:<saga>``               | hash   | handler → state, what it published   | participant | ``LEDGER_RETENTION``|
+| ``attempts``                    | hash   | message → failed attempts            | participant | until handled       |
+| ``retries``                     | zset   | message, score: due ms               | participant | until handled       |
+| ``letters``                     | stream | whole message, reason, attempts      | participant | until dropped       |
+| ``requests:<participant>``      | stream | envelope fields                      | ``saga``    | trimmed when read   |
+| ``record:<saga>``               | hash   | version, status, progress …          | ``saga``    | retention           |
+| ``history:<saga>``              | list   | one JSON object per happening        | ``saga``    | retention           |
+| ``timers``                      | zset   | saga, score: due ms                  | ``saga``    | until the saga ends |
+| ``index:<what>``                | zset   | saga, score: start ms                | ``saga``    | retention           |
+| ``counts``                      | hash   | counter → integer                    | ``saga``    | for ever            |
+| ``groups``                      | hash   | stream → where its group began       | reader      | for ever            |
+| anything else                   | any    | a participant's own state            | participant | its own matter      |
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+COORDINATOR = "saga"
+OWNER = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names of one owner's keys under one prefix."""
+
+    prefix: str
+    owner: str
+
+    @property
+    def root(self) -> str:
+        """Return what every key of this owner begins with."""
+        return f"{self.prefix}{{{self.owner}}}"
+
+    def key(self, name: str) -> str:
+        """Return the full key for a name under this owner's root."""
+        return f"{self.prefix}{{{self.owner}}}:{name}"
+
+    def of(self, owner: str) -> Keys:
+        """Return the same names for another owner."""
+        return Keys(self.prefix, owner)
+
+    def events(self, type_name: str) -> str:
+        """Return the stream this owner publishes events of one type to."""
+        return self.key(events(type_name))
+
+    def requests(self, participant: str) -> str:
+        """Return the stream on which the coordinator asks one participant."""
+        return self.of(COORDINATOR).key(requests(participant))
+
+
+def events(type_name: str) -> str:
+    """Name the stream of one event type."""
+    return f"events:{type_name}"
+
+
+def requests(participant: str) -> str:
+    """Name the stream of requests to one participant."""
+    return f"requests:{participant}"
+
+
+def ledger(saga_id: str) -> str:
+    """Name the ledger of one saga."""
+    return f"ledger:{saga_id}"
+
+
+def record(saga_id: str) -> str:
+    """Name the record of one saga."""
+    return f"record:{saga_id}"
+
+
+def history(saga_id: str) -> str:
+    """Name the history of one saga."""
+    return f"history:{saga_id}"
+
+
+def index(*what: str) -> str:
+    """Name an index of sagas."""
+    return ":".join(("index", *what))
+
+
+ATTEMPTS = "attempts"
+RETRIES = "retries"
+LETTERS = "letters"
+TIMERS = "timers"
+COUNTS = "counts"
+GROUPS = "groups"

@@ -1,0 +1,55 @@
+"""How the process logs: events with fields, to standard error. Decides nothing about what is logged."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+
+import structlog
+from structlog.typing import Processor
+
+from sagastream.settings import Settings
+
+_QUIET = ("uvicorn", "httpx", "httpcore", "apscheduler", "asyncio")
+
+
+def configure(settings: Settings, service: str | None = None) -> None:
+    """Send structlog and the standard library's records through one formatter to standard error.
+
+    ``service`` is added to every line. Third parties are heard from ``WARNING`` on.
+    """
+    level = logging.getLevelNamesMapping()[settings.log_level]
+    said_by: Mapping[str, str] = {"service": service} if service else {}
+
+    def name_service(_: object, __: str, line: MutableMapping[str, object]) -> Mapping[str, object]:
+        return {**line, **{key: value for key, value in said_by.items() if key not in line}}
+
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        name_service,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso" if settings.log_format == "json" else "%H:%M:%S"),
+    ]
+    last = _last_steps(settings)
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, *last]))
+    logging.getLogger().handlers = [handler]
+    logging.getLogger().setLevel(level)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def _last_steps(settings: Settings) -> list[Processor]:
+    if settings.log_format == "json":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    # Plain: the richer formats print local variables, and those hold personal data.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=plain)]

@@ -1,0 +1,121 @@
+"""The life of a consumer: recover, read, handle, read again; stop cleanly; wait out a server in trouble.
+
+Knows neither handlers nor sagas; what is done with messages is given to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from sagastream.bus import Bus
+from sagastream.clock import ServerClock, server_ms
+from sagastream.errors import ReplyError, ServerUnavailable
+from sagastream.intake import DataGone, Intake, Message
+
+log = structlog.get_logger(__name__)
+
+_PAUSE = timedelta(milliseconds=100)
+_LONGEST_PAUSE = timedelta(seconds=2)
+
+Handle = Callable[[list[Message]], Awaitable[None]]
+Beside = Callable[[], Awaitable[timedelta]]
+
+
+class Loop:
+    """Reads one intake and hands over what comes, batch after batch.
+
+    ``recovered`` is given what was delivered before and never acknowledged (own entries at a start and after
+    trouble, other consumers' entries once they are idle for ``claim_idle``). ``beside`` runs before each read and
+    says how long the read may wait at most.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        intake: Intake,
+        clock: ServerClock,
+        *,
+        handle: Handle,
+        recovered: Handle,
+        beside: Beside,
+        claim_idle: timedelta,
+    ) -> None:
+        self._bus = bus
+        self._intake = intake
+        self._clock = clock
+        self._handle = handle
+        self._recovered = recovered
+        self._beside = beside
+        self._claim_idle = claim_idle
+        self._claim_at = 0.0
+        self._must_recover = True
+        self._is_reading = False
+        self._is_stopping = False
+        self.is_ready = False
+        self.trouble: str | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until told to stop; then finish the batch at hand and return."""
+        work = asyncio.create_task(self._consume(), name=f"consume:{self._intake.group}")
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            self._is_stopping = True
+            if self._is_reading:
+                # Cancelling a read may lose its reply: those entries stay ours and come first at the next start.
+                work.cancel()
+            await asyncio.gather(work, return_exceptions=not work.done() or work.cancelled())
+        finally:
+            self.is_ready = False
+            stopped.cancel()
+            work.cancel()
+            await asyncio.gather(work, stopped, return_exceptions=True)
+
+    def recover(self) -> None:
+        """Read own pending entries again before anything new: some of them may not have been settled."""
+        self._must_recover = True
+
+    async def _consume(self) -> None:
+        failures = 0
+        while not self._is_stopping:
+            try:
+                await self._round()
+                failures = 0
+            except (ServerUnavailable, ReplyError, DataGone) as error:
+                if isinstance(error, ReplyError) and error.code != "NOGROUP":
+                    log.error("consumer.refused", group=self._intake.group, error=str(error))
+                failures += 1
+                self._in_trouble(error)
+                await asyncio.sleep(min(_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE).total_seconds())
+
+    async def _round(self) -> None:
+        if self._must_recover:
+            self._must_recover = False
+            await self._intake.open()
+            self._clock.observe(await server_ms(self._bus.query))
+            await self._recovered(await self._intake.own())
+            if self.trouble:
+                log.info("consumer.resumed", group=self._intake.group)
+            self.is_ready, self.trouble = True, None
+        now = asyncio.get_running_loop().time()
+        if now >= self._claim_at:
+            self._claim_at = now + self._claim_idle.total_seconds() / 2
+            await self._recovered(await self._intake.claimed(self._claim_idle))
+        wait = await self._beside()
+        self._is_reading = True
+        try:
+            messages = await self._intake.new(wait)
+        finally:
+            self._is_reading = False
+        if messages:
+            await self._handle(messages)
+
+    def _in_trouble(self, error: Exception) -> None:
+        if not self.trouble:
+            log.warning("consumer.paused", group=self._intake.group, error=str(error))
+        self._must_recover = True
+        self.is_ready, self.trouble = False, str(error)

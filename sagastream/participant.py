@@ -1,0 +1,197 @@
+"""A service's handlers, declared. Owns the registry and its checks; runs nothing and speaks to nobody."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from sagastream.errors import DefinitionError
+from sagastream.event import Event, Refusal
+from sagastream.keys import COORDINATOR, OWNER
+from sagastream.ledger import BEGINNING
+from sagastream.retry import Retry
+
+Function = Callable[..., Awaitable[Event | None]]
+F = TypeVar("F", bound=Function)
+
+
+@dataclass(frozen=True)
+class Handler:
+    """One function of a participant and what its annotations say about it.
+
+    ``name`` is the field of the ledger. ``resources`` are the parameters after event and transaction, given
+    by type when the participant runs.
+    """
+
+    name: str
+    function: Function
+    takes: type[Event]
+    publishes: tuple[type[Event], ...]
+    is_outside: bool
+    retry: Retry
+    resources: Mapping[str, type]
+
+    @property
+    def done(self) -> type[Event] | None:
+        """Return the event by which it says that its step is done."""
+        return next((kind for kind in self.publishes if not issubclass(kind, Refusal)), None)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Which saga an event begins."""
+
+    event: type[Event]
+    saga: str
+    version: int
+
+
+@dataclass
+class Participant:
+    """The set of handlers of one service; its consumer group has the same name.
+
+    ``begins_at`` is the position from which a group that never existed before reads: ``"0"`` is everything that is
+    still there, ``"$"`` only what comes from now on. A group that was lost always begins at ``"0"``.
+
+    Handlers return events: what is returned is decided, success and refusal alike. A handler that raises has
+    decided nothing and is tried again, then buried.
+    """
+
+    name: str
+    begins_at: str = "0"
+    retry: Retry = field(default_factory=Retry)
+    handlers: dict[str, Handler] = field(default_factory=dict, init=False)
+    undos: dict[str, Handler] = field(default_factory=dict, init=False)
+    closes: dict[str, Handler] = field(default_factory=dict, init=False)
+    beginnings: dict[str, Beginning] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if not OWNER.fullmatch(self.name) or self.name == COORDINATOR:
+            raise DefinitionError(f"participant {self.name!r} must look like 'stock' and not be {COORDINATOR!r}")
+
+    def begins(self, event: type[Event], *, saga: str, version: int) -> None:
+        """Declare that this participant begins a saga by publishing this event."""
+        self._must_publish(event)
+        self.beginnings[event.type_name()] = Beginning(event, saga, version)
+
+    def on(self, event: type[Event], *, outside: bool = False, retry: Retry | None = None) -> Callable[[F], F]:
+        """Declare the function that handles an event.
+
+        ``outside``: the function calls something that is not Redis. The ledger then says ``begun`` before
+        it runs, it may run more than once with the same ``tx.key``, and nobody waits for it.
+        """
+
+        def declare(function: F) -> F:
+            if event.type_name() in self.handlers:
+                raise DefinitionError(f"{self.name}: two handlers for {event.type_name()}")
+            if not event.by:
+                raise DefinitionError(f"{self.name}: {event.type_name()} does not say by whom it is published")
+            self.handlers[event.type_name()] = self._handler(function, event, outside=outside, retry=retry)
+            return function
+
+        return declare
+
+    def undo(self, done: type[Event], *, outside: bool = False, retry: Retry | None = None) -> Callable[[F], F]:
+        """Declare the function that undoes a step; it is given the event by which the step said done."""
+
+        def declare(function: F) -> F:
+            if done.type_name() in self.undos:
+                raise DefinitionError(f"{self.name}: two ways to undo {done.type_name()}")
+            self.undos[done.type_name()] = self._handler(function, done, outside=outside, retry=retry)
+            return function
+
+        return declare
+
+    def close(self, done: type[Event], *, retry: Retry | None = None) -> Callable[[F], F]:
+        """Declare the function that settles a begun step whose undo was asked for.
+
+        It makes sure that no call under ``tx.key`` can succeed any more and returns what is true then: the
+        event that says done if the effect happened, None if it did not and never will. It is given
+        the event that triggered the step.
+        """
+
+        def declare(function: F) -> F:
+            takes = self._takes(function)
+            self.closes[done.type_name()] = self._handler(function, takes, outside=True, retry=retry)
+            return function
+
+        return declare
+
+    def performing(self, done: str) -> Handler | None:
+        """Return the handler that says done by this event."""
+        return next(
+            (
+                handler
+                for handler in self.handlers.values()
+                if any(kind.type_name() == done and not issubclass(kind, Refusal) for kind in handler.publishes)
+            ),
+            None,
+        )
+
+    def ledger_field(self, done: str) -> str | None:
+        """Return under which name the ledger keeps the step that says done by this event."""
+        if done in self.beginnings:
+            return BEGINNING
+        handler = self.performing(done)
+        return handler.name if handler else None
+
+    def _must_publish(self, event: type[Event]) -> None:
+        if event.by != self.name:
+            raise DefinitionError(
+                f"{event.type_name()} is published by {event.by or 'nobody'!r}, not by {self.name!r}; "
+                f"declare it as class {event.type_name()}(Event, by={self.name!r})"
+            )
+
+    def _takes(self, function: Function) -> type[Event]:
+        hints = _hints(self.name, function)
+        first = next(iter(inspect.signature(function).parameters), "")
+        takes = hints.get(first)
+        if not (isinstance(takes, type) and issubclass(takes, Event)):
+            raise DefinitionError(f"{self.name}.{function.__name__}: the first parameter must be an event")
+        return takes
+
+    def _handler(self, function: Function, takes: type[Event], *, outside: bool, retry: Retry | None) -> Handler:
+        where = f"{self.name}.{function.__name__}"
+        if not inspect.iscoroutinefunction(function):
+            raise DefinitionError(f"{where} must be an async function")
+        hints = _hints(self.name, function)
+        parameters = list(inspect.signature(function).parameters)
+        if len(parameters) < 2:
+            raise DefinitionError(f"{where} must take an event and a transaction")
+        if self._takes(function) is not takes:
+            raise DefinitionError(f"{where} is declared for {takes.type_name()} but takes another event")
+        if "return" not in hints:
+            raise DefinitionError(f"{where} must say in its return annotation which events it publishes")
+        publishes = _events_in(where, hints["return"])
+        for kind in publishes:
+            self._must_publish(kind)
+        return Handler(
+            name=function.__name__,
+            function=function,
+            takes=takes,
+            publishes=publishes,
+            is_outside=outside,
+            retry=retry or self.retry,
+            resources={name: hints[name] for name in parameters[2:]},
+        )
+
+
+def _hints(participant: str, function: Function) -> dict[str, Any]:
+    try:
+        return get_type_hints(function)
+    except NameError as error:
+        raise DefinitionError(
+            f"{participant}.{function.__name__}: {error}; annotations must name things imported at module level"
+        ) from None
+
+
+def _events_in(where: str, annotation: object) -> tuple[type[Event], ...]:
+    parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    events = tuple(part for part in parts if part is not type(None))
+    for kind in events:
+        if not (isinstance(kind, type) and issubclass(kind, Event)):
+            raise DefinitionError(f"{where} returns {kind!r}, which is not an event")
+    return events

@@ -1,0 +1,86 @@
+"""What people and machines ask a service about itself. Reads; changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from sagastream.bus import Connection
+from sagastream.durability import Durability, read_durability
+from sagastream.errors import SagastreamError
+from sagastream.hosting import Host
+from sagastream.telemetry import CONTENT_TYPE, Telemetry
+from sagastream.version import VERSION
+
+PATHS = ("/health", "/livez", "/readyz", "/metrics")
+_PATIENCE_S = 3.0
+
+
+def probes(host: Host, server: Connection, telemetry: Telemetry) -> APIRouter:
+    """Return ``/health`` for people and ``/livez``, ``/readyz``, ``/metrics`` for machines."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/livez")
+    async def livez() -> Response:
+        return JSONResponse({"status": "alive"})
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        durability, trouble = await _ask(server)
+        is_ready = host.is_ready and durability is not None
+        workers = {worker.name: worker.is_ready() and worker.name not in host.failures for worker in host.workers}
+        told = {
+            "status": "ready" if is_ready else "not ready",
+            "service": host.name,
+            "checks": {"server": durability is not None, "opened": host.is_open, "workers": workers},
+            "durability": asdict(durability) if durability else None,
+            "reasons": [
+                *([trouble] if trouble else []),
+                *(f"{name}: {why}" for name, why in host.failures.items()),
+            ],
+        }
+        return JSONResponse(told, 200 if is_ready else 503)
+
+    @router.get("/health")
+    async def health() -> Response:
+        durability, trouble = await _ask(server)
+        is_well = host.is_ready and durability is not None
+        workers = {
+            worker.name: {
+                **worker.describe(),
+                "ready": worker.is_ready(),
+                "failure": host.failures.get(worker.name),
+            }
+            for worker in host.workers
+        }
+        told = {
+            "status": "ok" if is_well else "degraded",
+            "service": host.name,
+            "version": VERSION,
+            "startedAt": host.started_at.isoformat(timespec="milliseconds"),
+            "uptimeSeconds": round((datetime.now(UTC) - host.started_at).total_seconds(), 1),
+            "workers": workers,
+            "server": {"reachable": durability is not None, "trouble": trouble}
+            | ({"name": durability.server, "version": durability.version} if durability else {}),
+        }
+        return JSONResponse(told)
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(await telemetry.scrape(), media_type=CONTENT_TYPE)
+
+    return router
+
+
+async def _ask(server: Connection) -> tuple[Durability | None, str | None]:
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            return await read_durability(server), None
+    except SagastreamError as error:
+        return None, f"server: {error}"
+    except TimeoutError:
+        return None, f"server: no answer within {_PATIENCE_S:g} s"

@@ -1,0 +1,126 @@
+"""Every error over HTTP as one shape, RFC 9457 problem details. Never shows a stack trace or a value sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from sagastream.errors import ServerUnavailable, TooLarge
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+
+
+class Problem(HTTPException):
+    """An answer that is not what the client hoped for; raise it in a route.
+
+    ``extras`` become members beside ``title``, ``status`` and ``detail``.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        kind: str = "about:blank",
+        title: str | None = None,
+        extras: Mapping[str, JsonValue] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers) if headers else None)
+        self.kind = kind
+        self.title = title or HTTPStatus(status).phrase
+        self.extras = dict(extras or {})
+
+    def response(self) -> Response:
+        """Return the problem as a response."""
+        told = {"type": self.kind, "title": self.title, "status": self.status_code, "detail": self.detail}
+        return Response(
+            json.dumps({**told, **self.extras}, ensure_ascii=False),
+            self.status_code,
+            dict(self.headers or {}),
+            MEDIA_TYPE,
+        )
+
+
+def invalid(*errors: tuple[str, str], status: int = 422) -> Problem:
+    """Return the problem for a body with wrong fields: pairs of a dotted field and what is wrong."""
+    return _invalid([_error(("body", *field.split(".")), detail) for field, detail in errors], status)
+
+
+def unavailable(detail: str) -> Problem:
+    """Return the problem for work that could be done a little later."""
+    return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def install(app: FastAPI) -> None:
+    """Make an app answer every error it knows as a problem."""
+
+    async def http(request: Request, error: Exception) -> Response:
+        if isinstance(error, Problem):
+            return error.response()
+        assert isinstance(error, StarletteHTTPException)  # what this handler is registered for
+        detail = {
+            404: f"there is nothing at {request.url.path}",
+            405: f"{request.method} is not offered here",
+        }
+        said = error.detail if error.status_code not in detail or error.detail != _phrase(error) else None
+        problem = Problem(error.status_code, said or detail[error.status_code], headers=error.headers)
+        return problem.response()
+
+    async def validation(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # what this handler is registered for
+        found = error.errors()
+        if any(one["type"] == "json_invalid" for one in found):
+            where = found[0]["loc"][-1]
+            why = found[0].get("ctx", {}).get("error", "malformed")
+            return Problem(400, f"the body is not JSON: {why} at character {where}").response()
+        return _invalid([_error(one["loc"], one["msg"]) for one in found], 422).response()
+
+    async def server(_: Request, __: Exception) -> Response:
+        return unavailable("the store cannot be reached right now; nothing is known to be lost, try again").response()
+
+    async def large(_: Request, error: Exception) -> Response:
+        return Problem(413, str(error)).response()
+
+    app.add_exception_handler(StarletteHTTPException, http)
+    app.add_exception_handler(RequestValidationError, validation)
+    app.add_exception_handler(ServerUnavailable, server)
+    app.add_exception_handler(TooLarge, large)
+
+
+def _phrase(error: StarletteHTTPException) -> str:
+    return HTTPStatus(error.status_code).phrase
+
+
+def _invalid(errors: Sequence[Mapping[str, JsonValue]], status: int) -> Problem:
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return Problem(
+        status,
+        f"{first['field'] or 'the body'}: {first['detail']}{more}",
+        title="Invalid request",
+        extras={"errors": [dict(error) for error in errors]},
+    )
+
+
+def _error(where: Sequence[str | int], message: str) -> dict[str, JsonValue]:
+    place, *path = where
+    error: dict[str, JsonValue] = {
+        "field": ".".join(str(part) for part in path),
+        "in": str(place),
+        "detail": message.removeprefix("Value error, "),
+    }
+    if place == "body":
+        escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
+        error["pointer"] = "#" + "".join(f"/{part}" for part in escaped)
+    return error

@@ -1,0 +1,127 @@
+"""What a checkout consists of, read from ``[tool.sagastream]`` in its ``pyproject.toml``. Runs nothing.
+
+| key            | means                                                                                   |
+|----------------|-----------------------------------------------------------------------------------------|
+| `services`     | factories ``"module:function"``; ``order_service.app:create`` is named ``order-service`` |
+| `companions`   | tables ``name``, ``service``, ``url_setting``: further processes with ``PROCS=1``; their |
+|                | address is told to all others in the environment variable ``url_setting``               |
+| `sagas`        | tables ``"module:attribute"``, for ``check`` and ``diagram``                            |
+| `participants` | participants, or functions that return one, for ``check``                               |
+| `hint`         | what to try next: a text, or the name of a file with it; ``{url}`` is the base URL      |
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sagastream.errors import SagastreamError
+from sagastream.service import Context
+
+
+class ProjectError(SagastreamError):
+    """The checkout's description cannot be used; the message says where and why."""
+
+
+class Companion(BaseModel):
+    """A further process beside the services."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    service: str
+    url_setting: str
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    services: tuple[str, ...] = ()
+    companions: tuple[Companion, ...] = ()
+    sagas: tuple[str, ...] = ()
+    participants: tuple[str, ...] = ()
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout: services by name, in the order they are declared."""
+
+    root: Path
+    services: dict[str, str]
+    companions: tuple[Companion, ...]
+    sagas: tuple[str, ...]
+    participants: tuple[str, ...]
+    hint: str
+
+    def service(self, name: str) -> tuple[str, str]:
+        """Return name and factory of the service called ``name`` or ``name-service``.
+
+        **Raises**: ``ProjectError`` with the names there are.
+        """
+        for known in (name, f"{name}-service"):
+            if known in self.services:
+                return known, self.services[known]
+        raise ProjectError(f"there is no service {name!r}; there are {', '.join(self.services) or 'none'}")
+
+
+def read_project(start: Path | None = None) -> Project:
+    """Return the project of the nearest ``pyproject.toml`` that describes one, from ``start`` upwards."""
+    start = (start or Path.cwd()).resolve()
+    for root in (start, *start.parents):
+        file = root / "pyproject.toml"
+        if not file.is_file():
+            continue
+        table = tomllib.loads(file.read_text()).get("tool", {}).get("sagastream")
+        if table is None:
+            continue
+        try:
+            told = _Table.model_validate(table)
+        except ValidationError as error:
+            raise ProjectError(f"{file}: [tool.sagastream]: {error}") from error
+        hint = told.hint
+        if hint and "\n" not in hint and (root / hint).is_file():
+            hint = (root / hint).read_text()
+        services = {service_name(target): target for target in told.services}
+        return Project(root, services, told.companions, told.sagas, told.participants, hint.strip())
+    raise ProjectError(f"no pyproject.toml with [tool.sagastream] in {start} or above it")
+
+
+def service_name(target: str) -> str:
+    """Return how the service of a factory is called: its package, in the form of a host name."""
+    return target.partition(":")[0].partition(".")[0].replace("_", "-")
+
+
+def load(target: str, root: Path | None = None) -> object:
+    """Return the object ``"module:attribute"`` names, looking in ``root`` too.
+
+    **Raises**: ``ProjectError`` if there is no such module or attribute; what the module raises passes.
+    """
+    if root is not None and str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    module_name, _, attribute = target.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        raise ProjectError(f"{target!r}: there is no module {error.name!r}") from error
+    found: object = getattr(module, attribute, None)
+    if found is None:
+        raise ProjectError(f"{target!r}: module {module_name!r} has no {attribute!r}")
+    return found
+
+
+def load_factory(target: str, root: Path | None = None) -> Callable[[Context], object]:
+    """Return a service's factory; what it returns is for the caller to check."""
+    found = load(target, root)
+    if not callable(found):
+        raise ProjectError(f"{target!r} is not a function that takes a context and returns a service")
+    return cast("Callable[[Context], object]", found)

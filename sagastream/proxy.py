@@ -1,0 +1,83 @@
+"""Requests passed on to a service, whole and unread. Adds nothing but a problem when nobody answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+
+import httpx
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from sagastream.problems import Problem, unavailable
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# RFC 9110, 7.6.1: meant for one connection only; the other two are made anew.
+_HOP_BY_HOP = frozenset(
+    (
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te"),
+        *("trailer", "transfer-encoding", "upgrade", "host", "content-length"),
+    )
+)
+
+
+def remote_service(url: str) -> httpx.AsyncClient:
+    """Return a client of a service in another process."""
+    # Longer than the longest `?wait=`; a service that is down is noticed by the connect time-out.
+    timeout = httpx.Timeout(40.0, connect=1.0)
+    limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
+    return httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False)
+
+
+def local_service(app: ASGIApp) -> httpx.AsyncClient:
+    """Return a client of a service in this process. Its answers are not streamed."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://local", trust_env=False)
+
+
+def proxy_routes(upstreams: Mapping[str, httpx.AsyncClient]) -> list[BaseRoute]:
+    """Return the routes ``/services/{name}/…``, all methods."""
+    routes: list[BaseRoute] = [
+        Route(f"/services/{name}/{{path:path}}", partial(_pass_on, name, client), methods=list(_METHODS))
+        for name, client in upstreams.items()
+    ]
+    return routes
+
+
+async def _pass_on(name: str, client: httpx.AsyncClient, request: Request) -> Response:
+    raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    target = raw_path.removeprefix(f"/services/{name}".encode())
+    if request.scope["query_string"]:
+        target += b"?" + request.scope["query_string"]
+    outgoing = client.build_request(
+        request.method,
+        client.base_url.copy_with(raw_path=target),
+        headers=_end_to_end(request.headers.raw),
+        content=await request.body(),
+    )
+    try:
+        answer = await client.send(outgoing, stream=True)
+    except httpx.TimeoutException as error:
+        if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+            raise unavailable(f"{name} cannot be reached right now") from error
+        raise Problem(504, f"{name} did not answer in time; what was asked may have happened") from error
+    except httpx.TransportError as error:
+        raise unavailable(f"{name} cannot be reached right now") from error
+
+    response = StreamingResponse(_chunks(answer), answer.status_code)
+    response.raw_headers = _end_to_end(answer.headers.raw)
+    return response
+
+
+async def _chunks(answer: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in answer.aiter_raw():
+            yield chunk
+    finally:
+        await answer.aclose()
+
+
+def _end_to_end(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower(), value) for name, value in headers if name.lower().decode("latin-1") not in _HOP_BY_HOP]

@@ -1,0 +1,138 @@
+"""One turn of the engine: facts in, progress and actions out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from sagastream.envelope import derived_id
+from sagastream.event import (
+    Event,
+    SagaAborted,
+    SagaCompensationCompleted,
+    SagaCompensationStarted,
+    SagaCompleted,
+    SagaFailed,
+    SagaNeedsAttention,
+    SagaStarted,
+)
+from sagastream.saga import lifecycle
+from sagastream.saga.definition import BEGINNING, Saga
+from sagastream.saga.lifecycle import Status
+from sagastream.saga.progress import Ask, Fact, Happening, Kind, Progress, Request
+
+_TOO_LATE_AT_THE_END = frozenset({Kind.CANCELLED, Kind.OVERDUE, Kind.GAVE_UP, Kind.POISONED})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request to be sent: about which step, and the how manieth time."""
+
+    step: str
+    request: Request
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What one turn led to.
+
+    ``news`` are the happenings that told something new; ``late`` counts those that came after the end.
+    ``announcements`` are events, each under a name that is announced once per saga.
+    ``timer_ms`` is when to look again, None once the saga has ended.
+    """
+
+    progress: Progress
+    status: Status
+    news: tuple[Happening, ...]
+    asks: tuple[Asked, ...]
+    announcements: tuple[tuple[str, Event], ...]
+    timer_ms: int | None
+    late: int
+
+
+def advance(saga: Saga, progress: Progress, happenings: Sequence[Happening], *, now_ms: int) -> Advance:
+    """Add what happened and derive what follows; any order and repetition of the same facts leads to the same."""
+    return _follow(saga, progress, happenings, now_ms=now_ms, may_repeat=False)
+
+
+def tick(saga: Saga, progress: Progress, *, now_ms: int) -> Advance:
+    """Let time have passed: what is overdue by now becomes a fact, what went unanswered is asked again.
+
+    Only for an instant up to which everything published has been read.
+    """
+    return _follow(saga, progress, tuple(overdue(saga, progress, now_ms)), now_ms=now_ms, may_repeat=True)
+
+
+def overdue(saga: Saga, progress: Progress, now_ms: int) -> Iterator[Happening]:
+    """Yield what has run out of time by now."""
+    waiting = lifecycle.awaited(saga, progress)
+    if waiting is not None and waiting[2] <= now_ms and not progress.has(waiting[0], Kind.OVERDUE):
+        step, since, until = waiting
+        by = next(s.by for s in saga.steps if s.name == step)
+        yield _overdue(progress, step, until, f"nothing heard from {by} for {(until - since) / 1000:g} s")
+    if progress.began_ms is None and not progress.has(BEGINNING, Kind.OVERDUE):
+        until = progress.first_ms + saga.patience // timedelta(milliseconds=1)
+        if until <= now_ms:
+            yield _overdue(progress, BEGINNING, until, "the beginning was never seen")
+
+
+def _overdue(progress: Progress, step: str, at_ms: int, why: str) -> Happening:
+    return Happening(step, Kind.OVERDUE, Fact(at_ms, derived_id(progress.saga_id, step, "overdue", str(at_ms)), why))
+
+
+def _follow(saga: Saga, before: Progress, happenings: Sequence[Happening], *, now_ms: int, may_repeat: bool) -> Advance:
+    had_ended = bool(before.facts) and lifecycle.status(saga, before).is_end
+    progress, news, late = before, [], 0
+    for happening in happenings:
+        late += had_ended
+        if had_ended and happening.kind in _TOO_LATE_AT_THE_END:
+            continue  # it asks for a way that can no longer be taken
+        after = progress.with_fact(happening)
+        if after is not progress:
+            news.append(happening)
+            progress = after
+    status = lifecycle.status(saga, progress)
+    asks = tuple(_due(saga, progress, now_ms, may_repeat=may_repeat))
+    if asks:
+        made = {ask.step: Ask(ask.request, ask.times, now_ms) for ask in asks}
+        progress = replace(progress, asks={**progress.asks, **made})
+    told = dict(_announcements(saga, progress, status))
+    fresh = {name: event for name, event in told.items() if name not in progress.announced}
+    if fresh:
+        progress = replace(progress, announced=(*progress.announced, *fresh))
+    return Advance(progress, status, tuple(news), asks, tuple(fresh.items()), lifecycle.timer(saga, progress), late)
+
+
+def _due(saga: Saga, progress: Progress, now_ms: int, *, may_repeat: bool) -> Iterator[Asked]:
+    for step, request in lifecycle.wanted(saga, progress):
+        ask = progress.asks.get(step)
+        is_first = ask is None or ask.request is not request
+        due = lifecycle.ask_again_at(saga, progress, step, request)
+        if due <= now_ms and (is_first or may_repeat):
+            yield Asked(step, request, 1 if is_first or ask is None else ask.times + 1)
+
+
+def _announcements(saga: Saga, progress: Progress, status: Status) -> Iterator[tuple[str, Event]]:
+    """Yield what the saga's life so far must have announced, by a name under which each is announced once."""
+    why = lifecycle.reason(saga, progress) or "unknown"
+    if progress.began_ms is not None:
+        yield "started", SagaStarted()
+    if lifecycle.is_turned_back(saga, progress) and any(s != BEGINNING for s in lifecycle.to_undo(saga, progress)):
+        yield "compensating", SagaCompensationStarted(reason=why)
+    match status:
+        case Status.NEEDS_ATTENTION:
+            trouble = next(lifecycle.troubles(saga, progress), why)
+            yield f"attention {derived_id(trouble)[:8]}", SagaNeedsAttention(reason=trouble)
+        case Status.COMPLETED:
+            yield "ended", SagaCompleted()
+        case Status.FAILED:
+            yield "ended", SagaFailed(reason=why)
+        case Status.COMPENSATED:
+            yield "ended", SagaCompensationCompleted(reason=why)
+        case Status.ABORTED:
+            aborted = progress.facts[BEGINNING][Kind.ABORTED]
+            yield "ended", SagaAborted(reason=aborted.reason, actor=aborted.event_id, open_effects=())
+        case _:
+            pass

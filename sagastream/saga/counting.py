@@ -1,0 +1,67 @@
+"""What one turn of the engine adds to the figures kept in Redis. Pure.
+
+A counter's name is its parts joined by ``|``: ``started|order``, ``ended|order|Completed``,
+``steps|order|reserve stock|done``, ``duration|order|0.5`` (one observation up to half a second, not cumulated).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+
+from sagastream.saga.advance import Advance
+from sagastream.saga.definition import Saga
+from sagastream.saga.progress import Kind, Progress
+
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+UNBOUNDED = "inf"
+_COUNTED = frozenset({Kind.DONE, Kind.REFUSED, Kind.UNDONE, Kind.BARRED, Kind.GAVE_UP})
+
+
+def name(*parts: str) -> str:
+    """Return the name of a counter."""
+    return "|".join(parts)
+
+
+def counted(saga: Saga, before: Progress, turn: Advance) -> Counter[str]:
+    """Return what to add to which counter. Times are in whole milliseconds."""
+    tally: Counter[str] = Counter()
+    fresh = set(turn.progress.announced) - set(before.announced)
+    for happening in turn.news:
+        _count_happening(saga, turn.progress, happening.step, happening.kind, tally)
+    if "started" in fresh:
+        tally[name("started", saga.name)] += 1
+    if "compensating" in fresh:
+        tally[name("turned_back", saga.name)] += 1
+    if "ended" in fresh:
+        tally[name("ended", saga.name, turn.status)] += 1
+        began, ended = turn.progress.began_ms, turn.progress.last_ms
+        _observe(tally, "duration", saga.name, max(0, ended - (began if began is not None else ended)))
+    if turn.late:
+        tally["late"] += turn.late
+    return tally
+
+
+def _count_happening(saga: Saga, progress: Progress, step: str, kind: Kind, tally: Counter[str]) -> None:
+    at = next((at for at, s in enumerate(saga.steps) if s.name == step), None)
+    if kind is Kind.OVERDUE:
+        tally[name("timeouts", saga.name, step)] += 1
+    elif kind is Kind.UNDO_GAVE_UP:
+        tally[name("undo_failed", saga.name, step)] += 1
+    elif kind in _COUNTED and at is not None:
+        tally[name("steps", saga.name, step, kind)] += 1
+        before = progress.began_ms if at == 0 else _done_at(progress, saga.steps[at - 1].name)
+        done = _done_at(progress, step)
+        if kind is Kind.DONE and before is not None and done is not None:
+            _observe(tally, "step_duration", name(saga.name, step), max(0, done - before))
+
+
+def _done_at(progress: Progress, step: str) -> int | None:
+    done = progress.fact(step, Kind.DONE)
+    return done.at_ms if done else None
+
+
+def _observe(tally: Counter[str], what: str, of: str, took_ms: int) -> None:
+    at = bisect_left(BOUNDS, took_ms / 1000)
+    tally[name(what, of, f"{BOUNDS[at]:g}" if at < len(BOUNDS) else UNBOUNDED)] += 1
+    tally[name(f"{what}_ms", of)] += took_ms

@@ -1,0 +1,116 @@
+"""A saga as a table. Owns the shape of definitions and refuses those that could not work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+
+from sagastream.errors import DefinitionError
+from sagastream.event import Event, Refusal
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+BEGINNING = "begin"  # the name under which the beginning counts as a step
+
+
+@dataclass(frozen=True)
+class Step:
+    """One effect in one service.
+
+    ``by`` is the participant that performs it; ``done``, ``refused`` and ``undone`` are the events by which
+    that participant says so; ``within`` is how long it may take, counted from the step before it.
+    A ``pivot`` is the step after which the saga is driven forward and nothing is undone.
+    """
+
+    name: str
+    by: str
+    done: type[Event]
+    within: timedelta
+    refused: type[Event] | None = None
+    undone: type[Event] | None = None
+    pivot: bool = False
+
+
+@dataclass(frozen=True)
+class Saga:
+    """The table of a business transaction: steps in the order they happen.
+
+    ``begins_with`` is published by ``begun_by`` (unless given, the participant of the pivot, else of the
+    first step); ``cancelled_by`` says that the beginning itself was undone. ``cancellation`` is an event by
+    which ``begun_by`` asks for the saga to be turned back. ``within`` bounds the whole way to the pivot.
+    ``patience`` is how long an unanswered request waits before it is asked again; it doubles each time.
+    The version a saga began with governs it to its end.
+
+    Raises: ``DefinitionError`` for a table that could not work.
+    """
+
+    name: str
+    version: int
+    begins_with: type[Event]
+    steps: tuple[Step, ...]
+    cancelled_by: type[Event] | None = None
+    begun_by: str = ""
+    cancellation: type[Event] | None = None
+    within: timedelta | None = None
+    patience: timedelta = field(default=timedelta(minutes=1))
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise DefinitionError(f"saga {self.name!r} has no steps")
+        if not self.begun_by:
+            object.__setattr__(self, "begun_by", self.steps[self.pivot_at or 0].by)
+        for problem in self._problems():
+            raise DefinitionError(f"saga {self.name!r}: {problem}")
+
+    def _problems(self) -> Iterator[str]:
+        for by, kind in self._published():
+            if kind is not None and kind.by != by:
+                yield f"{kind.type_name()} is published by {kind.by or 'nobody'!r}, the table says {by!r}"
+        if not _NAME.fullmatch(self.name) or self.version < 1:
+            yield f"name and version must look like 'trip', 1; got {self.name!r}, {self.version}"
+        if sum(step.pivot for step in self.steps) > 1:
+            yield "more than one pivot"
+        names = [step.name for step in self.steps]
+        if len(set(names)) < len(names) or not all(names) or BEGINNING in names:
+            yield f"step names must be present, different and not {BEGINNING!r}"
+        types = [kind.type_name() for kind in self.event_types()]
+        for name in {name for name in types if types.count(name) > 1}:
+            yield f"event {name} has more than one meaning"
+        for at, step in enumerate(self.steps):
+            if not _NAME.fullmatch(step.by):
+                yield f"participant {step.by!r} of step {step.name!r} must look like 'stock'"
+            if step.within <= timedelta(0):
+                yield f"step {step.name!r} must be given some time"
+            if step.refused is not None and not issubclass(step.refused, Refusal):
+                yield f"{step.refused.type_name()} refuses step {step.name!r} and must be a Refusal"
+            if step.undone is None and not self.is_after_pivot(at) and not step.pivot:
+                yield f"step {step.name!r} comes before the pivot and needs an event that says undone"
+            if step.undone is not None and (step.pivot or self.is_after_pivot(at)):
+                yield f"step {step.name!r} is never undone, for it is not before the pivot"
+
+    @cached_property
+    def pivot_at(self) -> int | None:
+        """Return the position of the pivot, or None."""
+        return next((at for at, step in enumerate(self.steps) if step.pivot), None)
+
+    @cached_property
+    def participants(self) -> tuple[str, ...]:
+        """Return everybody who takes part, the one who begins first."""
+        return tuple(dict.fromkeys((self.begun_by, *(step.by for step in self.steps))))
+
+    def is_after_pivot(self, at: int) -> bool:
+        """Tell whether the step at this position is only reached once nothing is undone any more."""
+        return self.pivot_at is not None and at > self.pivot_at
+
+    def _published(self) -> Iterator[tuple[str, type[Event] | None]]:
+        for kind in (self.begins_with, self.cancelled_by, self.cancellation):
+            yield self.begun_by, kind
+        for step in self.steps:
+            for kind in (step.done, step.refused, step.undone):
+                yield step.by, kind
+
+    def event_types(self) -> Iterator[type[Event]]:
+        """Yield every event the table speaks of."""
+        return (kind for _, kind in self._published() if kind is not None)

@@ -1,0 +1,248 @@
+"""What follows from the facts of a saga: its status, what must be asked of whom, and until when to wait. Pure.
+
+The rules are DESIGN 6. A refusal proves that nothing later happened. After a time-out, a give-up or a cancellation
+the pivot's participant judges; only its bar turns the saga back, and then every step before the pivot is asked,
+newest first, whether it was heard of or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import StrEnum
+
+from sagastream.saga.definition import BEGINNING, Saga
+from sagastream.saga.progress import Kind, Progress, Request
+
+LONGEST_PACE = timedelta(hours=1)
+
+
+class Status(StrEnum):
+    """Where a saga stands."""
+
+    STARTED = "Started"
+    IN_PROGRESS = "InProgress"
+    COMPLETED = "Completed"
+    COMPENSATING = "Compensating"
+    COMPENSATED = "Compensated"
+    FAILED = "Failed"
+    NEEDS_ATTENTION = "NeedsAttention"
+    ABORTED = "Aborted"
+
+    @property
+    def is_end(self) -> bool:
+        """Tell whether the saga has ended."""
+        return self in _ENDS
+
+
+_ENDS = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.FAILED, Status.ABORTED})
+_SETTLED = (Kind.UNDONE, Kind.BARRED, Kind.REFUSED)
+
+
+def status(saga: Saga, progress: Progress) -> Status:
+    """Return where the saga stands."""
+    if progress.has(BEGINNING, Kind.ABORTED):
+        return Status.ABORTED
+    if next(contradictions(saga, progress), None):
+        return Status.NEEDS_ATTENTION
+    turned_back = is_turned_back(saga, progress)
+    if turned_back and all(is_settled(progress, step) for step in to_undo(saga, progress)):
+        return Status.COMPENSATED if progress.any(saga, Kind.DONE, Kind.UNDONE) else Status.FAILED
+    if (
+        not turned_back
+        and progress.has(BEGINNING, Kind.DONE)
+        and all(progress.has(s.name, Kind.DONE) for s in saga.steps)
+    ):
+        return Status.COMPLETED
+    if next(troubles(saga, progress), None):
+        return Status.NEEDS_ATTENTION
+    if turned_back:
+        return Status.COMPENSATING
+    return Status.IN_PROGRESS if progress.any(saga, *Kind) else Status.STARTED
+
+
+def troubles(saga: Saga, progress: Progress) -> Iterator[str]:
+    """Yield why the saga cannot end by itself for now, in words for people."""
+    yield from contradictions(saga, progress)
+    for step, known in progress.facts.items():
+        if Kind.POISONED in known:
+            yield f"an event could not be understood: {known[Kind.POISONED].reason}"
+        if is_settled(progress, step):
+            continue
+        if Kind.LOST in known and not (step == _pivot(saga) and Kind.DONE in known):
+            yield f"the ledger of {step!r} was lost: {known[Kind.LOST].reason}"
+        if Kind.UNDO_GAVE_UP in known and not (step == _pivot(saga) and Kind.DONE in known):
+            yield f"undoing {step!r} keeps failing: {known[Kind.UNDO_GAVE_UP].reason}"
+    if progress.began_ms is None and progress.has(BEGINNING, Kind.OVERDUE) and not is_turned_back(saga, progress):
+        yield "the beginning was never seen"
+    for step in _after_pivot(saga, progress):
+        known = progress.facts.get(step, {})
+        for kind in (Kind.GAVE_UP, Kind.REFUSED, Kind.OVERDUE):
+            if Kind.DONE not in known and kind in known:
+                yield f"{step!r} after the pivot: {kind} {known[kind].reason}".rstrip()
+
+
+def contradictions(saga: Saga, progress: Progress) -> Iterator[str]:
+    """Yield facts that cannot both be true; only a ledger that went back in time produces them."""
+    steps = [BEGINNING, *(step.name for step in saga.steps)]
+    refused_at = min((at for at, step in enumerate(steps) if progress.has(step, Kind.REFUSED)), default=len(steps))
+    for at, step in enumerate(steps):
+        if not progress.has(step, Kind.DONE):
+            continue
+        for kind in (Kind.BARRED, Kind.REFUSED):
+            if progress.has(step, kind) and not saga.is_after_pivot(at - 1):
+                yield f"{step!r} is both {kind} and done"
+        if at > refused_at and not saga.is_after_pivot(refused_at - 1):
+            yield f"{step!r} is done although {steps[refused_at]!r} before it was refused"
+
+
+def is_turned_back(saga: Saga, progress: Progress) -> bool:
+    """Tell whether the saga is being undone, for good."""
+    pivot = _pivot(saga)
+    if pivot is None:
+        is_unsure = progress.any(saga, Kind.OVERDUE, Kind.GAVE_UP) or progress.has(BEGINNING, Kind.CANCELLED)
+        return is_unsure or progress.any(saga, Kind.REFUSED)
+    if progress.has(pivot, Kind.DONE):
+        return False
+    return progress.has(pivot, Kind.BARRED) or _refused_at(saga, progress) is not None
+
+
+def is_in_doubt(saga: Saga, progress: Progress) -> bool:
+    """Tell whether the pivot's participant must judge which way the saga goes."""
+    pivot = _pivot(saga)
+    if pivot is None or progress.has(pivot, Kind.DONE) or is_turned_back(saga, progress):
+        return False
+    upto = saga.steps[: (saga.pivot_at or 0) + 1]
+    return progress.has(BEGINNING, Kind.CANCELLED) or any(
+        progress.has(step.name, Kind.OVERDUE, Kind.GAVE_UP) for step in upto
+    )
+
+
+def to_undo(saga: Saga, progress: Progress) -> list[str]:
+    """Return the steps that must be undone or barred once the saga is turned back, newest first."""
+    upto = saga.pivot_at if saga.pivot_at is not None else len(saga.steps)
+    refused_at = _refused_at(saga, progress)
+    if refused_at is not None:
+        upto = min(upto, refused_at)
+    steps = [step.name for step in reversed(saga.steps[:upto])]
+    return [*steps, BEGINNING] if saga.cancelled_by is not None else steps
+
+
+def is_settled(progress: Progress, step: str) -> bool:
+    """Tell whether a step of a saga that is turned back is known to have no effect any more."""
+    return progress.has(step, *_SETTLED)
+
+
+def proof(saga: Saga, progress: Progress, step: str) -> str | None:
+    """Return the id of an event that proves that a step was once done, if one was seen.
+
+    Its own, or one of any later step: that one was only possible after it.
+    """
+    names = [BEGINNING, *(s.name for s in saga.steps)]
+    own = progress.fact(step, Kind.DONE)
+    if own is not None:
+        return own.event_id
+    for later in names[names.index(step) + 1 :]:
+        for kind in (Kind.DONE, Kind.REFUSED):
+            fact = progress.fact(later, kind)
+            if fact is not None:
+                return fact.event_id
+    return None
+
+
+def wanted(saga: Saga, progress: Progress) -> Iterator[tuple[str, Request]]:
+    """Yield what must be asked about which step, as things stand.
+
+    One undo at a time, newest first; one that gave up does not hold the older ones.
+    """
+    if progress.has(BEGINNING, Kind.ABORTED) or next(contradictions(saga, progress), None):
+        return
+    if is_turned_back(saga, progress):
+        for step in to_undo(saga, progress):
+            if is_settled(progress, step):
+                continue
+            yield step, Request.UNDO
+            if not progress.has(step, Kind.UNDO_GAVE_UP, Kind.LOST):
+                return
+    elif is_in_doubt(saga, progress):
+        assert saga.pivot_at is not None  # only a pivot leaves doubt
+        yield saga.steps[saga.pivot_at].name, Request.BAR
+    else:
+        for step in _after_pivot(saga, progress):
+            stuck = progress.has(step, Kind.GAVE_UP, Kind.REFUSED, Kind.OVERDUE)
+            if stuck and not progress.has(step, Kind.DONE):
+                yield step, Request.RETRY
+
+
+def awaited(saga: Saga, progress: Progress) -> tuple[str, int, int] | None:
+    """Return the step the saga waits for on its way forward, since when and until when (epoch ms)."""
+    since = progress.began_ms
+    if since is None or is_turned_back(saga, progress) or is_in_doubt(saga, progress):
+        return None
+    bound = since + _ms(saga.within) if saga.within is not None else None
+    for at, step in enumerate(saga.steps):
+        done = progress.fact(step.name, Kind.DONE)
+        if done is not None:
+            since = done.at_ms
+            continue
+        until = since + _ms(step.within)
+        if bound is not None and not saga.is_after_pivot(at):
+            until = min(until, bound)
+        return step.name, since, until
+    return None
+
+
+def timer(saga: Saga, progress: Progress) -> int | None:
+    """Return when to look at the saga again if nothing happens (epoch ms); None once it has ended."""
+    if status(saga, progress).is_end:
+        return None
+    due = [ask_again_at(saga, progress, step, request) for step, request in wanted(saga, progress)]
+    waiting = awaited(saga, progress)
+    if waiting is not None and not progress.has(waiting[0], Kind.OVERDUE):
+        due.append(waiting[2])
+    if progress.began_ms is None and not progress.has(BEGINNING, Kind.OVERDUE):
+        due.append(progress.first_ms + _ms(saga.patience))
+    latest = max([progress.last_ms, *(ask.at_ms for ask in progress.asks.values())])
+    return min(due, default=latest + _ms(LONGEST_PACE))
+
+
+def ask_again_at(saga: Saga, progress: Progress, step: str, request: Request) -> int:
+    """Return when a request is due: at once if it was never made, else after a pause that doubles each time."""
+    ask = progress.asks.get(step)
+    if ask is not None and ask.request is request:
+        return ask.at_ms + min(_ms(saga.patience) << min(ask.times - 1, 20), _ms(LONGEST_PACE))
+    if request is Request.RETRY:
+        known = progress.facts[step]
+        gave_up = min(known[kind].at_ms for kind in (Kind.GAVE_UP, Kind.REFUSED, Kind.OVERDUE) if kind in known)
+        return gave_up + _ms(saga.patience)
+    return 0
+
+
+def reason(saga: Saga, progress: Progress) -> str:
+    """Return why the saga did not simply go forward, in words for people; empty if it did."""
+    said = [
+        (fact.at_ms, f"{step}: {fact.reason}" if fact.reason else f"{step}: {kind}")
+        for step, known in progress.facts.items()
+        for kind, fact in known.items()
+        if kind in (Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED, Kind.ABORTED)
+    ]
+    return min(said)[1] if said else next(troubles(saga, progress), "")
+
+
+def _pivot(saga: Saga) -> str | None:
+    return saga.steps[saga.pivot_at].name if saga.pivot_at is not None else None
+
+
+def _after_pivot(saga: Saga, progress: Progress) -> list[str]:
+    if saga.pivot_at is None or not progress.has(saga.steps[saga.pivot_at].name, Kind.DONE):
+        return []
+    return [step.name for step in saga.steps[saga.pivot_at + 1 :]]
+
+
+def _refused_at(saga: Saga, progress: Progress) -> int | None:
+    upto = saga.pivot_at + 1 if saga.pivot_at is not None else len(saga.steps)
+    return next((at for at in range(upto) if progress.has(saga.steps[at].name, Kind.REFUSED)), None)
+
+
+def _ms(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)

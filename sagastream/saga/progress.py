@@ -1,0 +1,121 @@
+"""What is known about one saga: a set of facts. Pure; adding facts commutes, associates and repeats without effect.
+
+The status is nowhere kept as truth: it follows from the facts (see ``lifecycle``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from sagastream.saga.definition import BEGINNING, Saga
+
+
+class Kind(StrEnum):
+    """What a fact says about a step; of the beginning, ``done`` says that the saga began."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    UNDONE = "undone"
+    BARRED = "barred"
+    GAVE_UP = "gave up"
+    UNDO_GAVE_UP = "undo gave up"
+    LOST = "ledger lost"
+    OVERDUE = "overdue"
+    CANCELLED = "cancelled"
+    POISONED = "poisoned"
+    ABORTED = "aborted"
+
+
+class Request(StrEnum):
+    """What the coordinator may ask about a step."""
+
+    UNDO = "undo"
+    BAR = "bar"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fact:
+    """When something became known (epoch ms, server time), by which event, and why if it says so."""
+
+    at_ms: int
+    event_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """A fact on its way into a progress."""
+
+    step: str
+    kind: Kind
+    fact: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The last time something was asked about a step, and how often it was asked by then."""
+
+    request: Request
+    times: int
+    at_ms: int
+
+
+Facts = Mapping[str, Mapping[Kind, Fact]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The facts of one saga, what was asked because of them, and which turns of its life were announced.
+
+    ``facts`` maps the name of a step (``BEGINNING`` for the beginning) to what is known about it.
+    """
+
+    saga_id: str
+    definition: str
+    version: int
+    initiator: str = ""
+    facts: Facts = field(default_factory=dict)
+    asks: Mapping[str, Ask] = field(default_factory=dict)
+    announced: tuple[str, ...] = ()
+
+    def fact(self, step: str, kind: Kind) -> Fact | None:
+        """Return a fact if it is known."""
+        known = self.facts.get(step)
+        return known.get(kind) if known else None
+
+    def has(self, step: str, *kinds: Kind) -> bool:
+        """Tell whether any of these is known about a step."""
+        known = self.facts.get(step)
+        return known is not None and any(kind in known for kind in kinds)
+
+    def any(self, saga: Saga, *kinds: Kind) -> bool:
+        """Tell whether any of these is known about any step, the beginning not counted."""
+        return any(self.has(step.name, *kinds) for step in saga.steps)
+
+    @property
+    def began_ms(self) -> int | None:
+        """Return when the saga began, None while its beginning has not been seen."""
+        began = self.fact(BEGINNING, Kind.DONE)
+        return began.at_ms if began else None
+
+    @property
+    def first_ms(self) -> int:
+        """Return the instant of the earliest fact."""
+        return min((fact.at_ms for known in self.facts.values() for fact in known.values()), default=0)
+
+    @property
+    def last_ms(self) -> int:
+        """Return the instant of the latest fact."""
+        return max((fact.at_ms for known in self.facts.values() for fact in known.values()), default=0)
+
+    def with_fact(self, happening: Happening) -> Progress:
+        """Return the progress that also knows this; of two facts that say the same the earlier one stays."""
+        known = self.facts.get(happening.step, {})
+        present = known.get(happening.kind)
+        if present is not None and present <= happening.fact:
+            return self
+        facts = {**self.facts, happening.step: {**known, happening.kind: happening.fact}}
+        return replace(self, facts=facts)

@@ -1,0 +1,136 @@
+"""One service as an HTTP app with its workers. Knows no business and no path of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from fastapi import APIRouter, FastAPI
+
+from sagastream import problems
+from sagastream.bus import connect
+from sagastream.guards import BodyGuard, Gate, LastResort
+from sagastream.hosting import Host, Worker
+from sagastream.probes import PATHS, probes
+from sagastream.settings import Settings
+from sagastream.telemetry import Telemetry
+from sagastream.version import VERSION
+
+if TYPE_CHECKING:
+    from sagastream.bus import Bus
+
+__all__ = [
+    "App",
+    "Context",
+    "Service",
+    "Worker",
+    "alive",
+    "bare_app",
+    "create_app",
+    "opened_context",
+    "routers_of",
+]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a service is built from: everything it may not make for itself."""
+
+    name: str
+    settings: Settings
+    bus: Bus
+    telemetry: Telemetry
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service as data: routes, what runs beside them, and what both need opened.
+
+    ``resources`` are entered once, in order, when the server has answered. ``port`` is where it listens when
+    it runs alone and nobody says otherwise.
+    """
+
+    name: str
+    routers: Sequence[APIRouter] = ()
+    workers: Sequence[Worker] = ()
+    resources: Sequence[AbstractAsyncContextManager[object]] = ()
+    port: int = 8081
+
+
+App: TypeAlias = FastAPI
+
+
+@asynccontextmanager
+async def opened_context(
+    name: str, url: str, settings: Settings, telemetry: Telemetry | None = None
+) -> AsyncIterator[Context]:
+    """Yield a context with connections of its own to the server at ``url``; nothing is sent yet."""
+    bus = connect(url, name=f"{name}/{settings.consumer}", block=settings.block)
+    told = settings.model_copy(update={"redis_url": url})
+    try:
+        yield Context(name, told, bus, telemetry or Telemetry(name))
+    finally:
+        await bus.close()
+
+
+def create_app(service: Service, context: Context, *, with_workers: bool = True) -> FastAPI:
+    """Return the app of one service: its routes, its probes, and its workers for as long as it is up.
+
+    Its ``state.host`` tells how it is. While the server cannot be reached its routes answer 503.
+    """
+    host = Host(
+        service.name,
+        server=context.bus.query,
+        url=context.settings.redis_url or "",
+        resources=service.resources,
+        workers=service.workers if with_workers else (),
+        stop_within=context.settings.stop_within,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with host:
+            yield
+
+    app = bare_app(service.name, lifespan, is_open=lambda: host.is_open, always=PATHS)
+    app.state.host = host
+    for router in service.routers:
+        app.include_router(router)
+    app.include_router(probes(host, context.bus.query, context.telemetry))
+    return app
+
+
+@asynccontextmanager
+async def alive(app: App) -> AsyncIterator[None]:
+    """Run an app's lifespan around the block, as the HTTP server would."""
+    async with app.router.lifespan_context(app):
+        yield
+
+
+def routers_of(services: Sequence[Service]) -> list[APIRouter]:
+    """Return the routes of all services, in their order."""
+    return [router for service in services for router in service.routers]
+
+
+def bare_app(
+    title: str,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    *,
+    is_open: Callable[[], bool],
+    always: tuple[str, ...],
+) -> FastAPI:
+    """Return an app without routes that answers errors as problems, bounds bodies and waits at its gate.
+
+    ``always`` are the beginnings of paths that are served before ``is_open``.
+    """
+    app = FastAPI(title=title, version=VERSION, lifespan=lifespan, redoc_url=None)
+    problems.install(app)
+    # The last one added is met first.
+    app.add_middleware(BodyGuard)
+    app.add_middleware(Gate, is_open=is_open, always=always)
+    app.add_middleware(LastResort)
+    return app

@@ -1,0 +1,68 @@
+"""What the surroundings may decide, read from the environment once and passed on. Holds no instance."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
+
+
+class Settings(BaseSettings):
+    """Settings of one process; every field is the environment variable of the same name.
+
+    An empty variable counts as absent. **Units**: durations are seconds (``2.5``) or ISO 8601 (``P7D``).
+
+    **Raises**: ``pydantic.ValidationError`` naming each variable that cannot be used; report it and stop.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid")
+
+    redis_url: str | None = Field(None, pattern=r"^(rediss?|unix)://")
+    """The server to use; without it one is started here."""
+    redis_server: Path | None = None
+    """The server program to start, instead of looking for one."""
+    redis_port: Port | None = None
+    """The port of the server started here; without it a free one."""
+    appendfsync: Literal["everysec", "always"] = "everysec"
+    """How often the server started here forces its log to disk."""
+
+    key_prefix: str = Field("saga:", pattern=r"^[A-Za-z0-9_.:-]{0,64}$")
+    """What every key begins with, for servers that are shared."""
+    data_dir: Path = Path(".data")
+    """Where a shop run from the checkout keeps everything it writes."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    """The port of the base URL; 0 takes a free one."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["console", "json"] = "console"
+    stop_within: Duration = Field(timedelta(seconds=10), gt=timedelta(0))
+    """How long a process may take to end what it has begun once it is told to stop."""
+    restart: bool = True
+    """Whether `sagastream dev` starts processes that died again."""
+
+    ledger_retention: Duration = Field(timedelta(days=7), gt=timedelta(0))
+    """How long a participant remembers what it did for a saga; longer than any stream is kept."""
+    batch: int = Field(200, ge=1, le=5000)
+    """How many messages one round of a consumer takes at most."""
+    block: Duration = Field(timedelta(seconds=2), gt=timedelta(0))
+    """How long an idle consumer waits for a message before it looks at its other duties."""
+    claim_idle: Duration = Field(timedelta(seconds=30), gt=timedelta(0))
+    """How long a message may lie with a silent consumer before another one takes it."""
+    consumer: int = Field(1, ge=1)
+    """Which of its service's consumers this process is; two running ones must never share a number."""

@@ -1,0 +1,157 @@
+"""Decide, commit, decide again on fresh reads where somebody was faster, until every message has its fate."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from sagastream.clock import ServerClock
+from sagastream.dead_letters import put_away
+from sagastream.deciding import Deciding
+from sagastream.errors import SagastreamError, ServerUnavailable, Undecodable
+from sagastream.event import RetryRequested
+from sagastream.ledger import State
+from sagastream.participant import Participant
+from sagastream.retries import Retries
+from sagastream.telemetry import Telemetry
+from sagastream.transaction import Kind, Outcome, Receipt, Transaction
+from sagastream.work import Fate, Work
+
+log = structlog.get_logger(__name__)
+
+ROUNDS = 50  # of deciding again, before a handler that never agrees with its own guards is a failed attempt
+
+Commit = Callable[[Sequence[Transaction]], Awaitable[Receipt]]
+
+
+class HandlerDisagrees(SagastreamError):
+    """A handler's guards keep refusing what the handler decides on fresh reads."""
+
+
+class CannotApply(SagastreamError):
+    """The server says that what a handler wants can never be applied."""
+
+
+class Settling:
+    """Gives every message of one participant its fate."""
+
+    def __init__(
+        self,
+        participant: Participant,
+        deciding: Deciding,
+        retries: Retries,
+        clock: ServerClock,
+        telemetry: Telemetry,
+        *,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._participant = participant
+        self._deciding = deciding
+        self._retries = retries
+        self._clock = clock
+        self._telemetry = telemetry
+        self._chance = chance
+
+    async def round(self, works: Sequence[Work], commit: Commit) -> tuple[list[Work], list[Work]]:
+        """Decide and commit once; return the works that came to an end, and those to be decided again.
+
+        Raises: ``ServerUnavailable``; then nothing is known and all of them are still pending.
+        """
+        ended: list[Work] = []
+        again: list[Work] = []
+        batch: list[tuple[Work, Transaction]] = []
+        decisions = await asyncio.gather(*(self._decide(work) for work in works))
+        for work, tx in zip(works, decisions, strict=True):
+            if tx is None:
+                ended.append(work)
+            else:
+                batch.append((work, tx))
+        if batch:
+            receipt = await commit([tx for _, tx in batch])
+            if receipt.now_ms:
+                self._clock.observe(receipt.now_ms)
+            for (work, _), outcome in zip(batch, receipt.outcomes, strict=True):
+                (ended if self._is_over(work, outcome) else again).append(work)
+        return ended, again
+
+    async def _decide(self, work: Work) -> Transaction | None:
+        try:
+            if work.problem:
+                raise CannotApply(work.problem)
+            if work.conflicts > ROUNDS:
+                raise HandlerDisagrees(f"decided {work.conflicts} times, refused by a guard each time")
+            tx = await self._deciding.decide(work)
+        except ServerUnavailable:
+            raise
+        except Exception as error:  # a handler may raise anything: it is tried again, then buried
+            return self._failed(work, error)
+        if work.attempts and work.fate is Fate.SETTLED and tx is not None:
+            self._retries.settled(tx, work.message.name)
+        return tx
+
+    def _failed(self, work: Work, error: Exception) -> Transaction | None:
+        """Note a failed attempt, or bury the message if it was the last one."""
+        work.attempts += 1
+        about = {"saga_id": work.envelope.saga_id, "type": work.envelope.type, "attempt": work.attempts}
+        if isinstance(work.request, RetryRequested):
+            log.warning("retry.failed", **about, error=_said(error))
+            work.fate = Fate.SETTLED  # the coordinator asks again, at its pace
+            return None
+        policy = work.handler.retry if work.handler else self._participant.retry
+        if isinstance(error, Undecodable) or policy.is_exhausted(work.attempts):
+            log.error("event.buried", **about, error=_said(error))
+            work.fate = Fate.BURIED
+            tx = self._deciding.give_up(work, _said(error))
+            put_away(tx, work.message, reason=_said(error), attempts=work.attempts)
+            self._retries.settled(tx, work.message.name)
+            return tx
+        log.warning("event.failed", **about, error=_said(error))
+        work.fate = Fate.WAITS
+        tx = self._deciding.nothing(work)
+        self._retries.failed(tx, work.message.name, work.attempts, policy.wait(work.attempts, self._chance()))
+        return tx
+
+    def _is_over(self, work: Work, outcome: Outcome) -> bool:
+        if outcome.is_ok:
+            self._count(work)
+            if work.fate is Fate.GOES_ON and work.request is None:
+                work.known = State.BEGUN
+            return work.fate is not Fate.GOES_ON
+        match outcome.kind:
+            case Kind.IS:
+                return self._was_decided(work, outcome)
+            case Kind.REFUSED:
+                self._telemetry.conflict()
+                work.conflicts += 1
+            case _ if work.fate in (Fate.WAITS, Fate.BURIED):
+                log.error("event.stuck", saga_id=work.envelope.saga_id, error=outcome.detail)
+                work.fate = Fate.WAITS
+                return True
+            case _:
+                work.problem = f"{outcome.kind}: {outcome.detail}"
+        return False
+
+    def _was_decided(self, work: Work, outcome: Outcome) -> bool:
+        """Take note of a ledger that says something else than expected; tell whether that ends the matter."""
+        work.known = outcome.state
+        if work.request is None and work.known.is_outcome:
+            self._telemetry.duplicate()
+            work.fate = Fate.SETTLED
+            return True
+        self._telemetry.conflict()
+        return False
+
+    def _count(self, work: Work) -> None:
+        if work.fate is Fate.SETTLED:
+            self._telemetry.event_handled(work.envelope.type)
+        elif work.fate is Fate.BURIED:
+            self._telemetry.buried()
+        elif work.fate is Fate.WAITS:
+            self._telemetry.retried()
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,166 @@
+"""What one service measures, in its own registry. The only door to prometheus-client; never acts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import prometheus_client as prometheus
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from sagastream import series
+from sagastream.errors import ServerUnavailable
+from sagastream.series import PREFIX, Series
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_HANDLER_BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number counted elsewhere; ``labels`` are values in the order of the series."""
+
+    series: Series
+    labels: tuple[str, ...]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """One histogram counted elsewhere: observations per upper bound (not cumulated), the last unbounded."""
+
+    series: Series
+    labels: tuple[str, ...]
+    counts: tuple[tuple[float, int], ...]
+    total: float
+
+
+Source = Callable[[], Awaitable[Sequence[Figure | Spread]]]
+
+
+class Telemetry:
+    """The measures of one service; counting costs one addition."""
+
+    def __init__(self, service: str) -> None:
+        prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
+        self.service = service
+        self._registry = prometheus.CollectorRegistry()
+        self._sources: list[Source] = []
+        self._events = self._counter(series.EVENTS)
+        self._by_type: dict[str, prometheus.Counter] = {}
+        self._retries = self._counter(series.RETRIES).labels(service)
+        self._buried = self._counter(series.DEAD_LETTERS).labels(service)
+        self._duplicates = self._counter(series.DUPLICATES).labels(service)
+        self._conflicts = self._counter(series.CONFLICTS).labels(service)
+        self._seconds = prometheus.Histogram(
+            PREFIX + series.HANDLER_SECONDS.name,
+            series.HANDLER_SECONDS.help,
+            series.HANDLER_SECONDS.labels,
+            buckets=_HANDLER_BOUNDS,
+            registry=self._registry,
+        )
+        self._seconds_by_type: dict[str, prometheus.Histogram] = {}
+
+    def event_handled(self, type_name: str, took: timedelta | None = None) -> None:
+        """Count an event that was decided and committed; ``took`` is the time its handler needed.
+
+        ``type_name`` must be one the service handles, never text from outside.
+        """
+        child = self._by_type.get(type_name)
+        if child is None:
+            child = self._by_type[type_name] = self._events.labels(type_name, self.service)
+        child.inc()
+        if took is not None:
+            timer = self._seconds_by_type.get(type_name)
+            if timer is None:
+                timer = self._seconds_by_type[type_name] = self._seconds.labels(self.service, type_name)
+            timer.observe(took.total_seconds())
+
+    def retried(self) -> None:
+        """Count an attempt that is made again after a failure."""
+        self._retries.inc()
+
+    def buried(self) -> None:
+        """Count a message that was put away."""
+        self._buried.inc()
+
+    def duplicate(self) -> None:
+        """Count a message the ledger knew."""
+        self._duplicates.inc()
+
+    def conflict(self) -> None:
+        """Count a decision that had to be taken again."""
+        self._conflicts.inc()
+
+    def add_source(self, source: Source) -> None:
+        """Export what ``source`` reads elsewhere (figures counted in Redis) at every scrape."""
+        self._sources.append(source)
+
+    def render(self) -> bytes:
+        """Return what this process counted, as Prometheus text."""
+        return prometheus.generate_latest(self._registry)
+
+    async def scrape(self) -> bytes:
+        """Return what this process counted and what its sources read.
+
+        A source whose server is unavailable is left out: no figure is better than an old one.
+        """
+        found: list[Figure | Spread] = []
+        for source in self._sources:
+            try:
+                found += await source()
+            except ServerUnavailable:
+                continue
+        return self.render() + expose(found)
+
+    def _counter(self, what: Series) -> prometheus.Counter:
+        return prometheus.Counter(PREFIX + what.name, what.help, what.labels, registry=self._registry)
+
+
+def expose(figures: Iterable[Figure | Spread]) -> bytes:
+    """Return figures as Prometheus text, one family per series."""
+    families: dict[Series, Metric] = {}
+    for figure in figures:
+        family = families.get(figure.series) or _family(figure.series)
+        families[figure.series] = family
+        if isinstance(family, HistogramMetricFamily) and isinstance(figure, Spread):
+            family.add_metric(list(figure.labels), _cumulated(figure.counts), figure.total)
+        elif isinstance(family, CounterMetricFamily | GaugeMetricFamily) and isinstance(figure, Figure):
+            family.add_metric(list(figure.labels), figure.value)
+        else:
+            raise TypeError(f"{type(figure).__name__} cannot be exported as {figure.series.name}")
+    registry = prometheus.CollectorRegistry(auto_describe=False)
+    registry.register(_Given(list(families.values())))
+    return prometheus.generate_latest(registry)
+
+
+class _Given:
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _family(what: Series) -> Metric:
+    name, labels = PREFIX + what.name, list(what.labels)
+    match what.kind:
+        case "counter":
+            return CounterMetricFamily(name, what.help, labels=labels)
+        case "gauge":
+            return GaugeMetricFamily(name, what.help, labels=labels)
+        case "histogram":
+            return HistogramMetricFamily(name, what.help, labels=labels)
+
+
+def _cumulated(counts: tuple[tuple[float, int], ...]) -> list[tuple[str, float]]:
+    so_far = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, count in counts:
+        so_far += count
+        buckets.append(("+Inf" if math.isinf(bound) else str(float(bound)), so_far))
+    if not buckets or buckets[-1][0] != "+Inf":
+        buckets.append(("+Inf", so_far))
+    return buckets

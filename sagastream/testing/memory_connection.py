@@ -1,0 +1,93 @@
+"""A connection to the in-memory Redis: adds what a network adds, waiting, delay and loss.
+
+It waits in the time of the running event loop; it executes nothing by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from sagastream.bus import Argument, Command, Reply
+from sagastream.errors import ReplyError
+from sagastream.testing.memory_group_read import GroupRead
+from sagastream.testing.memory_server import MemoryServer, encoded
+
+Hook = Callable[[Command], Awaitable[None]]
+
+
+class MemoryConnection:
+    """One client's way to a ``MemoryServer``.
+
+    ``before`` is awaited before each command reaches the server, ``after`` before its reply (an error
+    reply too) reaches the caller: delay by sleeping, lose the command or the reply by raising
+    ``ServerUnavailable``. Each command of a pipeline passes both, so others may come between.
+    """
+
+    def __init__(self, server: MemoryServer, *, before: Hook | None = None, after: Hook | None = None) -> None:
+        self.server = server
+        self.before = before
+        self.after = after
+
+    async def execute(self, *command: Argument) -> Reply:
+        """Execute one command; an XREADGROUP with BLOCK waits for entries.
+
+        Raises: ReplyError for an error reply; whatever the hooks raise.
+        """
+        return await self._execute(command, can_block=True)
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
+        """Execute commands one after the other; error replies are returned in their places.
+
+        Raises: whatever the hooks raise; earlier commands have then happened.
+        """
+        replies: list[Reply | ReplyError] = []
+        for command in commands:
+            try:
+                replies.append(await self._execute(command, can_block=False))
+            except ReplyError as error:
+                replies.append(error)
+        return replies
+
+    async def _execute(self, command: Command, *, can_block: bool) -> Reply:
+        if self.before is not None:
+            await self.before(command)
+        try:
+            reply = self.server.call(*command)
+            if reply is None and can_block and encoded(command[0]).upper() == b"XREADGROUP":
+                reply = await self._read_blocked(command)
+        except ReplyError:
+            if self.after is not None:
+                await self.after(command)
+            raise
+        if self.after is not None:
+            await self.after(command)
+        return reply
+
+    async def _read_blocked(self, command: Command) -> Reply:
+        reading = GroupRead([encoded(part) for part in command[1:]])
+        if reading.block_ms is None:
+            return None
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + reading.block_ms / 1000
+        while True:
+            waiter: asyncio.Future[None] = loop.create_future()
+            too_late = asyncio.Event()
+            self.server.space.wait_for(reading.keys, waiter)
+            timer = loop.call_at(ends_at, _give_up, waiter, too_late) if reading.block_ms else None
+            try:
+                await waiter
+            finally:
+                self.server.space.stop_waiting(reading.keys, waiter)
+                if timer is not None:
+                    timer.cancel()
+            # Another consumer of the group may have been woken by the same XADD and have read it first.
+            reply = self.server.call(*command)
+            if reply is not None or too_late.is_set():
+                return reply
+
+
+def _give_up(waiter: asyncio.Future[None], too_late: asyncio.Event) -> None:
+    too_late.set()
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,218 @@
+"""Commands of the in-memory Redis on consumer groups: reading, acknowledging, claiming."""
+
+from __future__ import annotations
+
+from sagastream.errors import ReplyError
+from sagastream.testing.memory_group_read import GroupRead
+from sagastream.testing.memory_keyspace import OK, Args, Keyspace, Raw, integer, syntax_error
+from sagastream.testing.memory_stream_log import ZERO, Consumer, EntryId, Group, Pending, Stream
+from sagastream.testing.memory_streams import entry_reply, id_text, interval, parse_id
+
+NEEDS_KEY = (
+    "The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the "
+    "MKSTREAM option to create an empty stream automatically."
+)
+
+
+def xgroup(space: Keyspace, args: Args) -> Raw:
+    """Answer ``XGROUP CREATE | SETID | DESTROY | CREATECONSUMER | DELCONSUMER key group …``."""
+    word = args[0].upper()
+    sizes = {b"CREATE": 4, b"SETID": 4, b"DESTROY": 3, b"CREATECONSUMER": 4, b"DELCONSUMER": 4}
+    if word not in sizes:
+        raise ReplyError("ERR", f"unknown subcommand '{args[0].decode(errors='replace')}'. Try XGROUP HELP.")
+    if len(args) < sizes[word] or (len(args) > sizes[word] and word not in (b"CREATE", b"SETID")):
+        raise ReplyError("ERR", f"wrong number of arguments for 'xgroup|{word.decode().lower()}' command")
+    make, entries_read = _xgroup_options(args[4:], word)
+    key, name = args[1], args[2]
+    stream = space.typed(key, Stream)
+    if stream is None and not make:
+        raise ReplyError("ERR", NEEDS_KEY)
+    last_id = ZERO if stream is None else stream.last_id
+    if word in (b"CREATE", b"SETID") and args[3] != b"$":
+        last_id = parse_id(args[3])
+    if stream is None:
+        stream = space.values[key] = Stream()
+    group = stream.groups.get(name)
+    if word == b"CREATE":
+        if group is not None:
+            raise ReplyError("BUSYGROUP", "Consumer Group name already exists")
+        stream.groups[name] = Group(last_id, entries_read)
+        return OK
+    if word == b"DESTROY":
+        if group is None:
+            return 0
+        del stream.groups[name]
+        space.wake(key)
+        return 1
+    if group is None:
+        raise _no_such_group(name, key)
+    if word == b"SETID":
+        group.last_id, group.entries_read = last_id, entries_read
+        return OK
+    if word == b"CREATECONSUMER":
+        if args[3] in group.consumers:
+            return 0
+        group.consumer(args[3], space.clock())
+        return 1
+    return _delete_consumer(group, args[3])
+
+
+def xreadgroup(space: Keyspace, args: Args) -> Raw:
+    """Answer ``XREADGROUP GROUP group consumer [COUNT n] [NOACK] STREAMS key … id …``; never block."""
+    reading = GroupRead(args)
+    if reading.position != b"GROUP":
+        raise ReplyError("ERR", "Missing GROUP option for XREADGROUP")
+    now = space.clock()
+    groups: list[tuple[bytes, Stream, Group, EntryId | None]] = []
+    for key, text in zip(reading.keys, reading.ids, strict=True):
+        stream = space.typed(key, Stream)
+        group = None if stream is None else stream.groups.get(reading.group)
+        if stream is None or group is None:
+            raise ReplyError(
+                "NOGROUP",
+                f"No such key '{_shown(key)}' or consumer group '{_shown(reading.group)}' "
+                "in XREADGROUP with GROUP option",
+            )
+        groups.append((key, stream, group, None if text == b">" else parse_id(text)))
+    reply: list[Raw] = []
+    for key, stream, group, after in groups:
+        if after is not None:
+            consumer = group.consumer(reading.consumer, now)
+            reply.append([key, _history(stream, group, reading, consumer, after, now)])
+        elif stream.order and stream.last_id > group.last_id:
+            consumer = group.consumer(reading.consumer, now)
+            if fresh := _deliver(stream, group, reading, consumer, now):
+                reply.append([key, fresh])
+        else:
+            group.consumer(reading.consumer, now)
+    return reply or None
+
+
+def xack(space: Keyspace, args: Args) -> Raw:
+    """Answer ``XACK key group id …``."""
+    stream = space.typed(args[0], Stream)
+    group = None if stream is None else stream.groups.get(args[1])
+    if group is None:
+        return 0
+    ids = [parse_id(text) for text in args[2:]]
+    return sum(group.release(entry_id) for entry_id in ids)
+
+
+def xpending(space: Keyspace, args: Args) -> Raw:
+    """Answer ``XPENDING key group [[IDLE ms] low high count [consumer]]``."""
+    rest = list(args[2:])
+    min_idle = 0
+    if rest and rest[0].upper() == b"IDLE":
+        if len(rest) < 5:
+            raise syntax_error()
+        min_idle = integer(rest[1])
+        rest = rest[2:]
+    if rest and not 3 <= len(rest) <= 4:
+        raise syntax_error()
+    count = max(0, integer(rest[2])) if rest else 0
+    ends = interval(rest[0], rest[1]) if rest else None
+    group = the_group(space, args[0], args[1])[1]
+    if not rest:
+        return _pending_summary(group)
+    now = space.clock()
+    rows: list[Raw] = []
+    for entry_id in [] if ends is None else group.held(*ends):
+        if len(rows) >= count:
+            break
+        pending = group.pending[entry_id]
+        idle = max(0, now - pending.delivered_ms)
+        if len(rest) == 4 and pending.consumer != rest[3]:
+            continue
+        if idle >= min_idle:
+            rows.append([id_text(entry_id), pending.consumer, idle, pending.deliveries])
+    return rows
+
+
+def the_group(space: Keyspace, key: bytes, name: bytes) -> tuple[Stream, Group]:
+    """Return a stream and one of its groups.
+
+    Raises: ReplyError ``NOGROUP`` when either is missing.
+    """
+    stream = space.typed(key, Stream)
+    group = None if stream is None else stream.groups.get(name)
+    if stream is None or group is None:
+        raise ReplyError("NOGROUP", f"No such key '{_shown(key)}' or consumer group '{_shown(name)}'")
+    return stream, group
+
+
+def _deliver(stream: Stream, group: Group, reading: GroupRead, consumer: Consumer, now: int) -> list[Raw]:
+    reply: list[Raw] = []
+    for entry_id in stream.after(group.last_id, reading.count):
+        is_counted = group.entries_read is not None and group.last_id >= stream.first_id
+        if group.entries_read is not None and is_counted and not stream.has_gap_from(entry_id):
+            group.entries_read += 1
+        else:
+            group.entries_read = stream.position(entry_id)
+        group.last_id = entry_id
+        if reading.keeps_pending:
+            group.hold(entry_id, Pending(reading.consumer, now))
+        reply.append(entry_reply(entry_id, stream.entries[entry_id]))
+    consumer.active_ms = now
+    return reply
+
+
+def _history(
+    stream: Stream, group: Group, reading: GroupRead, consumer: Consumer, after: EntryId, now: int
+) -> list[Raw]:
+    reply: list[Raw] = []
+    for entry_id in group.held(after):
+        pending = group.pending[entry_id]
+        if entry_id == after or pending.consumer != reading.consumer:
+            continue
+        if len(reply) == reading.count:
+            break
+        fields = stream.entries.get(entry_id)
+        if fields is None:
+            reply.append([id_text(entry_id), None])
+        else:
+            pending.delivered_ms = now
+            pending.deliveries += 1
+            reply.append(entry_reply(entry_id, fields))
+    return reply
+
+
+def _pending_summary(group: Group) -> Raw:
+    if not group.pending:
+        return [0, None, None, None]
+    names = {pending.consumer: None for pending in group.pending.values()}
+    consumers: list[Raw] = [[name, b"%d" % group.held_by(name)] for name in sorted(names)]
+    return [len(group.pending), id_text(group.held_order[0]), id_text(group.held_order[-1]), consumers]
+
+
+def _delete_consumer(group: Group, name: bytes) -> int:
+    lost = [entry_id for entry_id, pending in group.pending.items() if pending.consumer == name]
+    for entry_id in lost:
+        group.release(entry_id)
+    group.consumers.pop(name, None)
+    return len(lost)
+
+
+def _xgroup_options(words: Args, command: bytes) -> tuple[bool, int | None]:
+    make, entries_read, at = False, None, 0
+    while at < len(words):
+        word = words[at].upper()
+        if word == b"MKSTREAM" and command == b"CREATE":
+            make = True
+        elif word == b"ENTRIESREAD" and at + 1 < len(words):
+            at += 1
+            entries_read = integer(words[at])
+            if entries_read < -1:
+                raise ReplyError("ERR", "value for ENTRIESREAD must be positive or -1")
+            entries_read = None if entries_read == -1 else entries_read
+        else:
+            raise syntax_error()
+        at += 1
+    return make, entries_read
+
+
+def _no_such_group(name: bytes, key: bytes) -> ReplyError:
+    return ReplyError("NOGROUP", f"No such consumer group '{_shown(name)}' for key name '{_shown(key)}'")
+
+
+def _shown(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")

@@ -1,0 +1,200 @@
+"""The keys of the in-memory Redis: typed values, expiry, and who waits for which stream.
+
+It owns what is stored; it knows no command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, insort
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from sagastream.errors import ReplyError
+from sagastream.testing.memory_stream_log import Stream
+
+Raw = None | int | bytes | list["Raw"]
+"""A reply as the server builds it: everything textual is bytes."""
+
+Args = Sequence[bytes]
+"""The arguments of a command, without its name."""
+
+INT64_MAX = 2**63 - 1
+INT64_MIN = -(2**63)
+
+
+class Status(bytes):
+    """A status reply such as ``+OK``; only a script can tell it from a bulk string."""
+
+
+OK = Status(b"OK")
+
+
+class Hash(dict[bytes, bytes]):
+    """A hash: field to value, in the order of insertion."""
+
+
+class Set(dict[bytes, None]):
+    """A set that keeps the order of insertion, so that runs repeat."""
+
+
+class List(list[bytes]):
+    """A list."""
+
+
+class SortedSet:
+    """A sorted set: scores by member, and (score, member) in order."""
+
+    __slots__ = ("order", "scores")
+
+    def __init__(self) -> None:
+        self.scores: dict[bytes, float] = {}
+        self.order: list[tuple[float, bytes]] = []
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def put(self, member: bytes, score: float) -> None:
+        """Set the score of a member, new or old."""
+        self.remove(member)
+        self.scores[member] = score
+        insort(self.order, (score, member))
+
+    def remove(self, member: bytes) -> bool:
+        """Take a member out; say whether it was there."""
+        score = self.scores.pop(member, None)
+        if score is None:
+            return False
+        del self.order[bisect_left(self.order, (score, member))]
+        return True
+
+
+Value = bytes | Hash | Set | List | SortedSet | Stream
+
+V = TypeVar("V", bytes, Hash, Set, List, SortedSet, Stream)
+
+
+class Keyspace:
+    """All keys of one server, with the instants at which they expire."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self.clock = clock
+        self.values: dict[bytes, Value] = {}
+        self.expiries: dict[bytes, int] = {}
+        self._waiters: dict[bytes, dict[asyncio.Future[None], None]] = {}
+
+    def look_up(self, key: bytes) -> Value | None:
+        """Return what is stored under a key, unless it has expired."""
+        if self.expiries:
+            self._expire(key)
+        return self.values.get(key)
+
+    def typed(self, key: bytes, kind: type[V]) -> V | None:
+        """Return the value of a key, or None; refuse one of another type."""
+        if self.expiries:
+            self._expire(key)
+        value = self.values.get(key)
+        if value is None or type(value) is kind:
+            return value
+        raise wrong_type()
+
+    def typed_or_new(self, key: bytes, kind: type[V]) -> V:
+        """Return the value of a key, made empty if it was missing."""
+        value = self.typed(key, kind)
+        if value is None:
+            value = self.values[key] = kind()
+        return value
+
+    def remove(self, key: bytes) -> bool:
+        """Delete a key; say whether it was there."""
+        self.expiries.pop(key, None)
+        if self.values.pop(key, None) is None:
+            return False
+        self.wake(key)
+        return True
+
+    def vanish_if_empty(self, key: bytes, value: Hash | Set | List | SortedSet) -> None:
+        """Delete a collection that lost its last element."""
+        if not value:
+            self.remove(key)
+
+    def live_keys(self) -> list[bytes]:
+        """Return every key that has not expired, in the order of creation."""
+        for key in list(self.expiries):
+            self._expire(key)
+        return list(self.values)
+
+    def clear(self) -> None:
+        """Delete everything."""
+        self.values.clear()
+        self.expiries.clear()
+        for key in list(self._waiters):
+            self.wake(key)
+
+    def wait_for(self, keys: Sequence[bytes], waiter: asyncio.Future[None]) -> None:
+        """Have a future woken by the next change that a blocked reader of these streams must see."""
+        for key in keys:
+            self._waiters.setdefault(key, {})[waiter] = None
+
+    def stop_waiting(self, keys: Sequence[bytes], waiter: asyncio.Future[None]) -> None:
+        """Forget a future that waits no more."""
+        for key in keys:
+            waiting = self._waiters.get(key)
+            if waiting is not None:
+                waiting.pop(waiter, None)
+                if not waiting:
+                    del self._waiters[key]
+
+    def wake(self, key: bytes) -> None:
+        """Wake whoever waits for a stream, the longest waiting first."""
+        if self._waiters:
+            for waiter in self._waiters.pop(key, ()):
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _expire(self, key: bytes) -> None:
+        due = self.expiries.get(key)
+        if due is not None and self.clock() > due:
+            self.remove(key)
+
+
+def wrong_type() -> ReplyError:
+    """Build the error for a key that holds another type."""
+    return ReplyError("WRONGTYPE", "Operation against a key holding the wrong kind of value")
+
+
+def syntax_error() -> ReplyError:
+    """Build the error for arguments that do not fit the command."""
+    return ReplyError("ERR", "syntax error")
+
+
+def integer(text: bytes, message: str = "value is not an integer or out of range") -> int:
+    """Read a signed 64-bit integer exactly as strictly as the server does."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise ReplyError("ERR", message) from None
+    if b"%d" % value != text or not INT64_MIN <= value <= INT64_MAX:
+        raise ReplyError("ERR", message)
+    return value
+
+
+def natural(text: bytes, message: str = "value is out of range, must be positive") -> int:
+    """Read an integer that must not be negative."""
+    value = integer(text)
+    if value < 0:
+        raise ReplyError("ERR", message)
+    return value
+
+
+def added(value: int, step: int) -> int:
+    """Add as the server does: refuse what leaves 64 bits."""
+    total = value + step
+    if not INT64_MIN <= total <= INT64_MAX:
+        raise ReplyError("ERR", "increment or decrement would overflow")
+    return total
+
+
+def options(args: Args) -> list[bytes]:
+    """Return arguments in upper case, for looking for option words."""
+    return [arg.upper() for arg in args]

@@ -1,0 +1,224 @@
+"""Commands of the in-memory Redis on keys as such, on strings and on the server itself."""
+
+from __future__ import annotations
+
+import re
+
+from sagastream.errors import ReplyError
+from sagastream.testing.memory_keyspace import (
+    INT64_MAX,
+    OK,
+    Args,
+    Hash,
+    Keyspace,
+    List,
+    Raw,
+    Set,
+    SortedSet,
+    Status,
+    added,
+    integer,
+    natural,
+    options,
+    syntax_error,
+)
+
+TYPE_NAMES: dict[type, bytes] = {
+    bytes: b"string",
+    Hash: b"hash",
+    Set: b"set",
+    List: b"list",
+    SortedSet: b"zset",
+}
+
+
+def ping(space: Keyspace, args: Args) -> Raw:
+    """Answer ``PING [message]``."""
+    return args[0] if args else Status(b"PONG")
+
+
+def time(space: Keyspace, args: Args) -> Raw:
+    """Answer ``TIME``."""
+    seconds, millis = divmod(space.clock(), 1000)
+    return [b"%d" % seconds, b"%d" % (millis * 1000)]
+
+
+def type_(space: Keyspace, args: Args) -> Raw:
+    """Answer ``TYPE key``."""
+    return Status(type_name(space, args[0]))
+
+
+def type_name(space: Keyspace, key: bytes) -> bytes:
+    """Return the name of a key's type; ``none`` when there is no such key."""
+    value = space.look_up(key)
+    return b"none" if value is None else TYPE_NAMES.get(type(value), b"stream")
+
+
+def exists(space: Keyspace, args: Args) -> Raw:
+    """Answer ``EXISTS key …``."""
+    return sum(space.look_up(key) is not None for key in args)
+
+
+def delete(space: Keyspace, args: Args) -> Raw:
+    """Answer ``DEL key …``."""
+    return sum(space.look_up(key) is not None and space.remove(key) for key in args)
+
+
+def get(space: Keyspace, args: Args) -> Raw:
+    """Answer ``GET key``."""
+    return space.typed(args[0], bytes)
+
+
+def set_(space: Keyspace, args: Args) -> Raw:
+    """Answer ``SET key value [NX | XX] [PX ms | EX seconds | KEEPTTL]``."""
+    key, value, *rest = args
+    only_new = only_old = keep = False
+    due: int | None = None
+    words = options(rest)
+    at = 0
+    while at < len(words):
+        word = words[at]
+        if word == b"NX" and not only_old:
+            only_new = True
+        elif word == b"XX" and not only_new:
+            only_old = True
+        elif word == b"KEEPTTL" and due is None:
+            keep = True
+        elif word in (b"PX", b"EX") and due is None and not keep and at + 1 < len(words):
+            at += 1
+            due = _due(space, rest[at], 1000 if word == b"EX" else 1, "set", must_be_positive=True)
+        else:
+            raise syntax_error()
+        at += 1
+    there = space.look_up(key) is not None
+    if (only_new and there) or (only_old and not there):
+        return None
+    if there and type(space.values[key]) is not bytes:
+        space.remove(key)
+    space.values[key] = value
+    if due is not None:
+        space.expiries[key] = due
+    elif not keep:
+        space.expiries.pop(key, None)
+    return OK
+
+
+def incrby(space: Keyspace, args: Args) -> Raw:
+    """Answer ``INCRBY key step``."""
+    key, step = args
+    amount = integer(step)
+    old = space.typed(key, bytes)
+    total = added(0 if old is None else integer(old), amount)
+    space.values[key] = b"%d" % total
+    return total
+
+
+def incr(space: Keyspace, args: Args) -> Raw:
+    """Answer ``INCR key``."""
+    return incrby(space, (args[0], b"1"))
+
+
+def pexpire(space: Keyspace, args: Args) -> Raw:
+    """Answer ``PEXPIRE key ms``."""
+    return _expire(space, args, 1, "pexpire")
+
+
+def expire(space: Keyspace, args: Args) -> Raw:
+    """Answer ``EXPIRE key seconds``."""
+    return _expire(space, args, 1000, "expire")
+
+
+def pttl(space: Keyspace, args: Args) -> Raw:
+    """Answer ``PTTL key``."""
+    if space.look_up(args[0]) is None:
+        return -2
+    due = space.expiries.get(args[0])
+    return -1 if due is None else max(0, due - space.clock())
+
+
+def keys(space: Keyspace, args: Args) -> Raw:
+    """Answer ``KEYS pattern``."""
+    fits = _glob(args[0])
+    return [key for key in space.live_keys() if fits.fullmatch(key)]
+
+
+def scan(space: Keyspace, args: Args) -> Raw:
+    """Answer with everything at once: a cursor of 0 is always a legal end."""
+    natural(args[0], "invalid cursor")
+    pattern, wanted = b"*", None
+    for at in range(1, len(args), 2):
+        word = args[at].upper()
+        if at + 1 == len(args):
+            raise syntax_error()
+        if word == b"MATCH":
+            pattern = args[at + 1]
+        elif word == b"TYPE":
+            wanted = args[at + 1].lower()
+        elif word == b"COUNT":
+            if integer(args[at + 1]) < 1:
+                raise syntax_error()
+        else:
+            raise syntax_error()
+    fits = _glob(pattern)
+    found: list[Raw] = [
+        key for key in space.live_keys() if fits.fullmatch(key) and (wanted is None or type_name(space, key) == wanted)
+    ]
+    return [b"0", found]
+
+
+def dbsize(space: Keyspace, args: Args) -> Raw:
+    """Answer ``DBSIZE``."""
+    return len(space.live_keys())
+
+
+def flushall(space: Keyspace, args: Args) -> Raw:
+    """Answer ``FLUSHALL``."""
+    space.clear()
+    return OK
+
+
+def info(space: Keyspace, args: Args) -> Raw:
+    """Answer ``INFO``."""
+    return b"# Server\r\nredis_version:7.0.15\r\nserver_name:sagastream-memory\r\nredis_mode:standalone\r\n"
+
+
+def config(space: Keyspace, args: Args) -> Raw:
+    """Answer ``CONFIG GET`` with nothing: what a server does that tells nobody."""
+    if args[0].upper() != b"GET":
+        raise ReplyError("ERR", f"unknown subcommand '{args[0].decode()}'. Try CONFIG HELP.")
+    return []
+
+
+def _expire(space: Keyspace, args: Args, unit: int, command: str) -> int:
+    due = _due(space, args[1], unit, command, must_be_positive=False)
+    if len(args) > 2:
+        raise ReplyError("ERR", f"Unsupported option {args[2].decode(errors='replace')}")
+    if space.look_up(args[0]) is None:
+        return 0
+    if due <= space.clock():
+        space.remove(args[0])
+    else:
+        space.expiries[args[0]] = due
+    return 1
+
+
+def _due(space: Keyspace, text: bytes, unit: int, command: str, *, must_be_positive: bool) -> int:
+    amount = integer(text)
+    now = space.clock()
+    if (must_be_positive and amount <= 0) or abs(amount) * unit > INT64_MAX - now:
+        raise ReplyError("ERR", f"invalid expire time in '{command}' command")
+    return now + amount * unit
+
+
+def _glob(pattern: bytes) -> re.Pattern[bytes]:
+    parts: list[bytes] = []
+    for token in re.findall(rb"\\.|\[\^?[^\]]*\]|.", pattern, re.DOTALL):
+        if token == b"*":
+            parts.append(b".*")
+        elif token == b"?":
+            parts.append(b".")
+        elif token[:1] == b"[" and len(token) > 1:
+            parts.append(token)
+        else:
+            parts.append(re.escape(token[-1:]))
+    return re.compile(b"".join(parts), re.DOTALL)

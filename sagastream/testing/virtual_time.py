@@ -1,0 +1,183 @@
+"""An asyncio event loop whose clock jumps to the next timer: hours pass in microseconds.
+
+It owns time and the order of tasks, and makes both repeat exactly; it must never open a socket, start a
+thread or read the machine's clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, TypeVar
+
+from sagastream.errors import SagastreamError
+
+T = TypeVar("T")
+
+DEFAULT_START = 1_767_225_600_000  # 2026-01-01T00:00:00Z in milliseconds
+
+
+class Deadlock(SagastreamError):
+    """Every task waits and no timer is set, so nothing can ever happen again; the message names the tasks."""
+
+
+class OrderedTask(asyncio.Task[T]):
+    """A task that hashes by its number of creation.
+
+    asyncio keeps tasks in sets (``TaskGroup``, ``wait``). With the usual hash, the address, the order in
+    which such a set is cancelled would differ from run to run.
+    """
+
+    def __init__(
+        self,
+        coro: Coroutine[Any, Any, T],
+        *,
+        order: int,
+        loop: asyncio.AbstractEventLoop,
+        name: str,
+        context: Context | None,
+    ) -> None:
+        self.order = order  # first: the base constructor already puts the task into a set
+        super().__init__(coro, loop=loop, name=name, context=context)
+
+    def __hash__(self) -> int:
+        return self.order
+
+
+class OrderedTimer(asyncio.TimerHandle):
+    """A timer that fires after the ones set before it for the same instant."""
+
+    order: int = 0
+
+    def __lt__(self, other: asyncio.TimerHandle) -> bool:
+        mine, theirs = self.when(), other.when()
+        if mine == theirs and isinstance(other, OrderedTimer):
+            return self.order < other.order
+        return mine < theirs
+
+
+class VirtualTimeLoop(asyncio.BaseEventLoop):
+    """Run coroutines in virtual time, starting at an instant given in epoch milliseconds."""
+
+    def __init__(self, start: int = DEFAULT_START) -> None:
+        self._micros = 0
+        self._start = start
+        self._tasks_created = 0
+        self._timers_set = 0
+        super().__init__()
+        self._selector = _Leap(self)
+        self._clock_resolution = 1e-6
+        self.slow_callback_duration = float("inf")
+
+    def time(self) -> float:
+        """Return the virtual seconds since this loop was made."""
+        return self._micros / 1_000_000
+
+    def epoch_ms(self) -> int:
+        """Return the virtual wall clock in epoch milliseconds."""
+        return self._start + self._micros // 1000
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Set a timer at an instant of ``time()``; timers of one instant fire in the order they were set."""
+        timer = OrderedTimer(when, callback, args, self, context)
+        self._timers_set += 1
+        timer.order = self._timers_set
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]  # the base class's heap
+        timer._scheduled = True  # type: ignore[attr-defined]  # as the base class marks what is in its heap
+        return timer
+
+    def create_task(
+        self,
+        coro: Any,  # noqa: ANN401  # the base class declares no narrower type that every version shares
+        *,
+        name: object = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[Any]:
+        """Schedule a coroutine; the names of unnamed tasks are counted per loop, not per process."""
+        self._tasks_created += 1
+        title = f"task-{self._tasks_created}" if name is None else str(name)
+        return OrderedTask(coro, order=self._tasks_created, loop=self, name=title, context=context)
+
+    def run_in_executor(self, executor: object, func: object, *args: object) -> asyncio.Future[Any]:
+        """Refuse: a thread would bring back real time."""
+        raise RuntimeError(f"no threads in virtual time, so {func!r} cannot run here; call it directly")
+
+    def pending_tasks(self) -> list[asyncio.Task[Any]]:
+        """Return the tasks that have not ended, oldest first."""
+        return sorted(asyncio.all_tasks(self), key=hash)
+
+    def _leap(self, timeout: float | None) -> None:
+        if timeout is None:
+            raise Deadlock(self._who_waits())
+        if timeout > 0:
+            timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # the base class's heap
+            self._micros = max(self._micros, round(timers[0].when() * 1_000_000))
+
+    def _who_waits(self) -> str:
+        lines = [f"  {task.get_name()}: {_place(task)}" for task in self.pending_tasks()]
+        return "\n".join(["every task waits and no timer is set; waiting are:", *lines])
+
+    def _process_events(self, event_list: list[object]) -> None:
+        """Do nothing: there is no I/O."""
+
+    def _write_to_self(self) -> None:
+        """Do nothing: nothing sleeps in a system call, so nothing has to be woken."""
+
+
+class _Leap:
+    """What the base loop takes for its selector: waiting for I/O is where time passes."""
+
+    def __init__(self, loop: VirtualTimeLoop) -> None:
+        self._loop = loop
+
+    def select(self, timeout: float | None) -> tuple[()]:
+        self._loop._leap(timeout)
+        return ()
+
+
+def run(main: Coroutine[Any, Any, T], *, start: int = DEFAULT_START) -> T:
+    """Run ``main`` to its end in virtual time that begins at ``start``, and end whatever it left behind.
+
+    Units: ``start`` is epoch milliseconds.
+    Raises: Deadlock when nothing can happen any more; whatever ``main`` raises.
+    """
+    loop = VirtualTimeLoop(start)
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        try:
+            _end_tasks(loop)
+            if loop._asyncgens:  # type: ignore[attr-defined]  # skips a task per run where there is nothing to end
+                loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+
+
+def _end_tasks(loop: VirtualTimeLoop) -> None:
+    left = loop.pending_tasks()
+    if not left:
+        return
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(_all_ended(left))
+    for task in left:
+        if not task.cancelled() and task.exception() is not None:
+            loop.call_exception_handler(
+                {"message": "a task failed while it was ended", "exception": task.exception(), "task": task}
+            )
+
+
+async def _all_ended(tasks: list[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _place(task: asyncio.Task[Any]) -> str:
+    frames = task.get_stack(limit=1)
+    coroutine = getattr(task.get_coro(), "__qualname__", repr(task.get_coro()))
+    if not frames:
+        return str(coroutine)
+    return f"{coroutine}, line {frames[0].f_lineno} of {frames[0].f_code.co_filename}"

@@ -1,0 +1,233 @@
+-- Applies a list of transactions, each wholly or not at all, in one call.
+--
+-- KEYS[1]  root of the owner; every key below is <root>:<name>, so all share one slot
+-- ARGV[1]  msgpack array of transactions: { entry or false, { operation, ... } }
+-- entry       { ledger name, handler, expected state, next state, what to remember, life in ms }
+--             what to remember: a string, or the number of the operation whose event is remembered
+-- reply       { server time ms, outcome, ... }, one outcome per transaction:
+--             "ok" | "is <state>" (the ledger says otherwise) | "refused <n>" (guard n) | "malformed <n> <why>"
+--             | "torn <why>" (a write failed half way: only an access rule that forbids it can do that)
+--
+-- Redis does not roll back: everything is checked before anything is written, and what is written afterwards
+-- cannot fail on its data. No JSON, no money: opaque strings, and integers of at most 15 digits.
+
+local root = KEYS[1] .. ':'
+local transactions = cmsgpack.unpack(ARGV[1])
+local clock = redis.call('TIME')
+local now_ms = clock[1] .. string.format('%03d', math.floor(tonumber(clock[2]) / 1000))
+
+local kinds = {}  -- key → type, remembered for the call: nobody else writes meanwhile
+local tallies = {}  -- counters that are only ever added to, written once per call
+local now_text
+
+-- Source: Howard Hinnant, days to civil date (proleptic Gregorian), for days since 1970-01-01.
+local function now_iso()
+  if now_text then return now_text end
+  local seconds = tonumber(clock[1])
+  local days = math.floor(seconds / 86400)
+  local rest = seconds - days * 86400
+  local z = days + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local day = doy - math.floor((153 * mp + 2) / 5) + 1
+  local month = mp < 10 and mp + 3 or mp - 9
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  now_text = string.format('%04d-%02d-%02dT%02d:%02d:%02d.%sZ', year, month, day,
+    math.floor(rest / 3600), math.floor(rest / 60) % 60, rest % 60, string.sub(now_ms, -3))
+  return now_text
+end
+
+local function is(key, kind)
+  local found = kinds[key]
+  if not found then
+    found = redis.call('TYPE', key).ok
+    kinds[key] = found
+  end
+  return found == kind or found == 'none'
+end
+
+local function integer(text)
+  return text and #text <= 16 and string.find(text, '^%-?%d+$') and #string.gsub(text, '-', '') <= 15
+end
+
+local function field(key, name)
+  if kinds[key] == 'none' then return false end
+  return redis.call('HGET', key, name)
+end
+
+-- Each check returns nil when the operation may be applied, else why not: 'refused' or a sentence.
+-- `sums` holds what this transaction adds to and takes from counters, so that two lines of one product
+-- cannot pass one by one.
+local checks = {}
+
+local function hash_check(op)
+  if not is(root .. op[2], 'hash') then return 'not a hash: ' .. op[2] end
+end
+
+local function counter_check(op, sums, amount)
+  local key = root .. op[2]
+  if not is(key, 'hash') then return 'not a hash: ' .. op[2] end
+  local at = key .. '\0' .. op[3]
+  local sum = sums[at]
+  if not sum then
+    local stored = field(key, op[3]) or '0'
+    if not integer(stored) then return 'not an integer: ' .. op[2] .. ' ' .. op[3] end
+    sum = tonumber(stored)
+  end
+  sum = sum + amount
+  sums[at] = sum
+  if amount < 0 and sum < 0 then return 'refused' end
+  if sum > 999999999999999 or sum < -999999999999999 then return 'too large: ' .. op[2] .. ' ' .. op[3] end
+end
+
+function checks.expect(op)
+  local problem = hash_check(op)
+  if problem then return problem end
+  if field(root .. op[2], op[3]) ~= op[4] then return 'refused' end
+end
+
+function checks.at_least(op)
+  local problem = hash_check(op)
+  if problem then return problem end
+  local stored = field(root .. op[2], op[3]) or '0'
+  if not integer(stored) then return 'not an integer: ' .. op[2] .. ' ' .. op[3] end
+  if tonumber(stored) < op[4] then return 'refused' end
+end
+
+function checks.increase(op, sums) return counter_check(op, sums, op[4]) end
+function checks.decrease(op, sums) return counter_check(op, sums, -op[4]) end
+checks.set = hash_check
+checks.unset = hash_check
+function checks.tally(op)
+  local key = root .. op[2]
+  if not is(key, 'hash') then return 'not a hash: ' .. op[2] end
+  local known = tallies[key] or {}
+  for at = 1, #op[3], 2 do
+    local name = op[3][at]
+    if not known[name] and not integer(field(key, name) or '0') then return 'not an integer: ' .. op[2] .. ' ' .. name end
+  end
+end
+function checks.remove() end
+function checks.expire() end
+function checks.push(op)
+  if not is(root .. op[2], 'list') then return 'not a list: ' .. op[2] end
+end
+function checks.schedule(op)
+  if not is(root .. op[2], 'zset') then return 'not a sorted set: ' .. op[2] end
+end
+checks.unschedule = checks.schedule
+function checks.publish(op)
+  if not is(root .. op[2], 'stream') then return 'not a stream: ' .. op[2] end
+end
+
+local writes = {}
+
+function writes.expect() end
+function writes.at_least() end
+function writes.increase(op)
+  kinds[root .. op[2]] = 'hash'
+  redis.call('HINCRBY', root .. op[2], op[3], op[4])
+end
+function writes.decrease(op)
+  kinds[root .. op[2]] = 'hash'
+  redis.call('HINCRBY', root .. op[2], op[3], -op[4])
+end
+function writes.set(op)
+  kinds[root .. op[2]] = 'hash'
+  redis.call('HSET', root .. op[2], unpack(op[3]))
+end
+function writes.unset(op)
+  kinds[root .. op[2]] = nil
+  redis.call('HDEL', root .. op[2], unpack(op[3]))
+end
+function writes.tally(op)
+  local key = root .. op[2]
+  tallies[key] = tallies[key] or {}
+  local counters = op[3]
+  for at = 1, #counters, 2 do
+    tallies[key][counters[at]] = (tallies[key][counters[at]] or 0) + counters[at + 1]
+  end
+end
+function writes.remove(op)
+  kinds[root .. op[2]] = 'none'
+  redis.call('DEL', root .. op[2])
+end
+function writes.expire(op) redis.call('PEXPIRE', root .. op[2], op[3]) end
+function writes.push(op)
+  kinds[root .. op[2]] = 'list'
+  redis.call('RPUSH', root .. op[2], unpack(op[3]))
+end
+function writes.schedule(op)
+  kinds[root .. op[2]] = 'zset'
+  redis.call('ZADD', root .. op[2], op[3], op[4])
+end
+function writes.unschedule(op)
+  kinds[root .. op[2]] = nil
+  redis.call('ZREM', root .. op[2], op[3])
+end
+-- An event already told keeps its instant; a new one gets the server's. Field 14 is the value of `time`.
+function writes.publish(op)
+  local fields = op[3]
+  if fields[14] == '' then fields[14] = now_iso() end
+  kinds[root .. op[2]] = 'stream'
+  redis.call('XADD', root .. op[2], '*', unpack(fields))
+end
+
+local function state_in(entry)
+  if not is(root .. entry[1], 'hash') then return nil end
+  local remembered = field(root .. entry[1], entry[2])
+  return remembered and string.match(remembered, '^[^\n]*') or ''
+end
+
+-- state, time, type, id, cause, payload: what a repeated request is answered with
+local function remembered_event(fields)
+  return table.concat({ fields[14], fields[8], fields[4], fields[20], fields[32] }, '\n')
+end
+
+local function problem_in(entry, operations)
+  if entry then
+    local state = state_in(entry)
+    if not state then return 'malformed 0 not a hash: ' .. entry[1] end
+    if state ~= entry[3] then return 'is ' .. state end
+  end
+  local sums = {}
+  for at, op in ipairs(operations) do
+    local problem = checks[op[1]](op, sums)
+    if problem == 'refused' then return 'refused ' .. at end
+    if problem then return 'malformed ' .. at .. ' ' .. problem end
+  end
+end
+
+local function apply(entry, operations)
+  for _, op in ipairs(operations) do writes[op[1]](op) end
+  if entry then
+    local told = entry[5]
+    if type(told) == 'number' then told = remembered_event(operations[told][3]) end
+    kinds[root .. entry[1]] = 'hash'
+    redis.call('HSET', root .. entry[1], entry[2], entry[4] .. '\n' .. told)
+    redis.call('PEXPIRE', root .. entry[1], entry[6])
+  end
+end
+
+-- One transaction that is ill-formed must not take the others of the call with it.
+local outcomes = { now_ms }
+for _, transaction in ipairs(transactions) do
+  local entry, operations = transaction[1], transaction[2]
+  local sound, problem = pcall(problem_in, entry, operations)
+  if not sound then
+    problem = 'malformed 0 ' .. tostring(type(problem) == 'table' and problem.err or problem)
+  elseif not problem then
+    local applied, failure = pcall(apply, entry, operations)
+    if not applied then
+      problem = 'torn ' .. tostring(type(failure) == 'table' and failure.err or failure)
+    end
+  end
+  outcomes[#outcomes + 1] = problem or 'ok'
+end
+for key, counters in pairs(tallies) do
+  for name, amount in pairs(counters) do redis.call('HINCRBY', key, name, amount) end
+end
+return outcomes

@@ -1,0 +1,99 @@
+"""One message on its way to being settled. Holds what is known about it; does nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from sagastream.envelope import Envelope, decode
+from sagastream.errors import Undecodable
+from sagastream.event import BarRequested, Event, RetryRequested, StepRequest, UndoRequested
+from sagastream.intake import Message
+from sagastream.ledger import State
+from sagastream.participant import Handler, Participant
+
+REQUESTS: dict[str, type[StepRequest]] = {
+    kind.type_name(): kind for kind in (UndoRequested, BarRequested, RetryRequested)
+}
+E = TypeVar("E", bound=Event)
+
+
+class Fate(Enum):
+    """What becomes of a message once its next transaction is applied."""
+
+    SETTLED = auto()
+    GOES_ON = auto()
+    WAITS = auto()
+    BURIED = auto()
+
+
+@dataclass(slots=True)
+class Work:
+    """A message, what handles it, and how far it has come.
+
+    ``request`` is what the coordinator asks, None for an event that goes forward. ``known`` is the ledger state
+    that the next commit expects. ``attempts`` have failed so far, ``conflicts`` were decided again. ``problem`` is
+    what the server said could never be applied.
+    """
+
+    message: Message
+    envelope: Envelope
+    handler: Handler | None
+    request: StepRequest | None = None
+    known: State = State.UNKNOWN
+    fate: Fate = Fate.SETTLED
+    attempts: int = 0
+    conflicts: int = 0
+    problem: str = ""
+    is_in_background: bool = False
+
+    @property
+    def is_outside(self) -> bool:
+        """Tell whether deciding may call something that is not Redis, so that nobody must wait for it."""
+        return self.handler is not None and self.handler.is_outside
+
+    @property
+    def waits_outside(self) -> bool:
+        """Tell whether the next decision may wait for the world outside."""
+        return self.is_outside and (self.request is not None or self.known is State.BEGUN)
+
+    @property
+    def is_undoing(self) -> bool:
+        """Tell whether the message asks for a step not to be, rather than to be."""
+        return isinstance(self.request, UndoRequested | BarRequested)
+
+
+def recognise(participant: Participant, message: Message, attempts: int) -> Work:
+    """Find out what a message is and who handles it.
+
+    Raises: ``Undecodable`` for anything this participant cannot take.
+    """
+    envelope = decode(message.fields)
+    asked = REQUESTS.get(envelope.type)
+    if asked is None:
+        handler = participant.handlers.get(envelope.type)
+        if handler is None:
+            raise Undecodable(f"{participant.name} has no handler for {envelope.type[:80]!r}")
+        return Work(message, envelope, handler, attempts=attempts)
+    request = payload(asked, envelope.data)
+    if participant.ledger_field(request.step) is None:
+        raise Undecodable(f"{participant.name} performs no step that says done by {request.step[:80]!r}")
+    return Work(message, envelope, participant.performing(request.step), request, attempts=attempts)
+
+
+def payload(kind: type[E], data: str) -> E:
+    """Decode a payload.
+
+    Raises: ``Undecodable`` naming what does not fit.
+    """
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "payload"
+        raise Undecodable(f"{kind.type_name()} {where}: {first['msg']}") from None
+    except UnicodeEncodeError:
+        raise Undecodable(f"{kind.type_name()}: the payload is not UTF-8") from None

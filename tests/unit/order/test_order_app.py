@@ -1,0 +1,40 @@
+"""How the order service is wired."""
+
+from __future__ import annotations
+
+import pytest
+
+from order_service.app import create_service
+from sagastream import Bus, Settings
+from sagastream.service import Context
+from sagastream.telemetry import Telemetry
+from sagastream.testing.memory_connection import MemoryConnection
+from sagastream.testing.memory_server import MemoryServer
+
+
+def _context(environment: dict[str, str]) -> Context:
+    connection = MemoryConnection(MemoryServer(lambda: 0))
+    bus = Bus(connection, connection, connection)
+    return Context("order-service", Settings(), bus, Telemetry("order-service"), environment)
+
+
+def test_the_service_has_routes_and_a_consumer() -> None:
+    """Nothing is opened and nothing is sent while it is wired."""
+    service = create_service(_context({}))
+
+    assert (service.name, service.port) == ("order-service", 8001)
+    assert [worker.name for worker in service.workers] == ["order"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        ({"CURRENCY": "EURO"}, "currency 'EURO' is unknown"),
+        ({"ORDER_TOTAL_TOLERANCE": "five"}, "'five' is not a plain decimal"),
+        ({"ORDER_TOTAL_TOLERANCE": "-1"}, "'-1' is not a plain decimal"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_stops_the_service(environment: dict[str, str], problem: str) -> None:
+    """It is said at the start, with the value, not at the first order."""
+    with pytest.raises(ValueError, match=problem):
+        create_service(_context(environment))

@@ -1,0 +1,331 @@
+"""One suite for both gateways, on the same simulated provider, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from payment_service.direct_gateway import DirectGateway
+from payment_service.gateway import Charged, Closed, Gateway, OutcomeUnknown, Refund, Refused
+from payment_service.http_gateway import HttpGateway
+from payment_service.provider import Delays, Provider
+from payment_service.provider_api import provider_routes
+from payment_service.provider_books import Outcome
+from payment_service.provider_record import MemoryRecord
+from sagastream.testing.virtual_time import VirtualTimeLoop, run
+
+T = TypeVar("T")
+TIMEOUT = timedelta(seconds=5)
+DELAYS = Delays(slow=timedelta(seconds=2), silence=timedelta(seconds=30))
+Play = Callable[[Gateway, MemoryRecord], Coroutine[object, object, T]]
+
+
+@asynccontextmanager
+async def direct(record: MemoryRecord) -> AsyncIterator[Gateway]:
+    """Yield a gateway to a provider in the same process."""
+    async with Provider(record, delays=DELAYS, now_ms=now_ms) as provider:
+        yield DirectGateway(provider, timeout=TIMEOUT)
+
+
+@asynccontextmanager
+async def http(record: MemoryRecord) -> AsyncIterator[Gateway]:
+    """Yield a gateway to a provider behind HTTP."""
+    app = FastAPI()
+    async with Provider(record, delays=DELAYS, now_ms=now_ms) as provider:
+        app.include_router(provider_routes(provider))
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://provider", timeout=None) as client:
+            yield HttpGateway(client, timeout=TIMEOUT)
+
+
+GATEWAYS = {"direct": direct, "http": http}
+
+
+def now_ms() -> int:
+    """Return the virtual time."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    return loop.epoch_ms()
+
+
+@pytest.fixture(params=list(GATEWAYS))
+def play(request: pytest.FixtureRequest) -> Callable[..., object]:
+    """Return a runner of scenes with one kind of gateway; ``record`` outlives its provider."""
+
+    def played(scene: Play[T], record: MemoryRecord | None = None) -> T:
+        kept = record or MemoryRecord()
+
+        async def main() -> T:
+            async with GATEWAYS[request.param](kept) as gateway:
+                return await scene(gateway, kept)
+
+        return run(main())
+
+    return played
+
+
+def outcomes(record: MemoryRecord) -> list[str]:
+    """Return what became of each recorded call."""
+    return [call.outcome.value for call in record.calls]
+
+
+async def unknown(call: Awaitable[object]) -> None:
+    """Expect that a call has no answer."""
+    with pytest.raises(OutcomeUnknown):
+        await call
+
+
+async def seconds(call: Awaitable[object]) -> float:
+    """Return how much virtual time a call takes."""
+    began = asyncio.get_running_loop().time()
+    await call
+    return asyncio.get_running_loop().time() - began
+
+
+@pytest.mark.parametrize("method", ["CreditCard", "PayPal", "BankTransfer"])
+def test_money_is_taken_once_per_key(play: Callable[..., object], method: str) -> None:
+    """Two charges under one key are one charge with one answer."""
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        first = await gateway.charge("key", 500, "EUR", method)
+        second = await gateway.charge("key", 500, "EUR", method)
+
+        assert isinstance(first, Charged)
+        assert (first.amount_cents, first.currency) == (500, "EUR")
+        assert first == second
+        assert outcomes(record) == ["charged", "repeated"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("method", ["DeclinedCard", "invalid_card", "Barter"])
+def test_a_refused_method_is_refused_for_good(play: Callable[..., object], method: str) -> None:
+    """The refusal says why, and is the same again."""
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        first = await gateway.charge("key", 500, "EUR", method)
+        second = await gateway.charge("key", 500, "EUR", method)
+
+        assert isinstance(first, Refused)
+        assert first.reason
+        assert first == second
+        assert outcomes(record) == ["refused", "repeated"]
+
+    play(scene)
+
+
+def test_everything_taken_is_given_back_once(play: Callable[..., object]) -> None:
+    """A repeated refund gives the same answer and moves nothing."""
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        await gateway.charge("key", 500, "EUR", "CreditCard")
+
+        assert await gateway.refund("key") == await gateway.refund("key") == Refund(500)
+        assert outcomes(record) == ["charged", "refunded", "repeated"]
+
+    play(scene)
+
+
+def test_a_charge_repeated_after_its_refund_takes_nothing_again(play: Callable[..., object]) -> None:
+    """A worker that was paused across the refund gets the old answer, and the provider keeps no money."""
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        first = await gateway.charge("key", 500, "EUR", "CreditCard")
+        await gateway.refund("key")
+
+        assert await gateway.charge("key", 500, "EUR", "CreditCard") == first
+        assert await gateway.refund("key") == Refund(500)
+        assert outcomes(record).count("charged") == 1
+
+    play(scene)
+
+
+def test_a_key_never_heard_of_may_be_refunded_and_closed(play: Callable[..., object]) -> None:
+    """Nothing was taken, and after the close nothing ever will be."""
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        assert await gateway.refund("key") == Refund(0)
+        assert await gateway.close("key") == Closed(None)
+        assert await gateway.close("key") == Closed(None)
+        assert await gateway.charge("key", 500, "EUR", "CreditCard") == Refused("closed")
+
+    play(scene)
+
+
+def test_closing_reports_what_was_taken_refunded_or_not(play: Callable[..., object]) -> None:
+    """An undo that is tried again learns the same as at first."""
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        charged = await gateway.charge("key", 500, "EUR", "CreditCard")
+        before = await gateway.close("key")
+        await gateway.refund("key")
+        after = await gateway.close("key")
+
+        assert before == after == Closed(charged if isinstance(charged, Charged) else None)
+
+    play(scene)
+
+
+def test_a_silent_charge_has_landed_and_is_answered_when_asked_again(play: Callable[..., object]) -> None:
+    """Money taken, no answer: unknown at first, at once with the same key."""
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        await unknown(gateway.charge("key", 500, "EUR", "TimeoutAfterCharge"))
+        assert outcomes(record) == ["charged"]
+
+        assert await seconds(gateway.charge("key", 500, "EUR", "TimeoutAfterCharge")) == 0
+        assert outcomes(record) == ["charged", "repeated"]
+
+    play(scene)
+
+
+def test_a_broken_provider_works_at_the_third_call_even_if_it_was_restarted(
+    play: Callable[..., object],
+) -> None:
+    """Failures are counted in the record, so a restart does not begin anew."""
+    record = MemoryRecord()
+
+    async def once(gateway: Gateway, _: MemoryRecord) -> None:
+        await unknown(gateway.charge("key", 500, "EUR", "BrokenProvider"))
+
+    async def then(gateway: Gateway, _: MemoryRecord) -> None:
+        assert isinstance(await gateway.charge("key", 500, "EUR", "BrokenProvider"), Charged)
+
+    play(once, record)
+    play(once, record)
+    play(then, record)
+
+    assert outcomes(record) == ["broken", "broken", "charged"]
+
+
+def test_a_slow_charge_is_answered_late_but_in_time(play: Callable[..., object]) -> None:
+    """It takes its two seconds before it lands."""
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        assert await seconds(gateway.charge("key", 500, "EUR", "SlowProvider")) == 2
+        assert outcomes(record) == ["charged"]
+
+    play(scene)
+
+
+def test_a_charge_that_lands_after_the_close_is_refused(play: Callable[..., object]) -> None:
+    """Charge under way, close, landing: the close says nothing was taken, and nothing is."""
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        charge = asyncio.ensure_future(gateway.charge("key", 500, "EUR", "SlowProvider"))
+        await asyncio.sleep(1)
+
+        assert await gateway.close("key") == Closed(None)
+        assert await charge == Refused("closed")
+        assert outcomes(record) == ["closed", "refused"]
+
+    play(scene)
+
+
+def test_a_charge_goes_on_when_its_caller_is_gone(play: Callable[..., object]) -> None:
+    """Killing the worker does not stop the provider: the charge lands, and a close after it reports it."""
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        charge = asyncio.ensure_future(gateway.charge("key", 500, "EUR", "SlowProvider"))
+        await asyncio.sleep(1)
+        charge.cancel()
+        await asyncio.sleep(2)
+
+        assert outcomes(record) == ["charged"]
+        closed = await gateway.close("key")
+        assert closed.taken is not None
+        assert await gateway.refund("key") == Refund(500)
+
+    play(scene)
+
+
+def test_two_slow_charges_under_one_key_land_once(play: Callable[..., object]) -> None:
+    """A redelivered step calls while the first call is still under way."""
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        answers = await asyncio.gather(*(gateway.charge("key", 500, "EUR", "SlowProvider") for _ in range(2)))
+
+        assert answers[0] == answers[1]
+        assert outcomes(record) == ["charged", "repeated"]
+
+    play(scene)
+
+
+def test_another_charge_under_the_same_key_is_not_answered(play: Callable[..., object]) -> None:
+    """The stored answer is about another amount, so it must not be taken for this one."""
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        await gateway.charge("key", 500, "EUR", "CreditCard")
+
+        await unknown(gateway.charge("key", 501, "EUR", "CreditCard"))
+        assert [call.outcome for call in record.calls] == [Outcome.CHARGED]
+
+    play(scene)
+
+
+def test_a_provider_that_stops_during_a_call_leaves_it_unknown(play: Callable[..., object]) -> None:
+    """Whoever still waits is told that nothing is known, not that he was cancelled."""
+    left: list[asyncio.Future[object]] = []
+
+    async def scene(gateway: Gateway, record: MemoryRecord) -> None:
+        left.append(asyncio.ensure_future(gateway.charge("key", 500, "EUR", "SlowProvider")))
+        await asyncio.sleep(1)
+
+    async def main_after(gateway: Gateway, record: MemoryRecord) -> None:
+        await scene(gateway, record)
+
+    record = MemoryRecord()
+
+    play(main_after, record)
+
+    assert record.calls == []
+    assert left[0].done()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(500),
+        httpx.Response(500, json={"refused": "looks like an answer"}),
+        httpx.Response(500, json={"taken": None}),
+        httpx.Response(500, json={"refundedCents": 500}),
+        httpx.Response(503, text="later"),
+        httpx.Response(404),
+        httpx.Response(200, text="not JSON"),
+        httpx.Response(200, json={}),
+        httpx.Response(200, json={"taken": None, "refused": None}),
+        httpx.Response(200, json={"taken": {"reference": "pay_1"}}),
+        httpx.Response(302, headers={"Location": "http://elsewhere"}),
+    ],
+    ids=lambda answer: f"{answer.status_code} {answer.text}".strip(),
+)
+async def test_an_answer_that_decides_nothing_is_unknown(answer: httpx.Response) -> None:
+    """Only a whole answer counts as success or refusal."""
+    transport = httpx.MockTransport(lambda _: answer)
+    async with httpx.AsyncClient(transport=transport, base_url="http://provider") as client:
+        gateway = HttpGateway(client, timeout=TIMEOUT)
+        for call in (gateway.charge("key", 500, "EUR", "CreditCard"), gateway.refund("key"), gateway.close("key")):
+            await unknown(call)
+
+
+async def test_trouble_with_the_connection_is_unknown() -> None:
+    """The request may have arrived."""
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("connection reset", request=request)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(fail), base_url="http://provider") as client:
+        gateway = HttpGateway(client, timeout=TIMEOUT)
+        for call in (
+            gateway.charge("key", 500, "EUR", "CreditCard"),
+            gateway.refund("key"),
+            gateway.close("key"),
+        ):
+            await unknown(call)

@@ -1,0 +1,328 @@
+"""A service's app answers every error as a problem, bounds what it reads, and tells how it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from sagastream import series
+from sagastream.bus import Bus, Command, Reply
+from sagastream.errors import ReplyError, ServerUnavailable
+from sagastream.exposition import merge
+from sagastream.front import create_front
+from sagastream.problems import Problem
+from sagastream.proxy import local_service
+from sagastream.service import Context, Service, alive, create_app
+from sagastream.settings import Settings
+from sagastream.telemetry import Figure, Spread, Telemetry, expose
+
+INFO = (
+    "# Server\r\nredis_version:7.2.4\r\nvalkey_version:9.1.2\r\nserver_name:valkey\r\n"
+    "maxmemory_policy:noeviction\r\naof_enabled:1\r\n"
+)
+
+
+class Server:
+    """A server that answers what the probes ask, or is away."""
+
+    is_away = False
+
+    async def execute(self, *command: str | float | bytes) -> Reply:
+        """Answer, or fail as an unreachable server does."""
+        if self.is_away:
+            raise ServerUnavailable("connection refused")
+        if command[0] == "CONFIG":
+            raise ReplyError("NOPERM", "this user has no permissions to run 'config|get'")
+        return {"INFO": INFO, "PING": "PONG"}[str(command[0])]
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
+        """Answer each."""
+        return [await self.execute(*command) for command in commands]
+
+
+class Consumer:
+    """A worker that fails when told to."""
+
+    name = "stock"
+
+    def __init__(self) -> None:
+        self.fails = asyncio.Event()
+        self.has_stopped = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Wait for the end or the failure."""
+        told = [asyncio.create_task(stop.wait()), asyncio.create_task(self.fails.wait())]
+        _, other = await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)
+        for task in other:
+            task.cancel()
+        if self.fails.is_set():
+            raise RuntimeError("the shelf broke")
+        self.has_stopped = True
+
+    def is_ready(self) -> bool:
+        """Say yes."""
+        return True
+
+    def describe(self) -> Mapping[str, str | int | float | bool | None]:
+        """Say something."""
+        return {"rounds": 7}
+
+
+class Line(BaseModel):
+    """One line."""
+
+    quantity: int = Field(ge=1, alias="pieceCount")
+    price: Decimal
+
+
+class Order(BaseModel):
+    """An order."""
+
+    items: list[Line]
+
+
+def routes() -> APIRouter:
+    """Return routes that go right and wrong."""
+    router = APIRouter()
+
+    @router.post("/api/orders", status_code=202)
+    async def post(order: Order) -> dict[str, int]:
+        return {"lines": len(order.items)}
+
+    @router.get("/api/fault")
+    async def fault() -> None:
+        raise RuntimeError("secret detail")
+
+    @router.get("/api/away")
+    async def away() -> None:
+        raise ServerUnavailable("connection refused")
+
+    @router.get("/api/conflict")
+    async def conflict(limit: int = 1) -> None:
+        raise Problem(409, "the order is confirmed", extras={"orderId": "o-1"})
+
+    return router
+
+
+class Shop:
+    """One service under test."""
+
+    def __init__(self) -> None:
+        self.server = Server()
+        self.worker = Consumer()
+        self.opened: list[str] = []
+        bus = Bus(self.server, self.server, self.server)
+        self.context = Context(
+            "stock-service", Settings(redis_url="redis://user:pw@x"), bus, Telemetry("stock-service")
+        )
+        service = Service("stock-service", [routes()], [self.worker], [self._resource()])
+        self.app = create_app(service, self.context)
+
+    @asynccontextmanager
+    async def _resource(self) -> AsyncIterator[None]:
+        self.opened.append("open")
+        yield
+        self.opened.append("closed")
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Run the app and yield a client of it."""
+        async with alive(self.app), local_service(self.app) as client:
+            yield client
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+async def send(client: httpx.AsyncClient, body: bytes) -> httpx.Response:
+    return await client.post("/api/orders", content=body, headers={"content-type": "application/json"})
+
+
+async def answers(client: httpx.AsyncClient, status: int) -> httpx.Response:
+    """Ask whether the service is ready until it answers so, for five seconds at most."""
+    async with asyncio.timeout(5):
+        while True:
+            answer = await client.get("/readyz")
+            if answer.status_code == status:
+                return answer
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b'{"items": [{"pieceCount": 0, "price": 1}]}', 422, "items.0.pieceCount"),
+        (b'{"items": [{"pieceCount": 1}]}', 422, "items.0.price"),
+        (b'{"items": 3}', 422, "items"),
+        (b"null", 422, "the body"),
+        (b"", 422, "the body"),
+        (b'{"items": [', 400, "not JSON"),
+        (b'{"items": [{"pieceCount": 1, "price": NaN}]}', 400, "NaN"),
+        (b'{"items": [{"pieceCount": 1, "price": -Infinity}]}', 400, "Infinity"),
+        (b'{"items": [{"pieceCount": 1, "price": 1e400}]}', 422, "items.0.price"),
+        ('{"items": []}'.encode("utf-16"), 400, "UTF-8"),
+        (b"[" * 60_000, 400, "not JSON"),
+        (b"9" * 60_000, 400, "body"),
+        (b" " * 65_537, 413, "65536"),
+    ],
+)
+async def test_a_bad_body_is_a_problem_that_says_what_is_wrong(shop: Shop, body: bytes, status: int, said: str) -> None:
+    async with shop.client() as client:
+        answer = await send(client, body)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["status"] == status
+    assert said in answer.json()["detail"]
+
+
+async def test_each_wrong_field_is_pointed_at(shop: Shop) -> None:
+    async with shop.client() as client:
+        answer = await send(client, b'{"items": [{"pieceCount": 0, "price": "x"}]}')
+
+    assert [error["pointer"] for error in answer.json()["errors"]] == [
+        "#/items/0/pieceCount",
+        "#/items/0/price",
+    ]
+
+
+async def test_a_body_without_a_length_is_bounded_too(shop: Shop) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(70):
+            yield b" " * 1024
+
+    async with shop.client() as client:
+        answer = await client.post("/api/orders", content=chunks())
+
+    assert answer.status_code == 413
+
+
+async def test_a_good_body_arrives_whole(shop: Shop) -> None:
+    async with shop.client() as client:
+        answer = await send(client, b'{"items": [{"pieceCount": 1, "price": "1.50"}]}')
+
+    assert (answer.status_code, answer.json()) == (202, {"lines": 1})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("DELETE", "/api/orders", 405),
+        ("GET", "/api/conflict", 409),
+        ("GET", "/api/conflict?limit=x", 422),
+        ("GET", "/api/away", 503),
+        ("GET", "/api/fault", 500),
+    ],
+)
+async def test_every_error_is_a_problem(shop: Shop, method: str, path: str, status: int) -> None:
+    async with shop.client() as client:
+        answer = await client.request(method, path)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert "secret" not in answer.text
+    assert ("retry-after" in answer.headers) == (status == 503)
+    assert ("allow" in answer.headers) == (status == 405)
+    assert bool(answer.json().get("incident")) == (status == 500)
+
+
+async def test_a_service_tells_how_it_is(shop: Shop) -> None:
+    async with shop.client() as client:
+        ready, health = await client.get("/readyz"), await client.get("/health")
+        alive_, metrics = await client.get("/livez"), await client.get("/metrics")
+
+    assert (ready.status_code, alive_.status_code, health.json()["status"]) == (200, 200, "ok")
+    assert ready.json()["durability"]["version"] == "9.1.2"
+    assert ready.json()["durability"]["appendfsync"] == "unknown"
+    assert health.json()["workers"]["stock"]["rounds"] == 7
+    assert 'choreographed_saga_retries_total{service="stock-service"} 0.0' in metrics.text
+    assert (shop.opened, shop.worker.has_stopped) == (["open", "closed"], True)
+
+
+async def test_readiness_falls_while_the_server_is_away(shop: Shop) -> None:
+    async with shop.client() as client:
+        shop.server.is_away = True
+        lost = await client.get("/readyz")
+        shop.server.is_away = False
+        back = await client.get("/readyz")
+
+    assert (lost.status_code, back.status_code) == (503, 200)
+
+
+async def test_a_server_away_at_the_start_is_waited_for(shop: Shop) -> None:
+    shop.server.is_away = True
+
+    async with shop.client() as client:
+        waiting = await send(client, b'{"items": []}')
+        probe = await client.get("/livez")
+        shop.server.is_away = False
+        await answers(client, 200)
+        served = await send(client, b'{"items": []}')
+
+    assert (waiting.status_code, probe.status_code, served.status_code) == (503, 200, 202)
+
+
+async def test_a_worker_that_fails_is_told_of(shop: Shop) -> None:
+    async with shop.client() as client:
+        shop.worker.fails.set()
+        answer = await answers(client, 503)
+
+    assert answer.json()["reasons"] == ["stock: RuntimeError: the shelf broke"]
+
+
+async def test_the_front_serves_routes_at_its_root_and_services_by_name(shop: Shop) -> None:
+    front = create_front([routes()], {"stock-service": local_service(shop.app)}, opens=[alive(shop.app)])
+
+    async with alive(front), local_service(front) as client:
+        at_root = await send(client, b'{"items": []}')
+        by_name = await client.get("/services/stock-service/api/conflict?limit=2")
+        wrong = await client.post("/services/stock-service/api/orders", json={"items": 1})
+        unknown = await client.get("/services/bank/health")
+        ready, metrics = await client.get("/readyz"), await client.get("/metrics")
+        index = await client.get("/")
+
+    assert (at_root.status_code, by_name.status_code, wrong.status_code) == (202, 409, 422)
+    assert (unknown.status_code, ready.status_code) == (404, 200)
+    assert 'choreographed_saga_service_up{service="stock-service"} 1.0' in metrics.text
+    assert "/services/stock-service/health" in index.text
+
+
+async def test_the_front_says_which_service_is_away() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    away = httpx.AsyncClient(transport=httpx.MockTransport(refuse), base_url="http://away")
+    front = create_front([], {"bank-service": away})
+
+    async with alive(front), local_service(front) as client:
+        passed_on, ready = await client.get("/services/bank-service/x"), await client.get("/readyz")
+        metrics = await client.get("/metrics")
+
+    assert (passed_on.status_code, ready.status_code) == (503, 503)
+    assert ready.json()["services"] == {"bank-service": {"status": "unreachable"}}
+    assert 'service_up{service="bank-service"} 0.0' in metrics.text
+
+
+def test_merged_texts_name_each_family_once_and_keep_a_service_that_is_there() -> None:
+    one, two = Telemetry("one"), Telemetry("two")
+    one.event_handled("OrderCreated")
+    two.retried()
+    counted = expose([
+        Figure(series.STARTED, ("order",), 3),
+        Spread(series.DURATION, ("order",), ((0.1, 2), (1.0, 3)), 1.5),
+    ]).decode()  # fmt: skip
+
+    text = merge({"a": one.render().decode() + counted, "b": two.render().decode()})
+
+    assert text.count("# TYPE choreographed_saga_retries_total counter") == 1
+    assert 'choreographed_saga_retries_total{service="two"} 1.0' in text
+    assert 'choreographed_saga_started_total{business_process="order",service="a"} 3.0' in text
+    assert 'choreographed_saga_duration_seconds_bucket{business_process="order",le="+Inf",service="a"} 5.0' in text
