@@ -149,12 +149,17 @@ def run(main: Coroutine[Any, Any, T], *, start: int = DEFAULT_START) -> T:
     try:
         return loop.run_until_complete(main)
     finally:
-        try:
-            _end_tasks(loop)
-            if loop._asyncgens:  # type: ignore[attr-defined]  # skips a task per run where there is nothing to end
-                loop.run_until_complete(loop.shutdown_asyncgens())
-        finally:
-            loop.close()
+        close(loop)
+
+
+def close(loop: VirtualTimeLoop) -> None:
+    """End whatever a loop left behind, oldest first, and close it."""
+    try:
+        _end_tasks(loop)
+        if loop._asyncgens:  # type: ignore[attr-defined]  # skips a task per run where there is nothing to end
+            loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
 
 
 def _end_tasks(loop: VirtualTimeLoop) -> None:
