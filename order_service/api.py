@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, TypeVar
 from uuid import uuid4
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from events import OrderCreated
@@ -22,6 +23,7 @@ from order_service.exact_json import NotExactJson
 from order_service.model import Line, Order, Status
 from order_service.requests import CancelRequest, OrderRequest
 from sagastream import Conflict, Entrance
+from sagastream.endings import Endings
 from sagastream.envelope import derived_id
 from sagastream.problems import Problem
 
@@ -32,12 +34,15 @@ IdempotencyKey = Annotated[
     Header(pattern=r"^[\x21-\x7e]{1,255}$", description="the same key twice is the same order"),
 ]
 
+Wait = Annotated[float, Query(ge=0, le=30, description="seconds to wait for the end of the saga")]
+
 
 @dataclass(frozen=True)
 class Desk:
     """What the routes need: where sagas begin and orders are read, and the shop's rules about money."""
 
     entrance: Entrance
+    endings: Endings
     currency: Currency
     tolerance_cents: int
     new_id: Callable[[], str] = lambda: uuid4().hex
@@ -50,16 +55,25 @@ def order_routes(desk: Desk) -> APIRouter:
     @router.post(
         "/api/orders/choreographed-saga",
         status_code=202,
+        responses={200: {"model": Accepted, "description": "The saga has ended (only with `wait`)"}},
         operation_id="placeOrder",
         openapi_extra=_body(OrderRequest, is_required=True),
     )
-    async def place(request: Request, response: Response, idempotency_key: IdempotencyKey = None) -> Accepted:
-        """Take an order and begin its saga; it is decided later, `Location` tells where to look."""
+    async def place(
+        request: Request, response: Response, idempotency_key: IdempotencyKey = None, wait: Wait = 0
+    ) -> Accepted:
+        """Take an order and begin its saga; it is decided later, `Location` tells where to look.
+
+        With `wait` the answer is held back until the saga has ended (200), for so many seconds at most (202).
+        """
         asked = _read(lambda body: requests.read_order(body, desk.currency, desk.tolerance_cents), await request.body())
         order_id = desk.new_id() if idempotency_key is None else derived_id("order", idempotency_key)
         order = _order(asked, order_id, desk.entrance.saga_id(OrderCreated, order_id), desk.currency)
         status = await _placed(desk, order)
         response.headers["Location"] = answers.state_path(order.saga_id)
+        if wait and await desk.endings.wait(order.saga_id, timedelta(seconds=wait)) is not None:
+            response.status_code = 200
+            status = (await _existing(desk, order.id)).status
         return Accepted(order_id=order.id, saga_id=order.saga_id, status=status)
 
     @router.get("/api/orders/{order_id}", operation_id="getOrder")

@@ -6,6 +6,7 @@ from money import currency
 from order_service.api import Desk, order_routes
 from order_service.handlers import order
 from sagastream import Consumer, Entrance
+from sagastream.endings import Endings
 from sagastream.service import Context, Service
 
 
@@ -17,10 +18,12 @@ def create_service(context: Context) -> Service:
     """
     money = currency(context.environment.get("CURRENCY") or "EUR")
     tolerance = context.environment.get("ORDER_TOTAL_TOLERANCE") or "0.05"
+    endings = Endings(bus=context.bus, prefix=context.settings.key_prefix)
     desk = Desk(
         entrance=Entrance(order, bus=context.bus, settings=context.settings),
+        endings=endings,
         currency=money,
         tolerance_cents=money.parse_at_most(tolerance),
     )
     consumer = Consumer(order, bus=context.bus, settings=context.settings, telemetry=context.telemetry)
-    return Service("order-service", routers=[order_routes(desk)], workers=[consumer], port=8001)
+    return Service("order-service", routers=[order_routes(desk)], workers=[consumer], resources=[endings], port=8001)

@@ -18,6 +18,7 @@ from order_service import handlers, store
 from order_service.api import Desk, order_routes
 from order_service.handlers import confirm, order
 from sagastream import Bus, Entrance, Settings, Transaction
+from sagastream.endings import Endings
 from sagastream.keys import Keys
 from sagastream.ledger import Entry, State
 from sagastream.service import bare_app
@@ -41,7 +42,9 @@ class Shop:
         bus = Bus(self.connection, self.connection, self.connection)
         entrance = Entrance(order, bus=bus, settings=self.settings)
         numbers = count(1)
-        self.desk = Desk(entrance, Currency("EUR", 2), 5, new_id=lambda: f"order-{next(numbers)}")
+        self.desk = Desk(
+            entrance, Endings(bus=bus, prefix="t:"), Currency("EUR", 2), 5, new_id=lambda: f"order-{next(numbers)}"
+        )
         self.keys = Keys(self.settings.key_prefix, "order")
 
     def published(self, kind: str) -> list[dict[str, str]]:

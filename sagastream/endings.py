@@ -1,0 +1,107 @@
+"""Waits for sagas to end: one blocking read for all who wait, and none while nobody does. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from sagastream import keys as names
+from sagastream.bus import Bus, Reply
+from sagastream.envelope import pairs
+from sagastream.errors import ReplyError, SagastreamError
+from sagastream.event import SagaAborted, SagaCompensationCompleted, SagaCompleted, SagaFailed
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.saga.lifecycle import Status
+
+_ENDS = (SagaCompleted, SagaFailed, SagaCompensationCompleted, SagaAborted)
+_BLOCK_MS = 1000
+_PAUSE_S = 0.2
+
+
+class Endings:
+    """Tells when a saga has ended. Open it as a context manager; closing sends everybody home."""
+
+    def __init__(self, *, bus: Bus, prefix: str) -> None:
+        keys = Keys(prefix, COORDINATOR)
+        self._bus = bus
+        self._keys = keys
+        self._streams = [keys.events(kind.type_name()) for kind in _ENDS]
+        self._positions: list[str] = []
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._starting = asyncio.Lock()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Return it, ready; nothing is read before somebody waits."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop reading; whoever still waits is told that the saga has not ended."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
+
+    async def wait(self, saga_id: str, patience: timedelta) -> Status | None:
+        """Return the status with which a saga ended, None if it has not ended within our patience.
+
+        Raises: ``ServerUnavailable``.
+        """
+        end = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(saga_id, set()).add(end)
+        try:
+            async with self._starting:
+                if self._watch is None or self._watch.done():
+                    self._positions = await self._last_positions()
+                    self._watch = asyncio.create_task(self._read())
+            # Asked after the watch has a position: an end before it is in the record, one after it is in the streams.
+            status = await self._ended(saga_id)
+            if status is None and patience > timedelta(0):
+                await asyncio.wait({end}, timeout=patience.total_seconds())
+                status = await self._ended(saga_id)
+            return status
+        finally:
+            self._waiting[saga_id].discard(end)
+            if not self._waiting[saga_id]:
+                del self._waiting[saga_id]
+
+    async def _ended(self, saga_id: str) -> Status | None:
+        reply = await self._bus.query.execute("HGET", self._keys.key(names.record(saga_id)), "status")
+        return Status(str(reply)) if reply is not None and Status(str(reply)).is_end else None
+
+    async def _last_positions(self) -> list[str]:
+        newest = [("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in self._streams]
+        replies = [reply for reply in await self._bus.query.pipeline(newest) if not isinstance(reply, ReplyError)]
+        return [next((entry for entry, _ in _entries(reply)), "0-0") for reply in replies]
+
+    async def _read(self) -> None:
+        while self._waiting:
+            try:
+                reply = await self._bus.reader.execute(
+                    "XREAD", "COUNT", 500, "BLOCK", _BLOCK_MS, "STREAMS", *self._streams, *self._positions
+                )
+            except SagastreamError:
+                await asyncio.sleep(_PAUSE_S)  # who waits asks the record again when his time is up
+                continue
+            for part in reply if isinstance(reply, list) else []:
+                if isinstance(part, list):
+                    self._tell(str(part[0]), part[1])
+
+    def _tell(self, stream: str, reply: Reply) -> None:
+        for entry, fields in _entries(reply):
+            self._positions[self._streams.index(stream)] = entry
+            for end in self._waiting.get(fields.get("correlationid", ""), ()):
+                if not end.done():
+                    end.set_result(None)
+
+
+def _entries(reply: Reply) -> Iterator[tuple[str, dict[str, str]]]:
+    for entry in reply if isinstance(reply, list) else []:
+        if isinstance(entry, list) and isinstance(entry[1], list):
+            yield str(entry[0]), pairs([str(value) for value in entry[1]])
