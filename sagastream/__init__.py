@@ -2,12 +2,16 @@
 
 from sagastream.bus import Bus, connect
 from sagastream.consumer import Consumer
+from sagastream.coordinator.tracker import Coordinator
 from sagastream.entrance import Begun, Conflict, Entrance, UnknownSaga
+from sagastream.errors import DefinitionError, SagastreamError, ServerUnavailable
 from sagastream.event import Event, Refusal
 from sagastream.participant import Participant
 from sagastream.reader import Reader
 from sagastream.retry import Retry
+from sagastream.runtime import Runtime
 from sagastream.saga.definition import Saga, Step
+from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
 from sagastream.transaction import Transaction
 
@@ -16,14 +20,20 @@ __all__ = [
     "Bus",
     "Conflict",
     "Consumer",
+    "Coordinator",
+    "DefinitionError",
     "Entrance",
     "Event",
     "Participant",
     "Reader",
     "Refusal",
     "Retry",
+    "Runtime",
     "Saga",
+    "SagastreamError",
+    "ServerUnavailable",
     "Settings",
+    "Status",
     "Step",
     "Transaction",
     "UnknownSaga",

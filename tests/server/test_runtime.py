@@ -1,55 +1,56 @@
-"""Waiting for the end of a saga, on a real server."""
+"""A stranger's saga through the public API alone, and waiting for its end."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
-from sagastream import Consumer, Entrance, Settings, connect
-from sagastream.coordinator.tracker import Coordinator
-from sagastream.endings import Endings
-from sagastream.telemetry import Telemetry
+from sagastream import DefinitionError, Runtime, Settings, Status
 from tests.trip import TRIP, TripBooked, bank, desk, hotel
-
-PATIENCE = timedelta(seconds=10)
 
 
 @pytest.fixture
-async def entrance(server_url: str) -> AsyncIterator[tuple[Entrance, Endings]]:
-    """Run the trip saga with everybody at work."""
+async def trips(server_url: str) -> AsyncIterator[Runtime]:
+    """Run the trip saga with everybody at work and ten nights free."""
     settings = Settings(key_prefix="endings:", block=timedelta(milliseconds=200))
-    bus = connect(server_url, name="endings", block=settings.block)
-    stop = asyncio.Event()
-    workers = [Consumer(p, bus=bus, settings=settings, telemetry=Telemetry(p.name)) for p in (desk, hotel, bank)]
-    coordinator = Coordinator([TRIP], bus=bus, settings=settings, telemetry=Telemetry("saga"))
-    running = [asyncio.create_task(worker.run(stop)) for worker in [*workers, coordinator]]
-    async with contextlib.AsyncExitStack() as stack:
-        endings = await stack.enter_async_context(Endings(bus=bus, prefix=settings.key_prefix))
-        await Entrance(hotel, bus=bus, settings=settings).change(lambda tx: tx.set("rooms", {"free": 1000}))
-        yield Entrance(desk, bus=bus, settings=settings), endings
-    stop.set()
-    await asyncio.gather(*running)
-    await bus.close()
+    async with Runtime(server_url, participants=[desk, hotel, bank], sagas=[TRIP], settings=settings) as runtime:
+        await runtime.change(hotel, lambda tx: tx.set("rooms", {"free": 10}))
+        yield runtime
 
 
-async def test_everybody_who_waits_is_told_the_end(entrance: tuple[Entrance, Endings]) -> None:
-    """Fifty callers of five sagas each learn how theirs ended, also the ones that ask when it is over."""
-    desk_in, endings = entrance
-    begun = [await desk_in.begin(TripBooked(nights=1, card=card), key=card) for card in ("good", "bad")]
+async def test_a_trip_ends_wholly_done_or_wholly_undone(trips: Runtime) -> None:
+    """A good card books, a bad one gives the room back, and no room is no harm."""
+    wishes = [TripBooked(nights=2), TripBooked(nights=3, card="bad"), TripBooked(nights=99)]
+    begun = [await trips.begin(trip, key=f"trip-{number}") for number, trip in enumerate(wishes)]
 
-    told = await asyncio.gather(*(endings.wait(saga.saga_id, PATIENCE) for saga in begun * 25))
-    later = [await endings.wait(saga.saga_id, timedelta(0)) for saga in begun]
+    ends = [await trips.ended(saga.saga_id) for saga in begun]
+
+    assert ends == [Status.COMPLETED, Status.COMPENSATED, Status.FAILED]
+    assert await trips.read(hotel, "rooms") == {"free": "8"}
+
+
+async def test_everybody_who_waits_is_told_the_end(trips: Runtime) -> None:
+    """Many callers of the same sagas each learn how theirs ended, also those who ask when it is over."""
+    begun = [await trips.begin(TripBooked(nights=1, card=card), key=card) for card in ("good", "bad")]
+
+    told = await asyncio.gather(*(trips.ended(saga.saga_id) for saga in begun * 25))
+    later = [await trips.ended(saga.saga_id, patience=timedelta(0)) for saga in begun]
 
     assert told == ["Completed", "Compensated"] * 25
     assert later == ["Completed", "Compensated"]
 
 
-async def test_patience_ends(entrance: tuple[Entrance, Endings]) -> None:
+async def test_patience_ends(trips: Runtime) -> None:
     """A saga nobody knows does not end, and the caller is not kept longer than asked."""
-    _, endings = entrance
+    assert await trips.ended("unknown", patience=timedelta(milliseconds=20)) is None
 
-    assert await endings.wait("unknown", timedelta(milliseconds=20)) is None
+
+async def test_only_who_takes_part_can_be_asked(server_url: str) -> None:
+    """The error names the participant that is missing."""
+    runtime = Runtime(server_url, participants=[hotel])
+
+    with pytest.raises(DefinitionError, match="'desk' is not part"):
+        await runtime.begin(TripBooked(nights=1), key="1")

@@ -1,0 +1,100 @@
+"""A whole system in one process: participants, coordinator, and a way in. For first steps, tests and small services.
+
+Everything here can as well run apart, one process each; nothing is faster or safer for being together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from sagastream.bus import connect
+from sagastream.consumer import Consumer
+from sagastream.coordinator.tracker import Coordinator
+from sagastream.endings import Endings
+from sagastream.entrance import Begun, Change, Entrance
+from sagastream.errors import DefinitionError
+from sagastream.event import Event
+from sagastream.keys import COORDINATOR
+from sagastream.participant import Participant
+from sagastream.saga.definition import Saga
+from sagastream.saga.lifecycle import Status
+from sagastream.settings import Settings
+from sagastream.telemetry import Telemetry
+
+
+class Runtime:
+    """Runs participants, and a coordinator for the given tables, while it is open as a context manager.
+
+    ``resources`` are what handlers take beside event and transaction, by annotated type.
+
+    Raises: ``DefinitionError`` when a handler wants a resource nobody gave.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        participants: Sequence[Participant],
+        sagas: Sequence[Saga] = (),
+        resources: Mapping[type, object] | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.bus = connect(url, name="sagastream", block=self.settings.block)
+        self._entrances = {p.name: Entrance(p, bus=self.bus, settings=self.settings) for p in participants}
+        self._endings = Endings(bus=self.bus, prefix=self.settings.key_prefix)
+        self._workers: list[Consumer | Coordinator] = [
+            Consumer(p, bus=self.bus, settings=self.settings, telemetry=Telemetry(p.name), resources=resources)
+            for p in participants
+        ]
+        if sagas:
+            watch = Telemetry(COORDINATOR)
+            self._workers.append(Coordinator(sagas, bus=self.bus, settings=self.settings, telemetry=watch))
+        self._stop = asyncio.Event()
+        self._running = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start everybody; events published from now on are handled."""
+        await self._running.enter_async_context(self._endings)
+        tasks = [asyncio.create_task(worker.run(self._stop)) for worker in self._workers]
+        self._running.push_async_callback(self._join, tasks)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let everybody finish what is at hand, and close the connections."""
+        try:
+            await self._running.aclose()
+        finally:
+            await self.bus.close()
+
+    async def begin(self, event: Event, *, key: str, initiator: str = "", change: Change | None = None) -> Begun:
+        """Begin a saga; the same key begins it once. See ``Entrance.begin``."""
+        return await self._entrance(event.by).begin(event, key=key, initiator=initiator, change=change)
+
+    async def change(self, participant: Participant, change: Change) -> None:
+        """Change a participant's state outside of any saga. See ``Entrance.change``."""
+        await self._entrance(participant.name).change(change)
+
+    async def read(self, participant: Participant, key: str) -> dict[str, str]:
+        """Return a whole hash of a participant."""
+        return await self._entrance(participant.name).reader.read_all(key)
+
+    async def ended(self, saga_id: str, *, patience: timedelta = timedelta(seconds=30)) -> Status | None:
+        """Return the status with which a saga ended, None if it has not ended within our patience."""
+        return await self._endings.wait(saga_id, patience)
+
+    def _entrance(self, participant: str) -> Entrance:
+        if participant not in self._entrances:
+            raise DefinitionError(f"participant {participant!r} is not part of this runtime")
+        return self._entrances[participant]
+
+    async def _join(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        self._stop.set()
+        await asyncio.gather(*tasks)
