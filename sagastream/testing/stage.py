@@ -67,12 +67,12 @@ class Stage:
         self.story: list[str] = []
         self.checks: list[Check] = []
         self._sagas = tuple(sagas)
-        self._cast = tuple(cast)
+        self.cast = {participant.name: participant for participant in cast}
         self._resources = resources or (lambda actor: {})
         self._loop = virtual_time.VirtualTimeLoop()
         self.server = MemoryServer(self._loop.epoch_ms)
         self.settings = _settings(1)
-        self.truth = Truth(self.server, self.settings.key_prefix, self._sagas, self._cast)
+        self.truth = Truth(self.server, self.settings.key_prefix, self._sagas, cast)
         self._streams = self._event_streams()
         self._lie: str | None = None
         self._expected = 0
@@ -135,7 +135,7 @@ class Stage:
 
     def _actors(self) -> list[Actor]:
         actors = []
-        for participant in self._cast:
+        for participant in self.cast.values():
             for ordinal in range(1, self.chance.choice((2, 2, 3))):
                 actors.append(self._actor(f"{participant.name}-{ordinal}", self._consumer(participant, ordinal)))
         for ordinal in range(1, self.chance.choice((2, 2, 3))):
@@ -212,7 +212,7 @@ class Stage:
     def _event_streams(self) -> list[str]:
         keys = Keys(self.settings.key_prefix, COORDINATOR)
         streams = [keys.of(kind.by).events(kind.type_name()) for saga in self._sagas for kind in saga.event_types()]
-        return [*streams, *(keys.requests(participant.name) for participant in self._cast)]
+        return [*streams, *(keys.requests(participant.name) for participant in self.cast.values())]
 
     def _observed(self, actor: str, command: Command) -> None:
         if command[0] in _SCRIPTS:
