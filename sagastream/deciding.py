@@ -125,6 +125,7 @@ class Deciding:
             case State.UNKNOWN if self._should_know(request.seen, request.began):
                 tx = self._transaction(envelope, work.handler, field)
                 lost = LedgerLost(step=request.step, reason=f"{self._participant.name} does not remember this saga")
+                tx.expect(names.ledger(tx.saga_id), field, None)
                 self._publish(tx, lost, envelope, id=derived_id(envelope.id, self._participant.name, "lost"))
                 return tx
             case State.BEGUN | State.GAVE_UP if work.is_outside:

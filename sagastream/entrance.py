@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sagastream import keys as names
 from sagastream.bus import Bus
@@ -22,6 +23,7 @@ from sagastream.transaction import Kind, Outcome, Transaction, Transactor
 
 Change = Callable[[Transaction], None]
 _PAUSES = (0.05, 0.2, 0.5)
+_NO_CAUSE = re.compile(r"[^!-~]")  # what the cause of an event cannot hold, see ``envelope.decode``
 
 
 class Conflict(SagastreamError):
@@ -73,7 +75,8 @@ class Entrance:
         tx = self._transaction(saga_id, await self._now(change), initiator)
         if change is not None:
             change(tx)
-        envelope = self._envelope(event, saga_id, f"key:{key}"[:64], initiator, beginning.saga, beginning.version)
+        cause = _NO_CAUSE.sub("_", f"key:{key}")[:64]
+        envelope = self._envelope(event, saga_id, cause, initiator, beginning.saga, beginning.version)
         tx.entry = Entry(saga_id, BEGINNING, State.UNKNOWN, State.DONE, tx.publish(envelope))
         outcome = await self._commit(tx)
         return Begun(saga_id, envelope.id, repeated=not self._applied_or(outcome, Kind.IS))
@@ -91,6 +94,15 @@ class Entrance:
         field = self._participant.ledger_field(done.type_name())
         if field is None:
             raise DefinitionError(f"{self._participant.name} performs no step that says {done.type_name()}")
+        while True:
+            state = await self._bar(saga_id, field, StepBarred(step=done.type_name()), because, initiator, change)
+            if state.is_outcome or state is State.BEGUN:
+                return state
+            # The step gave up between our reading and our commit, which decides nothing: once more.
+
+    async def _bar(
+        self, saga_id: str, field: str, barred: StepBarred, because: Event, initiator: str, change: Change | None
+    ) -> State:
         begun, step = await self.reader.read(names.ledger(saga_id), BEGINNING, field)
         beginning = self._participant.beginnings.get(parse(begun).type)
         if beginning is None:
@@ -102,8 +114,8 @@ class Entrance:
         tx = self._transaction(saga_id, await self._now(change), initiator)
         if change is not None:
             change(tx)
-        barred = StepBarred(step=done.type_name())
-        position = tx.publish(self._envelope(barred, saga_id, cause, initiator, beginning.saga, beginning.version))
+        told = self._envelope(barred, saga_id, cause, initiator, beginning.saga, beginning.version)
+        position = tx.publish(replace(told, id=derived_id(saga_id, self._participant.name, field, "barred")))
         tx.publish(self._envelope(because, saga_id, cause, initiator, beginning.saga, beginning.version))
         tx.entry = Entry(saga_id, field, state, State.BARRED, position)
         outcome = await self._commit(tx)

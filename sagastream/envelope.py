@@ -16,6 +16,8 @@ from sagastream.errors import TooLarge, Undecodable
 from sagastream.event import MAX_EVENT_BYTES, Event
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CAUSE = re.compile(r"[!-~]{0,64}")
+LONGEST_ATTRIBUTE = 1024  # characters; a longer payload has its own bound
 TIME_FIELD = 13  # index of the value of ``time`` in ``Envelope.fields()``; the script fills it in
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -100,8 +102,16 @@ def decode(fields: Mapping[str, str]) -> Envelope:
     for name, value in (("id", envelope.id), ("correlationid", envelope.saga_id)):
         if not ID.fullmatch(value):
             raise Undecodable(f"{name} {value[:80]!r} is not of the form [A-Za-z0-9_-]{{1,64}}")
+    if not CAUSE.fullmatch(envelope.cause):
+        raise Undecodable(f"causationid {envelope.cause[:80]!r} is not up to 64 printable characters without spaces")
     if not _TIME.fullmatch(envelope.time):
         raise Undecodable(f"time {envelope.time[:80]!r} is not an RFC 3339 instant in UTC")
+    epoch_ms(envelope.time)
+    if len(envelope.data) > MAX_EVENT_BYTES:
+        raise Undecodable(f"data has {len(envelope.data)} characters, more than {MAX_EVENT_BYTES}")
+    for name, value in fields.items():
+        if len(value) > LONGEST_ATTRIBUTE and name != "data":
+            raise Undecodable(f"{name[:80]!r} has {len(value)} characters, more than {LONGEST_ATTRIBUTE}")
     return envelope
 
 

@@ -58,7 +58,7 @@ class Retries:
         tx.unschedule(RETRIES, name)
 
     async def due(self) -> tuple[list[str], timedelta | None]:
-        """Return the messages whose instant has come, and how long until the next one's.
+        """Return the messages whose instant has come, not all at once, and how long until there are more.
 
         They are put off by a lease, never taken out: a crash between here and their commit must not lose them.
         """
@@ -70,6 +70,8 @@ class Retries:
         later = next((at for _, at in waiting if at > now), None)
         if names:
             await self._transactor.commit([self._put_off(names, now)])
+        if len(names) > _AT_ONCE:
+            return names, timedelta(0)
         return names, timedelta(milliseconds=later - now) if later is not None else None
 
     async def forget(self, names: Iterable[str]) -> None:

@@ -35,6 +35,10 @@ class CannotApply(SagastreamError):
     """The server says that what a handler wants can never be applied."""
 
 
+class Torn(CannotApply):
+    """Only a part of what a handler wants was allowed; one more attempt would do that part twice."""
+
+
 class Settling:
     """Gives every message of one participant its fate."""
 
@@ -80,7 +84,7 @@ class Settling:
     async def _decide(self, work: Work) -> Transaction | None:
         try:
             if work.problem:
-                raise CannotApply(work.problem)
+                raise (Torn if work.problem.startswith(Kind.TORN) else CannotApply)(work.problem)
             if work.conflicts > ROUNDS:
                 raise HandlerDisagrees(f"decided {work.conflicts} times, refused by a guard each time")
             tx = await self._deciding.decide(work)
@@ -101,7 +105,7 @@ class Settling:
             work.fate = Fate.SETTLED  # the coordinator asks again, at its pace
             return None
         policy = work.handler.retry if work.handler else self._participant.retry
-        if isinstance(error, Undecodable) or policy.is_exhausted(work.attempts):
+        if isinstance(error, Undecodable | Torn) or policy.is_exhausted(work.attempts):
             log.error("event.buried", **about, error=_said(error))
             work.fate = Fate.BURIED
             tx = self._deciding.give_up(work, _said(error))
@@ -154,4 +158,5 @@ class Settling:
 
 
 def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    # An error may carry any text, and it is about to be published.
+    return f"{type(error).__name__}: {error}".encode("utf-8", "replace").decode()

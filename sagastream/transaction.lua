@@ -9,7 +9,8 @@
 --             | "torn <why>" (a write failed half way: only an access rule that forbids it can do that)
 --
 -- Redis does not roll back: everything is checked before anything is written, and what is written afterwards
--- cannot fail on its data. No JSON, no money: opaque strings, and integers of at most 15 digits.
+-- cannot fail on its data. A server that takes no writes at all refuses the first of the call, and so the call.
+-- No JSON, no money: opaque strings, and integers of at most 15 digits.
 
 local root = KEYS[1] .. ':'
 local transactions = cmsgpack.unpack(ARGV[1])
@@ -17,7 +18,9 @@ local clock = redis.call('TIME')
 local now_ms = clock[1] .. string.format('%03d', math.floor(tonumber(clock[2]) / 1000))
 
 local kinds = {}  -- key → type, remembered for the call: nobody else writes meanwhile
+local claimed = {}  -- key → what this transaction makes of a key that is not there yet
 local tallies = {}  -- counters that are only ever added to, written once per call
+local unwilling = { OOM = true, READONLY = true, MISCONF = true, NOREPLICAS = true, MASTERDOWN = true }
 local now_text
 
 -- Source: Howard Hinnant, days to civil date (proleptic Gregorian), for days since 1970-01-01.
@@ -46,11 +49,16 @@ local function is(key, kind)
     found = redis.call('TYPE', key).ok
     kinds[key] = found
   end
-  return found == kind or found == 'none'
+  if found == 'none' then
+    found = claimed[key] or kind
+    claimed[key] = found
+  end
+  return found == kind
 end
 
+-- As the server itself reads one: no leading zeros, no -0. Otherwise HINCRBY fails after other writes.
 local function integer(text)
-  return text and #text <= 16 and string.find(text, '^%-?%d+$') and #string.gsub(text, '-', '') <= 15
+  return text == '0' or #text <= 16 and string.find(text, '^%-?[1-9]%d*$') and #string.gsub(text, '-', '') <= 15
 end
 
 local function field(key, name)
@@ -79,6 +87,7 @@ local function counter_check(op, sums, amount)
   end
   sum = sum + amount
   sums[at] = sum
+  sums[key] = 'some'
   if amount < 0 and sum < 0 then return 'refused' end
   if sum > 999999999999999 or sum < -999999999999999 then return 'too large: ' .. op[2] .. ' ' .. op[3] end
 end
@@ -101,9 +110,10 @@ function checks.increase(op, sums) return counter_check(op, sums, op[4]) end
 function checks.decrease(op, sums) return counter_check(op, sums, -op[4]) end
 checks.set = hash_check
 checks.unset = hash_check
-function checks.tally(op)
+function checks.tally(op, sums)
   local key = root .. op[2]
   if not is(key, 'hash') then return 'not a hash: ' .. op[2] end
+  sums[key] = 'all'
   local known = tallies[key] or {}
   for at = 1, #op[3], 2 do
     local name = op[3][at]
@@ -123,7 +133,25 @@ function checks.publish(op)
   if not is(root .. op[2], 'stream') then return 'not a stream: ' .. op[2] end
 end
 
+-- A counter that its own transaction also writes outright would have been checked on another value.
+local function is_at_odds(op, sums)
+  local key = root .. op[2]
+  local counted = sums[key]
+  if not counted then return false end
+  if op[1] == 'remove' then return true end
+  if op[1] ~= 'set' and op[1] ~= 'unset' then return false end
+  for at = 1, #op[3], op[1] == 'set' and 2 or 1 do
+    if counted == 'all' or sums[key .. '\0' .. op[3][at]] then return true end
+  end
+  return false
+end
+
 local writes = {}
+
+local function write_tallies(key)
+  for name, amount in pairs(tallies[key]) do redis.call('HINCRBY', key, name, amount) end
+  tallies[key] = nil
+end
 
 function writes.expect() end
 function writes.at_least() end
@@ -136,15 +164,20 @@ function writes.decrease(op)
   redis.call('HINCRBY', root .. op[2], op[3], -op[4])
 end
 function writes.set(op)
-  kinds[root .. op[2]] = 'hash'
-  redis.call('HSET', root .. op[2], unpack(op[3]))
+  local key = root .. op[2]
+  if tallies[key] then write_tallies(key) end
+  kinds[key] = 'hash'
+  redis.call('HSET', key, unpack(op[3]))
 end
 function writes.unset(op)
-  kinds[root .. op[2]] = nil
-  redis.call('HDEL', root .. op[2], unpack(op[3]))
+  local key = root .. op[2]
+  if tallies[key] then write_tallies(key) end
+  kinds[key] = nil
+  redis.call('HDEL', key, unpack(op[3]))
 end
 function writes.tally(op)
   local key = root .. op[2]
+  kinds[key] = 'hash'
   tallies[key] = tallies[key] or {}
   local counters = op[3]
   for at = 1, #counters, 2 do
@@ -153,6 +186,7 @@ function writes.tally(op)
 end
 function writes.remove(op)
   kinds[root .. op[2]] = 'none'
+  tallies[root .. op[2]] = nil
   redis.call('DEL', root .. op[2])
 end
 function writes.expire(op) redis.call('PEXPIRE', root .. op[2], op[3]) end
@@ -188,6 +222,7 @@ local function remembered_event(fields)
 end
 
 local function problem_in(entry, operations)
+  claimed = {}
   if entry then
     local state = state_in(entry)
     if not state then return 'malformed 0 not a hash: ' .. entry[1] end
@@ -198,6 +233,11 @@ local function problem_in(entry, operations)
     local problem = checks[op[1]](op, sums)
     if problem == 'refused' then return 'refused ' .. at end
     if problem then return 'malformed ' .. at .. ' ' .. problem end
+  end
+  if next(sums) then
+    for at, op in ipairs(operations) do
+      if is_at_odds(op, sums) then return 'malformed ' .. at .. ' writes what it counts: ' .. op[2] end
+    end
   end
 end
 
@@ -222,12 +262,12 @@ for _, transaction in ipairs(transactions) do
   elseif not problem then
     local applied, failure = pcall(apply, entry, operations)
     if not applied then
-      problem = 'torn ' .. tostring(type(failure) == 'table' and failure.err or failure)
+      local said = tostring(type(failure) == 'table' and failure.err or failure)
+      if unwilling[string.match(said, '^%-?(%u+) ')] then return { err = said } end
+      problem = 'torn ' .. said
     end
   end
   outcomes[#outcomes + 1] = problem or 'ok'
 end
-for key, counters in pairs(tallies) do
-  for name, amount in pairs(counters) do redis.call('HINCRBY', key, name, amount) end
-end
+for key in pairs(tallies) do write_tallies(key) end
 return outcomes

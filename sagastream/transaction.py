@@ -122,7 +122,7 @@ class Transaction:
 
     def tally(self, key: str, counters: Mapping[str, int]) -> None:
         """Add to counters that guard nothing; written once per call however many transactions add to them."""
-        flat = [part for name, amount in counters.items() for part in (name, amount)]
+        flat = [part for name, amount in counters.items() for part in (name, _small(amount))]
         self._operations.append(("tally", key, _few(flat)))
 
     def remove(self, key: str) -> None:
@@ -135,11 +135,11 @@ class Transaction:
 
     def schedule(self, key: str, member: str, score: int) -> None:
         """Put a member into a sorted set."""
-        self._operations.append(("schedule", key, score, member))
+        self._operations.append(("schedule", key, _score(score), _text(member)))
 
     def unschedule(self, key: str, member: str) -> None:
         """Take a member out of a sorted set."""
-        self._operations.append(("unschedule", key, member))
+        self._operations.append(("unschedule", key, _text(member)))
 
     def expire(self, key: str, after: timedelta) -> None:
         """Let a key vanish after a while."""
@@ -180,7 +180,7 @@ class Transactor:
         packed = [transaction.packed(self._retention) for transaction in batch]
         try:
             return _receipt(await self._call(packed))
-        except ReplyError as error:
+        except (ReplyError, ValueError) as error:  # ValueError: text that cannot be encoded
             if len(packed) == 1:
                 return Receipt(0, [Outcome(Kind.MALFORMED, str(error))])
         # The call itself was refused: the one that is to blame must not take the others with it.
@@ -209,6 +209,7 @@ def _sha() -> str:
 
 
 _OK = Outcome(Kind.OK)
+_STATES = frozenset(str(state) for state in State)
 
 
 def _receipt(reply: Reply) -> Receipt:
@@ -221,18 +222,35 @@ def _outcome(text: str) -> Outcome:
     if text == "ok":
         return _OK
     kind, _, detail = text.partition(" ")
+    if kind == Kind.IS and detail not in _STATES:
+        return Outcome(Kind.MALFORMED, f"the ledger says {detail[:80]!r}, which is no state")
     return Outcome(Kind(kind), detail)
 
 
-def _small(amount: int) -> int:
-    if not 0 <= amount <= LARGEST:
-        raise ValueError(f"an amount must lie between 0 and {LARGEST}, got {amount}")
+def _small(amount: object) -> int:
+    if not isinstance(amount, int) or not 0 <= amount <= LARGEST:
+        raise ValueError(f"an amount must be an integer between 0 and {LARGEST}, got {amount!r}")
     return amount
+
+
+def _score(score: object) -> int:
+    if not isinstance(score, int) or abs(score) > 2**53:
+        raise ValueError(f"a score must be an integer that a double can hold, got {score!r}")
+    return score
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {value!r}")
+    return value
 
 
 def _few(values: Sequence[object]) -> Sequence[object]:
     if not 1 <= len(values) <= MANY:
         raise ValueError(f"one operation takes 1 to {MANY} values, got {len(values)}")
+    for value in values:
+        if not isinstance(value, (str, int)):
+            raise TypeError(f"expected text, got {value!r}")
     return values
 
 

@@ -36,7 +36,7 @@ class Work:
 
     ``request`` is what the coordinator asks, None for an event that goes forward. ``known`` is the ledger state
     that the next commit expects. ``attempts`` have failed so far, ``conflicts`` were decided again. ``problem`` is
-    what the server said could never be applied.
+    what the server said could never be applied. ``is_undone_outside``: its undo calls something that is not Redis.
     """
 
     message: Message
@@ -48,6 +48,7 @@ class Work:
     attempts: int = 0
     conflicts: int = 0
     problem: str = ""
+    is_undone_outside: bool = False
     is_in_background: bool = False
 
     @property
@@ -58,7 +59,9 @@ class Work:
     @property
     def waits_outside(self) -> bool:
         """Tell whether the next decision may wait for the world outside."""
-        return self.is_outside and (self.request is not None or self.known is State.BEGUN)
+        if self.request is not None:
+            return self.is_outside or self.is_undone_outside
+        return self.is_outside and self.known is State.BEGUN
 
     @property
     def is_undoing(self) -> bool:
@@ -81,7 +84,11 @@ def recognise(participant: Participant, message: Message, attempts: int) -> Work
     request = payload(asked, envelope.data)
     if participant.ledger_field(request.step) is None:
         raise Undecodable(f"{participant.name} performs no step that says done by {request.step[:80]!r}")
-    return Work(message, envelope, participant.performing(request.step), request, attempts=attempts)
+    undo = participant.undos.get(request.step)
+    return Work(
+        message, envelope, participant.performing(request.step), request, attempts=attempts,
+        is_undone_outside=undo is not None and undo.is_outside,
+    )  # fmt: skip
 
 
 def payload(kind: type[E], data: str) -> E:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import structlog
 
+from sagastream import keys as names
 from sagastream.bus import Bus, Reply
 from sagastream.clock import server_ms
 from sagastream.coordinator.meaning import Meanings
@@ -20,6 +21,7 @@ from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, ServerUnavailable, Undecodable
 from sagastream.keys import COORDINATOR, TIMERS, Keys
 from sagastream.saga.advance import tick
+from sagastream.saga.definition import Saga
 from sagastream.ticker import Ticker, every
 from sagastream.transaction import Transaction, Transactor
 
@@ -29,6 +31,7 @@ PERIOD = timedelta(milliseconds=25)
 LATER = timedelta(hours=1)
 AT_ONCE = 200
 STEP = timedelta(seconds=2)  # a clock that moves against the monotonic one by more than this is not believed
+SETTLES = timedelta(seconds=5)  # nor is it for so long afterwards: it may be put right again
 
 
 class Deadlines:
@@ -54,6 +57,7 @@ class Deadlines:
         self._streams = streams
         self._ticker = ticker
         self._clock_pair: tuple[int, float] | None = None
+        self._steady_from = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until told to stop."""
@@ -70,33 +74,37 @@ class Deadlines:
     async def sweep(self) -> int:
         """Look at the sagas whose timer has run out; return how many took a turn."""
         now_ms = await server_ms(self._query)
-        if not self._is_steady(now_ms) or not await self._due(now_ms):
+        if not self._is_steady(now_ms):
+            return 0
+        if not await self._due(now_ms):
+            self.held_back_by = None
             return 0
         read_ms, behind = await self._read_until(now_ms)
         due = await self._due(read_ms)
         self.held_back_by = None if due else behind
         # Read after the groups were seen to be through: what they have read by now is in these records.
-        records = await asyncio.gather(*(self._records.load(saga_id) for saga_id in due))
-        batch = [
-            self._turned(record, read_ms) if record else self._put_off(saga_id, None)
-            for saga_id, record in zip(due, records, strict=True)
-        ]
-        if batch:
-            await self._transactor.commit(batch)
-        return len(batch)
+        batch = await asyncio.gather(*(self._turn_of(saga_id, read_ms) for saga_id in due))
+        if not batch:
+            return 0
+        return sum(outcome.is_ok for outcome in (await self._transactor.commit(batch)).outcomes)
 
     async def _due(self, upto_ms: int) -> list[str]:
         reply = await self._query.execute("ZRANGE", self._timers, "-inf", upto_ms, "BYSCORE", "LIMIT", 0, AT_ONCE)
         return [str(saga_id) for saga_id in reply] if isinstance(reply, list) else []
 
-    def _turned(self, record: Record, now_ms: int) -> Transaction:
-        progress = record.progress
+    async def _turn_of(self, saga_id: str, now_ms: int) -> Transaction:
         try:
-            saga = self._meanings.of(progress.definition, str(progress.version)).saga
+            record = await self._records.load(saga_id)
+            if record is None:
+                return self._put_off(saga_id, None)
+            saga = self._meanings.of(record.progress.definition, str(record.progress.version)).saga
         except Undecodable as error:
-            log.error("saga.unknown_definition", saga_id=progress.saga_id, error=str(error))
-            return self._put_off(progress.saga_id, now_ms + LATER // timedelta(milliseconds=1))
-        turn = tick(saga, progress, now_ms=now_ms)
+            log.error("saga.cannot_be_looked_at", saga_id=saga_id, error=str(error))
+            return self._put_off(saga_id, now_ms + LATER // timedelta(milliseconds=1))
+        return self._turned(saga, record, now_ms)
+
+    def _turned(self, saga: Saga, record: Record, now_ms: int) -> Transaction:
+        turn = tick(saga, record.progress, now_ms=now_ms)
         notes = [
             Note(h.fact.at_ms, h.fact.event_id, "StepOverdue", COORDINATOR, "", h.step, h.kind, h.fact.reason)
             for h in turn.news
@@ -108,6 +116,7 @@ class Deadlines:
         """Keep a timer nothing can be done about from crowding out the others; without a record it has no use."""
         tx = Transaction(self._records.reader, saga_id=saga_id, key=saga_id, now_ms=0)
         if until_ms is None:
+            tx.expect(names.record(saga_id), "version", None)  # unless another coordinator writes it just now
             tx.unschedule(TIMERS, saga_id)
         else:
             tx.schedule(TIMERS, saga_id, until_ms)
@@ -142,8 +151,9 @@ class Deadlines:
         drift = (now_ms - before[0]) / 1000 - (monotonic - before[1])
         if abs(drift) > STEP.total_seconds():
             log.warning("clock.stepped", seconds=round(drift, 3))
-            return False
-        return True
+            self.held_back_by = "a step of the server's clock"
+            self._steady_from = monotonic + SETTLES.total_seconds()
+        return monotonic >= self._steady_from
 
 
 def _read_until(info: Reply, groups: Reply, pending: Reply, group: str, now_ms: int) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sagastream import keys as names
 from sagastream.bus import Bus
 from sagastream.envelope import Envelope, derived_id, publishable
+from sagastream.errors import ReplyError, Undecodable
 from sagastream.event import BarRequested, Event, RetryRequested, StepRequest, UndoRequested
 from sagastream.keys import COORDINATOR, COUNTS, TIMERS
 from sagastream.reader import Reader
@@ -73,12 +74,20 @@ class Records:
         self.reader = Reader(bus.query, keys)
 
     async def load(self, saga_id: str) -> Record | None:
-        """Return a saga's record, None if there is none."""
-        version, status, process, defined, initiator, progress = await self.reader.read(names.record(saga_id), *_FIELDS)
-        if version is None or progress is None:
-            return None
-        known = _progress(saga_id, process or "", int(defined or 0), initiator or "", progress)
-        return Record(known, status or "", int(version))
+        """Return a saga's record, None if there is none.
+
+        Raises: ``Undecodable`` for one that this library did not write.
+        """
+        try:
+            version, status, process, defined, initiator, progress = await self.reader.read(
+                names.record(saga_id), *_FIELDS
+            )
+            if version is None or progress is None:
+                return None
+            known = _progress(saga_id, process or "", int(defined or 0), initiator or "", progress)
+            return Record(known, status or "", int(version))
+        except (ReplyError, ValueError, TypeError, KeyError) as error:
+            raise Undecodable(f"the record of {saga_id} cannot be read: {type(error).__name__}: {error}") from None
 
     def save(
         self, saga: Saga, record: Record, turn: Advance, notes: Sequence[Note], *, cause: str, now_ms: int

@@ -122,9 +122,9 @@ class Coordinator:
                     ignored.append(message)
             except Undecodable as error:
                 poison.append((message, str(error)))
-        for message, why in poison:
-            await self._fence(message, why)
         await self._store(bundles)
+        for message, why in poison:  # afterwards, for what they mark may have begun in this batch
+            await self._fence(message, why)
         settled = [message for bundle in bundles.values() for message in bundle.messages]
         await self._intake.acknowledge(settled + ignored + [message for message, _ in poison])
 
@@ -151,41 +151,59 @@ class Coordinator:
         """Fold each bundle into its record; where somebody else wrote meanwhile, once more on what is there now."""
         open_ = list(bundles.values())
         while open_:
-            records = await asyncio.gather(*(self.records.load(bundle.first.saga_id) for bundle in open_))
-            batch = [
-                self._folded(bundle, record or unwritten(bundle.first))
-                for bundle, record in zip(open_, records, strict=True)
-            ]
-            receipt = await self._transactor.commit(batch)
-            self._clock.observe(receipt.now_ms)
+            found = await asyncio.gather(*(self._found(bundle) for bundle in open_))
+            batch: list[tuple[Bundle, Transaction]] = []
+            for bundle, known in zip(open_, found, strict=True):
+                if isinstance(known, Undecodable):
+                    await self._bury_all(bundle, str(known))
+                else:
+                    batch.append((bundle, self._folded(bundle, *known)))
+            if not batch:
+                return
+            receipt = await self._transactor.commit([tx for _, tx in batch])
+            if receipt.now_ms:
+                self._clock.observe(receipt.now_ms)
             again: list[Bundle] = []
-            for bundle, outcome in zip(open_, receipt.outcomes, strict=True):
+            for (bundle, _), outcome in zip(batch, receipt.outcomes, strict=True):
                 if outcome.kind is Fate.REFUSED:
                     self._telemetry.conflict()
                     again.append(bundle)
                 elif not outcome.is_ok:
-                    why = f"{outcome.kind}: {outcome.detail}"
-                    log.error("record.cannot_be_stored", saga_id=bundle.first.saga_id, error=why)
-                    for message in bundle.messages:
-                        await self._bury(message, why)
+                    await self._bury_all(bundle, f"{outcome.kind}: {outcome.detail}")
             open_ = again
 
-    def _folded(self, bundle: Bundle, record: Record) -> Transaction:
+    async def _found(self, bundle: Bundle) -> tuple[Saga, Record] | Undecodable:
+        """Return a saga's record and the table it began with, whatever its events say; an error if there is no use."""
+        try:
+            record = await self.records.load(bundle.first.saga_id)
+            return (self._table(record), record) if record else (bundle.meaning.saga, unwritten(bundle.first))
+        except Undecodable as error:
+            return error
+
+    def _table(self, record: Record) -> Saga:
+        return self._meanings.of(record.progress.definition, str(record.progress.version)).saga
+
+    def _folded(self, bundle: Bundle, saga: Saga, record: Record) -> Transaction:
         now_ms = max(self._clock.now_ms(), *(h.fact.at_ms for h in bundle.happenings))
-        turn = advance(bundle.meaning.saga, record.progress, bundle.happenings, now_ms=now_ms)
-        notes = [note for happening, note in bundle.notes if happening in turn.news]
+        turn = advance(saga, record.progress, bundle.happenings, now_ms=now_ms)
+        told = dict(bundle.notes)
+        notes = [told[happening] for happening in turn.news]
         cause = bundle.notes[-1][1].id
-        return self.records.save(bundle.meaning.saga, record, turn, notes, cause=cause, now_ms=now_ms)
+        return self.records.save(saga, record, turn, notes, cause=cause, now_ms=now_ms)
 
     async def _fence(self, message: Message, why: str) -> None:
         """Put away an event that cannot be understood and mark its saga, if it names one; all others go on."""
         log.error("event.poison", stream=message.stream, id=message.id, error=why)
         await self._bury(message, why)
         saga_id = message.fields.get("correlationid", "")
-        record = await self.records.load(saga_id) if ID.fullmatch(saga_id) else None
-        if record is None:
+        try:
+            record = await self.records.load(saga_id) if ID.fullmatch(saga_id) else None
+            if record is None:
+                return
+            meaning = self._meanings.of(record.progress.definition, str(record.progress.version))
+        except Undecodable as error:
+            log.error("saga.cannot_be_marked", saga_id=saga_id, error=str(error))
             return
-        meaning = self._meanings.of(record.progress.definition, str(record.progress.version))
         now_ms = self._clock.now_ms()
         fact = Fact(now_ms, derived_id(message.name, "poison"), why[:200])
         envelope = Envelope(
@@ -196,6 +214,11 @@ class Coordinator:
         happening = Happening(BEGINNING, Kind.POISONED, fact)
         note = Note(now_ms, fact.event_id, "EventPoisoned", COORDINATOR, "", BEGINNING, Kind.POISONED, fact.reason)
         await self._store({saga_id: Bundle(meaning, envelope, [happening], [(happening, note)])})
+
+    async def _bury_all(self, bundle: Bundle, why: str) -> None:
+        log.error("record.cannot_be_stored", saga_id=bundle.first.saga_id, error=why)
+        for message in bundle.messages:
+            await self._bury(message, why)
 
     async def _bury(self, message: Message, why: str) -> None:
         tx = Transaction(self.records.reader, saga_id="", key="", now_ms=0)

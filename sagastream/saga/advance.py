@@ -102,7 +102,8 @@ def _follow(saga: Saga, before: Progress, happenings: Sequence[Happening], *, no
     fresh = {name: event for name, event in told.items() if name not in progress.announced}
     if fresh:
         progress = replace(progress, announced=(*progress.announced, *fresh))
-    return Advance(progress, status, tuple(news), asks, tuple(fresh.items()), lifecycle.timer(saga, progress), late)
+    timer = lifecycle.timer(saga, progress, now_ms)
+    return Advance(progress, status, tuple(news), asks, tuple(fresh.items()), timer, late)
 
 
 def _due(saga: Saga, progress: Progress, now_ms: int, *, may_repeat: bool) -> Iterator[Asked]:

@@ -27,8 +27,10 @@ def counted(saga: Saga, before: Progress, turn: Advance) -> Counter[str]:
     """Return what to add to which counter. Times are in whole milliseconds."""
     tally: Counter[str] = Counter()
     fresh = set(turn.progress.announced) - set(before.announced)
-    for happening in turn.news:
-        _count_happening(saga, turn.progress, happening.step, happening.kind, tally)
+    # A fact may be told again with an earlier instant; that is news, but it did not happen twice.
+    for step, kind in dict.fromkeys((happening.step, happening.kind) for happening in turn.news):
+        if not before.has(step, kind):
+            _count_happening(saga, turn.progress, step, kind, tally)
     if "started" in fresh:
         tally[name("started", saga.name)] += 1
     if "compensating" in fresh:

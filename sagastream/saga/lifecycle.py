@@ -64,7 +64,8 @@ def status(saga: Saga, progress: Progress) -> Status:
 def troubles(saga: Saga, progress: Progress) -> Iterator[str]:
     """Yield why the saga cannot end by itself for now, in words for people."""
     yield from contradictions(saga, progress)
-    for step, known in progress.facts.items():
+    for step in (BEGINNING, *(step.name for step in saga.steps)):
+        known = progress.facts.get(step, {})
         if Kind.POISONED in known:
             yield f"an event could not be understood: {known[Kind.POISONED].reason}"
         if is_settled(progress, step):
@@ -85,15 +86,19 @@ def troubles(saga: Saga, progress: Progress) -> Iterator[str]:
 def contradictions(saga: Saga, progress: Progress) -> Iterator[str]:
     """Yield facts that cannot both be true; only a ledger that went back in time produces them."""
     steps = [BEGINNING, *(step.name for step in saga.steps)]
-    refused_at = min((at for at, step in enumerate(steps) if progress.has(step, Kind.REFUSED)), default=len(steps))
+    upto = [step for at, step in enumerate(steps) if not saga.is_after_pivot(at - 1)]
+    stopped_at = next((at for at, step in enumerate(upto) if _stops(saga, progress, step)), len(steps))
     for at, step in enumerate(steps):
-        if not progress.has(step, Kind.DONE):
+        happened = next((kind for kind in (Kind.DONE, Kind.UNDONE) if progress.has(step, kind)), None)
+        if happened is None:
             continue
         for kind in (Kind.BARRED, Kind.REFUSED):
-            if progress.has(step, kind) and not saga.is_after_pivot(at - 1):
-                yield f"{step!r} is both {kind} and done"
-        if at > refused_at and not saga.is_after_pivot(refused_at - 1):
-            yield f"{step!r} is done although {steps[refused_at]!r} before it was refused"
+            if progress.has(step, kind) and step in upto:
+                yield f"{step!r} is both {kind} and {happened}"
+        if at > stopped_at:
+            yield f"{step!r} is {happened} although {steps[stopped_at]!r} before it never was"
+        if progress.has(step, Kind.UNDONE) and _has_gone_forward(saga, progress):
+            yield f"{step!r} is undone although the saga went forward"
 
 
 def is_turned_back(saga: Saga, progress: Progress) -> bool:
@@ -192,8 +197,11 @@ def awaited(saga: Saga, progress: Progress) -> tuple[str, int, int] | None:
     return None
 
 
-def timer(saga: Saga, progress: Progress) -> int | None:
-    """Return when to look at the saga again if nothing happens (epoch ms); None once it has ended."""
+def timer(saga: Saga, progress: Progress, now_ms: int) -> int | None:
+    """Return when to look at the saga again if nothing happens (epoch ms); None once it has ended.
+
+    Where there is nothing to wait for, that is an hour from now: a timer that stayed behind would fire for ever.
+    """
     if status(saga, progress).is_end:
         return None
     due = [ask_again_at(saga, progress, step, request) for step, request in wanted(saga, progress)]
@@ -202,8 +210,7 @@ def timer(saga: Saga, progress: Progress) -> int | None:
         due.append(waiting[2])
     if progress.began_ms is None and not progress.has(BEGINNING, Kind.OVERDUE):
         due.append(progress.first_ms + _ms(saga.patience))
-    latest = max([progress.last_ms, *(ask.at_ms for ask in progress.asks.values())])
-    return min(due, default=latest + _ms(LONGEST_PACE))
+    return min(due, default=now_ms + _ms(LONGEST_PACE))
 
 
 def ask_again_at(saga: Saga, progress: Progress, step: str, request: Request) -> int:
@@ -226,7 +233,24 @@ def reason(saga: Saga, progress: Progress) -> str:
         for kind, fact in known.items()
         if kind in (Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED, Kind.ABORTED)
     ]
-    return min(said)[1] if said else next(troubles(saga, progress), "")
+    if said:
+        return min(said)[1]
+    pivot = _pivot(saga)
+    is_barred = pivot is not None and progress.has(pivot, Kind.BARRED)
+    return next(troubles(saga, progress), f"{pivot}: barred" if is_barred else "")
+
+
+def _stops(saga: Saga, progress: Progress, step: str) -> bool:
+    """Tell whether a step is known to keep everything after it from happening."""
+    return progress.has(step, Kind.REFUSED) or (step == _pivot(saga) and progress.has(step, Kind.BARRED))
+
+
+def _has_gone_forward(saga: Saga, progress: Progress) -> bool:
+    """Tell whether nothing of the saga may be undone any more."""
+    pivot = _pivot(saga)
+    if pivot is not None:
+        return progress.has(pivot, Kind.DONE)
+    return all(progress.has(s.name, Kind.DONE) for s in saga.steps) and not is_turned_back(saga, progress)
 
 
 def _pivot(saga: Saga) -> str | None:

@@ -1,0 +1,54 @@
+"""Work that lies ready before the clock starts: shelves that never run out, and orders that are placed."""
+
+from __future__ import annotations
+
+import asyncio
+
+from events import OrderCreated
+from order_service.handlers import order, place
+from order_service.model import Line, Order
+from sagastream import Entrance, Settings, Transaction, connect
+from stock_service import store
+from stock_service.handlers import stock
+from stock_service.model import Level
+
+STORE = "store-1"
+PRODUCTS = 10
+PIECES = 10**9
+PRICE_CENTS = 14_999
+
+
+async def lay_ready(url: str, sagas: int, *, declined: int) -> None:
+    """Begin sagas through the shop's own entrance; ``declined`` of them will be turned back at payment."""
+    settings = Settings(redis_url=url)
+    bus = connect(url, name="bench", block=settings.block)
+    try:
+        await Entrance(stock, bus=bus, settings=settings).change(_fill)
+        entrance = Entrance(order, bus=bus, settings=settings)
+        # Spread evenly, so that both ways of ending go through every batch.
+        turned_back = [(at + 1) * declined // sagas > at * declined // sagas for at in range(sagas)]
+        await asyncio.gather(
+            *(place(_order(at, entrance, is_declined=no), entrance) for at, no in enumerate(turned_back))
+        )
+    finally:
+        await bus.close()
+
+
+def _fill(tx: Transaction) -> None:
+    for at in range(PRODUCTS):
+        level = Level(STORE, f"product-{at}", "Bench", available=PIECES, initial=PIECES, price_cents=PRICE_CENTS)
+        store.add_level(tx, level)
+
+
+def _order(at: int, entrance: Entrance, *, is_declined: bool) -> Order:
+    order_id = f"order-{at}"
+    return Order(
+        id=order_id,
+        saga_id=entrance.saga_id(OrderCreated, order_id),
+        customer_id=f"customer-{at % 100}",
+        store_id=STORE,
+        payment_method="DeclinedCard" if is_declined else "CreditCard",
+        total_cents=2 * PRICE_CENTS + 1,
+        currency="EUR",
+        lines=(Line(f"product-{at % PRODUCTS}", 2, PRICE_CENTS),),
+    )

@@ -1,0 +1,20 @@
+"""Wires the coordinator together. The one place that knows all its parts."""
+
+from __future__ import annotations
+
+from coordinator.order_saga import order_saga
+from coordinator.settings import CoordinatorSettings
+from sagastream.coordinator.api import saga_routes
+from sagastream.coordinator.figures import Figures
+from sagastream.coordinator.tracker import Coordinator
+from sagastream.service import Context, Service
+
+
+def create_service(context: Context) -> Service:
+    """Return the coordinator of the shop's sagas: its routes, its worker, and what it exports of the counts."""
+    sagas = [order_saga(CoordinatorSettings().order_deadline_pace)]
+    worker = Coordinator(sagas, bus=context.bus, settings=context.settings, telemetry=context.telemetry)
+    figures = Figures(sagas, bus=context.bus, settings=context.settings)
+    context.telemetry.add_source(figures.read)
+    routes = saga_routes(sagas, bus=context.bus, settings=context.settings)
+    return Service("coordinator", routers=[routes], workers=[worker], port=8005)

@@ -1,0 +1,18 @@
+"""What the surroundings may decide about sagas. Holds no instance."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class CoordinatorSettings(BaseSettings):
+    """Settings of the coordinator; every field is the environment variable of the same name.
+
+    An empty variable counts as absent.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid")
+
+    order_deadline_pace: float = Field(default=1.0, ge=0.001, le=1000, allow_inf_nan=False)
+    """By how much every deadline of an order is multiplied; all processes of a shop must be told the same."""

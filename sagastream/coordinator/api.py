@@ -1,0 +1,114 @@
+"""The routes by which anybody sees where sagas stand. Speaks HTTP; knows tables, never what they are about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+from sagastream.bus import Bus
+from sagastream.coordinator import measures, statistics, views
+from sagastream.coordinator.figures import Figures
+from sagastream.coordinator.listing import Filter, Listing, Position, Stored
+from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.measures import Family
+from sagastream.coordinator.records import Records
+from sagastream.coordinator.statistics import StatisticsView
+from sagastream.coordinator.views import PageView, StateView
+from sagastream.errors import Undecodable
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.problems import Problem
+from sagastream.saga.definition import Saga
+from sagastream.saga.lifecycle import Status
+from sagastream.settings import Settings
+
+PREFIX = "/api/choreographedsaga"
+MOST_NOTES = 1000
+_EPOCH_MS = re.compile(r"\d{1,15}", re.ASCII)
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def _epoch_ms(told: object) -> int:
+    text = str(told)
+    if _EPOCH_MS.fullmatch(text):
+        return int(text)
+    # A plus sign that was not escaped arrives as a space.
+    text = re.sub(r" (\d\d:\d\d)$", r"+\1", text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("must be an instant such as 2026-01-31T12:00:00Z, or milliseconds since 1970")
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _cursor(told: str) -> str:
+    Position.of(told)
+    return told
+
+
+_INSTANT = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}
+Instant = Annotated[int, BeforeValidator(_epoch_ms), WithJsonSchema(_INSTANT)]
+Cursor = Annotated[str, AfterValidator(_cursor)]
+SagaId = Annotated[str, Path(alias="sagaId", pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRouter:
+    """Return the routes that show the sagas of these tables."""
+    meanings = Meanings(sagas)
+    listing = Listing(Records(bus, Keys(settings.key_prefix, COORDINATOR)))
+    figures = Figures(sagas, bus=bus, settings=settings)
+    router = APIRouter(prefix=PREFIX, tags=["sagas"])
+
+    def table(stored: Stored) -> Saga | None:
+        progress = stored.record.progress
+        try:
+            return meanings.of(progress.definition, str(progress.version)).saga
+        except Undecodable:
+            return None
+
+    @router.get("/states", operation_id="listSagas")
+    async def states(
+        status: Annotated[Status | None, Query()] = None,
+        business_process: Annotated[
+            str | None, Query(alias="businessProcess", pattern=r"^[a-z][a-z0-9_-]{0,63}$")
+        ] = None,
+        initiator_id: Annotated[str | None, Query(alias="initiatorId", min_length=1, max_length=256)] = None,
+        from_: Annotated[Instant | None, Query(alias="from", description="begun at this instant or later")] = None,
+        to: Annotated[Instant | None, Query(description="begun at this instant or earlier")] = None,
+        cursor: Annotated[Cursor | None, Query(description="`next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> PageView:
+        """List sagas, the newest first."""
+        wanted = Filter(status, business_process, initiator_id, from_, to)
+        page = await listing.page(wanted, Position.of(cursor) if cursor is not None else None, limit)
+        return PageView(
+            sagas=[views.glance(stored, table(stored)) for stored in page.sagas],
+            next=page.next.cursor() if page.next is not None else None,
+        )
+
+    @router.get("/state/{sagaId}", operation_id="getSaga")
+    async def state(saga_id: SagaId) -> StateView:
+        """Show one saga: its steps, whom it waits for, and all that happened to it."""
+        stored = await listing.find(saga_id)
+        if stored is None:
+            raise Problem(404, f"there is no saga {saga_id}")
+        history = await listing.history(saga_id, MOST_NOTES)
+        return views.state(stored, table(stored), history)
+
+    @router.get("/statistics", operation_id="getSagaStatistics")
+    async def statistics_() -> StatisticsView:
+        """Show what all sagas amount to, over all time."""
+        return statistics.statistics(await figures.fleet(), sagas)
+
+    @router.get("/metrics", operation_id="getSagaMetrics", response_model_exclude_none=True)
+    async def metrics() -> dict[str, Family]:
+        """Show the exported series of sagas as JSON."""
+        return measures.families(await figures.read())
+
+    return router

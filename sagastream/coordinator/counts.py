@@ -1,0 +1,82 @@
+"""The figures of sagas as kept in Redis, read back. Pure: a hash in, numbers out."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+from sagastream.saga.counting import BOUNDS, UNBOUNDED, name
+from sagastream.saga.progress import Kind
+
+COUNTED = (Kind.DONE, Kind.REFUSED, Kind.UNDONE, Kind.BARRED, Kind.GAVE_UP)
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Observations per upper bound (not cumulated; the last one unbounded), and their sum in milliseconds."""
+
+    counts: tuple[int, ...] = (0,) * (len(BOUNDS) + 1)
+    total_ms: int = 0
+
+    @property
+    def count(self) -> int:
+        """Return how many were observed."""
+        return sum(self.counts)
+
+    def __add__(self, other: Durations) -> Durations:
+        counts = tuple(mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True))
+        return Durations(counts, self.total_ms + other.total_ms)
+
+    def average_ms(self) -> float | None:
+        """Return the mean, exactly; None if nothing was observed."""
+        return self.total_ms / self.count if self.count else None
+
+    def quantile_ms(self, share: float) -> float | None:
+        """Return an estimate, interpolated within its bucket as Prometheus does; None if nothing was observed.
+
+        What lies above the largest bound is told as that bound.
+        """
+        if not self.count:
+            return None
+        cumulated = list(accumulate(self.counts))
+        rank = share * self.count
+        at = bisect_left(cumulated, rank)
+        if at >= len(BOUNDS):
+            return BOUNDS[-1] * 1000
+        low, below = (BOUNDS[at - 1], cumulated[at - 1]) if at else (0.0, 0)
+        part = (rank - below) / self.counts[at] if self.counts[at] else 0.0
+        return (low + (BOUNDS[at] - low) * part) * 1000
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Every counter of ``counts``; what was never counted is zero."""
+
+    values: Mapping[str, int]
+
+    @classmethod
+    def of(cls, stored: Mapping[str, str]) -> Counts:
+        """Return the counters of the stored hash."""
+        return cls({counter: int(value) for counter, value in stored.items()})
+
+    def get(self, *parts: str) -> int:
+        """Return one counter."""
+        return self.values.get(name(*parts), 0)
+
+    def processes(self, known: Iterable[str] = ()) -> list[str]:
+        """Return the names of all processes: the known ones, and those that were once counted."""
+        counted = (parts[1] for parts in (counter.split("|") for counter in self.values) if len(parts) > 1)
+        return list(dict.fromkeys((*known, *sorted(counted))))
+
+    def durations(self, *of: str) -> Durations:
+        """Return a histogram: ``"duration", process`` or ``"step_duration", process, step``."""
+        bounds = [*(f"{bound:g}" for bound in BOUNDS), UNBOUNDED]
+        return Durations(tuple(self.get(*of, bound) for bound in bounds), self.get(f"{of[0]}_ms", *of[1:]))
+
+    def steps(self, process: str, known: Iterable[str] = ()) -> list[str]:
+        """Return the names of a process's steps: the known ones, and those that were once counted."""
+        found = (counter.split("|") for counter in self.values)
+        counted = (parts[2] for parts in found if parts[0] == "steps" and parts[1] == process)
+        return list(dict.fromkeys((*known, *sorted(counted))))

@@ -1,0 +1,88 @@
+"""How far every consumer group is behind on the streams of sagas. Reads; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sagastream.bus import Connection, Reply
+from sagastream.coordinator.meaning import Meanings
+from sagastream.errors import ReplyError
+from sagastream.event import (
+    SagaAborted,
+    SagaCompensationCompleted,
+    SagaCompensationStarted,
+    SagaCompleted,
+    SagaFailed,
+    SagaNeedsAttention,
+    SagaStarted,
+)
+from sagastream.keys import Keys
+from sagastream.saga.definition import Saga
+
+_LIFECYCLE = (
+    SagaStarted,
+    SagaCompleted,
+    SagaFailed,
+    SagaCompensationStarted,
+    SagaCompensationCompleted,
+    SagaNeedsAttention,
+    SagaAborted,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """One group on one stream.
+
+    ``unread`` is None where the server cannot tell (entries were removed in between); ``oldest_ms`` is
+    when the oldest entry that was read and not acknowledged appeared (epoch ms), None if there is none.
+    """
+
+    stream: str
+    group: str
+    unread: int | None
+    pending: int
+    oldest_ms: int | None
+
+
+def streams(sagas: Sequence[Saga], keys: Keys) -> list[str]:
+    """Return every stream these sagas use."""
+    participants = dict.fromkeys(name for saga in sagas for name in saga.participants)
+    return [
+        *Meanings(sagas).streams(keys),
+        *(keys.requests(name) for name in participants),
+        *(keys.events(kind.type_name()) for kind in _LIFECYCLE),
+    ]
+
+
+async def read_lags(connection: Connection, streams: Sequence[str]) -> list[Lag]:
+    """Return how far each group is behind, in two round trips; a stream that does not exist yet has none."""
+    replies = await connection.pipeline([("XINFO", "GROUPS", stream) for stream in streams])
+    groups = [(stream, told) for stream, reply in zip(streams, replies, strict=True) for told in _groups(reply)]
+    held = [(stream, told["name"] or "") for stream, told in groups if told["pending"] not in (None, "0")]
+    summaries = await connection.pipeline([("XPENDING", stream, name) for stream, name in held])
+    oldest = {key: _oldest_ms(summary) for key, summary in zip(held, summaries, strict=True)}
+    return [
+        Lag(
+            stream=stream,
+            group=told["name"] or "",
+            unread=None if (lag := told.get("lag")) is None else int(lag),
+            pending=int(told["pending"] or 0),
+            oldest_ms=oldest.get((stream, told["name"] or "")),
+        )
+        for stream, told in groups
+    ]
+
+
+def _groups(reply: Reply | ReplyError) -> Iterator[dict[str, str | None]]:
+    for group in reply if isinstance(reply, list) else []:
+        if isinstance(group, list):
+            told = [None if value is None else str(value) for value in group]
+            yield dict(zip((str(name) for name in told[::2]), told[1::2], strict=True))
+
+
+def _oldest_ms(summary: Reply | ReplyError) -> int | None:
+    if not isinstance(summary, list) or summary[1] is None:
+        return None
+    return int(str(summary[1]).partition("-")[0])

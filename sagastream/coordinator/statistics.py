@@ -1,0 +1,151 @@
+"""What all sagas together amount to, over all time. Pure: counted figures in, an answer out.
+
+**Source**: CONTRACT, decision 5: compensation rate = turned back / started, success rate = completed / ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sagastream.coordinator.counts import Counts, Durations
+from sagastream.coordinator.fleet import UNFINISHED, Fleet
+from sagastream.coordinator.views import Answer
+from sagastream.saga.definition import Saga
+from sagastream.saga.lifecycle import Status
+from sagastream.saga.progress import Kind
+
+_ENDS = tuple(status for status in Status if status.is_end)
+
+
+class DurationView(Answer):
+    """How long something took. The average is exact; percentiles are interpolated within histogram buckets.
+
+    All but the count are null if nothing was observed.
+    """
+
+    count: int
+    average_ms: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+
+
+class StepTotals(Answer):
+    """How often a step went which way, and how long it took when it was done."""
+
+    name: str
+    done: int
+    refused: int
+    undone: int
+    barred: int
+    gave_up: int
+    timeouts: int
+    undo_failures: int
+    duration: DurationView
+
+
+class Totals(Answer):
+    """Sagas of one kind or of all; a rate is null while there is nothing to divide."""
+
+    started: int
+    active: int
+    ended: int
+    turned_back: int
+    by_status: dict[Status, int]
+    success_rate: float | None
+    compensation_rate: float | None
+    duration: DurationView
+
+
+class ProcessTotals(Totals):
+    """The sagas of one table."""
+
+    business_process: str
+    steps: list[StepTotals]
+
+
+class StatisticsView(Totals):
+    """All sagas, and those of each table."""
+
+    late_events: int
+    processes: list[ProcessTotals]
+
+
+def statistics(fleet: Fleet, sagas: Sequence[Saga]) -> StatisticsView:
+    """Return the statistics of the fleet; tables nothing was counted of are told too, with zeros."""
+    counts = fleet.counts
+    known = {saga.name: [step.name for step in saga.steps] for saga in sagas}
+    names = counts.processes(known)
+    return StatisticsView(
+        **dict(_totals(fleet, names)),
+        late_events=counts.get("late"),
+        processes=[
+            ProcessTotals(
+                **dict(_totals(fleet, [name])),
+                business_process=name,
+                steps=[_step(counts, name, step) for step in counts.steps(name, known.get(name, ()))],
+            )
+            for name in names
+        ],
+    )
+
+
+def _totals(fleet: Fleet, processes: Sequence[str]) -> Totals:
+    counts = fleet.counts
+    by_status = {status: sum(fleet.active.get((name, status), 0) for name in processes) for status in UNFINISHED}
+    by_status |= {status: sum(counts.get("ended", name, status) for name in processes) for status in _ENDS}
+    started = sum(counts.get("started", name) for name in processes)
+    turned_back = sum(counts.get("turned_back", name) for name in processes)
+    ended = sum(by_status[status] for status in _ENDS)
+    return Totals(
+        started=started,
+        active=sum(by_status[status] for status in UNFINISHED),
+        ended=ended,
+        turned_back=turned_back,
+        by_status=by_status,
+        success_rate=_rate(by_status[Status.COMPLETED], ended),
+        compensation_rate=_rate(turned_back, started),
+        duration=_duration(_sum(counts.durations("duration", name) for name in processes)),
+    )
+
+
+def _step(counts: Counts, process: str, step: str) -> StepTotals:
+    def how_often(kind: Kind) -> int:
+        return counts.get("steps", process, step, kind)
+
+    return StepTotals(
+        name=step,
+        done=how_often(Kind.DONE),
+        refused=how_often(Kind.REFUSED),
+        undone=how_often(Kind.UNDONE),
+        barred=how_often(Kind.BARRED),
+        gave_up=how_often(Kind.GAVE_UP),
+        timeouts=counts.get("timeouts", process, step),
+        undo_failures=counts.get("undo_failed", process, step),
+        duration=_duration(counts.durations("step_duration", process, step)),
+    )
+
+
+def _duration(durations: Durations) -> DurationView:
+    return DurationView(
+        count=durations.count,
+        average_ms=_rounded(durations.average_ms()),
+        p50_ms=_rounded(durations.quantile_ms(0.50)),
+        p95_ms=_rounded(durations.quantile_ms(0.95)),
+        p99_ms=_rounded(durations.quantile_ms(0.99)),
+    )
+
+
+def _sum(many: Iterable[Durations]) -> Durations:
+    total = Durations()
+    for one in many:
+        total = total + one
+    return total
+
+
+def _rate(part: int, whole: int) -> float | None:
+    return round(part / whole, 6) if whole else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

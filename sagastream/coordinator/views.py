@@ -1,0 +1,195 @@
+"""What clients are shown of sagas. Pure: a record in, an answer out. **Source**: CONTRACT A, "State of a saga"."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from sagastream.coordinator.listing import Stored
+from sagastream.saga import lifecycle, standing, waiting
+from sagastream.saga.definition import Saga
+from sagastream.saga.lifecycle import Status
+from sagastream.saga.standing import StepStatus, UndoStatus
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _written(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[
+    datetime,
+    PlainSerializer(_written, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
+
+
+class Answer(BaseModel):
+    """A frozen answer in camelCase."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class WaitView(Answer):
+    """Whom a saga waits for. At ``until`` the coordinator acts or asks again; null: only a person can help."""
+
+    who: str
+    step: str | None
+    what: str
+    why: str
+    since: Moment
+    until: Moment | None
+
+
+class StepView(Answer):
+    """One step. ``startedAt`` is when the step before it was done; ``eventIds`` is by kind of fact."""
+
+    name: str
+    service: str
+    status: StepStatus
+    started_at: Moment | None
+    ended_at: Moment | None
+    duration_ms: int | None
+    event_ids: dict[str, str]
+    error: str | None
+    undo_status: UndoStatus | None
+
+
+class NoteView(Answer):
+    """One line of a saga's history."""
+
+    at: Moment
+    type: str
+    source: str
+    id: str
+    cause: str | None = None
+    step: str | None = None
+    kind: str | None = None
+    reason: str | None = None
+
+
+class SagaView(Answer):
+    """A saga at a glance. ``failedAt`` is when it ended other than completed."""
+
+    saga_id: str
+    business_process: str
+    version: int
+    initiator_id: str | None
+    status: Status
+    started_at: Moment | None
+    completed_at: Moment | None
+    failed_at: Moment | None
+    duration_ms: int | None
+    failure_reason: str | None
+    remaining_steps: list[str]
+    waiting_for: WaitView | None
+
+
+class StateView(SagaView):
+    """A saga with every step and its whole history."""
+
+    steps: list[StepView]
+    history: list[NoteView]
+
+
+class PageView(Answer):
+    """Sagas, newest first; ``next`` is the cursor of what follows. A page may be short although more follow."""
+
+    sagas: list[SagaView]
+    next: str | None = Field(description="the cursor of what follows; null at the end")
+
+
+def glance(stored: Stored, saga: Saga | None) -> SagaView:
+    """Return a saga at a glance; ``saga`` is None where nobody here knows its table."""
+    progress, ended = stored.record.progress, stored.ended_ms
+    status, began = Status(stored.record.status), stored.record.progress.began_ms
+    return SagaView(
+        saga_id=progress.saga_id,
+        business_process=progress.definition,
+        version=progress.version,
+        initiator_id=progress.initiator or None,
+        status=status,
+        started_at=moment(began),
+        completed_at=moment(ended) if status is Status.COMPLETED else None,
+        failed_at=moment(ended) if status is not Status.COMPLETED else None,
+        duration_ms=ended - began if ended is not None and began is not None else None,
+        failure_reason=_failure(stored, saga),
+        remaining_steps=standing.remaining(saga, progress) if saga else [],
+        waiting_for=_waiting(stored, saga),
+    )
+
+
+def state(stored: Stored, saga: Saga | None, history: Iterable[str]) -> StateView:
+    """Return everything about a saga."""
+    return StateView(
+        **dict(glance(stored, saga)),
+        steps=[_step(one) for one in standing.standings(saga, stored.record.progress)] if saga else [],
+        history=sorted((_note(json.loads(note)) for note in history), key=lambda note: note.at),
+    )
+
+
+def moment(ms: int | None) -> datetime | None:
+    """Return epoch milliseconds as an instant."""
+    return None if ms is None else _EPOCH + timedelta(milliseconds=ms)
+
+
+def _failure(stored: Stored, saga: Saga | None) -> str | None:
+    if saga is None or stored.record.status == Status.COMPLETED:
+        return None
+    return lifecycle.reason(saga, stored.record.progress) or None
+
+
+def _waiting(stored: Stored, saga: Saga | None) -> WaitView | None:
+    progress = stored.record.progress
+    if saga is None:
+        if Status(stored.record.status).is_end:
+            return None
+        table = f"{progress.definition!r} version {progress.version}"
+        return WaitView(
+            who="coordinator", step=None, what=f"a coordinator that knows table {table}",
+            why="this one does not", since=_known(progress.last_ms), until=None,
+        )  # fmt: skip
+    wait = waiting.waiting_for(saga, progress)
+    if wait is None:
+        return None
+    return WaitView(
+        who=wait.who, step=wait.step or None, what=wait.what, why=wait.why,
+        since=_known(wait.since_ms), until=moment(wait.until_ms),
+    )  # fmt: skip
+
+
+def _step(one: standing.Standing) -> StepView:
+    is_timed = one.started_ms is not None and one.ended_ms is not None
+    return StepView(
+        name=one.name,
+        service=one.service,
+        status=one.status,
+        started_at=moment(one.started_ms),
+        ended_at=moment(one.ended_ms),
+        duration_ms=max(0, (one.ended_ms or 0) - (one.started_ms or 0)) if is_timed else None,
+        event_ids={_camel(kind): event_id for kind, event_id in one.event_ids.items()},
+        error=one.error,
+        undo_status=one.undo,
+    )
+
+
+def _note(told: dict[str, str | int]) -> NoteView:
+    rest = {name: str(value) for name, value in told.items() if name != "at"}
+    return NoteView(
+        at=_known(int(told["at"])), type=rest.get("type", ""), source=rest.get("source", ""), id=rest.get("id", ""),
+        cause=rest.get("cause"), step=rest.get("step"), kind=rest.get("kind"), reason=rest.get("reason"),
+    )  # fmt: skip
+
+
+def _known(ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+def _camel(words: str) -> str:
+    return to_camel(words.replace(" ", "_"))

@@ -1,0 +1,134 @@
+"""Whom an unfinished saga waits for, told to people. Pure; decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sagastream.event import Event, StepBarred
+from sagastream.saga import lifecycle
+from sagastream.saga.definition import BEGINNING, Saga, Step
+from sagastream.saga.progress import Kind, Progress, Request
+from sagastream.saga.standing import performers
+
+_MS = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Whom an unfinished saga waits for, at which step, for what and why; instants are epoch ms.
+
+    At ``until_ms`` the coordinator does something about it: the step is overdue, or it is asked again.
+    None means that only a person can.
+    """
+
+    who: str
+    step: str
+    what: str
+    why: str
+    since_ms: int
+    until_ms: int | None
+
+
+def waiting_for(saga: Saga, progress: Progress) -> Wait | None:
+    """Return whom a saga waits for; None once it has ended."""
+    if lifecycle.status(saga, progress).is_end:
+        return None
+    contradiction = next(lifecycle.contradictions(saga, progress), None)
+    if contradiction is not None:
+        return Wait("a person", "", "the ledgers to be set right", contradiction, progress.last_ms, None)
+    wanted = list(lifecycle.wanted(saga, progress))
+    if wanted:
+        return _asked(saga, progress, wanted)
+    waiting = lifecycle.awaited(saga, progress)
+    if waiting is not None:
+        name, since_ms, until_ms = waiting
+        step = _step(saga, name)
+        before = _before(saga, name)
+        return Wait(step.by, name, _either(step.done, step.refused), f"{before} is done", since_ms, until_ms)
+    return _unbegun(saga, progress)
+
+
+def _asked(saga: Saga, progress: Progress, wanted: list[tuple[str, Request]]) -> Wait:
+    """Of several requests that are open, tell the one that has not failed so far."""
+    name, request = wanted[-1]
+    ask = progress.asks.get(name)
+    times = f", asked {ask.times} times" if ask is not None and ask.request is request and ask.times > 1 else ""
+    if name == BEGINNING:
+        who, done, undone, refused = saga.begun_by, saga.begins_with, saga.cancelled_by, None
+    else:
+        step = _step(saga, name)
+        who, done, undone, refused = step.by, step.done, step.undone, step.refused
+    answers = {
+        Request.UNDO: _either(undone, StepBarred),
+        Request.BAR: _either(done, StepBarred),
+        Request.RETRY: _either(done, refused),
+    }
+    return Wait(
+        who=who,
+        step=name,
+        what=answers[request] + times,
+        why=_trouble_of(progress, name) or lifecycle.reason(saga, progress),
+        since_ms=_asked_since(saga, progress, name, request),
+        until_ms=lifecycle.ask_again_at(saga, progress, name, request) or None,
+    )
+
+
+def _asked_since(saga: Saga, progress: Progress, name: str, request: Request) -> int:
+    """Return since when an answer is outstanding: since the fact that made the coordinator ask."""
+    if request is Request.RETRY:
+        return _earliest(progress, (name,), Kind.GAVE_UP, Kind.REFUSED, Kind.OVERDUE)
+    every = tuple(step for step, _ in performers(saga))
+    doubt_ms = _earliest(progress, every, Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED)
+    if request is Request.BAR:
+        return doubt_ms
+    barred = progress.fact(saga.steps[saga.pivot_at].name, Kind.BARRED) if saga.pivot_at is not None else None
+    turned_ms = barred.at_ms if barred is not None else doubt_ms
+    newer = lifecycle.to_undo(saga, progress)
+    newer = newer[: newer.index(name)]
+    settled = [
+        fact.at_ms
+        for step in newer
+        for kind in (Kind.UNDONE, Kind.BARRED, Kind.UNDO_GAVE_UP, Kind.LOST)
+        if (fact := progress.fact(step, kind))
+    ]
+    return max([turned_ms, *settled])
+
+
+def _unbegun(saga: Saga, progress: Progress) -> Wait:
+    """Tell the wait of a shell: of a saga of which only later events were seen."""
+    is_overdue = progress.has(BEGINNING, Kind.OVERDUE)
+    return Wait(
+        who=saga.begun_by,
+        step=BEGINNING,
+        what=saga.begins_with.type_name(),
+        why="later events were seen, the beginning was not",
+        since_ms=progress.first_ms,
+        until_ms=None if is_overdue else progress.first_ms + saga.patience // _MS,
+    )
+
+
+def _trouble_of(progress: Progress, name: str) -> str:
+    for kind in (Kind.LOST, Kind.UNDO_GAVE_UP):
+        fact = progress.fact(name, kind)
+        if fact is not None:
+            return f"{kind}: {fact.reason}"
+    return ""
+
+
+def _earliest(progress: Progress, steps: tuple[str, ...], *kinds: Kind) -> int:
+    facts = (progress.fact(step, kind) for step in steps for kind in kinds)
+    return min((fact.at_ms for fact in facts if fact), default=progress.last_ms)
+
+
+def _either(*kinds: type[Event] | None) -> str:
+    return " or ".join(kind.type_name() for kind in kinds if kind is not None)
+
+
+def _step(saga: Saga, name: str) -> Step:
+    return next(step for step in saga.steps if step.name == name)
+
+
+def _before(saga: Saga, name: str) -> str:
+    names = [step for step, _ in performers(saga)]
+    return names[names.index(name) - 1]

@@ -1,0 +1,81 @@
+"""A server that takes no writes is trouble of the server's, never of the message's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from sagastream.bus import Bus, Command
+from sagastream.errors import ServerUnavailable
+from sagastream.keys import Keys
+from sagastream.ledger import Entry, State
+from sagastream.reader import Reader
+from sagastream.transaction import Kind, Transaction, Transactor
+
+TROUBLES: list[tuple[str, Command, Command]] = [
+    ("out of memory", ("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+    ("a replica", ("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+    (
+        "without replicas",
+        ("CONFIG", "SET", "min-replicas-to-write", "1"),
+        ("CONFIG", "SET", "min-replicas-to-write", "0"),
+    ),
+]
+
+
+@asynccontextmanager
+async def trouble(bus: Bus, begins: Command, ends: Command) -> AsyncIterator[None]:
+    """Bring the server into a state in which it takes no writes, and out again."""
+    await bus.query.execute(*begins)
+    try:
+        yield
+    finally:
+        await bus.query.execute(*ends)
+
+
+@pytest.mark.parametrize(("begins", "ends"), [t[1:] for t in TROUBLES], ids=[t[0] for t in TROUBLES])
+async def test_a_server_that_takes_no_writes_is_unavailable(
+    bus: Bus, keys: Keys, begins: Command, ends: Command
+) -> None:
+    """Nothing of the batch is written or judged, and the same batch is applied once it takes writes again."""
+    reader, transactor = Reader(bus.query, keys), Transactor(bus.writer, keys, retention=timedelta(days=1))
+
+    def batch() -> list[Transaction]:
+        made = []
+        for number in range(3):
+            tx = Transaction(reader, saga_id=f"saga-{number}", key="", now_ms=0)
+            tx.tally("counts", {"n": 1})
+            tx.increase("level", "n", 1)
+            tx.entry = Entry(f"saga-{number}", "reserve", State.UNKNOWN, State.DONE)
+            made.append(tx)
+        return made
+
+    async with trouble(bus, begins, ends):
+        with pytest.raises(ServerUnavailable):
+            await transactor.commit(batch())
+        assert await reader.read_all("level") == {}
+    receipt = await transactor.commit(batch())
+
+    assert all(outcome.is_ok for outcome in receipt.outcomes)
+    assert await reader.read_all("level") == {"n": "3"}
+    assert await reader.read_all("counts") == {"n": "3"}
+
+
+async def test_a_handler_that_may_not_write_somewhere_is_torn_and_says_so(bus: Bus, keys: Keys) -> None:
+    """Only an access rule can fail a write half way; the outcome names it instead of hiding it."""
+    name, root = f"user-{keys.prefix.rstrip(':')}", keys.root
+    await bus.query.execute(
+        "ACL", "SETUSER", name, "on", "nopass", "+@all", f"%RW~{root}:a*", f"%R~{root}:*", f"~{root}"
+    )
+    await bus.writer.execute("AUTH", name, "any")
+    tx = Transaction(Reader(bus.query, keys), saga_id="", key="", now_ms=0)
+    tx.set("allowed", {"n": 1})
+    tx.set("forbidden", {"n": 1})
+
+    (outcome,) = (await Transactor(bus.writer, keys, retention=timedelta(days=1)).commit([tx])).outcomes
+
+    assert outcome.kind is Kind.TORN
+    assert "access" in outcome.detail

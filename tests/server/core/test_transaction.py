@@ -1,0 +1,428 @@
+"""The transaction script on real servers: each operation, each guard, and nothing by halves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from sagastream.bus import Bus, Reply
+from sagastream.clock import server_ms
+from sagastream.envelope import Envelope, epoch_ms, pairs
+from sagastream.keys import Keys
+from sagastream.ledger import Entry, State, parse
+from sagastream.reader import Reader
+from sagastream.transaction import LARGEST, Kind, Outcome, Transaction, Transactor
+
+DAY = timedelta(days=1)
+Declare = Callable[[Transaction], object]
+
+
+class Desk:
+    """Declares transactions of one owner and commits them on the server under test."""
+
+    def __init__(self, bus: Bus, keys: Keys) -> None:
+        self.bus = bus
+        self.keys = keys
+        self.reader = Reader(bus.query, keys)
+        self.transactor = Transactor(bus.writer, keys, retention=DAY)
+
+    def transaction(self, *declare: Declare, entry: Entry | None = None) -> Transaction:
+        """Return a transaction with everything declared."""
+        tx = Transaction(self.reader, saga_id="saga-1", key="saga-1.reserve", now_ms=0)
+        for operation in declare:
+            operation(tx)
+        tx.entry = entry
+        return tx
+
+    async def commit(self, *declare: Declare, entry: Entry | None = None) -> Outcome:
+        """Commit one transaction and return what became of it."""
+        return (await self.commit_all(self.transaction(*declare, entry=entry)))[0]
+
+    async def commit_all(self, *batch: Transaction) -> list[Outcome]:
+        """Commit transactions in one call."""
+        return (await self.transactor.commit(batch)).outcomes
+
+    async def call(self, command: str, key: str, *arguments: str | int) -> Reply:
+        """Send a command about a key of the owner."""
+        return await self.bus.query.execute(command, self.keys.key(key), *arguments)
+
+    async def everything(self) -> dict[str, Reply]:
+        """Return all keys of the owner with a fingerprint of what they hold."""
+        found = await self.bus.query.execute("KEYS", f"{self.keys.prefix}*")
+        assert isinstance(found, list)
+        return {str(key): await self.bus.query.execute("DUMP", str(key)) for key in found}
+
+
+@pytest.fixture
+def desk(bus: Bus, keys: Keys) -> Desk:
+    """Return a desk whose owner has no keys yet."""
+    return Desk(bus, keys)
+
+
+def envelope(id: str = "event-1", data: str = "{}", time: str = "") -> Envelope:
+    """Return an event as a handler's is published."""
+    return Envelope(
+        id=id, source="stock", type="StockReserved", subject="order-1", saga_id="saga-1", cause="cause-1",
+        initiator="customer-1", definition="order", definition_version="1", data=data, time=time,
+    )  # fmt: skip
+
+
+async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
+    """One transaction with one of each kind."""
+    await desk.call("HSET", "old", "gone", "x", "kept", "y")
+    await desk.call("SET", "removed", "x")
+    await desk.call("ZADD", "queue", 5, "taken")
+
+    outcome = await desk.commit(
+        lambda tx: tx.expect("old", "kept", "y"),
+        lambda tx: tx.expect("old", "absent", None),
+        lambda tx: tx.set("level", {"name": "bolt", "available": 7}),
+        lambda tx: tx.at_least("count", "n", 0),
+        lambda tx: tx.increase("count", "n", 5),
+        lambda tx: tx.decrease("count", "n", 2),
+        lambda tx: tx.unset("old", "gone"),
+        lambda tx: tx.tally("tally", {"a|b": 2, "c": 3}),
+        lambda tx: tx.remove("removed"),
+        lambda tx: tx.push("list", "one", "two"),
+        lambda tx: tx.schedule("queue", "put", 1_800_000_000_123),
+        lambda tx: tx.unschedule("queue", "taken"),
+        lambda tx: tx.expire("level", timedelta(minutes=1)),
+        lambda tx: tx.publish(envelope()),
+    )
+
+    assert outcome == Outcome(Kind.OK)
+    assert await desk.reader.read_all("level") == {"name": "bolt", "available": "7"}
+    assert await desk.reader.read_all("count") == {"n": "3"}
+    assert await desk.reader.read_all("old") == {"kept": "y"}
+    assert await desk.reader.read_all("tally") == {"a|b": "2", "c": "3"}
+    assert await desk.call("EXISTS", "removed") == 0
+    assert await desk.call("LRANGE", "list", 0, -1) == ["one", "two"]
+    assert await desk.call("ZRANGE", "queue", 0, -1, "WITHSCORES") == ["put", "1800000000123"]
+    lives_ms = await desk.call("PTTL", "level")
+    assert isinstance(lives_ms, int)
+    assert 0 < lives_ms <= 60_000
+    assert await desk.call("XLEN", "events:StockReserved") == 1
+
+
+async def test_an_event_gets_the_servers_time_and_keeps_the_one_it_has(desk: Desk) -> None:
+    """New events are stamped once for the whole call; an event told again keeps its instant."""
+    before = await server_ms(desk.bus.query)
+    receipt = await desk.transactor.commit(
+        [
+            desk.transaction(lambda tx: tx.publish(envelope("new"))),
+            desk.transaction(lambda tx: tx.publish(envelope("again", time="2020-01-01T00:00:00.000Z"))),
+        ]
+    )
+    entries = await desk.call("XRANGE", "events:StockReserved", "-", "+")
+
+    assert isinstance(entries, list)
+    new, again = (pairs([str(v) for v in entry[1]]) for entry in entries if isinstance(entry, list) and entry[1])  # type: ignore[union-attr]
+    assert before <= epoch_ms(new["time"]) == receipt.now_ms <= await server_ms(desk.bus.query)
+    assert again["time"] == "2020-01-01T00:00:00.000Z"
+
+
+GUARDS: list[tuple[str, Declare, bool]] = [
+    ("a field has its value", lambda tx: tx.expect("level", "name", "bolt"), True),
+    ("a field has another value", lambda tx: tx.expect("level", "name", "nut"), False),
+    ("an absent field has a value", lambda tx: tx.expect("level", "colour", "red"), False),
+    ("a present field is absent", lambda tx: tx.expect("level", "name", None), False),
+    ("an absent field is absent", lambda tx: tx.expect("level", "colour", None), True),
+    ("a field of an absent key is absent", lambda tx: tx.expect("nowhere", "name", None), True),
+    ("a counter is exactly enough", lambda tx: tx.at_least("level", "available", 5), True),
+    ("a counter is not enough", lambda tx: tx.at_least("level", "available", 6), False),
+    ("an absent counter is zero", lambda tx: tx.at_least("nowhere", "available", 0), True),
+    ("an absent counter is not one", lambda tx: tx.at_least("nowhere", "available", 1), False),
+    ("a counter is emptied", lambda tx: tx.decrease("level", "available", 5), True),
+    ("a counter would fall below zero", lambda tx: tx.decrease("level", "available", 6), False),
+    ("an absent counter would fall below zero", lambda tx: tx.decrease("nowhere", "n", 1), False),
+    ("a counter below zero would fall", lambda tx: tx.decrease("level", "owed", 1), False),
+    ("a counter below zero rises", lambda tx: tx.increase("level", "owed", 1), True),
+]
+
+
+@pytest.mark.parametrize(("guard", "holds"), [g[1:] for g in GUARDS], ids=[g[0] for g in GUARDS])
+async def test_a_guard_holds_or_nothing_is_written(desk: Desk, guard: Declare, holds: bool) -> None:
+    """A refused guard is named by its position, wherever the writes stand."""
+    await desk.call("HSET", "level", "name", "bolt", "available", 5, "owed", -3)
+    before = await desk.everything()
+
+    outcome = await desk.commit(
+        lambda tx: tx.set("written", {"a": "1"}), guard, lambda tx: tx.push("list", "x"),
+        lambda tx: tx.publish(envelope()),
+    )  # fmt: skip
+
+    assert outcome == (Outcome(Kind.OK) if holds else Outcome(Kind.REFUSED, "2"))
+    assert (await desk.everything() == before) is not holds
+
+
+async def test_two_lines_of_one_counter_are_summed(desk: Desk) -> None:
+    """Two lines that would each pass alone do not pass together; what comes in between is counted too."""
+    await desk.call("HSET", "level", "available", 5)
+
+    too_many = await desk.commit(
+        lambda tx: tx.decrease("level", "available", 3), lambda tx: tx.decrease("level", "available", 3)
+    )
+    with_more = await desk.commit(
+        lambda tx: tx.decrease("level", "available", 3),
+        lambda tx: tx.increase("level", "available", 2),
+        lambda tx: tx.decrease("level", "available", 3),
+    )
+
+    assert too_many == Outcome(Kind.REFUSED, "2")
+    assert with_more.is_ok
+    assert await desk.reader.read_all("level") == {"available": "1"}
+
+
+async def test_a_later_transaction_of_a_call_sees_the_earlier_ones(desk: Desk) -> None:
+    """Fifty pieces for two hundred, all in one call: exactly fifty are taken."""
+    await desk.call("HSET", "level", "available", 50)
+
+    outcomes = await desk.commit_all(
+        *(desk.transaction(lambda tx: tx.decrease("level", "available", 1)) for _ in range(200))
+    )
+
+    assert [outcome.kind for outcome in outcomes] == [Kind.OK] * 50 + [Kind.REFUSED] * 150
+    assert await desk.reader.read_all("level") == {"available": "0"}
+
+
+async def test_a_duplicate_is_recognised_before_its_guards(desk: Desk) -> None:
+    """The second attempt at a debit that emptied the counter is told that it is done, not that there is too little."""
+    await desk.call("HSET", "level", "available", 5)
+    entry = Entry("saga-1", "reserve", State.UNKNOWN, State.DONE, 2)
+    take: tuple[Declare, ...] = (
+        lambda tx: tx.decrease("level", "available", 5),
+        lambda tx: tx.publish(envelope(data='{"n":5}')),
+    )
+
+    first = await desk.commit(*take, entry=entry)
+    second = await desk.commit(*take, entry=entry)
+
+    assert (first.kind, second.kind, second.state) == (Kind.OK, Kind.IS, State.DONE)
+    assert await desk.call("XLEN", "events:StockReserved") == 1
+
+
+async def test_the_ledger_remembers_the_published_event(desk: Desk) -> None:
+    """State, instant, type, id, cause and payload can be read back, line feeds in the payload included."""
+    data = '{"note":"one\\ntwo"}\n{"raw":"line"}'
+
+    await desk.commit(
+        lambda tx: tx.publish(envelope(data=data)), entry=Entry("saga-1", "reserve", State.UNKNOWN, State.DONE, 1)
+    )
+    (text,) = await desk.reader.read("ledger:saga-1", "reserve")
+    told = parse(text)
+
+    assert (told.state, told.type, told.id, told.cause, told.data) == (
+        State.DONE, "StockReserved", "event-1", "cause-1", data,
+    )  # fmt: skip
+    lives_ms = await desk.call("PTTL", "ledger:saga-1")
+    assert isinstance(lives_ms, int)
+    assert 0 < lives_ms <= DAY // timedelta(milliseconds=1)
+
+
+TYPES = {"hash": ("HSET", "f", "v"), "list": ("RPUSH", "v"), "zset": ("ZADD", 1, "m"), "string": ("SET", "v"),
+         "set": ("SADD", "v"), "stream": ("XADD", "*", "f", "v")}  # fmt: skip
+WANTS: list[tuple[str, str, Declare]] = [
+    ("expect", "hash", lambda tx: tx.expect("k", "f", None)),
+    ("at_least", "hash", lambda tx: tx.at_least("k", "n", 0)),
+    ("set", "hash", lambda tx: tx.set("k", {"a": "1"})),
+    ("unset", "hash", lambda tx: tx.unset("k", "a")),
+    ("increase", "hash", lambda tx: tx.increase("k", "n", 1)),
+    ("decrease", "hash", lambda tx: tx.decrease("k", "n", 0)),
+    ("tally", "hash", lambda tx: tx.tally("k", {"n": 1})),
+    ("push", "list", lambda tx: tx.push("k", "v")),
+    ("schedule", "zset", lambda tx: tx.schedule("k", "m", 1)),
+    ("unschedule", "zset", lambda tx: tx.unschedule("k", "m")),
+    ("publish", "stream", lambda tx: tx.append("k", envelope().fields())),
+]
+MALFORMED: list[tuple[str, tuple[str | int, ...], Declare]] = [
+    (f"{name} of a {kind}", TYPES[kind], operation)
+    for name, wanted, operation in WANTS
+    for kind in TYPES
+    if kind != wanted
+] + [
+    (f"{name} of {value!r}", ("HSET", "n", value), operation)
+    for name, operation in (
+        ("at_least", lambda tx: tx.at_least("k", "n", 1)),
+        ("increase", lambda tx: tx.increase("k", "n", 1)),
+        ("decrease", lambda tx: tx.decrease("k", "n", 1)),
+        ("tally", lambda tx: tx.tally("k", {"n": 1})),
+    )
+    for value in ("", "x", "1.5", "007", "-0", "-", "+1", " 1", "1 ", "0x1", "1e3", "1\n", "1\0",
+                  "9" * 16, "-" + "9" * 16, "9" * 30)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("made", "operation"), [m[1:] for m in MALFORMED], ids=[m[0] for m in MALFORMED])
+async def test_what_cannot_be_applied_leaves_nothing_written(
+    desk: Desk, made: tuple[str | int, ...], operation: Declare
+) -> None:
+    """A wrong type or a counter that is no integer is found before anything is written, in any position."""
+    command, *arguments = made
+    await desk.call(str(command), "k", *arguments)
+    before = await desk.everything()
+    others: tuple[Declare, ...] = (lambda tx: tx.set("a", {"x": "1"}), lambda tx: tx.push("b", "x"))
+
+    outcomes = [
+        await desk.commit(operation, *others),
+        await desk.commit(others[0], operation, others[1]),
+        await desk.commit(*others, operation),
+        await desk.commit(*others, operation, entry=Entry("saga-1", "reserve", State.UNKNOWN, State.DONE)),
+    ]
+
+    assert [outcome.kind for outcome in outcomes] == [Kind.MALFORMED] * 4
+    assert [outcome.detail.split()[0] for outcome in outcomes] == ["1", "2", "3", "3"]
+    assert await desk.everything() == before
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TYPES if kind != "hash"])
+async def test_a_ledger_of_another_type_leaves_nothing_written(desk: Desk, kind: str) -> None:
+    """Even the ledger itself is checked first."""
+    command, *arguments = TYPES[kind]
+    await desk.call(str(command), "ledger:saga-1", *arguments)
+    before = await desk.everything()
+
+    outcome = await desk.commit(
+        lambda tx: tx.set("a", {"x": "1"}), entry=Entry("saga-1", "reserve", State.UNKNOWN, State.DONE)
+    )
+
+    assert outcome.kind is Kind.MALFORMED
+    assert await desk.everything() == before
+
+
+AT_ODDS: list[tuple[str, tuple[Declare, ...]]] = [
+    ("a new key is two things", (lambda tx: tx.push("k", "v"), lambda tx: tx.set("k", {"a": "1"}))),
+    ("a new stream is a hash", (lambda tx: tx.append("k", ["a", "b"]), lambda tx: tx.increase("k", "n", 1))),
+    ("a new set is tallied", (lambda tx: tx.schedule("k", "m", 1), lambda tx: tx.tally("k", {"n": 1}))),
+    ("a ledger is pushed to", (lambda tx: tx.push("ledger:saga-1", "v"),)),
+    ("a counter is set to a word", (lambda tx: tx.set("k", {"n": "x"}), lambda tx: tx.increase("k", "n", 1))),
+    ("a counter is set after its guard", (lambda tx: tx.decrease("c", "n", 5), lambda tx: tx.set("c", {"n": 1}))),
+    ("a counter is removed under its guard", (lambda tx: tx.remove("c"), lambda tx: tx.decrease("c", "n", 5))),
+    ("a counter is unset under its guard", (lambda tx: tx.unset("c", "n"), lambda tx: tx.decrease("c", "n", 5))),
+]
+
+
+@pytest.mark.parametrize("declare", [a[1] for a in AT_ODDS], ids=[a[0] for a in AT_ODDS])
+async def test_a_transaction_at_odds_with_itself_leaves_nothing_written(
+    desk: Desk, declare: tuple[Declare, ...]
+) -> None:
+    """What would fail half way because of the transaction's own writes is refused before the first of them."""
+    await desk.call("HSET", "c", "n", 5)
+    before = await desk.everything()
+
+    outcome = await desk.commit(
+        lambda tx: tx.set("a", {"x": "1"}), *declare, entry=Entry("saga-1", "reserve", State.UNKNOWN, State.DONE)
+    )
+
+    assert outcome.kind is Kind.MALFORMED
+    assert await desk.everything() == before
+
+
+NOT_EVEN_SENT: list[tuple[str, Declare]] = [
+    ("a score of no number", lambda tx: tx.schedule("z", "m", 10**30)),
+    ("a text that is no text", lambda tx: tx.set("k", {"f": "\ud800"})),
+    ("a member that is nothing", lambda tx: tx.schedule("z", None, 1)),  # type: ignore[arg-type]  # on purpose
+    ("a value that is nothing", lambda tx: tx.push("k", None)),  # type: ignore[arg-type]  # on purpose
+    ("a half", lambda tx: tx.increase("k", "n", 0.5)),  # type: ignore[arg-type]  # on purpose
+    ("a negative amount", lambda tx: tx.increase("k", "n", -1)),
+    ("too large an amount", lambda tx: tx.increase("k", "n", LARGEST + 1)),
+    ("too large a tally", lambda tx: tx.tally("k", {"n": 10**17})),
+    ("no fields at all", lambda tx: tx.set("k", {})),
+    ("too many values", lambda tx: tx.push("k", *("v" for _ in range(5001)))),
+]
+
+
+@pytest.mark.parametrize("declare", [n[1] for n in NOT_EVEN_SENT], ids=[n[0] for n in NOT_EVEN_SENT])
+async def test_nonsense_from_a_handler_harms_only_itself(desk: Desk, declare: Declare) -> None:
+    """It is refused when declared or found malformed at the commit; its neighbours of the call are applied."""
+    bad = desk.transaction(lambda tx: tx.set("bad", {"x": "1"}))
+    try:
+        declare(bad)
+    except (TypeError, ValueError):
+        return
+    outcomes = await desk.commit_all(
+        desk.transaction(lambda tx: tx.increase("good", "n", 1)),
+        bad,
+        desk.transaction(lambda tx: tx.increase("good", "n", 1)),
+    )
+
+    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.MALFORMED, Kind.OK]
+    assert await desk.reader.read_all("good") == {"n": "2"}
+    assert await desk.reader.read_all("bad") == {}
+
+
+async def test_one_bad_transaction_takes_no_other_with_it(desk: Desk) -> None:
+    """A malformed, a refused and an unknown operation stand among good ones, each with its own outcome."""
+    await desk.call("SET", "text", "x")
+    unknown = desk.transaction()
+    unknown._operations.append(("explode", "k"))
+
+    outcomes = await desk.commit_all(
+        desk.transaction(lambda tx: tx.increase("good", "n", 1)),
+        desk.transaction(lambda tx: tx.set("text", {"a": "1"})),
+        unknown,
+        desk.transaction(lambda tx: tx.decrease("good", "n", 9)),
+        desk.transaction(lambda tx: tx.increase("good", "n", 1)),
+    )
+
+    assert [o.kind for o in outcomes] == [Kind.OK, Kind.MALFORMED, Kind.MALFORMED, Kind.REFUSED, Kind.OK]
+    assert await desk.reader.read_all("good") == {"n": "2"}
+
+
+async def test_counters_stay_within_fifteen_digits(desk: Desk) -> None:
+    """The largest value can be reached exactly and not passed; nothing is rounded."""
+    reached = await desk.commit(lambda tx: tx.increase("c", "n", LARGEST - 1), lambda tx: tx.increase("c", "n", 1))
+    passed = await desk.commit(lambda tx: tx.increase("c", "n", 1))
+    emptied = await desk.commit(lambda tx: tx.decrease("c", "n", LARGEST))
+
+    assert (reached.kind, passed.kind, emptied.kind) == (Kind.OK, Kind.MALFORMED, Kind.OK)
+    assert await desk.reader.read_all("c") == {"n": "0"}
+
+
+async def test_tallies_of_a_call_are_all_counted(desk: Desk) -> None:
+    """Many transactions add to the same counters; only those that are applied count."""
+    await desk.call("HSET", "counts", "started", 7)
+
+    outcomes = await desk.commit_all(
+        *(desk.transaction(lambda tx: tx.tally("counts", {"started": 1, "steps": 2})) for _ in range(100)),
+        desk.transaction(
+            lambda tx: tx.tally("counts", {"started": 1000}), lambda tx: tx.expect("counts", "started", "no")
+        ),
+    )
+
+    assert [outcome.kind for outcome in outcomes] == [Kind.OK] * 100 + [Kind.REFUSED]
+    assert await desk.reader.read_all("counts") == {"started": "107", "steps": "200"}
+
+
+async def test_a_tallied_key_cannot_become_something_else_in_the_same_call(desk: Desk) -> None:
+    """Tallies are written last; a neighbour must not make them fail after everything else is written."""
+    outcomes = await desk.commit_all(
+        desk.transaction(lambda tx: tx.tally("counts", {"n": 1}), lambda tx: tx.push("first", "once")),
+        desk.transaction(lambda tx: tx.push("counts", "v")),
+        desk.transaction(lambda tx: tx.set("counts", {"n": "x"})),
+    )
+
+    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.MALFORMED, Kind.OK]
+    assert await desk.call("LRANGE", "first", 0, -1) == ["once"]
+
+
+async def test_a_forgotten_script_is_sent_again(desk: Desk) -> None:
+    """After SCRIPT FLUSH, a restart or a fail-over the commit works as before."""
+    await desk.commit(lambda tx: tx.increase("c", "n", 1))
+    await desk.bus.writer.execute("SCRIPT", "FLUSH")
+
+    outcome = await desk.commit(lambda tx: tx.increase("c", "n", 1))
+
+    assert outcome.is_ok
+    assert await desk.reader.read_all("c") == {"n": "2"}
+
+
+async def test_bytes_that_are_no_text_pass_through(desk: Desk) -> None:
+    """What came undecodable from a stream can be put away as it was."""
+    raw = b"\xff\xfe\x00ok".decode("utf-8", "surrogateescape")
+
+    await desk.commit(lambda tx: tx.set("k", {raw: raw}), lambda tx: tx.push("l", raw))
+
+    assert await desk.reader.read_all("k") == {raw: raw}
+    assert await desk.call("LRANGE", "l", 0, -1) == [raw]

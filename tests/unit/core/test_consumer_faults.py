@@ -1,0 +1,344 @@
+"""A consumer that loses replies, dies, meets others and a server in trouble: one effect, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sagastream import Participant, Transaction
+from sagastream.bus import Command
+from sagastream.event import StepGaveUp, UndoRequested
+from sagastream.ledger import State
+from tests.trip import RoomGivenBack, RoomHeld, TripBooked
+from tests.unit.core.casts import RETRY, Gateway, Script, bank, hotel
+from tests.unit.core.world import World, in_virtual_time
+
+
+def with_rooms(rooms: int = 100, **settings: Any) -> World:  # noqa: ANN401  # any setting
+    """Return a world whose hotel has rooms."""
+    world = World(**settings)
+    world.call("HSET", "hotel", "rooms", "free", rooms)
+    return world
+
+
+def free(world: World) -> str:
+    """Return how many nights the hotel has left."""
+    return world.hash("hotel", "rooms")["free"]
+
+
+def book(world: World, sagas: int = 1, nights: int = 2) -> None:
+    """Book so many trips."""
+    for number in range(sagas):
+        world.tell(TripBooked(nights=nights), f"saga-{number}", id=f"booked-{number}")
+
+
+@pytest.mark.parametrize("command", ["XREADGROUP", "EVAL", "EVALSHA", "XACK", "HMGET", "ZMSCORE", "ZRANGE", "XGROUP"])
+@in_virtual_time
+async def test_whatever_reply_is_lost_there_is_one_effect(command: str) -> None:
+    """Every command is lost on its way back, three times; the entries are found in the own pending list."""
+    world = with_rooms()
+    wire = world.wire()
+    book(world, sagas=20)
+    wire.lose_replies(command, times=3)
+    consumer = world.consumer(hotel(Script()), wire)
+    async with world.running(consumer):
+        await world.quiet()
+        book(world, sagas=25)
+        await world.quiet()
+
+    assert free(world) == "50"
+    assert len({event["id"] for event in world.events("hotel", RoomHeld)}) == 25
+    assert len(world.events("hotel", RoomHeld)) == 25
+    assert not world.letters("hotel")
+    assert not world.events("hotel", StepGaveUp)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("command", ["XREADGROUP", "HMGET", "EVALSHA", "XACK"])
+@in_virtual_time
+async def test_wherever_a_worker_dies_its_successor_finishes_with_one_effect(command: str, when: str) -> None:
+    """Killed before or after any command, then started again under the same name."""
+    world = with_rooms()
+    await world.work(world.consumer(hotel(Script())))  # the script is known, so that EVALSHA is what commits
+    world.tell(TripBooked(nights=1), "warm-up")
+    await world.work(world.consumer(hotel(Script())))
+    book(world, sagas=10)
+    wire = world.wire()
+    wire.die_before(command) if when == "before" else wire.die_after(command)
+
+    await world.until_dead(world.consumer(hotel(Script()), wire), wire)
+    await world.work(world.consumer(hotel(Script())))
+
+    assert free(world) == "79"
+    assert len(world.events("hotel", RoomHeld)) == 11
+
+
+@in_virtual_time
+async def test_what_a_dead_worker_left_is_claimed_by_another() -> None:
+    """Nobody has to start it again: after ``claim_idle`` its entries are somebody else's."""
+    world = with_rooms(claim_idle=timedelta(seconds=30))
+    book(world, sagas=10)
+    wire = world.wire()
+    wire.die_after("XREADGROUP")
+    await world.until_dead(world.consumer(hotel(Script()), wire, ordinal=1), wire)
+    died_at = world.loop.time()
+
+    await world.work(world.consumer(hotel(Script()), ordinal=2))
+
+    assert free(world) == "80"
+    assert world.loop.time() - died_at < 60
+
+
+@in_virtual_time
+async def test_two_workers_that_race_on_one_message_have_one_effect() -> None:
+    """Both have read everything before either commits: the second finds the ledger decided."""
+    world = with_rooms()
+    script = Script()
+    book(world, sagas=10)
+    slow = world.wire()
+    hold = asyncio.Event()
+
+    async def held(command: Command) -> None:
+        if command[0] in ("EVALSHA", "EVAL"):
+            await hold.wait()
+
+    slow.bus.writer.before = held  # type: ignore[attr-defined]  # a memory connection
+    frozen = world.consumer(hotel(script), slow, ordinal=1)
+    async with world.running(frozen):
+        await world.until(lambda: len(script.calls) == 10)
+        await asyncio.sleep(31)
+        async with world.running(world.consumer(hotel(script), ordinal=2)):
+            await world.quiet()
+            hold.set()
+            await world.quiet()
+
+    assert len(script.calls) == 20
+    assert free(world) == "80"
+    assert len(world.events("hotel", RoomHeld)) == 10
+
+
+@in_virtual_time
+async def test_server_trouble_is_no_attempt() -> None:
+    """The server is away for an hour: nothing is buried, nothing is counted, and all goes on by itself."""
+    world, gateway = with_rooms(), Gateway()
+    wires = [world.wire(), world.wire()]
+    workers = [
+        world.consumer(hotel(Script()), wires[0]),
+        world.consumer(bank(Script()), wires[1], resources={Gateway: gateway}),
+    ]
+    async with world.running(*workers):
+        await world.quiet()
+        for wire in wires:
+            wire.refuse_all()
+        book(world, sagas=10)
+        await asyncio.sleep(3600)
+        assert not any(worker.is_ready() for worker in workers)
+        for wire in wires:
+            wire.heal()
+        await world.quiet()
+        assert all(worker.is_ready() for worker in workers)
+
+    assert free(world) == "80"
+    assert len(gateway.charged) == 10
+    for owner in ("hotel", "bank"):
+        assert not world.letters(owner)
+        assert world.hash(owner, "attempts") == {}
+
+
+@in_virtual_time
+async def test_trouble_in_the_middle_of_an_outside_call_is_no_attempt() -> None:
+    """The gateway answers while the server is away; the step is repeated under the same key."""
+    world, gateway = World(), Gateway()
+    wire = world.wire()
+    gateway.answers.clear()
+    world.tell(RoomHeld(nights=2, card="good"))
+    async with world.running(world.consumer(bank(Script()), wire, resources={Gateway: gateway})):
+        await world.until(lambda: gateway.calls)
+        wire.refuse_all()
+        gateway.answers.set()
+        await asyncio.sleep(60)
+        wire.heal()
+        await world.quiet()
+
+    assert world.ledger("bank", "charge_card").state is State.DONE
+    assert len(gateway.charged) == 1
+    assert world.hash("bank", "attempts") == {}
+
+
+@in_virtual_time
+async def test_a_lost_group_is_made_again_from_the_beginning() -> None:
+    """Never from ``$``: what was there is read again, and the ledger knows it."""
+    world, script = with_rooms(), Script()
+    participant = hotel(script)
+    participant.begins_at = "$"
+    async with world.running(world.consumer(participant)):
+        await world.quiet()
+        book(world, sagas=3)
+        await world.quiet()
+        world.server.call("XGROUP", "DESTROY", world.keys.of("desk").events("TripBooked"), "hotel")
+        book(world, sagas=5)
+        await world.quiet()
+        await world.until(lambda: len(world.events("hotel", RoomHeld)) == 5)
+
+    assert free(world) == "90"
+    assert len(world.events("hotel", RoomHeld)) == 5
+
+
+@in_virtual_time
+async def test_a_new_group_begins_where_the_participant_says() -> None:
+    """One that never existed before does not mail every old customer."""
+    world = with_rooms()
+    book(world, sagas=3)
+    participant = hotel(Script())
+    participant.begins_at = "$"
+    async with world.running(world.consumer(participant)):
+        await asyncio.sleep(1)
+        world.tell(TripBooked(nights=1), "new")
+        await asyncio.sleep(1)
+
+    assert free(world) == "99"
+
+
+@in_virtual_time
+async def test_a_server_that_was_emptied_is_not_taken_for_a_new_one() -> None:
+    """Group and registry are gone: the consumer stops consuming and says why."""
+    world = with_rooms()
+    consumer = world.consumer(hotel(Script()))
+    async with world.running(consumer):
+        await world.quiet()
+        for key in world.server.call("KEYS", "*"):  # type: ignore[union-attr]  # KEYS answers a list
+            world.server.call("DEL", str(key))
+        await asyncio.sleep(30)
+        assert not consumer.is_ready()
+        assert "is this the right server" in str(consumer.describe()["trouble"])
+
+    assert world.streams() == []
+
+
+@in_virtual_time
+async def test_a_clean_stop_finishes_the_batch() -> None:
+    """What was read is committed and acknowledged; nothing is left for the next start."""
+    world, script = with_rooms(), Script()
+    book(world, sagas=50)
+    stop = asyncio.Event()
+    script.before = lambda saga_id: stop.set()
+
+    await world.consumer(hotel(script)).run(stop)
+
+    assert free(world) == "0"
+    assert world.unsettled() == []
+
+
+@in_virtual_time
+async def test_a_stop_while_idle_does_not_wait_for_the_block() -> None:
+    """The blocking read is given up at once."""
+    world = with_rooms(block=timedelta(seconds=60))
+    stop = asyncio.Event()
+    running = asyncio.create_task(world.consumer(hotel(Script())).run(stop))
+    await asyncio.sleep(5)
+    stop.set()
+    await running
+
+    assert world.loop.time() < 6
+
+
+@in_virtual_time
+async def test_a_stop_gives_calls_to_the_outside_their_time_and_no_more() -> None:
+    """A gateway that answers is waited for, one that does not is left; its step is still begun."""
+    world, gateway = World(stop_within=timedelta(seconds=10)), Gateway()
+    gateway.answers.clear()
+    world.tell(RoomHeld(nights=2, card="good"))
+    stop = asyncio.Event()
+    running = asyncio.create_task(world.consumer(bank(Script()), resources={Gateway: gateway}).run(stop))
+    await world.until(lambda: gateway.calls)
+    stopped_at = world.loop.time()
+    stop.set()
+    await running
+
+    assert 10 <= world.loop.time() - stopped_at < 11
+    assert world.ledger("bank", "charge_card").state is State.BEGUN
+    assert world.unsettled()
+
+
+@in_virtual_time
+async def test_a_slow_gateway_holds_nobody_up() -> None:
+    """While one call waits, the messages after it are settled."""
+    world, gateway = World(), Gateway()
+    gateway.answers.clear()
+    async with world.running(world.consumer(bank(Script()), resources={Gateway: gateway})):
+        world.tell(RoomHeld(nights=2, card="good"), "slow")
+        await world.until(lambda: gateway.calls)
+        world.tell(RoomHeld(nights=2, card="bad"), "quick")
+        await world.until(lambda: world.ledger("bank", "charge_card", "quick").state is State.REFUSED)
+        assert world.ledger("bank", "charge_card", "slow").state is State.BEGUN
+        gateway.answers.set()
+        await world.quiet()
+
+
+@in_virtual_time
+async def test_two_hundred_orders_for_fifty_pieces_do_not_fight() -> None:
+    """One counter in one batch: exactly fifty get one, and everybody is decided in the second round."""
+    world = with_rooms(50, batch=400)
+    script = Script()
+    book(world, sagas=200, nights=1)
+    await world.work(world.consumer(hotel(script)))
+    states = [world.ledger("hotel", "hold_room", f"saga-{n}").state for n in range(200)]
+
+    assert states.count(State.DONE) == 50
+    assert states.count(State.REFUSED) == 150
+    assert len(script.calls) == 200 + 150
+    assert free(world) == "0"
+
+
+@in_virtual_time
+async def test_what_a_batch_costs_does_not_grow_with_the_batch() -> None:
+    """One read, one pipeline of the handlers' reads, one script call, one acknowledgement: for 1 as for 200."""
+    costs = []
+    for size in (1, 200):
+        world = with_rooms(1000, batch=400)
+        wire = world.wire()
+        async with world.running(world.consumer(hotel(Script()), wire)):
+            await world.quiet()
+            book(world, sagas=1)
+            await world.quiet()  # the script is known from here on
+            calls, sent = wire.calls, len(wire.sent)
+            for number in range(size):
+                world.tell(TripBooked(nights=1), f"measured-{number}")
+            await world.quiet()
+            costs.append((wire.calls - calls, Counter(str(command[0]) for command in wire.sent[sent:])))
+        assert len(world.events("hotel", RoomHeld)) == size + 1
+
+    assert costs[0] == (4, {"XREADGROUP": 1, "HMGET": 1, "EVALSHA": 1, "XACK": 1})
+    assert costs[1] == (4, {"XREADGROUP": 1, "HMGET": 200, "EVALSHA": 1, "XACK": 1})
+
+
+@in_virtual_time
+async def test_an_undo_that_calls_outside_holds_nobody_up() -> None:
+    """Also where the step itself stays within Redis."""
+    world, open_ = with_rooms(), asyncio.Event()
+    slow = Participant("hotel", retry=RETRY)
+
+    @slow.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        return RoomHeld(nights=trip.nights, card="good")
+
+    @slow.undo(RoomHeld, outside=True)
+    async def give_room_back(held: RoomHeld, tx: Transaction) -> RoomGivenBack:
+        await open_.wait()
+        return RoomGivenBack()
+
+    world.tell(TripBooked(nights=1), "undone")
+    await world.work(world.consumer(slow))
+    async with world.running(world.consumer(slow)):
+        world.ask("hotel", UndoRequested(step="RoomHeld"), "undone")
+        await asyncio.sleep(1)
+        world.tell(TripBooked(nights=1), "quick")
+        await world.until(lambda: world.ledger("hotel", "hold_room", "quick").state is State.DONE, timedelta(seconds=5))
+        open_.set()
+        await world.quiet()
+
+    assert world.ledger("hotel", "hold_room", "undone").state is State.UNDONE

@@ -1,0 +1,341 @@
+"""Coordinators fold every event into its record once, however many of them there are and whatever comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+
+from sagastream.bus import Command
+from sagastream.event import SagaCompleted, SagaStarted, StepBarred, StepGaveUp
+from sagastream.keys import COORDINATOR
+from tests.trip import (
+    TRIP,
+    CardCharged,
+    CardDeclined,
+    RoomGivenBack,
+    RoomHeld,
+    TripBooked,
+    TripCancelled,
+    TripConfirmed,
+)
+from tests.unit.core.world import SAGA, World, in_virtual_time
+
+FORWARD = (TripBooked(nights=2), RoomHeld(nights=2, card="good"), CardCharged(nights=2), TripConfirmed())
+
+
+def complete(world: World, sagas: Iterable[str]) -> None:
+    """Append everything of sagas that go forward to their end."""
+    for saga_id in sagas:
+        for event in FORWARD:
+            world.tell(event, saga_id, id=f"{event.type_name()}-{saga_id}")
+
+
+def names(count: int) -> list[str]:
+    """Return so many saga ids."""
+    return [f"saga-{number}" for number in range(count)]
+
+
+def indexed(world: World, *what: str) -> int:
+    """Return how many sagas an index holds."""
+    size = world.call("ZCARD", COORDINATOR, ":".join(("index", *what)))
+    assert isinstance(size, int)
+    return size
+
+
+@in_virtual_time
+async def test_a_saga_that_goes_forward_completes_with_its_whole_history() -> None:
+    """Record, history, indexes, figures and announcements agree."""
+    world = World()
+    complete(world, [SAGA])
+    await world.work(world.coordinator(TRIP))
+
+    assert world.status() == "Completed"
+    assert Counter(line["type"] for line in world.history()) == Counter(
+        ["TripBooked", "RoomHeld", "CardCharged", "TripConfirmed", "SagaStarted", "SagaCompleted"]
+    )
+    assert (indexed(world, "all"), indexed(world, "process", "trip"), indexed(world, "initiator", "customer-1")) == (
+        1,
+        1,
+        1,
+    )
+    assert (indexed(world, "status", "Completed"), indexed(world, "status", "Started")) == (1, 0)
+    assert world.call("ZCARD", COORDINATOR, "timers") == 0
+    assert len(world.events(COORDINATOR, SagaStarted)) == len(world.events(COORDINATOR, SagaCompleted)) == 1
+
+
+@pytest.mark.parametrize("coordinators", [1, 2, 3])
+@in_virtual_time
+async def test_however_many_coordinators_every_saga_is_counted_once(coordinators: int) -> None:
+    """Events of one saga are spread over them in one-event batches, so that their writes collide."""
+    world = World(batch=1)
+    complete(world, names(30))
+    await world.work(*(world.coordinator(TRIP, ordinal=n + 1) for n in range(coordinators)))
+
+    assert {world.status(saga_id) for saga_id in names(30)} == {"Completed"}
+    assert world.counts() == {
+        "started|trip": 30, "ended|trip|Completed": 30,
+        **{f"steps|trip|{step}|done": 30 for step in ("hold room", "charge card", "confirm")},
+    }  # fmt: skip
+    for saga_id in names(30):
+        assert Counter(line["type"] for line in world.history(saga_id)).most_common(1)[0][1] == 1
+    assert len(world.events(COORDINATOR, SagaCompleted)) == 30
+
+
+@in_virtual_time
+async def test_a_write_that_finds_another_version_is_decided_again() -> None:
+    """One coordinator has loaded the record when another stores; neither fact is lost, nothing counts twice."""
+    world, go = World(batch=1), asyncio.Event()
+    slow = world.wire()
+
+    async def held(command: Command) -> None:
+        if command[0] in ("EVAL", "EVALSHA"):
+            await go.wait()
+
+    slow.bus.writer.before = held  # type: ignore[attr-defined]  # a memory connection
+    world.tell(FORWARD[0])
+    async with world.running(world.coordinator(TRIP, wire=slow, ordinal=1)):
+        await asyncio.sleep(1)
+        for event in FORWARD[1:]:
+            world.tell(event)
+        async with world.running(world.coordinator(TRIP, ordinal=2)):
+            await world.until(lambda: world.status() == "InProgress")
+            await asyncio.sleep(1)
+            go.set()
+            await world.quiet()
+
+    assert world.status() == "Completed"
+    assert world.counts()["started|trip"] == 1
+    assert world.counts()["ended|trip|Completed"] == 1
+
+
+@in_virtual_time
+async def test_repeated_delivery_changes_neither_figures_nor_history() -> None:
+    """Each event three times in one batch, then again, then read again from the beginning."""
+    world = World()
+    for _ in range(3):
+        complete(world, names(5))
+    await world.work(world.coordinator(TRIP))
+    first, history = world.counts(), world.history("saga-0")
+    complete(world, names(5))
+    await world.work(world.coordinator(TRIP))
+
+    assert {k: v for k, v in world.counts().items() if k != "late"} == {k: v for k, v in first.items() if k != "late"}
+    assert first["ended|trip|Completed"] == first["started|trip"] == 5
+    assert world.history("saga-0") == history
+    assert Counter(line["id"] for line in history).most_common(1)[0][1] == 1
+
+
+@pytest.mark.parametrize("command", ["XREADGROUP", "HMGET", "EVALSHA", "XACK", "XGROUP", "TIME", "ZRANGE"])
+@pytest.mark.parametrize("fault", ["lost", "dead"])
+@in_virtual_time
+async def test_figures_equal_records_wherever_a_coordinator_is_cut(command: str, fault: str) -> None:
+    """Replies lost or the process dead after any command: every saga ends once and is counted once."""
+    world = World(batch=3)
+    await world.work(world.coordinator(TRIP))
+    complete(world, names(6))
+    for saga_id in names(3):
+        world.tell(TripBooked(nights=1), f"refused-{saga_id}")
+        world.tell(RoomHeld(nights=1, card="bad"), f"refused-{saga_id}")
+        world.tell(CardDeclined(reason="bad"), f"refused-{saga_id}")
+        world.tell(RoomGivenBack(), f"refused-{saga_id}")
+        world.tell(TripCancelled(), f"refused-{saga_id}")
+    wire = world.wire()
+    if fault == "lost":
+        wire.lose_replies(command, times=4)
+    else:
+        wire.die_after(command)
+        await world.until_dead(world.coordinator(TRIP, wire=wire), wire)
+        wire = world.wire()
+    await world.work(world.coordinator(TRIP, wire=wire))
+
+    assert world.counts()["ended|trip|Completed"] == 6
+    assert world.counts()["ended|trip|Compensated"] == 3
+    assert world.counts()["turned_back|trip"] == 3
+    assert indexed(world, "status", "Completed") == 6
+    assert indexed(world, "status", "Compensated") == 3
+    assert not world.letters(COORDINATOR)
+
+
+@in_virtual_time
+async def test_requests_go_out_newest_first_with_the_record_that_says_why() -> None:
+    """The next is asked when the newer one is confirmed."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1))
+        world.tell(RoomHeld(nights=1, card="bad"))
+        world.tell(CardDeclined(reason="the card is bad"))
+        await world.quiet()
+        assert world.requests("hotel") == ["UndoRequested RoomHeld"]
+        assert world.requests("desk") == world.requests("bank") == []
+        world.tell(RoomGivenBack())
+        await world.quiet()
+        assert world.requests("desk") == ["UndoRequested TripBooked"]
+        world.tell(TripCancelled())
+        await world.quiet()
+
+    assert world.status() == "Compensated"
+    assert world.counts()["steps|trip|charge card|refused"] == 1
+
+
+@in_virtual_time
+async def test_early_facts_open_a_shell_that_the_beginning_completes() -> None:
+    """Facts that arrive first are kept; nothing is asked and nothing forgotten."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(FORWARD[2])
+        await world.quiet()
+        assert world.status() == "InProgress"
+        assert not world.events(COORDINATOR, SagaStarted)
+        for event in (FORWARD[0], FORWARD[1], FORWARD[3]):
+            world.tell(event)
+        await world.quiet()
+
+    assert world.status() == "Completed"
+    assert len(world.events(COORDINATOR, SagaStarted)) == 1
+
+
+POISON = {
+    "a payload that must be read and cannot": lambda w: w.tell(CardDeclined(reason="x"), "bad", data="{"),
+    "a time that is none": lambda w: w.tell(RoomHeld(nights=1, card="good"), "bad", time="2026-02-30T00:00:00Z"),
+    "an unknown table": lambda w: w.tell(RoomHeld(nights=1, card="good"), "bad", definition="journey"),
+    "an unknown version": lambda w: w.tell(RoomHeld(nights=1, card="good"), "bad", definitionversion="9"),
+    "a library event of nonsense": lambda w: w.append(
+        "hotel", "StepBarred", w.fields(StepBarred(step="x"), "bad", "x1") | {"data": '{"step":7}', "source": "hotel"}
+    ),
+    "no attributes": lambda w: w.append("hotel", "RoomHeld", {"correlationid": "bad"}),
+}
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "later"])
+@pytest.mark.parametrize("what", POISON)
+@in_virtual_time
+async def test_poison_fences_one_saga_only(what: str, together: bool) -> None:
+    """Its saga needs attention and the event is kept whole; all others of the batch complete."""
+    world = World()
+    coordinator = world.coordinator(TRIP)
+    async with world.running(coordinator):
+        await world.quiet()
+        world.tell(TripBooked(nights=1), "bad")
+        if not together:
+            await world.quiet()
+        POISON[what](world)  # type: ignore[no-untyped-call]  # a table of lambdas
+        complete(world, names(3))
+        await world.quiet()
+
+    assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
+    assert world.status("bad") == "NeedsAttention"
+    assert len(world.letters(COORDINATOR)) == 1
+
+
+UNREADABLE = (
+    ("SET", "x"),
+    ("HSET", "version", "1", "progress", "{"),
+    ("HSET", "version", "x", "progress", "{}"),
+    ("HSET", "version", "1", "progress", "[]"),
+)
+
+
+@pytest.mark.parametrize("record", UNREADABLE)
+@in_virtual_time
+async def test_a_record_that_cannot_be_read_stops_nobody_else(record: tuple[str, ...]) -> None:
+    """Neither its events nor its timer hold up the others, and its events are kept."""
+    world = World()
+    command, *arguments = record
+    world.call(command, COORDINATOR, "record:bad", *arguments)
+    world.call("ZADD", COORDINATOR, "timers", 1, "bad")
+    world.tell(TripBooked(nights=1), "bad")
+    complete(world, names(3))
+    world.tell(TripBooked(nights=1), "waits")
+    async with world.running(world.coordinator(TRIP)):
+        await world.quiet()
+        await asyncio.sleep(40)
+
+    assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
+    assert world.requests("desk") == ["BarRequested TripConfirmed"]
+    assert len(world.letters(COORDINATOR)) == 1
+
+
+@in_virtual_time
+async def test_an_event_of_a_table_that_was_taken_away_does_not_stop_the_coordinator() -> None:
+    """Its saga is known from before; the event is put away and the others go on."""
+    world = World()
+    world.tell(TripBooked(nights=1), "old")
+    await world.work(world.coordinator(TRIP))
+    complete(world, [])
+    second = replace(TRIP, version=2)
+    for event in FORWARD:
+        world.tell(event, "new", definitionversion="2")
+    world.tell(FORWARD[1], "old")
+    async with world.running(world.coordinator(second)):
+        await world.quiet()
+
+    assert world.status("new") == "Completed"
+    assert len(world.letters(COORDINATOR)) == 1
+
+
+@in_virtual_time
+async def test_the_version_a_saga_began_with_governs_it() -> None:
+    """A stray event that claims another version is judged by the table of the record."""
+    world = World()
+    world.tell(TripBooked(nights=1))
+    await world.work(world.coordinator(TRIP, replace(TRIP, version=2, steps=TRIP.steps[2:])))
+    world.tell(TripConfirmed(), definitionversion="2")
+    await world.work(world.coordinator(TRIP, replace(TRIP, version=2, steps=TRIP.steps[2:])))
+
+    assert world.status() == "InProgress"
+    assert world.hash(COORDINATOR, f"record:{SAGA}")["definition_version"] == "1"
+
+
+@in_virtual_time
+async def test_an_undo_that_keeps_failing_needs_attention_and_ends_truthfully() -> None:
+    """The older ones are asked meanwhile; it is asked again."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1))
+        world.tell(RoomHeld(nights=1, card="bad"))
+        world.tell(CardDeclined(reason="bad"))
+        await world.quiet()
+        gave_up = StepGaveUp(step="RoomHeld", undoing=True, reason="the lift is stuck", attempts=3)
+        world.append("hotel", "StepGaveUp", world.fields(gave_up, SAGA, "gave-up-1"))
+        await world.quiet()
+        assert world.status() == "NeedsAttention"
+        assert world.requests("desk") == ["UndoRequested TripBooked"]
+        world.tell(TripCancelled())
+        await asyncio.sleep(100)
+        assert world.status() == "NeedsAttention"
+        assert world.requests("hotel") == ["UndoRequested RoomHeld"] * 2
+        world.tell(RoomGivenBack())
+        await world.quiet()
+
+    assert world.status() == "Compensated"
+    assert world.counts()["undo_failed|trip|hold room"] == 1
+
+
+@in_virtual_time
+async def test_what_a_batch_costs_does_not_grow_with_the_batch() -> None:
+    """One read, one pipeline of records, one script call, one acknowledgement: for 1 saga as for 200."""
+    costs = []
+    for size in (1, 200):
+        world = World(batch=5000)
+        wire = world.wire()
+        coordinator = world.coordinator(TRIP, wire=wire)
+        stop = asyncio.Event()
+        running = asyncio.create_task(coordinator._loop.run(stop))  # without the sweep, which has a clock of its own
+        await asyncio.sleep(0.1)
+        complete(world, ["warm-up"])
+        await world.quiet()
+        calls, sent = wire.calls, len(wire.sent)
+        for saga_id in names(size):
+            world.tell(TripBooked(nights=1), saga_id)
+        await world.quiet()
+        costs.append((wire.calls - calls, Counter(str(command[0]) for command in wire.sent[sent:])))
+        stop.set()
+        await running
+        assert indexed(world, "all") == size + 1
+
+    assert costs[0] == (4, {"XREADGROUP": 1, "HMGET": 1, "EVALSHA": 1, "XACK": 1})
+    assert costs[1] == (4, {"XREADGROUP": 1, "HMGET": 200, "EVALSHA": 1, "XACK": 1})

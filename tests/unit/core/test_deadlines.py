@@ -1,0 +1,257 @@
+"""A deadline fires once, on time, and never before everything published by then has been read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from sagastream.bus import Command
+from sagastream.event import SagaNeedsAttention, StepBarred
+from sagastream.keys import COORDINATOR
+from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed
+from tests.unit.core.test_coordinator import complete, names
+from tests.unit.core.world import SAGA, Wire, World, in_virtual_time
+
+BAR = ["BarRequested TripConfirmed"]
+
+
+def overdue(world: World, saga_id: str = SAGA) -> list[int]:
+    """Return the instants at which steps of a saga became overdue."""
+    return [line["at"] for line in world.history(saga_id) if line["type"] == "StepOverdue"]
+
+
+@in_virtual_time
+async def test_a_step_that_is_not_heard_of_in_time_asks_for_the_bar() -> None:
+    """Thirty seconds after the step before it, at the next sweep, and once."""
+    world = World()
+    async with world.running(world.coordinator(TRIP, ordinal=1), world.coordinator(TRIP, ordinal=2)):
+        world.tell(TripBooked(nights=1))
+        await asyncio.sleep(29.9)
+        assert world.requests("desk") == []
+        await asyncio.sleep(0.2)
+        assert world.requests("desk") == BAR
+        await asyncio.sleep(30)
+
+    assert len(overdue(world)) == 1
+    assert world.counts()["timeouts|trip|hold room"] == 1
+    assert world.requests("hotel") == world.requests("bank") == []
+
+
+@in_virtual_time
+async def test_a_coordinator_that_was_away_turns_back_nothing_that_was_done() -> None:
+    """A thousand sagas ended and every deadline passed while nobody looked; all are completed, none was overdue."""
+    world = World(sweep_s=0.5)
+    await world.work(world.coordinator(TRIP))
+    complete(world, names(1000))
+    await asyncio.sleep(3600)
+    async with world.running(world.coordinator(TRIP)):
+        await world.quiet()
+        await asyncio.sleep(60)
+
+    assert {world.status(saga_id) for saga_id in names(1000)} == {"Completed"}
+    assert world.requests("desk") == []
+    assert not any("timeouts" in name for name in world.counts())
+
+
+@in_virtual_time
+async def test_a_deadline_waits_for_what_another_coordinator_has_read_and_not_stored() -> None:
+    """One coordinator is frozen with the confirmation in its hands; the other fires nothing until it is settled."""
+    world, thaw = World(sweep_s=0.5, claim_idle=timedelta(seconds=600)), asyncio.Event()
+    frozen = world.wire()
+    async with world.running(world.coordinator(TRIP, ordinal=1)):
+        for event in (TripBooked(nights=1), RoomHeld(nights=1, card="good"), CardCharged(nights=1)):
+            world.tell(event)
+        await world.quiet()
+    _hold(frozen, thaw, "EVAL", "EVALSHA")
+    reading = world.coordinator(TRIP, wire=frozen, ordinal=2)
+    stop = asyncio.Event()
+    task = asyncio.create_task(reading._loop.run(stop))
+    await asyncio.sleep(0.1)
+    world.tell(TripConfirmed())
+    await asyncio.sleep(0.1)
+    other = world.coordinator(TRIP, ordinal=1)
+    async with world.running(other):
+        await asyncio.sleep(120)
+        assert world.requests("desk") == []
+        assert other.describe()["deadlinesHeldBackBy"] == "w:{desk}:events:TripConfirmed"
+        thaw.set()
+        await world.quiet()
+    stop.set()
+    await task
+
+    assert world.status() == "Completed"
+
+
+def _hold(wire: Wire, until: asyncio.Event, *commands: str) -> None:
+    async def before(command: Command) -> None:
+        if command[0] in commands:
+            await until.wait()
+
+    wire.bus.writer.before = before  # type: ignore[attr-defined]  # a memory connection
+
+
+@asynccontextmanager
+async def traffic(world: World, pause: float) -> AsyncIterator[None]:
+    """Let sagas go forward all the time."""
+
+    async def go_on() -> None:
+        number = 0
+        while True:
+            complete(world, [f"traffic-{number}"])
+            number += 1
+            await asyncio.sleep(pause)
+
+    task = asyncio.create_task(go_on())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@in_virtual_time
+async def test_a_deadline_is_prompt_under_constant_traffic() -> None:
+    """There is always something unread, but never anything old."""
+    world = World()
+    wire = world.wire()
+
+    async def slow(command: Command) -> None:
+        await asyncio.sleep(0.002)
+
+    wire.bus.writer.before = slow  # type: ignore[attr-defined]  # a memory connection
+    async with world.running(world.coordinator(TRIP, wire=wire)):
+        world.tell(TripBooked(nights=1))
+        await asyncio.sleep(29)
+        async with traffic(world, 0.004):
+            await asyncio.sleep(0.9)
+            assert world.requests("desk") == []
+            await world.until(lambda: world.requests("desk") == BAR, timedelta(seconds=2))
+        await world.quiet()
+
+
+@pytest.mark.parametrize("command", ["TIME", "XINFO", "XPENDING", "HMGET", "EVALSHA", "ZRANGE"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@in_virtual_time
+async def test_a_sweep_that_dies_anywhere_loses_no_timer(command: str, when: str) -> None:
+    """The next coordinator fires what the dead one had looked at, and nothing fires twice."""
+    world = World()
+    world.tell(TripBooked(nights=1))
+    await world.work(world.coordinator(TRIP))
+    await asyncio.sleep(40)
+    wire = world.wire()
+    wire.die_before(command) if when == "before" else wire.die_after(command)
+    await world.until_dead(world.coordinator(TRIP, wire=wire, ordinal=2), wire)
+    async with world.running(world.coordinator(TRIP)):
+        await asyncio.sleep(10)
+
+    assert world.requests("desk") == BAR
+    assert len(overdue(world)) == 1
+    assert world.counts()["timeouts|trip|hold room"] == 1
+
+
+@in_virtual_time
+async def test_an_event_that_comes_while_the_sweep_decides_wins_or_loses_whole() -> None:
+    """The sweep has read the record when the event is stored: its write is refused and it looks again."""
+    world, go = World(), asyncio.Event()
+    world.tell(TripBooked(nights=1))
+    await world.work(world.coordinator(TRIP))
+    await asyncio.sleep(29.9)
+    slow = world.wire()
+    _hold(slow, go, "EVAL", "EVALSHA")
+    async with world.running(world.coordinator(TRIP, wire=slow, ordinal=2)):
+        await asyncio.sleep(1)
+        world.server.call("XGROUP", "SETID", "w:{hotel}:events:RoomHeld", "saga", "0")
+        world.tell(RoomHeld(nights=1, card="good"))
+        async with world.running(world.coordinator(TRIP, ordinal=1)):
+            await asyncio.sleep(40)
+            go.set()
+            await world.quiet()
+
+    assert len(overdue(world)) == 1
+    assert world.requests("desk") == BAR
+    assert world.hash(COORDINATOR, f"record:{SAGA}")["status"] == "InProgress"
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(hours=-1)], ids=["forward", "back"])
+@in_virtual_time
+async def test_a_step_of_the_servers_clock_fires_no_deadline(step: timedelta) -> None:
+    """An hour forward and, after a while, back again: what had time left has it still."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1))
+        await asyncio.sleep(5)
+        world.clock_step_ms = step // timedelta(milliseconds=1)
+        await asyncio.sleep(2)
+        world.clock_step_ms = 0
+        await asyncio.sleep(10)
+        assert overdue(world) == []
+        world.tell(RoomHeld(nights=1, card="good"))
+        world.tell(CardCharged(nights=1))
+        world.tell(TripConfirmed())
+        await world.quiet()
+
+    assert world.status() == "Completed"
+
+
+@in_virtual_time
+async def test_deadlines_go_on_once_the_clock_has_settled() -> None:
+    """A step that stays is the new time."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        await asyncio.sleep(1)
+        world.clock_step_ms = 3_600_000
+        await asyncio.sleep(1)
+        world.tell(TripBooked(nights=1))
+        await asyncio.sleep(31)
+
+    assert world.requests("desk") == BAR
+
+
+@in_virtual_time
+async def test_a_saga_nothing_can_be_done_about_is_left_in_peace() -> None:
+    """Contradicting ledgers need a person: the record is looked at once an hour, not at every sweep."""
+    world = World(sweep_s=10, block=timedelta(seconds=60), claim_idle=timedelta(seconds=600))
+    async with world.running(world.coordinator(TRIP)):
+        for event in (TripBooked(nights=1), RoomHeld(nights=1, card="good"), CardCharged(nights=1), TripConfirmed()):
+            world.tell(event)
+        barred = world.fields(StepBarred(step="TripConfirmed"), SAGA, "barred-1")
+        world.append("desk", "StepBarred", barred)
+        await world.quiet()
+        before = int(world.hash(COORDINATOR, f"record:{SAGA}")["version"])
+        await asyncio.sleep(3 * 3600)
+        after = int(world.hash(COORDINATOR, f"record:{SAGA}")["version"])
+
+    assert world.status() == "NeedsAttention"
+    assert after - before <= 3
+    assert len(world.events(COORDINATOR, SagaNeedsAttention)) == 1
+
+
+@in_virtual_time
+async def test_a_crowd_of_deadlines_is_served_at_once_and_broken_records_do_not_stand_in_the_way() -> None:
+    """Five hundred due together, behind three hundred timers whose records cannot be read."""
+    world = World()
+    for number in range(300):
+        world.call("SET", COORDINATOR, f"record:broken-{number}", "x")
+        world.call("ZADD", COORDINATOR, "timers", number, f"broken-{number}")
+    for saga_id in names(500):
+        world.tell(TripBooked(nights=1), saga_id)
+    world.sweep_s = 0.25
+    async with world.running(world.coordinator(TRIP)):
+        await asyncio.sleep(31)
+
+    assert len(world.requests("desk")) == 500
+
+
+@in_virtual_time
+async def test_a_timer_without_a_record_is_dropped() -> None:
+    """The record's retention is over; nothing is left to look at."""
+    world = World()
+    world.call("ZADD", COORDINATOR, "timers", 1, "gone")
+    async with world.running(world.coordinator(TRIP)):
+        await asyncio.sleep(1)
+
+    assert world.call("ZCARD", COORDINATOR, "timers") == 0

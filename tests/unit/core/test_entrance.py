@@ -1,0 +1,243 @@
+"""A saga is begun once per key, and a step is barred or done, never both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from sagastream import Conflict, Entrance, Event, Participant, Transaction, UnknownSaga
+from sagastream.bus import Command
+from sagastream.errors import DefinitionError, ServerUnavailable
+from sagastream.event import StepBarred, UndoRequested
+from sagastream.ledger import State
+from tests.trip import TRIP, CardCharged, TripBooked, TripCancelled, TripConfirmed
+from tests.unit.core.casts import Script, desk
+from tests.unit.core.world import Wire, World, in_virtual_time
+
+
+class CancellationWanted(Event, by="desk"):
+    """A person turned up at the desk."""
+
+
+def count(tx: Transaction) -> None:
+    """Count a beginning."""
+    tx.increase("trips", "begun", 1)
+
+
+@in_virtual_time
+async def test_the_same_key_begins_the_same_saga_once() -> None:
+    """Asked again, and a hundred times at once, in one process and in another."""
+    world = World()
+    here, there = world.entrance(desk(Script())), world.entrance(desk(Script()))
+    asked = [e.begin(TripBooked(nights=2), key="request-17", change=count) for e in (here, there) for _ in range(50)]
+    answers = await asyncio.gather(*asked)
+
+    assert len({answer.saga_id for answer in answers}) == 1
+    assert len({answer.event_id for answer in answers}) == 1
+    assert sum(not answer.repeated for answer in answers) == 1
+    assert len(world.events("desk", TripBooked)) == 1
+    assert world.hash("desk", "trips") == {"begun": "1"}
+
+
+@in_virtual_time
+async def test_different_keys_begin_different_sagas_in_few_calls() -> None:
+    """A hundred concurrent requests go out together."""
+    world = World()
+    wire = world.wire()
+    entrance = world.entrance(desk(Script()), wire)
+    answers = await asyncio.gather(*(entrance.begin(TripBooked(nights=2), key=f"request-{n}") for n in range(100)))
+
+    assert len({answer.saga_id for answer in answers}) == 100
+    assert wire.calls <= 3
+
+
+@in_virtual_time
+async def test_a_beginning_whose_answer_was_lost_happened_once() -> None:
+    """The entrance repeats it; the ledger knows."""
+    world = World()
+    wire = world.wire()
+    wire.lose_replies("EVALSHA", times=1)
+    wire.on_way_back = _lose_scripts(2)
+    begun = await world.entrance(desk(Script()), wire).begin(TripBooked(nights=2), key="k", change=count)
+
+    assert len(world.events("desk", TripBooked, begun.saga_id)) == 1
+    assert world.hash("desk", "trips") == {"begun": "1"}
+
+
+def _lose_scripts(times: int) -> Callable[[Command], str | None]:
+    left = [None] * times
+
+    def verdict(command: Command) -> str | None:
+        if command[0] in ("EVAL", "EVALSHA") and left:
+            left.pop()
+            return "lost"
+        return None
+
+    return verdict
+
+
+@in_virtual_time
+async def test_a_server_that_stays_away_is_reported_soon() -> None:
+    """Within about a second, so that a request can be answered 503."""
+    world = World()
+    wire = world.wire()
+    wire.refuse_all()
+    with pytest.raises(ServerUnavailable):
+        await world.entrance(desk(Script()), wire).begin(TripBooked(nights=2), key="k")
+
+    assert 0.5 < world.loop.time() < 2
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "naïve ☕ key", "x" * 1000, "", "\udcff"])
+@in_virtual_time
+async def test_any_text_is_a_key(key: str) -> None:
+    """Keys come from outside; whatever they hold, the saga can be begun, read by others, and undone."""
+    world = World()
+    begun = await world.entrance(desk(Script())).begin(TripBooked(nights=2), key=key)
+    world.ask("desk", UndoRequested(step="TripBooked", seen=begun.event_id), begun.saga_id)
+    await world.work(world.consumer(desk(Script())), world.coordinator(TRIP))
+
+    assert world.ledger("desk", "begin", begun.saga_id).state is State.UNDONE
+    assert len(world.events("desk", TripCancelled)) == 1
+    assert world.status(begun.saga_id)
+    assert not world.letters("desk")
+    assert not world.letters("saga")
+
+
+@in_virtual_time
+async def test_a_guard_that_does_not_hold_begins_nothing() -> None:
+    """The caller reads again and decides again."""
+    world = World()
+    with pytest.raises(Conflict):
+        await world.entrance(desk(Script())).begin(
+            TripBooked(nights=2), key="k", change=lambda tx: tx.expect("trips", "open", "yes")
+        )
+
+    assert not world.events("desk", TripBooked)
+
+
+async def begun(world: World) -> str:
+    """Begin a saga and return its id."""
+    return (await world.entrance(desk(Script())).begin(TripBooked(nights=2), key="k")).saga_id
+
+
+async def bar(entrance: Entrance, saga_id: str) -> State:
+    """Bar the confirmation because somebody wants to cancel."""
+    return await entrance.bar(
+        saga_id, TripConfirmed, because=CancellationWanted(), change=lambda tx: tx.increase("trips", "cancelled", 1)
+    )
+
+
+@pytest.mark.parametrize("faster", ["bar", "confirm"])
+@in_virtual_time
+async def test_of_a_bar_and_a_confirmation_at_the_same_instant_one_wins(faster: str) -> None:
+    """Both have read a ledger that knows nothing; whoever commits second finds it decided."""
+    world, slow = World(), asyncio.Event()
+    saga_id = await begun(world)
+    held, script = world.wire(), Script()
+    both = {"bar": world.wire(), "confirm": world.wire()}
+    both["confirm" if faster == "bar" else "bar"] = held
+    _hold_scripts(held, slow)
+    entrance = world.entrance(desk(Script()), both["bar"])
+    async with world.running(world.consumer(desk(script), both["confirm"])):
+        await world.quiet()
+        world.tell(CardCharged(nights=2), saga_id)
+        barring = asyncio.create_task(bar(entrance, saga_id))
+        await world.until(lambda: len(script.calls) == 1)
+        await asyncio.sleep(0.5)
+        slow.set()
+        state = await barring
+        await world.quiet()
+
+    was_barred = faster == "bar"
+    assert state is (State.BARRED if was_barred else State.DONE)
+    assert world.hash("desk", "trips") == ({"cancelled": "1"} if was_barred else {"confirmed": "1"})
+    assert bool(world.events("desk", StepBarred)) is was_barred
+    assert bool(world.events("desk", CancellationWanted)) is was_barred
+    assert bool(world.events("desk", TripConfirmed)) is not was_barred
+
+
+def _hold_scripts(wire: Wire, until: asyncio.Event) -> None:
+    async def before(command: Command) -> None:
+        if command[0] in ("EVAL", "EVALSHA"):
+            await until.wait()
+
+    wire.bus.writer.before = before  # type: ignore[attr-defined]  # a memory connection
+
+
+@in_virtual_time
+async def test_a_bar_whose_answer_was_lost_is_one_bar() -> None:
+    """The repetition finds its own."""
+    world = World()
+    saga_id = await begun(world)
+    wire = world.wire()
+    wire.on_way_back = _lose_scripts(2)
+    state = await bar(world.entrance(desk(Script()), wire), saga_id)
+
+    assert state is State.BARRED
+    assert len(world.events("desk", StepBarred)) == 1
+    assert world.hash("desk", "trips") == {"cancelled": "1"}
+
+
+@in_virtual_time
+async def test_a_bar_of_an_unknown_saga_is_refused() -> None:
+    """A ledger that knows no beginning bars nothing."""
+    world = World()
+    with pytest.raises(UnknownSaga):
+        await bar(world.entrance(desk(Script())), "nobody")
+
+    assert not world.events("desk", StepBarred)
+
+
+@in_virtual_time
+async def test_two_steps_of_one_participant_are_barred_under_different_ids() -> None:
+    """An event id says which fact it is; two facts never share one."""
+    world = World()
+    clerk = Participant("desk")
+    clerk.begins(TripBooked, saga="trip", version=1)
+
+    @clerk.on(CardCharged)
+    async def confirm(charged: CardCharged, tx: Transaction) -> TripConfirmed:
+        return TripConfirmed()
+
+    @clerk.on(CancellationWanted)
+    async def close(wanted: CancellationWanted, tx: Transaction) -> TripCancelled:
+        return TripCancelled()
+
+    entrance = world.entrance(clerk)
+    saga_id = (await entrance.begin(TripBooked(nights=2), key="k")).saga_id
+    for step in (TripConfirmed, TripCancelled):
+        assert await entrance.bar(saga_id, step, because=CancellationWanted()) is State.BARRED
+    world.ask("desk", UndoRequested(step="TripConfirmed"), saga_id)
+    await world.work(world.consumer(clerk))
+
+    told = [(event["id"], event["data"]) for event in world.events("desk", StepBarred)]
+    assert len(told) == 3
+    assert len(set(told)) == 2
+    assert len({id_ for id_, _ in told}) == 2
+
+
+@in_virtual_time
+async def test_a_bar_that_meets_a_step_giving_up_bars_it_all_the_same() -> None:
+    """Giving up is no outcome, so it cannot be the answer."""
+    world, slow = World(), asyncio.Event()
+    saga_id = await begun(world)
+    wire = world.wire()
+    _hold_scripts(wire, slow)
+    barring = asyncio.create_task(bar(world.entrance(desk(Script()), wire), saga_id))
+    await asyncio.sleep(0.1)
+    world.call("HSET", "desk", f"ledger:{saga_id}", "confirm", "gave up\nt\nCardCharged\ni\nc\n{}")
+    slow.set()
+
+    assert await barring is State.BARRED
+    assert world.ledger("desk", "confirm", saga_id).state is State.BARRED
+
+
+@in_virtual_time
+async def test_an_undeclared_beginning_is_a_mistake_of_the_program() -> None:
+    """It is said before anything is sent."""
+    world = World()
+    with pytest.raises(DefinitionError, match="declares no saga that begins with TripConfirmed"):
+        await world.entrance(desk(Script())).begin(TripConfirmed(), key="k")

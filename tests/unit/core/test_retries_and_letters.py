@@ -1,0 +1,333 @@
+"""A handler that raises is tried again, later and later, then buried; what is no event is buried at once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sagastream import Participant, Transaction
+from sagastream.errors import ReplyError
+from sagastream.event import MAX_EVENT_BYTES, StepGaveUp, UndoRequested
+from sagastream.ledger import State
+from tests.trip import RoomGivenBack, RoomHeld, TripBooked
+from tests.unit.core.casts import RETRY, Gateway, Script, bank, hotel
+from tests.unit.core.world import SAGA, World, in_virtual_time
+
+
+def with_rooms(**settings: Any) -> World:  # noqa: ANN401  # any setting
+    """Return a world whose hotel has rooms."""
+    world = World(**settings)
+    world.call("HSET", "hotel", "rooms", "free", 100)
+    return world
+
+
+def raising(script: Script, world: World, *, until_second: float = 1e9, text: str = "not now") -> list[float]:
+    """Let a script raise until an instant; return where the instants of its calls are noted."""
+    instants: list[float] = []
+
+    def before(saga_id: str) -> None:
+        instants.append(round(world.loop.time(), 1))
+        if world.loop.time() < until_second:
+            raise RuntimeError(text)
+
+    script.before = before
+    return instants
+
+
+@in_virtual_time
+async def test_attempts_come_later_and_later_and_only_the_failed_message_waits() -> None:
+    """One second, then two; its neighbours are settled at once."""
+    world, script = with_rooms(), Script()
+    instants = raising(script, world, until_second=2.9)
+    world.tell(TripBooked(nights=1), "fails")
+    async with world.running(world.consumer(hotel(script))):
+        await world.until(lambda: instants)
+        await world.until(lambda: world.hash("hotel", "attempts") != {})
+        await world.quiet()
+
+    assert instants[1] - instants[0] == pytest.approx(1, abs=0.2)
+    assert instants[2] - instants[1] == pytest.approx(2, abs=0.2)
+    assert len(instants) == 3
+    assert world.ledger("hotel", "hold_room", "fails").state is State.DONE
+    assert world.hash("hotel", "attempts") == {}
+    assert world.call("ZCARD", "hotel", "retries") == 0
+
+
+@in_virtual_time
+async def test_a_restart_forgets_neither_attempts_nor_pauses() -> None:
+    """The count and the instant of the next attempt are kept in Redis, not in the process."""
+    world, script = with_rooms(), Script()
+    instants = raising(script, world)
+    world.tell(TripBooked(nights=1))
+    for _ in range(4):
+        async with world.running(world.consumer(hotel(script))):
+            await world.until(lambda: world.loop.time() % 1 < 0.02)
+        assert len(instants) <= 3
+    async with world.running(world.consumer(hotel(script))):
+        await world.quiet()
+
+    assert len(instants) == 3
+    assert instants[1] - instants[0] >= 1
+    assert instants[2] - instants[1] >= 2
+    assert len(world.letters("hotel")) == 1
+
+
+@in_virtual_time
+async def test_another_worker_takes_over_a_message_that_waits() -> None:
+    """Its first owner is gone; the attempts go on counting."""
+    world, script = with_rooms(), Script()
+    instants = raising(script, world)
+    world.tell(TripBooked(nights=1))
+    async with world.running(world.consumer(hotel(script), ordinal=1)):
+        await world.until(lambda: world.hash("hotel", "attempts") != {})
+    async with world.running(world.consumer(hotel(script), ordinal=2)):
+        await world.quiet()
+
+    assert len(instants) == 3
+    assert world.letters("hotel")[0]["attempts"] == "3"
+
+
+@in_virtual_time
+async def test_after_the_last_attempt_the_message_is_buried_whole() -> None:
+    """The letter, the ledger and the event for the coordinator are one commit; then it is acknowledged."""
+    world, script = with_rooms(), Script()
+    raising(script, world, text="the lift is stuck")
+    entry = world.tell(TripBooked(nights=3), id="booked-1")
+    await world.work(world.consumer(hotel(script)))
+
+    (letter,) = world.letters("hotel")
+    assert letter["message"] == {
+        "stream": "w:{desk}:events:TripBooked",
+        "id": entry,
+        "fields": world.fields(TripBooked(nights=3), SAGA, "booked-1") | {"time": letter["message"]["fields"]["time"]},
+    }
+    assert (letter["reason"], letter["attempts"], letter["saga"]) == ("RuntimeError: the lift is stuck", "3", SAGA)
+    assert world.ledger("hotel", "hold_room").state is State.GAVE_UP
+    (gave_up,) = world.events("hotel", StepGaveUp)
+    assert json.loads(gave_up["data"]) == {
+        "step": "RoomHeld", "undoing": False, "reason": "RuntimeError: the lift is stuck", "attempts": 3,
+    }  # fmt: skip
+    assert world.hash("hotel", "attempts") == {}
+    assert world.call("ZCARD", "hotel", "retries") == 0
+
+
+@in_virtual_time
+async def test_a_handler_that_says_what_it_did_not_declare_is_buried() -> None:
+    """It is a fault of the program; the others go on."""
+    world = with_rooms()
+    liar = Participant("hotel", retry=RETRY)
+
+    @liar.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        return RoomGivenBack() if trip.nights == 1 else RoomHeld(nights=1, card="good")  # type: ignore[return-value]
+
+    world.tell(TripBooked(nights=1), "lies")
+    world.tell(TripBooked(nights=2), "fine")
+    await world.work(world.consumer(liar))
+
+    assert len(world.letters("hotel")) == 1
+    assert world.ledger("hotel", "hold_room", "fine").state is State.DONE
+
+
+BAD_WRITES = {
+    "a number no server holds": lambda tx: tx.schedule("z", "m", 10**30),
+    "a text that is no text": lambda tx: tx.set("k", {"f": "\ud800"}),
+    "nothing": lambda tx: tx.push("k", None),
+    "another type": lambda tx: tx.push("rooms", "x"),
+    "what is no integer": lambda tx: tx.increase("words", "n", 1),
+}
+
+
+@pytest.mark.parametrize("what", BAD_WRITES)
+@in_virtual_time
+async def test_a_handler_that_wants_what_cannot_be_written_is_buried(what: str) -> None:
+    """It neither stops the consumer nor takes its neighbours with it."""
+    world = with_rooms()
+    world.call("HSET", "hotel", "words", "n", "many")
+    writer = Participant("hotel", retry=RETRY)
+
+    @writer.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        tx.increase("rooms", "asked", 1)
+        if trip.nights == 1:
+            BAD_WRITES[what](tx)  # type: ignore[no-untyped-call]  # a table of lambdas
+        return RoomHeld(nights=1, card="good")
+
+    world.tell(TripBooked(nights=1), "bad")
+    world.tell(TripBooked(nights=2), "fine")
+    await world.work(world.consumer(writer))
+
+    assert world.ledger("hotel", "hold_room", "fine").state is State.DONE
+    assert world.ledger("hotel", "hold_room", "bad").state is State.GAVE_UP
+    assert world.hash("hotel", "rooms")["asked"] == "1"
+    assert len(world.letters("hotel")) == 1
+
+
+@in_virtual_time
+async def test_an_error_that_speaks_gibberish_is_buried_too() -> None:
+    """The reason of a give-up is made of whatever text the error carries."""
+    world, script = with_rooms(), Script()
+    raising(script, world, text="bytes \udcff\ud800 in the error")
+    world.tell(TripBooked(nights=1))
+    await world.work(world.consumer(hotel(script)))
+
+    assert len(world.letters("hotel")) == 1
+    assert len(world.events("hotel", StepGaveUp)) == 1
+
+
+@in_virtual_time
+async def test_a_handler_that_never_agrees_with_its_guards_is_buried() -> None:
+    """Deciding again is no attempt, but it has a bound."""
+    world = with_rooms()
+    stubborn = Participant("hotel", retry=RETRY)
+
+    @stubborn.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        tx.expect("rooms", "free", "another number")
+        return RoomHeld(nights=1, card="good")
+
+    world.tell(TripBooked(nights=1))
+    await world.work(world.consumer(stubborn))
+
+    (letter,) = world.letters("hotel")
+    assert "HandlerDisagrees" in letter["reason"]
+
+
+UNDECODABLE: dict[str, dict[str, str]] = {
+    **{f"without {name}": {name: "-"} for name in (
+        "id", "source", "type", "time", "correlationid", "definition", "definitionversion", "data", "specversion")},
+    "of another specversion": {"specversion": "0.3"},
+    "with an empty id": {"id": ""},
+    "with a long id": {"id": "x" * 65},
+    "with a saga of spaces": {"correlationid": "a b"},
+    "with a saga of two lines": {"correlationid": "a\nb"},
+    "with a cause of two lines": {"causationid": "a\nb"},
+    "with a long cause": {"causationid": "x" * 65},
+    "with a long initiator": {"initiatorid": "x" * 5000},
+    "without a time of day": {"time": "2026-01-01"},
+    "with local time": {"time": "2026-01-01T00:00:00+01:00"},
+    "on no day": {"time": "2026-02-30T00:00:00Z"},
+    "at no hour": {"time": "2026-01-01T25:00:00Z"},
+    "in the year nought": {"time": "0000-01-01T00:00:00Z"},
+    "in Arabic digits": {"time": "٢٠٢٦-01-01T00:00:00Z"},
+    "of an unknown type": {"type": "TripBooked2"},
+    "of no type": {"type": ""},
+    "that is no JSON": {"data": "{"},
+    "that is a list": {"data": "[]"},
+    "that is empty": {"data": ""},
+    "with an unknown field": {"data": '{"nights":1,"colour":"red"}'},
+    "without a field": {"data": "{}"},
+    "with a wrong field": {"data": '{"nights":"many"}'},
+    "with no number": {"data": '{"nights":NaN}'},
+    "with bytes that are no text": {"data": '{"nights":1,"card":"\udcff"}'},
+    "of no bytes of text at all": {"id": "\udcff", "type": "\udcff", "data": "\udcfe"},
+    "with half a character": {"data": '{"nights":1,"card":"\\ud800"}'},
+    "too large": {"data": '{"nights":1,"card":"' + "x" * MAX_EVENT_BYTES + '"}'},
+    "nested too deep": {"data": "[" * 50_000},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("forged", UNDECODABLE.values(), ids=UNDECODABLE)
+@in_virtual_time
+async def test_what_is_no_event_is_buried_and_the_loop_goes_on(forged: dict[str, str]) -> None:
+    """At once, whole, and without harm to what stands before and after it in the same batch."""
+    world, script = with_rooms(), Script()
+    world.tell(TripBooked(nights=1), "before")
+    entry = world.tell(TripBooked(nights=1), "bad", **forged)
+    world.tell(TripBooked(nights=1), "after")
+    await world.work(world.consumer(hotel(script)))
+
+    (letter,) = world.letters("hotel")
+    assert letter["message"]["id"] == entry
+    kept = letter["message"]["fields"]
+    assert all(kept.get(name, "-") == value for name, value in forged.items())
+    assert script.calls == ["before", "after"]
+    assert world.hash("hotel", "attempts") == {}
+
+
+@in_virtual_time
+async def test_entries_that_are_nothing_like_events_are_buried() -> None:
+    """Somebody else's fields on our stream."""
+    world = with_rooms()
+    world.append("desk", "TripBooked", {"hello": "world"})
+    world.append("desk", "TripBooked", {"\udcff": "\udcfe"})
+    world.tell(TripBooked(nights=1))
+    await world.work(world.consumer(hotel(Script())))
+
+    assert [letter["message"]["fields"] for letter in world.letters("hotel")] == [
+        {"hello": "world"}, {"\udcff": "\udcfe"},
+    ]  # fmt: skip
+    assert world.ledger("hotel", "hold_room").state is State.DONE
+
+
+@in_virtual_time
+async def test_a_request_about_somebody_elses_step_is_buried() -> None:
+    """The loop goes on with the next request."""
+    world = with_rooms()
+    world.ask("hotel", UndoRequested(step="CardCharged"))
+    world.ask("hotel", UndoRequested(step="RoomHeld"))
+    await world.work(world.consumer(hotel(Script())))
+
+    assert len(world.letters("hotel")) == 1
+    assert world.ledger("hotel", "hold_room").state is State.BARRED
+
+
+@in_virtual_time
+async def test_a_broken_ledger_of_one_saga_stops_nobody_else() -> None:
+    """A state nobody knows, and a ledger that is no hash."""
+    world = with_rooms()
+    world.call("HSET", "hotel", "ledger:odd", "hold_room", "sleeping\n1\n2\n3\n4\n5")
+    world.call("SET", "hotel", "ledger:text", "x")
+    for saga_id in ("odd", "text", "fine"):
+        world.tell(TripBooked(nights=1), saga_id)
+        world.ask("hotel", UndoRequested(step="RoomHeld", seen="x"), f"{saga_id}")
+    async with world.running(world.consumer(hotel(Script()))):
+        await world.until(lambda: world.ledger("hotel", "hold_room", "fine").state is not State.UNKNOWN)
+        for second in range(60):
+            world.tell(TripBooked(nights=1), f"later-{second}")
+        await world.until(lambda: world.ledger("hotel", "hold_room", "later-59").state is State.DONE)
+
+
+@in_virtual_time
+async def test_a_thousand_messages_that_are_due_together_do_not_queue_for_minutes() -> None:
+    """When the gateway is back, what waited is settled without a pause of the idle loop after each handful."""
+    world, script, gateway = World(), Script(), Gateway()
+    raising(script, world, until_second=0.9)
+    for number in range(1000):
+        world.tell(RoomHeld(nights=1, card="good"), f"saga-{number}")
+    async with world.running(world.consumer(bank(script), resources={Gateway: gateway})):
+        await world.quiet()
+
+    assert world.loop.time() < 10
+    assert len(gateway.charged) == 1000
+
+
+@in_virtual_time
+async def test_what_was_torn_half_way_is_not_torn_again() -> None:
+    """An access rule forbade the second write: another attempt would repeat the first, so it is buried at once."""
+    world = with_rooms()
+    allowed = world.server._from_script
+
+    def guarded(name: bytes, args: Any) -> Any:  # noqa: ANN401  # as the server's own
+        if name.upper() == b"HSET" and args[0].endswith(b"forbidden"):
+            raise ReplyError("ERR", "the user can't access this key")
+        return allowed(name, args)
+
+    world.server._from_script = guarded  # type: ignore[method-assign]  # a rule of access
+    writer = Participant("hotel", retry=RETRY)
+
+    @writer.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        tx.increase("rooms", "asked", 1)
+        tx.set("forbidden", {"a": 1})
+        return RoomHeld(nights=1, card="good")
+
+    world.tell(TripBooked(nights=1))
+    await world.work(world.consumer(writer))
+
+    (letter,) = world.letters("hotel")
+    assert "torn" in letter["reason"]
+    assert world.hash("hotel", "rooms")["asked"] == "1"
+    assert world.ledger("hotel", "hold_room").state is State.GAVE_UP
