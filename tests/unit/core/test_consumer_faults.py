@@ -342,3 +342,22 @@ async def test_an_undo_that_calls_outside_holds_nobody_up() -> None:
         await world.quiet()
 
     assert world.ledger("hotel", "hold_room", "undone").state is State.UNDONE
+
+
+@in_virtual_time
+async def test_a_read_of_a_handler_that_the_server_does_not_answer_is_no_attempt() -> None:
+    """More often than a message has attempts, and only the reads: the commits would go through."""
+    world = with_rooms()
+    wire = world.wire()
+    losses = iter(range(RETRY.attempts + 3))
+
+    def lose(command: Command) -> str | None:
+        is_handlers = command[0] == "HMGET" and str(command[1]).endswith(":rooms")
+        return "lost" if is_handlers and next(losses, None) is not None else None
+
+    wire.on_way_back = lose
+    book(world)
+    await world.work(world.consumer(hotel(Script()), wire))
+
+    assert world.ledger("hotel", "hold_room", "saga-0").state is State.DONE
+    assert not world.letters("hotel")

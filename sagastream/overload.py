@@ -1,0 +1,140 @@
+"""Tells when those who handle events are so far behind that nothing new should be begun. Reads; refuses nothing.
+
+Lag must not turn into mass undo: what is begun while a participant is far behind would only run out of time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from sagastream.bus import Bus, Reply
+from sagastream.clock import ms_of
+from sagastream.errors import ReplyError
+from sagastream.event import Event
+from sagastream.keys import Keys
+
+log = structlog.get_logger(__name__)
+
+_EVERY = timedelta(seconds=0.5)
+_LONGEST_TRUST = 10  # in refreshes: what is known for longer is not answered from
+_LONGEST_WAIT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How old the oldest event that a participant has not read yet may be."""
+
+    event: type[Event]
+    by: str
+    limit: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A participant that is further behind than its bound allows."""
+
+    bound: Bound
+    age: timedelta
+
+    @property
+    def retry_after_s(self) -> int:
+        """Return for how many seconds a client should stay away: by how much the bound is exceeded, 30 at most."""
+        return min(max(1, math.ceil((self.age - self.bound.limit).total_seconds())), _LONGEST_WAIT_S)
+
+
+class Overload:
+    """Watches how far participants are behind, for whoever begins sagas.
+
+    Costs nothing while nobody asks. Under load one caller per refresh looks, in two round trips; all others are
+    answered from what is known. A participant whose group does not exist yet has read nothing.
+    """
+
+    def __init__(
+        self,
+        bounds: Sequence[Bound],
+        *,
+        bus: Bus,
+        prefix: str,
+        every: timedelta = _EVERY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bounds = [(bound, Keys(prefix, bound.event.by).events(bound.event.type_name())) for bound in bounds]
+        self._connection = bus.query
+        self._every = every.total_seconds()
+        self._clock = clock
+        self._looking = asyncio.Lock()
+        self._looked_at = -math.inf
+        self._worst: Behind | None = None
+
+    async def worst(self) -> Behind | None:
+        """Return the participant that exceeds its bound by most, None while nobody does.
+
+        Raises: ``ServerUnavailable``.
+        """
+        age = self._clock() - self._looked_at
+        if age >= self._every * _LONGEST_TRUST or (age >= self._every and not self._looking.locked()):
+            async with self._looking:
+                if self._clock() - self._looked_at >= self._every:  # nobody looked while we waited
+                    self._tell(await self._look())
+                    self._looked_at = self._clock()
+        return self._worst
+
+    async def _look(self) -> Behind | None:
+        unread = await self._first_unread()
+        commands = [("XRANGE", stream, f"({position}", "+", "COUNT", 1) for _, stream, position in unread]
+        now, *replies = await self._connection.pipeline([("TIME",), *commands])
+        if isinstance(now, ReplyError):
+            raise now
+        behind = [
+            Behind(bound, timedelta(milliseconds=ms_of(now) - since_ms))
+            for (bound, _, _), reply in zip(unread, replies, strict=True)
+            if (since_ms := _first_ms(reply)) is not None
+        ]
+        late = [one for one in behind if one.age > one.bound.limit]
+        return max(late, key=lambda one: one.age - one.bound.limit, default=None)
+
+    async def _first_unread(self) -> list[tuple[Bound, str, str]]:
+        """Return where each participant stopped reading, for every stream that exists."""
+        streams = list(dict.fromkeys(stream for _, stream in self._bounds))
+        replies = await self._connection.pipeline([("XINFO", "GROUPS", stream) for stream in streams])
+        groups = dict(zip(streams, replies, strict=True))
+        found = []
+        for bound, stream in self._bounds:
+            reply = groups[stream]
+            if isinstance(reply, ReplyError):
+                if "no such key" not in str(reply):
+                    log.warning("overload.unreadable", stream=stream, error=str(reply))
+                continue
+            delivered = dict(_delivered(reply))
+            found.append((bound, stream, delivered.get(bound.by, "0-0")))
+        return found
+
+    def _tell(self, worst: Behind | None) -> None:
+        if worst is not None and self._worst is None:
+            log.warning(
+                "overload.begins", behind=worst.bound.by, after=worst.bound.event.type_name(),
+                age_s=worst.age.total_seconds(), limit_s=worst.bound.limit.total_seconds(),
+            )  # fmt: skip
+        elif worst is None and self._worst is not None:
+            log.info("overload.ends", behind=self._worst.bound.by)
+        self._worst = worst
+
+
+def _delivered(reply: Reply) -> Iterator[tuple[str, str]]:
+    for group in reply if isinstance(reply, list) else []:
+        if isinstance(group, list):
+            told = dict(zip(map(str, group[::2]), group[1::2], strict=True))
+            yield str(told["name"]), str(told["last-delivered-id"])
+
+
+def _first_ms(reply: Reply | ReplyError) -> int | None:
+    if isinstance(reply, list) and reply and isinstance(reply[0], list):
+        return int(str(reply[0][0]).partition("-")[0])
+    return None

@@ -1,0 +1,228 @@
+"""A saga's timeline as lines of text. Pure: a view in, lines out; knows neither terminals nor colours.
+
+What a line tells is told by its shape and its word; the tone only repeats it for those who see colours.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from textwrap import wrap
+
+from sagastream import drawing
+from sagastream.coordinator.views import NoteView, SagaView, StateView, WaitView
+from sagastream.drawing import TONES, Line, Mark, Part, Tone
+from sagastream.event import (
+    BarRequested,
+    RetryRequested,
+    SagaAborted,
+    SagaCompensationCompleted,
+    SagaCompensationStarted,
+    SagaCompleted,
+    SagaFailed,
+    SagaNeedsAttention,
+    UndoRequested,
+)
+from sagastream.saga.definition import BEGINNING
+from sagastream.saga.lifecycle import Status
+from sagastream.saga.progress import Kind
+
+RETRY, REPEATED = "retry", "repeated"  # kinds of notes that no history keeps; whoever watches adds them
+_WORD = 11
+_LEAST_ROOM = 20  # columns for an explanation; a narrower terminal cuts lines
+
+
+_FACTS: Mapping[str, tuple[Mark, str]] = {
+    Kind.DONE: (drawing.FORWARD, "done"),
+    Kind.REFUSED: (drawing.REFUSED, "refused"),
+    Kind.UNDONE: (drawing.UNDO, "undone"),
+    Kind.BARRED: (drawing.BARRED, "barred"),
+    Kind.GAVE_UP: (drawing.TROUBLE, "gave up"),
+    Kind.UNDO_GAVE_UP: (drawing.TROUBLE, "undo failed"),
+    Kind.LOST: (drawing.TROUBLE, "lost"),
+    Kind.OVERDUE: (drawing.TROUBLE, "overdue"),
+    Kind.CANCELLED: (drawing.TROUBLE, "cancelled"),
+    Kind.POISONED: (drawing.TROUBLE, "unreadable"),
+    Kind.ABORTED: (drawing.TROUBLE, "aborted"),
+    RETRY: (drawing.AGAIN, "retry"),
+    REPEATED: (drawing.REPEAT, "repeated"),
+}
+_REQUESTS = {
+    UndoRequested.type_name(): "to undo it",
+    BarRequested.type_name(): "to bar it, unless it is done",
+    RetryRequested.type_name(): "to try it again",
+}
+ENDS = {
+    SagaCompleted.type_name(): Status.COMPLETED,
+    SagaFailed.type_name(): Status.FAILED,
+    SagaCompensationCompleted.type_name(): Status.COMPENSATED,
+    SagaAborted.type_name(): Status.ABORTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What happened, and what is to be said about it."""
+
+    key: str
+    at: datetime
+    mark: Mark
+    word: str
+    step: str
+    service: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How lines are to look: for terminals that only know ASCII, and how wide (None: as wide as need be)."""
+
+    ascii_only: bool = False
+    width: int | None = None
+
+
+def timeline(view: StateView, *, now: datetime, look: Look = Look()) -> list[Line]:
+    """Return a saga's timeline: its head, what happened in its order, and what it waits for.
+
+    ``now`` is the server's time, for waits.
+    """
+    told = rows(view)
+    columns = _columns(view, told)
+    start = view.started_at or min((note.at for note in view.history), default=now)
+    lines = [head(view)]
+    for row in told:
+        lines += _lines(row, offset(row.at - start), columns, look)
+    for row in _outlook(view, start, now):
+        lines += (replace(line, is_passing=True) for line in _lines(row, "", columns, look))
+    return lines
+
+
+def head(view: SagaView) -> Line:
+    """Return what says whose timeline follows."""
+    whose = f" for {view.initiator_id}" if view.initiator_id else ""
+    began = f"  {view.started_at:%Y-%m-%d %H:%M:%S} UTC" if view.started_at else "  its beginning was not seen yet"
+    return Line((Part(f"{view.business_process} {view.saga_id}", Tone.STRONG), Part(whose + began, Tone.FAINT)), "head")
+
+
+def happening(view: StateView, row: Row, *, look: Look = Look()) -> Line:
+    """Return one row as a line that stands by itself, however long."""
+    when = f"{row.at:%H:%M:%S}.{row.at.microsecond // 1000:03}"
+    line = _lines(row, when, _columns(view, (row,)), replace(look, width=None))[0]
+    return replace(line, parts=(line.parts[0], Part(f"  {view.saga_id}", Tone.FAINT), *line.parts[1:]))
+
+
+def rows(view: StateView) -> list[Row]:
+    """Return what is worth telling of a saga's history, in its order."""
+    services = {step.name: step.service for step in view.steps}
+    asked: Counter[tuple[str, str]] = Counter()
+    found = []
+    for note in in_order(view.history):
+        mark, word, what = _meaning(note, view, asked)
+        if not word:
+            continue
+        step = note.step or ""
+        service = services.get(step, "" if note.type in ENDS or not step else note.source)
+        found.append(Row(note.id, note.at, mark, word, step, service, what))
+    return found
+
+
+def in_order(notes: Sequence[NoteView]) -> list[NoteView]:
+    """Return notes by their instants; of those of one instant, causes come first."""
+    by_id = {note.id: note for note in notes}
+
+    def depth(note: NoteView, most: int = 20) -> int:
+        cause = by_id.get(note.cause or "")
+        return 0 if cause is None or cause.at != note.at or not most else 1 + depth(cause, most - 1)
+
+    # A turn of the saga is told before the requests it led to.
+    return sorted(notes, key=lambda note: (note.at, depth(note), note.type in _REQUESTS))
+
+
+def offset(passed: timedelta) -> str:
+    """Return how long after the beginning something happened."""
+    seconds = passed.total_seconds()
+    if abs(seconds) < 1000:
+        return f"{seconds:+.3f}"
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"+{hours}:{minutes:02}:{seconds:02}"
+
+
+def lasting(ms: int) -> str:
+    """Return a duration as people say it."""
+    if ms < 100_000:
+        return f"{ms / 1000:.3f} s" if ms < 10_000 else f"{ms / 1000:.1f} s"
+    minutes = ms // 60_000
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} d"
+
+
+def _meaning(note: NoteView, view: StateView, asked: Counter[tuple[str, str]]) -> tuple[Mark, str, str]:
+    """Return mark, word and explanation of a note; no word where there is nothing to tell."""
+    if note.type in _REQUESTS:
+        what = _REQUESTS[note.type]
+        asked[note.type, note.step or ""] += 1
+        times = asked[note.type, note.step or ""]
+        return (drawing.AGAIN, "asked again", f"{what}, time {times}") if times > 1 else (drawing.ASKED, "asked", what)
+    if note.type in ENDS:
+        status = ENDS[note.type]
+        duration = f" after {lasting(view.duration_ms)}" if view.duration_ms is not None else ""
+        return replace(drawing.END, tone=TONES[status]), "ended", f"{status}{duration}"
+    if note.type == SagaCompensationStarted.type_name():
+        return drawing.TURNED, "turned back", "from here on everything is undone, newest first"
+    if note.type == SagaNeedsAttention.type_name():
+        return drawing.TROUBLE, "needs help", note.reason or "it cannot end by itself for now"
+    mark, word = _FACTS.get(note.kind or "", (drawing.FORWARD, ""))
+    if note.kind == Kind.DONE and note.step == BEGINNING:
+        word = "began"
+    if note.kind == Kind.BARRED:
+        return mark, word, "it has not happened, and now it never will"
+    told = note.type if note.kind not in (Kind.OVERDUE, RETRY) else ""
+    return mark, word, ": ".join(filter(None, (told, note.reason)))
+
+
+def _outlook(view: StateView, start: datetime, now: datetime) -> Iterator[Row]:
+    """Yield what the saga waits for and what is still to come."""
+    wait = view.waiting_for
+    if wait is not None:
+        yield Row("wait", now, drawing.WAITING, "waiting", wait.step or "", wait.who, _wait(wait, start, now))
+    rest = [name for name in view.remaining_steps if wait is None or name != wait.step]
+    if rest:
+        is_backward = any(step.undo_status for step in view.steps)
+        yield Row("rest", now, drawing.TO_COME, "to undo" if is_backward else "to come", "", "", ", ".join(rest))
+
+
+def _wait(wait: WaitView, start: datetime, now: datetime) -> str:
+    since = lasting(max(0, (now - wait.since) // timedelta(milliseconds=1)))
+    until = f", until {offset(wait.until - start)}" if wait.until else ""
+    return f"for {wait.what}, {since} so far{until}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    step: int
+    service: int
+
+
+def _columns(view: StateView, told: Iterable[Row]) -> _Columns:
+    """Return widths that do not change while a saga goes on, where its table is known."""
+    steps = [step.name for step in view.steps] or [row.step for row in told]
+    services = [step.service for step in view.steps] or [row.service for row in told]
+    return _Columns(max(map(len, steps), default=0), max(map(len, services), default=0))
+
+
+def _lines(row: Row, when: str, columns: _Columns, look: Look) -> list[Line]:
+    """Return a row's line, and more below it where its explanation does not fit beside."""
+    shape = row.mark.ascii if look.ascii_only else row.mark.shape
+    parts = [Part(f"{when:>9}", Tone.FAINT), Part(f"  {shape} {row.word:<{_WORD}}  ", row.mark.tone)]
+    if row.step or row.service:
+        parts.append(Part(f"{row.step:<{columns.step}}"))
+        parts.append(Part(f"  {row.service:<{columns.service}}  ", Tone.FAINT))
+    tone = row.mark.tone if row.mark.shape == drawing.END.shape else Tone.PLAIN
+    indent = sum(len(part.text) for part in parts)
+    room = max(_LEAST_ROOM, look.width - indent) if look.width is not None else max(1, len(row.what))
+    first, *rest = wrap(row.what, room) or [""]
+    lines = [Line((*parts, Part(first, tone)), row.key)]
+    lines += (Line((Part(" " * indent), Part(more, tone)), f"{row.key}/{at}") for at, more in enumerate(rest))
+    return lines
