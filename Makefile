@@ -1,4 +1,4 @@
-# make run | test | test-fast | books | bench-quick | lint | check | clean; the rest is in README.md.
+# make run | demo | test | test-fast | books | bench-quick | lint | check | clean; the rest is in README.md.
 # PROCS=1: one process per service.  PORT, HOST, DATA_DIR, REDIS_URL, RESTART=0 … : see sagastream/settings.py.
 
 PORT      ?= 8080
@@ -19,11 +19,15 @@ export PYTHONUNBUFFERED := 1
 BIN := $(VENV)/bin
 PY  := $(BIN)/python
 
-.PHONY: run test test-fast books bench-quick lint check locks clean
+.PHONY: run demo test test-fast books bench-quick lint check locks clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
 	@exec $(PY) -m sagastream.cli dev $(DEV_FLAGS)
+
+# In a shop of its own, whatever PORT and REDIS_URL say; DATA_DIR keeps what it leaves behind.
+demo: $(VENV)/.run
+	@exec $(PY) -m demo
 
 test: $(VENV)/.dev
 	@$(PY) -m pytest $(TESTS)
@@ -43,7 +47,7 @@ check: $(VENV)/.run
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy --no-error-summary $(wildcard sagastream coordinator *_service books *.py bench)
+	@$(BIN)/mypy --no-error-summary $(wildcard sagastream coordinator *_service books demo *.py bench)
 	@$(BIN)/lint-imports --no-cache >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
 # Packages are installed again only when the lock changes: the stamp holds what was installed last.

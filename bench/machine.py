@@ -19,6 +19,7 @@ def described() -> dict[str, str]:
         "redis_py": version("redis"),
         "cpu": _cpu(),
         "cores": str(os.cpu_count() or 0),
+        "load": f"{os.getloadavg()[0]:.1f}",
     }
 
 

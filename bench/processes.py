@@ -35,11 +35,14 @@ class Processes:
 
         Raises: ``TimeoutError`` if one does not come up.
         """
-        spawning = multiprocessing.get_context("spawn")
+        # Processes of their own, forked from one that has loaded the code and done nothing else: loading it in each
+        # takes longer than the whole run.
+        starting = multiprocessing.get_context("forkserver")
+        starting.set_forkserver_preload(["bench.workers"])
         try:
             for name in self._names:
-                here, there = spawning.Pipe()
-                process = spawning.Process(target=_work, args=(name, self._url, there), name=name, daemon=True)
+                here, there = starting.Pipe()
+                process = starting.Process(target=_work, args=(name, self._url, there), name=name, daemon=True)
                 process.start()
                 there.close()
                 self._stack.callback(process.join, _PATIENCE_S)

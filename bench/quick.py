@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
-import os
 import statistics
 import sys
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     on = described()
     print(f"{asked.sagas} sagas of the order's table per run · commit {on['commit']}")
-    print(f"{on['cpu']}, {on['cores']} cores, load {os.getloadavg()[0]:.1f} · Python {on['python']}"
+    print(f"{on['cpu']}, {on['cores']} cores, load {on['load']} · Python {on['python']}"
           f" · redis-py {on['redis_py']}\n")  # fmt: skip
     print(f"{'fsync':<9} {'workers':<8} {'path':<12} {'sagas/s':>8} {'server µs':>10} {'python µs':>10}")
     is_sound = True

@@ -2,66 +2,65 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from fastapi import APIRouter, Path, Query
 
-from notification_service import store
-from notification_service.model import Kind, Notice, Status
-from notification_service.store import Reads
+from notification_service import model, store
+from notification_service.answers import (
+    MessageView,
+    NotificationPageView,
+    NotificationsView,
+    message_view,
+    notices_view,
+)
+from notification_service.model import Kind
+from sagastream import Reader, pages
+from sagastream.documented import problems
 from sagastream.problems import Problem
 
-OrderId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+OrderId = Annotated[
+    str,
+    Path(alias="orderId", pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["388292668e9a475180f2f4ab76ae0a0a"]),
+]
+Cursor = Annotated[pages.Cursor | None, Query(description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+_NOTHING = {404: "Nobody was told anything about this order yet, or there is no such order"}
 
 
-class NoticeView(BaseModel):
-    """One notice as shown: never the address it went to."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-    kind: Kind
-    status: Status
-    channel: str
-    message_id: str
-    reason: str
-    decided_at: AwareDatetime
-
-
-class NotificationsView(BaseModel):
-    """What an order's customer was told."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-    order_id: str
-    notices: tuple[NoticeView, ...]
-
-
-def notification_routes(reads: Reads) -> APIRouter:
+def notification_routes(reader: Reader) -> APIRouter:
     """Return the routes that show notifications."""
     router = APIRouter(tags=["notifications"])
 
-    @router.get("/api/notifications/{order_id}", operation_id="getNotifications")
+    @router.get("/api/notifications", operation_id="listNotifications", responses=problems())
+    async def show_all(cursor: Cursor = None, limit: Limit = 50) -> NotificationPageView:
+        """Show what customers were told, the latest first."""
+        page = await pages.read_page(reader, store.NOTIFICATIONS, cursor, limit)
+        found = await asyncio.gather(*(store.load(reader, order_id) for order_id in page.members))
+        told = zip(page.members, found, strict=True)
+        return NotificationPageView(
+            notifications=[notices_view(order_id, notices) for order_id, notices in told], next=page.cursor
+        )
+
+    @router.get("/api/notifications/{orderId}", operation_id="getNotifications", responses=problems(_NOTHING))
     async def show(order_id: OrderId) -> NotificationsView:
         """Show what an order's customer was told; 404 while nothing is decided."""
-        found = await store.load(reads, order_id)
+        found = await store.load(reader, order_id)
         if not found:
             raise Problem(404, f"nobody was told anything about order {order_id} yet, or there is no such order")
-        return NotificationsView(order_id=order_id, notices=tuple(view(notice) for notice in found))
+        return notices_view(order_id, found)
+
+    @router.get("/api/notifications/{orderId}/{kind}", operation_id="getMessage", responses=problems(_NOTHING))
+    async def show_message(order_id: OrderId, kind: Kind) -> MessageView:
+        """Show a message as it was written: subject, text and HTML, never the address it went to."""
+        found = await store.load(reader, order_id)
+        notice = next((one for one in found if one.kind is kind), None)
+        if notice is None:
+            raise Problem(404, f"no {kind.lower()} of order {order_id} was sent yet, or there is no such order")
+        text = model.text(notice)
+        if text is None:
+            raise Problem(404, f"the {kind.lower()} of order {order_id} was written from words no longer kept")
+        return message_view(notice, text)
 
     return router
-
-
-def view(notice: Notice) -> NoticeView:
-    """Return a notice as shown."""
-    seconds, rest = divmod(notice.decided_ms, 1000)
-    return NoticeView(
-        kind=notice.kind,
-        status=notice.status,
-        channel=notice.channel,
-        message_id=notice.message_id,
-        reason=notice.reason,
-        decided_at=datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000),
-    )

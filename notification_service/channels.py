@@ -17,7 +17,8 @@ class NotSent(Exception):
 class Message:
     """A message to one customer, or, where ``to`` is None, about one order.
 
-    ``key`` is the same for every attempt to send it; ``at_ms`` is epoch milliseconds.
+    ``key`` is the same for every attempt to send it; ``at_ms`` is epoch milliseconds. ``html`` says what ``body``
+    says; without it the message is plain text.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Message:
     subject: str
     body: str = field(repr=False)
     at_ms: int
+    html: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,14 @@ async def notify(confirmed: OrderConfirmed, tx: Transaction, channel: Channel) -
 
     answer = await channel.send(model.message(tx.key, confirmed.order_id, confirmed.email, text, tx.now_ms))
 
-    told = model.notice(confirmed.order_id, Kind.CONFIRMATION, answer, tx.now_ms)
+    told = model.notice(
+        confirmed.order_id,
+        Kind.CONFIRMATION,
+        answer,
+        tx.now_ms,
+        total_cents=confirmed.total_cents,
+        currency=confirmed.currency,
+    )
     store.save(tx, told)
     if told.status is Status.REFUSED:
         return NotificationFailed(order_id=told.order_id, reason=told.reason)

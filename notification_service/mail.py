@@ -23,6 +23,7 @@ class NotAnAddress(ValueError):
 def mail(message: Message, sender: str) -> EmailMessage:
     """Return the e-mail; without an address it is addressed to the order, a group without members.
 
+    Text comes first and HTML after it: a reader shows the last form it understands (RFC 2046, alternative).
     Raises: ``NotAnAddress``.
     """
     policy = SMTP if (message.to or "").isascii() else SMTPUTF8
@@ -34,6 +35,9 @@ def mail(message: Message, sender: str) -> EmailMessage:
     written["Message-ID"] = message_id(message, sender)
     written["Auto-Submitted"] = "auto-generated"
     written.set_content(message.body)
+    if message.html:
+        written.add_alternative(message.html, subtype="html")
+        written.set_boundary(f"=_{derived_id('boundary', message.key)}")  # a random one would tell attempts apart
     return written
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from notification_service import templates
 from notification_service.channels import Message, Receipt, Undeliverable
 from notification_service.templates import Text
 
@@ -25,7 +26,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One notice to a customer. Holds no address: what was sent can be found by ``message_id``."""
+    """One notice to a customer. Holds no address: what was sent can be found by ``message_id``.
+
+    ``template``, ``total_cents`` and ``currency`` are what its words follow from.
+    """
 
     order_id: str
     kind: Kind
@@ -34,15 +38,48 @@ class Notice:
     decided_ms: int
     message_id: str = ""
     reason: str = ""
+    template: int = 0
+    total_cents: int = 0
+    currency: str = ""
 
 
 def message(key: str, order_id: str, email: str | None, text: Text, at_ms: int) -> Message:
     """Return the message to send; ``key`` is the same for every attempt."""
-    return Message(key=key, order_id=order_id, to=email or None, subject=text.subject, body=text.body, at_ms=at_ms)
+    return Message(
+        key=key, order_id=order_id, to=email or None, subject=text.subject, body=text.body, at_ms=at_ms, html=text.html
+    )
 
 
-def notice(order_id: str, kind: Kind, answer: Receipt | Undeliverable, at_ms: int) -> Notice:
-    """Return what became of a message."""
-    if isinstance(answer, Receipt):
-        return Notice(order_id, kind, Status.SENT, answer.channel, at_ms, message_id=answer.message_id)
-    return Notice(order_id, kind, Status.REFUSED, answer.channel, at_ms, reason=answer.reason)
+def notice(
+    order_id: str,
+    kind: Kind,
+    answer: Receipt | Undeliverable,
+    at_ms: int,
+    *,
+    total_cents: int = 0,
+    currency: str = "",
+) -> Notice:
+    """Return what became of a message, and what its words follow from."""
+    return Notice(
+        order_id=order_id,
+        kind=kind,
+        status=Status.SENT if isinstance(answer, Receipt) else Status.REFUSED,
+        channel=answer.channel,
+        decided_ms=at_ms,
+        message_id=answer.message_id if isinstance(answer, Receipt) else "",
+        reason="" if isinstance(answer, Receipt) else answer.reason,
+        template=templates.VERSION,
+        total_cents=total_cents,
+        currency=currency,
+    )
+
+
+def text(notice: Notice) -> Text | None:
+    """Return the words of a notice, None where they were another version's."""
+    if notice.template != templates.VERSION:
+        return None
+    match notice.kind:
+        case Kind.CONFIRMATION:
+            return templates.confirmation(notice.order_id, notice.total_cents, notice.currency)
+        case Kind.CANCELLATION:
+            return templates.cancellation(notice.order_id)

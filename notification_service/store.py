@@ -5,7 +5,7 @@
 | ``notification:<order id>``   | hash | ``<kind>.<field of the model>``, each kind  | for ever |
 | ``notifications``             | zset | order id, score: decided ms                 | for ever |
 
-No address and no text is kept here.
+No address and no text is kept here; the words follow from the model's fields.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ def save(tx: Transaction, notice: Notice) -> None:
         "decided_ms": notice.decided_ms,
         "message_id": notice.message_id,
         "reason": notice.reason,
+        "template": notice.template,
+        "total_cents": notice.total_cents,
+        "currency": notice.currency,
     }
     tx.set(notification_key(notice.order_id), {f"{notice.kind}.{name}": value for name, value in fields.items()})
     tx.schedule(NOTIFICATIONS, notice.order_id, notice.decided_ms)
@@ -59,4 +62,7 @@ def _notice(order_id: str, kind: Kind, fields: dict[str, str]) -> Notice:
         decided_ms=int(fields[f"{kind}.decided_ms"]),
         message_id=fields[f"{kind}.message_id"],
         reason=fields[f"{kind}.reason"],
+        template=int(fields[f"{kind}.template"]),
+        total_cents=int(fields[f"{kind}.total_cents"]),
+        currency=fields[f"{kind}.currency"],
     )

@@ -1,36 +1,73 @@
-"""What is written to customers. Pure text; knows no channel."""
+"""What is written to customers, as text and as HTML. Pure; knows no channel.
+
+Both forms come from the same words, so neither says more than the other; whatever stands in them is escaped.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 
 from money import currency
+
+VERSION = 1
+"""Raise it with every change of the words: of what was written by another version nothing is shown any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A message in words."""
+    """A message in words, and the same in HTML."""
 
     subject: str
     body: str
+    html: str
 
 
 def confirmation(order_id: str, total_cents: int, currency_code: str) -> Text:
     """Tell that the order is confirmed and what was charged."""
     total = f"{currency(currency_code).show(total_cents)} {currency_code}"
-    return Text(
-        subject=f"Your order {order_id} is confirmed",
-        body=(
-            f"Good day,\n\nyour order {order_id} is confirmed. {total} were charged.\n\nThank you for buying from us.\n"
-        ),
+    return _text(
+        f"Your order {order_id} is confirmed",
+        ("Good day,", f"your order {order_id} is confirmed. {total} were charged.", "Thank you for buying from us."),
+        {"Order": order_id, "Charged": total},
     )
 
 
 def cancellation(order_id: str) -> Text:
     """Tell that the order is cancelled and that no money is kept."""
+    words = f"your order {order_id} is cancelled. Nothing is kept of what may have been charged for it."
+    return _text(f"Your order {order_id} is cancelled", ("Good day,", words), {"Order": order_id})
+
+
+def _text(subject: str, paragraphs: tuple[str, ...], facts: dict[str, str]) -> Text:
+    shown = "\n".join(f"{name}: {value}" for name, value in facts.items())
     return Text(
-        subject=f"Your order {order_id} is cancelled",
-        body=(
-            f"Good day,\n\nyour order {order_id} is cancelled. Nothing is kept of what may have been charged for it.\n"
+        subject=subject,
+        body="\n\n".join((*paragraphs, shown)) + "\n",
+        html=_html(
+            escape(subject),
+            "\n".join(f"<p>{escape(words)}</p>" for words in paragraphs),
+            "\n".join(
+                f'<tr><th scope="row" style="padding-right: 2em; text-align: left">{escape(name)}</th>'
+                f"<td>{escape(value)}</td></tr>"
+                for name, value in facts.items()
+            ),
         ),
     )
+
+
+def _html(subject: str, paragraphs: str, rows: str) -> str:
+    """Return a page of parts that are HTML already; styles stand inline, for mail readers drop all others."""
+    return f"""\
+<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{subject}</title></head>
+<body style="margin: 2em auto; max-width: 36em; font-family: sans-serif; line-height: 1.5">
+<h1 style="font-size: 1.3em">{subject}</h1>
+{paragraphs}
+<table style="border-top: 1px solid">
+{rows}
+</table>
+</body>
+</html>
+"""

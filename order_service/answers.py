@@ -6,34 +6,69 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 
 from money import currency
 from order_service.model import Order, Status
 
+EXAMPLE_IDS: JsonDict = {
+    "orderId": "388292668e9a475180f2f4ab76ae0a0a",
+    "sagaId": "08d2ff4e32273c7fd87def91dfbbc7ee",
+}
+_EXAMPLE_ORDER: JsonDict = {
+    **EXAMPLE_IDS,
+    "customerId": "customer-1",
+    "storeId": "store-1",
+    "status": "Confirmed",
+    "paymentMethod": "CreditCard",
+    "currency": "EUR",
+    "totalAmount": "299.99",
+    "adjustment": "0.01",
+    "items": [
+        {
+            "productId": "product-1",
+            "productName": None,
+            "quantity": 2,
+            "unitPrice": "149.99",
+            "totalPrice": "299.98",
+        }
+    ],
+    "email": "ann@example.org",
+    "createdAt": "2026-01-31T12:00:00.541Z",
+    "settledAt": "2026-01-31T12:00:00.575Z",
+}
 
-class _Answer(BaseModel):
+
+class Answer(BaseModel):
+    """A frozen answer in camelCase."""
+
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
-class Accepted(_Answer):
+class Accepted(Answer):
     """An order that is on its way, and the saga that carries it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**EXAMPLE_IDS, "status": "Pending"}]})
 
     order_id: str
     saga_id: str
     status: Status
 
 
-class LineView(_Answer):
-    """One line of an order."""
+class LineView(Answer):
+    """One line of an order; ``productName`` is what the client called it, null if he did not say."""
 
     product_id: str
+    product_name: str | None
     quantity: int
     unit_price: str
     total_price: str
 
 
-class OrderView(_Answer):
+class OrderView(Answer):
     """An order as it stands; amounts are decimal strings in ``currency``."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_ORDER]})
 
     order_id: str
     saga_id: str
@@ -48,6 +83,15 @@ class OrderView(_Answer):
     email: str | None
     created_at: datetime
     settled_at: datetime | None
+
+
+class OrdersView(Answer):
+    """A user's orders, the newest first; ``next`` is the cursor of what follows, null at the end."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"orders": [_EXAMPLE_ORDER], "next": None}]})
+
+    orders: list[OrderView]
+    next: str | None
 
 
 def view(order: Order) -> OrderView:
@@ -66,6 +110,7 @@ def view(order: Order) -> OrderView:
         items=[
             LineView(
                 product_id=line.product_id,
+                product_name=line.name,
                 quantity=line.quantity,
                 unit_price=show(line.unit_price_cents),
                 total_price=show(line.total_cents),
@@ -73,8 +118,8 @@ def view(order: Order) -> OrderView:
             for line in order.lines
         ],
         email=order.email,
-        created_at=_instant(order.placed_ms),
-        settled_at=None if order.settled_ms is None else _instant(order.settled_ms),
+        created_at=instant(order.placed_ms),
+        settled_at=None if order.settled_ms is None else instant(order.settled_ms),
     )
 
 
@@ -83,6 +128,12 @@ def state_path(saga_id: str) -> str:
     return f"/api/choreographedsaga/state/{saga_id}"
 
 
-def _instant(ms: int) -> datetime:
+def course_path(order_id: str) -> str:
+    """Return where the course of an order's saga is shown."""
+    return f"/api/orders/{order_id}/saga"
+
+
+def instant(ms: int) -> datetime:
+    """Return epoch milliseconds as an instant."""
     seconds, rest = divmod(ms, 1000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)

@@ -6,58 +6,58 @@ The body of an order is read here from its bytes, because the framework's parser
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, TypeVar
-from uuid import uuid4
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 
-from events import OrderCreated
-from money import Currency
-from order_service import answers, handlers, requests, store
-from order_service.answers import Accepted, OrderView
+from order_service import answers, desk, handlers, requests, store
+from order_service.answers import Accepted, OrdersView, OrderView
+from order_service.course import CourseView, course
+from order_service.desk import Desk
 from order_service.exact_json import NotExactJson
-from order_service.model import Line, Order, Status
-from order_service.requests import CancelRequest, OrderRequest
-from sagastream import Conflict, Entrance
-from sagastream.endings import Endings
-from sagastream.envelope import derived_id
+from order_service.model import Order, Status
+from order_service.requests import CancelRequest, OrderRequest, UserOrderRequest
+from sagastream import pages
+from sagastream.documented import problems
 from sagastream.problems import Problem
 
+MOST_NOTES = 1000
 Asked = TypeVar("Asked")
-OrderId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+_ID = r"^[A-Za-z0-9_-]{1,64}$"
+OrderId = Annotated[str, Path(alias="orderId", pattern=_ID, examples=["388292668e9a475180f2f4ab76ae0a0a"])]
+UserId = Annotated[str, Path(alias="userId", pattern=_ID, examples=["customer-1"])]
 IdempotencyKey = Annotated[
     str | None,
-    Header(pattern=r"^[\x21-\x7e]{1,255}$", description="the same key twice is the same order"),
+    Header(
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="the same key within 7 days is the same order; for another body it is refused",
+    ),
 ]
-
 Wait = Annotated[float, Query(ge=0, le=30, description="seconds to wait for the end of the saga")]
+Cursor = Annotated[pages.Cursor | None, Query(description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+_PLACING = problems({422: "A field is wrong, or the key stands for another request"}, takes_body=True)
+_PLACING[200] = {"model": Accepted, "description": "The saga has ended (only with `wait`)"}
+_NO_ORDER = {404: "There is no such order"}
 
 
-@dataclass(frozen=True)
-class Desk:
-    """What the routes need: where sagas begin and orders are read, and the shop's rules about money."""
-
-    entrance: Entrance
-    endings: Endings
-    currency: Currency
-    tolerance_cents: int
-    new_id: Callable[[], str] = lambda: uuid4().hex
-
-
-def order_routes(desk: Desk) -> APIRouter:
+def order_routes(at: Desk) -> APIRouter:
     """Return the routes that take, show and cancel orders."""
     router = APIRouter(tags=["orders"])
 
     @router.post(
         "/api/orders/choreographed-saga",
         status_code=202,
-        responses={200: {"model": Accepted, "description": "The saga has ended (only with `wait`)"}},
+        responses=_PLACING,
         operation_id="placeOrder",
-        openapi_extra=_body(OrderRequest, is_required=True),
+        openapi_extra=_body(OrderRequest, requests.EXAMPLE_ORDER),
     )
     async def place(
         request: Request, response: Response, idempotency_key: IdempotencyKey = None, wait: Wait = 0
@@ -66,80 +66,87 @@ def order_routes(desk: Desk) -> APIRouter:
 
         With `wait` the answer is held back until the saga has ended (200), for so many seconds at most (202).
         """
-        asked = _read(lambda body: requests.read_order(body, desk.currency, desk.tolerance_cents), await request.body())
-        order_id = desk.new_id() if idempotency_key is None else derived_id("order", idempotency_key)
-        order = _order(asked, order_id, desk.entrance.saga_id(OrderCreated, order_id), desk.currency)
-        status = await _placed(desk, order)
+        body = await request.body()
+        asked = _read(lambda: requests.read_order(body, at.currency, at.tolerance_cents))
+        order = await desk.take(desk.order_of(asked, at), idempotency_key, at)
         response.headers["Location"] = answers.state_path(order.saga_id)
-        if wait and await desk.endings.wait(order.saga_id, timedelta(seconds=wait)) is not None:
-            response.status_code = 200
-            status = (await _existing(desk, order.id)).status
-        return Accepted(order_id=order.id, saga_id=order.saga_id, status=status)
-
-    @router.get("/api/orders/{order_id}", operation_id="getOrder")
-    async def show(order_id: OrderId) -> OrderView:
-        """Show an order."""
-        return answers.view(await _existing(desk, order_id))
+        return await _accepted(order, wait, response)
 
     @router.post(
-        "/api/orders/{order_id}/cancel",
+        "/api/orders",
         status_code=202,
+        responses=_PLACING,
+        operation_id="placeUserOrder",
+        openapi_extra=_body(UserOrderRequest, requests.EXAMPLE_USER_ORDER),
+    )
+    async def place_for_user(
+        request: Request, response: Response, idempotency_key: IdempotencyKey = None, wait: Wait = 0
+    ) -> Accepted:
+        """Take an order whose store, payment method and total follow from the shop's defaults and its lines."""
+        body = await request.body()
+        asked = _read(lambda: requests.read_user_order(body, at.currency))
+        order = await desk.take(desk.order_of_user(asked, at), idempotency_key, at)
+        response.headers["Location"] = answers.course_path(order.id)
+        return await _accepted(order, wait, response)
+
+    @router.get("/api/orders/user/{userId}", operation_id="listOrdersOfUser", responses=problems())
+    async def show_all(user_id: UserId, cursor: Cursor = None, limit: Limit = 50) -> OrdersView:
+        """Show a user's orders, the newest first; none for a user who never ordered."""
+        page = await pages.read_page(at.entrance.reader, store.customer_key(user_id), cursor, limit)
+        found = await asyncio.gather(*(store.load(at.entrance.reader, order_id) for order_id in page.members))
+        return OrdersView(orders=[answers.view(order) for order in found if order], next=page.cursor)
+
+    @router.get("/api/orders/{orderId}", operation_id="getOrder", responses=problems(_NO_ORDER))
+    async def show(order_id: OrderId) -> OrderView:
+        """Show an order."""
+        return answers.view(await desk.existing(order_id, at))
+
+    @router.get("/api/orders/{orderId}/saga", operation_id="getOrderSaga", responses=problems(_NO_ORDER))
+    async def show_course(order_id: OrderId) -> CourseView:
+        """Show how an order's saga stands and what happened to it so far."""
+        order = await desk.existing(order_id, at)
+        stored, history = await asyncio.gather(
+            at.sagas.find(order.saga_id), at.sagas.history(order.saga_id, MOST_NOTES)
+        )
+        shown = course(order, stored.record if stored else None, history)
+        if shown is None:
+            raise Problem(404, f"order {order_id} is settled, and the record of its saga is no longer kept")
+        return shown
+
+    @router.post(
+        "/api/orders/{orderId}/cancel",
+        status_code=202,
+        responses=problems({**_NO_ORDER, 409: "The order is confirmed"}, takes_body=True),
         operation_id="cancelOrder",
-        openapi_extra=_body(CancelRequest, is_required=False),
+        openapi_extra=_body(CancelRequest, {"reason": "ordered twice"}, is_required=False),
     )
     async def cancel(order_id: OrderId, request: Request, response: Response) -> Accepted:
         """Forbid the confirmation and ask for everything to be undone; 409 once the order is confirmed."""
-        asked = _read(requests.read_cancellation, await request.body())
-        order = await _existing(desk, order_id)
+        body = await request.body()
+        asked = _read(lambda: requests.read_cancellation(body))
+        order = await desk.existing(order_id, at)
         is_cancelled = order.status is Status.CANCELLED  # long ago, perhaps, when no ledger remembers it any more
-        if not is_cancelled and not await handlers.ask_to_cancel(order, asked.reason, desk.entrance):
+        if not is_cancelled and not await handlers.ask_to_cancel(order, asked.reason, at.entrance):
             raise Problem(409, f"order {order_id} is confirmed and cannot be cancelled any more")
         response.headers["Location"] = answers.state_path(order.saga_id)
-        return Accepted(order_id=order.id, saga_id=order.saga_id, status=order.status)
+        return _told(order)
+
+    async def _accepted(order: Order, wait: float, response: Response) -> Accepted:
+        if wait and await at.endings.wait(order.saga_id, timedelta(seconds=wait)) is not None:
+            response.status_code = 200
+            order = await desk.existing(order.id, at)
+        return _told(order)
 
     return router
 
 
-async def _placed(desk: Desk, order: Order) -> Status:
-    # Two requests with one key may arrive together: one commit wins, and the other finds the ledger entry,
-    # or, when that has expired, the order itself.
+def _told(order: Order) -> Accepted:
+    return Accepted(order_id=order.id, saga_id=order.saga_id, status=order.status)
+
+
+def _read(read: Callable[[], Asked]) -> Asked:
     try:
-        begun = await handlers.place(order, desk.entrance)
-        if not begun.repeated:
-            return order.status
-    except Conflict:
-        pass
-    stored = await _existing(desk, order.id)
-    if stored.request != order.request:
-        raise Problem(422, "this Idempotency-Key was used for another order; use a new one")
-    return stored.status
-
-
-async def _existing(desk: Desk, order_id: str) -> Order:
-    found = await store.load(desk.entrance.reader, order_id)
-    if found is None:
-        raise Problem(404, f"there is no order {order_id}")
-    return found
-
-
-def _order(asked: OrderRequest, order_id: str, saga_id: str, currency: Currency) -> Order:
-    return Order(
-        id=order_id,
-        saga_id=saga_id,
-        customer_id=asked.customer_id,
-        store_id=asked.store_id,
-        payment_method=asked.payment_method,
-        total_cents=asked.total_amount_cents,
-        currency=currency.code,
-        lines=tuple(Line(line.product_id, line.quantity, line.unit_price_cents) for line in asked.items),
-        email=asked.email,
-        request=derived_id("request", asked.model_dump_json()),
-    )
-
-
-def _read(read: Callable[[bytes], Asked], body: bytes) -> Asked:
-    try:
-        return read(body)
+        return read()
     except NotExactJson as error:
         raise Problem(400, f"{error}") from None
     except requests.Invalid as invalid:
@@ -148,8 +155,9 @@ def _read(read: Callable[[bytes], Asked], body: bytes) -> Asked:
         ) from None
 
 
-def _body(model: type[OrderRequest] | type[CancelRequest], *, is_required: bool) -> dict[str, object]:
+def _body(model: type[BaseModel], example: object, *, is_required: bool = True) -> dict[str, object]:
     schema = model.model_json_schema()
-    if "$defs" in schema:  # the framework does not read this body, so nobody else would publish its parts
-        schema["properties"]["items"]["items"] = schema.pop("$defs")["LineRequest"]
-    return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": schema}}}}
+    for line in schema.pop("$defs", {}).values():  # the framework does not read this body, so nobody else would
+        schema["properties"]["items"]["items"] = line  # publish the one part that it has
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"requestBody": {"required": is_required, "content": content}}

@@ -18,10 +18,11 @@ order = Participant("order")
 order.begins(OrderCreated, saga="order", version=1)
 
 
-async def place(placed: Order, entrance: Entrance) -> Begun:
-    """Write an order and begin its saga, in one commit.
+async def place(placed: Order, entrance: Entrance, *, key: str | None = None) -> Begun:
+    """Write an order, and what was asked for under a client's key, and begin its saga, in one commit.
 
-    Raises: ``Conflict`` if an order of this id exists whose beginning the ledger no longer remembers.
+    Raises: ``Conflict`` if something is remembered under the key, or an order of this id exists whose beginning the
+    ledger no longer remembers.
     """
     created = OrderCreated(
         order_id=placed.id,
@@ -35,11 +36,17 @@ async def place(placed: Order, entrance: Entrance) -> Begun:
             for line in placed.lines
         ),
     )
+
+    def write(tx: Transaction) -> None:
+        store.add(tx, placed)
+        if key is not None:
+            store.remember(tx, key, placed)
+
     return await entrance.begin(
         created,
         key=placed.id,
         initiator=placed.customer_id,
-        change=lambda tx: store.add(tx, placed),
+        change=write,
     )
 
 

@@ -20,16 +20,25 @@ class OrderSettled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """So many pieces of one product at one price."""
+    """So many pieces of one product at one price; ``name`` is what the client calls the product."""
 
     product_id: str
     quantity: int
     unit_price_cents: int
+    name: str | None = None
 
     @property
     def total_cents(self) -> int:
         """Return what the line costs."""
         return self.quantity * self.unit_price_cents
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What is remembered of a request that came with a key: what it asked for, and which order it became."""
+
+    request: str
+    order_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,40 +1,33 @@
 """What a client may ask for, and whether it adds up. Pure: bytes in, a request or field errors out.
 
-Source: CONTRACT part A and its decisions 2 and 7.
+Source: CONTRACT parts A and D, and its decision 2.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    ValidationInfo,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from money import Currency
 from order_service import exact_json
-from order_service.exact_json import Number
+from order_service.fields import MAX_CENTS, Amount, Email, Id, OneToMany, PaymentMethod, Quantity, Words
 
-MAX_QUANTITY = 1_000_000
-MAX_LINES = 100
 MAX_ERRORS = 50
-_EMAIL = re.compile(
-    r"(?=[^@]{1,64}@[^@]{1,190}\Z)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
-)
-_WHOLE = re.compile(r"[1-9][0-9]{0,6}")
-
+EXAMPLE_ORDER = {
+    "customerId": "customer-1",
+    "storeId": "store-1",
+    "paymentMethod": "CreditCard",
+    "totalAmount": 299.99,
+    "items": [{"productId": "product-1", "quantity": 2, "unitPrice": 149.99, "totalPrice": 299.98}],
+    "email": "ann@example.org",
+}
+EXAMPLE_USER_ORDER = {
+    "userId": "customer-1",
+    "items": [{"productId": "product-1", "productName": "Espresso machine", "quantity": 2, "price": 149.99}],
+}
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -55,65 +48,6 @@ class Invalid(Exception):
         self.errors = errors
 
 
-def _cents(value: object, info: ValidationInfo) -> int:
-    literal = value.literal if isinstance(value, Number) else value
-    if not isinstance(literal, str) or not isinstance(info.context, Currency):
-        raise ValueError("must be a decimal string or a JSON number, like 299.99")
-    cents = info.context.parse(literal)
-    if cents == 0:
-        raise ValueError("must be more than zero")
-    return cents
-
-
-def _quantity(value: object) -> int:
-    if isinstance(value, Number) and _WHOLE.fullmatch(value.literal) and int(value.literal) <= MAX_QUANTITY:
-        return int(value.literal)
-    raise ValueError(f"must be a whole number from 1 to {MAX_QUANTITY}")
-
-
-def _lines(value: object) -> object:
-    # Before the lines are looked at: a refused line would otherwise count as missing.
-    if isinstance(value, list) and not 1 <= len(value) <= MAX_LINES:
-        raise ValueError(f"must hold 1 to {MAX_LINES} lines, not {len(value)}")
-    return value
-
-
-def _email(value: str) -> str:
-    if not _EMAIL.fullmatch(value):
-        raise ValueError("must be an e-mail address like ann@example.org")
-    return value
-
-
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Amount = Annotated[
-    int,
-    BeforeValidator(_cents),
-    WithJsonSchema({
-        "anyOf": [
-            {"type": "string", "pattern": r"^(0|[1-9][0-9]{0,9})(\.[0-9]{1,3})?$"},
-            {"type": "number", "exclusiveMinimum": 0, "maximum": 9999999999.99},
-        ],
-        "description": "a plain decimal with at most the currency's decimals",
-    }),
-]  # fmt: skip
-Quantity = Annotated[
-    int,
-    BeforeValidator(_quantity),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_QUANTITY}),
-]
-Email = Annotated[str, AfterValidator(_email), WithJsonSchema({"type": "string", "format": "email"})]
-PaymentMethod = Literal[
-    "CreditCard",
-    "PayPal",
-    "BankTransfer",
-    "DeclinedCard",
-    "invalid_card",
-    "TimeoutAfterCharge",
-    "BrokenProvider",
-    "SlowProvider",
-]
-
-
 class _Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -127,13 +61,6 @@ class LineRequest(_Request):
     total_price_cents: Amount = Field(alias="totalPrice")
 
 
-Lines = Annotated[
-    tuple[LineRequest, ...],
-    BeforeValidator(_lines),
-    Field(json_schema_extra={"minItems": 1, "maxItems": MAX_LINES}),
-]
-
-
 class OrderRequest(_Request):
     """An order as a customer sends it; amounts are in minor units once it is read."""
 
@@ -141,16 +68,35 @@ class OrderRequest(_Request):
     store_id: Id = Field(alias="storeId")
     payment_method: PaymentMethod = Field(alias="paymentMethod")
     total_amount_cents: Amount = Field(alias="totalAmount")
-    items: Lines
+    items: Annotated[tuple[LineRequest, ...], *OneToMany]
     email: Email | None = None
+
+
+class UserLineRequest(_Request):
+    """One line of a user's order: so many pieces of a product at a price each."""
+
+    product_id: Id = Field(alias="productId")
+    product_name: Words | None = Field(default=None, alias="productName")
+    quantity: Quantity
+    price_cents: Amount = Field(alias="price")
+
+
+class UserOrderRequest(_Request):
+    """An order as a user sends it; store, payment method and total follow from the shop's defaults and the lines."""
+
+    user_id: Id = Field(alias="userId")
+    items: Annotated[tuple[UserLineRequest, ...], *OneToMany]
+
+    @property
+    def total_cents(self) -> int:
+        """Return the sum of the lines."""
+        return sum(line.quantity * line.price_cents for line in self.items)
 
 
 class CancelRequest(_Request):
     """Why a customer wants an order undone."""
 
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = (
-        "cancelled by the customer"
-    )
+    reason: Words = "cancelled by the customer"
 
 
 def read_order(body: bytes, currency: Currency, tolerance_cents: int) -> OrderRequest:
@@ -161,6 +107,18 @@ def read_order(body: bytes, currency: Currency, tolerance_cents: int) -> OrderRe
     request = _validated(OrderRequest, body, currency)
     if wrong := list(_wrong_sums(request, currency, tolerance_cents)):
         raise Invalid(wrong)
+    return request
+
+
+def read_user_order(body: bytes, currency: Currency) -> UserOrderRequest:
+    """Return the order a user's body asks for.
+
+    Raises: ``NotExactJson``, or ``Invalid`` naming every field that is wrong.
+    """
+    request = _validated(UserOrderRequest, body, currency)
+    if request.total_cents > MAX_CENTS:
+        total, most = currency.show(request.total_cents), currency.show(MAX_CENTS)
+        raise Invalid([FieldError(("items",), f"the lines come to {total}, more than {most}")])
     return request
 
 

@@ -1,22 +1,26 @@
 """Orders in Redis: model ↔ hash. Owns the names and fields below; decides nothing.
 
-| name under ``{order}``           | type | fields / members                                 | life     |
-|----------------------------------|------|--------------------------------------------------|----------|
-| ``order:<id>``                   | hash | the model's fields, snake_case; ``lines`` as JSON | for ever |
-| ``orders``                       | zset | order id, score: placed ms                       | for ever |
-| ``orders:by-customer:<customer>`` | zset | order id, score: placed ms                       | for ever |
+| name under ``{order}``            | type | fields / members                                      | life           |
+|-----------------------------------|------|-------------------------------------------------------|----------------|
+| ``order:<id>``                    | hash | the model's fields; ``lines`` and ``names`` as JSON   | for ever       |
+| ``orders``                        | zset | order id, score: placed ms                            | for ever       |
+| ``orders:by-customer:<customer>`` | zset | order id, score: placed ms                            | for ever       |
+| ``request:<digest of a key>``     | hash | request, order_id, saga_id                            | ``REMEMBERED`` |
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Protocol
 
-from order_service.model import Line, Order, Status
+from order_service.model import Earlier, Line, Order, Status
 from sagastream import Transaction
+from sagastream.envelope import derived_id
 
 ORDERS = "orders"
+REMEMBERED = timedelta(days=7)
 
 
 class Reads(Protocol):
@@ -37,6 +41,11 @@ def customer_key(customer_id: str) -> str:
     return f"orders:by-customer:{customer_id}"
 
 
+def request_key(key: str) -> str:
+    """Name the hash of what was asked for under an ``Idempotency-Key``."""
+    return f"request:{derived_id('request', key)}"
+
+
 async def load(reads: Reads, order_id: str) -> Order | None:
     """Return an order, or None if there is none of this id."""
     fields = await reads.read_all(order_key(order_id))
@@ -50,6 +59,20 @@ def add(tx: Transaction, order: Order) -> None:
     tx.set(key, _fields(replace(order, placed_ms=tx.now_ms)))
     tx.schedule(ORDERS, order.id, tx.now_ms)
     tx.schedule(customer_key(order.customer_id), order.id, tx.now_ms)
+
+
+def remember(tx: Transaction, key: str, order: Order) -> None:
+    """Write what was asked for under a key; the commit is refused if something already was."""
+    name = request_key(key)
+    tx.expect(name, "request", None)
+    tx.set(name, {"request": order.request, "order_id": order.id, "saga_id": order.saga_id})
+    tx.expire(name, REMEMBERED)
+
+
+async def load_earlier(reads: Reads, key: str) -> Earlier | None:
+    """Return what was asked for under a key, or None if nothing is remembered."""
+    fields = await reads.read_all(request_key(key))
+    return Earlier(request=fields["request"], order_id=fields["order_id"]) if fields else None
 
 
 def settle(tx: Transaction, order: Order, before: Status) -> None:
@@ -75,10 +98,14 @@ def _fields(order: Order) -> dict[str, str | int]:
     }
     if order.email is not None:
         fields["email"] = order.email
+    if any(line.name for line in order.lines):
+        fields["names"] = json.dumps([line.name for line in order.lines], ensure_ascii=False, separators=(",", ":"))
     return fields
 
 
 def _order(order_id: str, fields: dict[str, str]) -> Order:
+    lines = json.loads(fields["lines"])
+    names = json.loads(fields["names"]) if "names" in fields else [None] * len(lines)
     return Order(
         id=order_id,
         saga_id=fields["saga_id"],
@@ -87,7 +114,9 @@ def _order(order_id: str, fields: dict[str, str]) -> Order:
         payment_method=fields["payment_method"],
         total_cents=int(fields["total_cents"]),
         currency=fields["currency"],
-        lines=tuple(Line(product, quantity, price) for product, quantity, price in json.loads(fields["lines"])),
+        lines=tuple(
+            Line(product, quantity, price, name) for (product, quantity, price), name in zip(lines, names, strict=True)
+        ),
         email=fields.get("email"),
         request=fields["request"],
         status=Status(fields["status"]),

@@ -2,68 +2,46 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from fastapi import APIRouter, Path, Query
 
-from money import currency
 from payment_service import store
-from payment_service.model import Payment, Status
-from payment_service.store import Reads
+from payment_service.answers import PaymentsView, PaymentView, view
+from sagastream import Reader, pages
+from sagastream.documented import problems
 from sagastream.problems import Problem
 
-OrderId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+OrderId = Annotated[
+    str,
+    Path(alias="orderId", pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["388292668e9a475180f2f4ab76ae0a0a"]),
+]
+Cursor = Annotated[pages.Cursor | None, Query(description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200)]
 
 
-class PaymentView(BaseModel):
-    """An order's payment; ``amount`` is a decimal, ``paymentId`` is empty where nothing was taken."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-    order_id: str
-    payment_id: str
-    status: Status
-    amount: str
-    currency: str
-    payment_method: str
-    reason: str
-    decided_at: AwareDatetime
-    refunded_at: AwareDatetime | None
-
-
-def payment_routes(reads: Reads) -> APIRouter:
+def payment_routes(reader: Reader) -> APIRouter:
     """Return the routes that show payments."""
     router = APIRouter(tags=["payments"])
 
-    @router.get("/api/payments/{order_id}", operation_id="getPayment")
+    @router.get("/api/payments", operation_id="listPayments", responses=problems())
+    async def show_all(cursor: Cursor = None, limit: Limit = 50) -> PaymentsView:
+        """Show payments, the latest decided first; a refund is shown with the payment it gave back."""
+        page = await pages.read_page(reader, store.PAYMENTS, cursor, limit)
+        found = await asyncio.gather(*(store.load(reader, order_id) for order_id in page.members))
+        return PaymentsView(payments=[view(payment) for payment in found if payment], next=page.cursor)
+
+    @router.get(
+        "/api/payments/{orderId}",
+        operation_id="getPayment",
+        responses=problems({404: "Nothing is decided about this order's payment, or there is no such order"}),
+    )
     async def show(order_id: OrderId) -> PaymentView:
         """Show what became of an order's payment; 404 while nothing is decided."""
-        found = await store.load(reads, order_id)
+        found = await store.load(reader, order_id)
         if found is None:
             raise Problem(404, f"no payment of order {order_id} is decided yet, or there is no such order")
         return view(found)
 
     return router
-
-
-def view(payment: Payment) -> PaymentView:
-    """Return a payment as shown."""
-    return PaymentView(
-        order_id=payment.order_id,
-        payment_id=payment.reference,
-        status=payment.status,
-        amount=currency(payment.currency).show(payment.amount_cents),
-        currency=payment.currency,
-        payment_method=payment.method,
-        reason=payment.reason,
-        decided_at=_instant(payment.decided_ms),
-        refunded_at=None if payment.refunded_ms is None else _instant(payment.refunded_ms),
-    )
-
-
-def _instant(ms: int) -> datetime:
-    seconds, rest = divmod(ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)

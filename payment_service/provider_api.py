@@ -16,13 +16,21 @@ from payment_service.provider_messages import (
     Records,
     RefundAnswer,
 )
+from sagastream.documented import problems
 
 
 def provider_routes(provider: Provider) -> APIRouter:
     """Return the provider's routes."""
     router = APIRouter(tags=["payment provider"])
 
-    @router.post("/charges", operation_id="charge")
+    @router.post(
+        "/charges",
+        operation_id="charge",
+        responses=problems(
+            {409: "The key stands for another charge", 500: "The provider is broken, as this method asks"},
+            takes_body=True,
+        ),
+    )
     async def charge(request: ChargeRequest) -> ChargeAnswer:
         """Take money under a key, once."""
         try:
@@ -33,17 +41,17 @@ def provider_routes(provider: Provider) -> APIRouter:
             raise HTTPException(409, str(error)) from error
         return ChargeAnswer.of(answer)
 
-    @router.post("/refunds", operation_id="refund")
+    @router.post("/refunds", operation_id="refund", responses=problems(takes_body=True))
     async def refund(request: KeyRequest) -> RefundAnswer:
         """Give back everything taken under a key."""
         return RefundAnswer.of(await provider.refund(request.key))
 
-    @router.post("/closes", operation_id="closeKey")
+    @router.post("/closes", operation_id="closeKey", responses=problems(takes_body=True))
     async def close(request: KeyRequest) -> CloseAnswer:
         """Forbid every later charge under a key and say what was taken."""
         return CloseAnswer.of(await provider.close(request.key))
 
-    @router.get("/records", operation_id="listCalls", response_model_exclude_defaults=True)
+    @router.get("/records", operation_id="listCalls", response_model_exclude_defaults=True, responses=problems())
     async def records(
         after: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=5000)] = 1000
     ) -> Records:
@@ -53,7 +61,7 @@ def provider_routes(provider: Provider) -> APIRouter:
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
 
-    @router.get("/balance/{key:path}", operation_id="readBalance")
+    @router.get("/balance/{key:path}", operation_id="readBalance", responses=problems())
     async def balance(key: str) -> Balance:
         """Return what stands under a key; nothing, for one never heard of."""
         return Balance.of(key, provider.account(key))

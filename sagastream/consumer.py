@@ -29,7 +29,7 @@ from sagastream.settings import Settings
 from sagastream.settling import Settling
 from sagastream.telemetry import Telemetry
 from sagastream.transaction import Outcome, Receipt, Transaction, Transactor
-from sagastream.work import Fate, Work, recognise
+from sagastream.work import REQUESTS, Fate, Work, recognise
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +83,7 @@ class Consumer:
         self._in_hand: set[str] = set()
         self._outside: set[asyncio.Task[None]] = set()
         self._retry_at = 0.0
+        telemetry.expect([*participant.handlers, *REQUESTS])
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop, then let calls to the outside end, within bounds."""

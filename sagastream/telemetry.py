@@ -63,6 +63,11 @@ class Telemetry:
         )
         self._seconds_by_type: dict[str, prometheus.Histogram] = {}
 
+    def expect(self, type_names: Iterable[str]) -> None:
+        """Export the events that may come from the start, at zero, so that no rate misses the first."""
+        for type_name in type_names:
+            self._by_type[type_name] = self._events.labels(type_name, self.service)
+
     def event_handled(self, type_name: str, took: timedelta | None = None) -> None:
         """Count an event that was decided and committed; ``took`` is the time its handler needed.
 

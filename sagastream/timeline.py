@@ -94,7 +94,7 @@ def timeline(view: StateView, *, now: datetime, look: Look = Look()) -> list[Lin
     lines = [head(view)]
     for row in told:
         lines += _lines(row, offset(row.at - start), columns, look)
-    for row in _outlook(view, start, now):
+    for row in _outlook(view, now):
         lines += (replace(line, is_passing=True) for line in _lines(row, "", columns, look))
     return lines
 
@@ -136,8 +136,11 @@ def in_order(notes: Sequence[NoteView]) -> list[NoteView]:
         cause = by_id.get(note.cause or "")
         return 0 if cause is None or cause.at != note.at or not most else 1 + depth(cause, most - 1)
 
-    # A turn of the saga is told before the requests it led to.
-    return sorted(notes, key=lambda note: (note.at, depth(note), note.type in _REQUESTS))
+    def rank(note: NoteView) -> int:
+        # Why is told before what was done about it, and a turn of the saga before the requests it led to.
+        return 2 if note.type in _REQUESTS else 1 if note.kind == Kind.BARRED else 0
+
+    return sorted(notes, key=lambda note: (note.at, depth(note), rank(note)))
 
 
 def offset(passed: timedelta) -> str:
@@ -182,21 +185,26 @@ def _meaning(note: NoteView, view: StateView, asked: Counter[tuple[str, str]]) -
     return mark, word, ": ".join(filter(None, (told, note.reason)))
 
 
-def _outlook(view: StateView, start: datetime, now: datetime) -> Iterator[Row]:
+def _outlook(view: StateView, now: datetime) -> Iterator[Row]:
     """Yield what the saga waits for and what is still to come."""
     wait = view.waiting_for
     if wait is not None:
-        yield Row("wait", now, drawing.WAITING, "waiting", wait.step or "", wait.who, _wait(wait, start, now))
+        yield Row("wait", now, drawing.WAITING, "waiting", wait.step or "", wait.who, _wait(wait, now))
     rest = [name for name in view.remaining_steps if wait is None or name != wait.step]
     if rest:
         is_backward = any(step.undo_status for step in view.steps)
         yield Row("rest", now, drawing.TO_COME, "to undo" if is_backward else "to come", "", "", ", ".join(rest))
 
 
-def _wait(wait: WaitView, start: datetime, now: datetime) -> str:
-    since = lasting(max(0, (now - wait.since) // timedelta(milliseconds=1)))
-    until = f", until {offset(wait.until - start)}" if wait.until else ""
-    return f"for {wait.what}, {since} so far{until}"
+def _wait(wait: WaitView, now: datetime) -> str:
+    passed = _roughly(max(timedelta(0), now - wait.since))
+    most = f" of {_roughly(wait.until - wait.since)}" if wait.until else ""
+    return f"{passed}{most} for {wait.what}"
+
+
+def _roughly(duration: timedelta) -> str:
+    seconds = duration.total_seconds()
+    return f"{seconds:.1f} s" if seconds < 100 else lasting(duration // timedelta(milliseconds=1))
 
 
 @dataclass(frozen=True, slots=True)

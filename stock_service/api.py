@@ -1,71 +1,62 @@
-"""The stock routes: look, add a product, restock. Speaks HTTP; decides nothing."""
+"""The stock routes: look, add a product, restock, see what is held. Speaks HTTP; decides nothing."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from money import Currency
 from sagastream import Conflict, Entrance
+from sagastream.clock import ms_of
+from sagastream.documented import problems
 from sagastream.envelope import derived_id
 from sagastream.problems import Problem
 from stock_service import store
+from stock_service.answers import LevelView, ReservationView, StoreView, level_view, reservation_view
 from stock_service.model import Level
 
 MAX_PIECES = 1_000_000_000
-Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_ID = r"^[A-Za-z0-9_-]{1,64}$"
+StoreId = Annotated[str, Path(alias="storeId", pattern=_ID, examples=["store-1"])]
+ProductId = Annotated[str, Path(alias="productId", pattern=_ID, examples=["product-1"])]
+OrderId = Annotated[str, Path(alias="orderId", pattern=_ID, examples=["388292668e9a475180f2f4ab76ae0a0a"])]
 IdempotencyKey = Annotated[
     str | None,
-    Header(pattern=r"^[\x21-\x7e]{1,255}$", description="the same key twice is the same delivery"),
+    Header(pattern=r"^[\x21-\x7e]{1,255}$", description="the same key within 7 days is the same delivery"),
 ]
+Start = Annotated[int, Query(ge=0, le=10**9, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Price = Annotated[str, WithJsonSchema({"type": "string", "pattern": r"^(0|[1-9][0-9]{0,9})(\.[0-9]{1,3})?$"})]
+_NO_PRODUCT = {404: "The store does not carry this product"}
 
 
 class _Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-
 class ProductRequest(_Request):
     """A product a store is to carry; ``unitPrice`` is a decimal string, absent for any price."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"quantity": 100, "name": "Milk jug", "unitPrice": "19.95"}]}
+    )
+
     quantity: Annotated[int, Field(ge=0, le=MAX_PIECES)]
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
-    unit_price: str | None = Field(default=None, alias="unitPrice")
+    unit_price: Price | None = Field(default=None, alias="unitPrice")
 
 
 class RestockRequest(_Request):
     """Pieces that arrived."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"quantity": 50}]})
+
     quantity: Annotated[int, Field(ge=1, le=MAX_PIECES)]
-
-
-class LevelView(_Answer):
-    """What a store has of a product; ``available + reserved = initial + restocked``."""
-
-    store_id: str
-    product_id: str
-    name: str
-    unit_price: str | None
-    available: int
-    reserved: int
-    initial: int
-    restocked: int
-
-
-class StoreView(_Answer):
-    """What a store carries, oldest product first; ``next`` is the ``start`` of the next page."""
-
-    store_id: str
-    products: list[LevelView]
-    next: int | None
 
 
 @dataclass(frozen=True)
@@ -80,31 +71,36 @@ def stock_routes(shelf: Shelf) -> APIRouter:
     """Return the routes that show and change what stores have."""
     router = APIRouter(tags=["stock"], prefix="/api/stock")
 
-    @router.get("/{store_id}", operation_id="listStock")
-    async def show_store(
-        store_id: Id,
-        start: Annotated[int, Query(ge=0, le=10**9)] = 0,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    ) -> StoreView:
+    reader = shelf.entrance.reader
+
+    @router.get("/{storeId}", operation_id="listStock", responses=problems({404: "There is no such store"}))
+    async def show_store(store_id: StoreId, start: Start = 0, limit: Limit = 50) -> StoreView:
         """Show what a store carries."""
         key = store.products_key(store_id)
-        products = await shelf.entrance.reader.members(key, start=start, count=limit + 1, newest_first=False)
-        if not products and start == 0:
+        products = await reader.members(key, start=start, count=limit + 1, newest_first=False)
+        if not products and not await reader.members(key, count=1):
             raise Problem(404, f"there is no store {store_id}")
-        levels = await store.load_levels(shelf.entrance.reader, store_id, products[:limit])
+        levels = await store.load_levels(reader, store_id, products[:limit])
         return StoreView(
             store_id=store_id,
-            products=[_view(level, shelf) for level in levels.values()],
+            products=[level_view(level, shelf.currency) for level in levels.values()],
             next=start + limit if len(products) > limit else None,
         )
 
-    @router.get("/{store_id}/{product_id}", operation_id="getStock")
-    async def show(store_id: Id, product_id: Id) -> LevelView:
+    @router.get("/{storeId}/{productId}", operation_id="getStock", responses=problems(_NO_PRODUCT))
+    async def show(store_id: StoreId, product_id: ProductId) -> LevelView:
         """Show what a store has of a product."""
-        return _view(await _existing(shelf, store_id, product_id), shelf)
+        return level_view(await _existing(shelf, store_id, product_id), shelf.currency)
 
-    @router.put("/{store_id}/{product_id}", operation_id="putStock", responses={201: {"model": LevelView}})
-    async def put(store_id: Id, product_id: Id, asked: ProductRequest, response: Response) -> LevelView:
+    @router.put(
+        "/{storeId}/{productId}",
+        operation_id="putStock",
+        responses={
+            **problems({409: "The store carries it already, begun with another quantity"}, takes_body=True),
+            201: {"model": LevelView, "description": "The store carries it from now on"},
+        },
+    )
+    async def put(store_id: StoreId, product_id: ProductId, asked: ProductRequest, response: Response) -> LevelView:
         """Carry a product, or change the name and price of a known one; its pieces change by restocking."""
         level = Level(
             store_id=store_id,
@@ -125,13 +121,19 @@ def stock_routes(shelf: Shelf) -> APIRouter:
                 ) from None
             described = replace(known, name=level.name, price_cents=level.price_cents)
             await shelf.entrance.change(lambda tx: store.describe(tx, described))
-            return _view(described, shelf)
+            return level_view(described, shelf.currency)
         response.status_code = 201
-        return _view(level, shelf)
+        return level_view(level, shelf.currency)
 
-    @router.post("/{store_id}/{product_id}/restock", operation_id="restock")
+    @router.post(
+        "/{storeId}/{productId}/restock",
+        operation_id="restock",
+        responses=problems(
+            {**_NO_PRODUCT, 422: "A field is wrong, or the key stands for another delivery"}, takes_body=True
+        ),
+    )
     async def restock(
-        store_id: Id, product_id: Id, asked: RestockRequest, idempotency_key: IdempotencyKey = None
+        store_id: StoreId, product_id: ProductId, asked: RestockRequest, idempotency_key: IdempotencyKey = None
     ) -> LevelView:
         """Add pieces that arrived; with an `Idempotency-Key` a repeated request adds them once."""
         known = await _existing(shelf, store_id, product_id)
@@ -141,7 +143,19 @@ def stock_routes(shelf: Shelf) -> APIRouter:
         except Conflict:
             if delivery is None or await _delivered(shelf, known, delivery) != asked.quantity:
                 raise Problem(422, "this Idempotency-Key was used for another delivery; use a new one") from None
-        return _view(await _existing(shelf, store_id, product_id), shelf)
+        return level_view(await _existing(shelf, store_id, product_id), shelf.currency)
+
+    @router.get(
+        "/orders/{orderId}/reservation",
+        operation_id="getReservation",
+        responses=problems({404: "Nothing is or was held for this order"}),
+    )
+    async def show_reservation(order_id: OrderId) -> ReservationView:
+        """Show what is, or was, held for an order, and for how long."""
+        found, now = await asyncio.gather(store.load_reservation(reader, order_id), reader.command("TIME"))
+        if found is None:
+            raise Problem(404, f"nothing is or was held for order {order_id}")
+        return reservation_view(found, ms_of(now))
 
     return router
 
@@ -168,16 +182,3 @@ def _price(literal: str | None, currency: Currency) -> int | None:
         raise RequestValidationError(
             [{"loc": ("body", "unitPrice"), "msg": str(error), "type": "value_error"}]
         ) from None
-
-
-def _view(level: Level, shelf: Shelf) -> LevelView:
-    return LevelView(
-        store_id=level.store_id,
-        product_id=level.product_id,
-        name=level.name,
-        unit_price=None if level.price_cents is None else shelf.currency.show(level.price_cents),
-        available=level.available,
-        reserved=level.reserved,
-        initial=level.initial,
-        restocked=level.restocked,
-    )

@@ -44,6 +44,10 @@ class Reservation:
     since_ms: int
     released_ms: int | None = None
 
+    def age_ms(self, now_ms: int) -> int:
+        """Return for how long the pieces are held, or were."""
+        return max(0, (self.released_ms or now_ms) - self.since_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

@@ -77,6 +77,11 @@ class Meanings:
             raise Undecodable(f"no table {definition[:64]!r} of version {version[:16]!r} is known here")
         return meaning
 
+    def types(self) -> set[str]:
+        """Return every event type that means something to one of the tables."""
+        told = {kind.type_name() for saga in self.sagas for kind in saga.event_types()}
+        return told | {kind.type_name() for kind in LIBRARY_FACTS}
+
     def streams(self, keys: Keys) -> list[str]:
         """Return every stream on which facts about these sagas appear."""
         found: dict[str, None] = {}

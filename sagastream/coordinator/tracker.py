@@ -67,6 +67,7 @@ class Coordinator:
     ) -> None:
         self._telemetry = telemetry
         self._meanings = Meanings(sagas)
+        telemetry.expect(self._meanings.types())
         self._block = settings.block
         self._clock = ServerClock()
         keys = Keys(settings.key_prefix, COORDINATOR)

@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from notification_service import model, store, templates
 from notification_service.api import notification_routes
-from sagastream import problems
+from notification_service.channels import Receipt, Undeliverable
+from notification_service.model import Kind, Notice
+from sagastream import Reader, Transaction, problems
+from sagastream.keys import Keys
+from sagastream.testing.memory_connection import MemoryConnection
+from sagastream.testing.memory_server import MemoryServer
+from sagastream.transaction import Transactor
 
-NOTIFICATION = {
-    "Confirmation.status": "Sent",
-    "Confirmation.channel": "email",
-    "Confirmation.decided_ms": "1767225600123",
-    "Confirmation.message_id": "<id@shop>",
-    "Confirmation.reason": "",
-}
+NOW_MS = 1_767_225_600_123
+CONFIRMED = model.notice(
+    "order-1", Kind.CONFIRMATION, Receipt("email", "<id@shop>"), NOW_MS, total_cents=29_999, currency="EUR"
+)
+REFUSED = model.notice("order-1", Kind.CANCELLATION, Undeliverable("email", "refused for good (550)"), NOW_MS)
 
 
-class Stored:
-    """Hashes by their name."""
+class Told:
+    """The notices on the in-memory server."""
 
-    async def read_all(self, key: str) -> dict[str, str]:
-        """Return the one notification there is."""
-        return NOTIFICATION if key == "notification:order-1" else {}
+    def __init__(self) -> None:
+        self.connection, keys = MemoryConnection(MemoryServer(lambda: NOW_MS)), Keys("saga:", "notification")
+        self.reader = Reader(self.connection, keys)
+        self._transactor = Transactor(self.connection, keys, retention=timedelta(days=7))
+
+    async def write(self, *notices: Notice) -> None:
+        """Write notices as the handlers do."""
+        for notice in notices:
+            tx = Transaction(self.reader, saga_id="", key="", now_ms=NOW_MS)
+            store.save(tx, notice)
+            assert (await self._transactor.commit([tx])).outcomes[0].is_ok
 
 
 @pytest.fixture
-def client() -> httpx.AsyncClient:
-    """Return a client of the notification routes."""
+def told() -> Told:
+    """Return books in which nobody was told anything."""
+    return Told()
+
+
+@pytest.fixture
+async def client(told: Told) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client of the notification routes."""
     app = FastAPI()
     problems.install(app)
-    app.include_router(notification_routes(Stored()))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://notifications")
+    app.include_router(notification_routes(told.reader))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://notifications") as client:
+        yield client
 
 
-async def test_notices_are_shown(client: httpx.AsyncClient) -> None:
+async def test_notices_are_shown(told: Told, client: httpx.AsyncClient) -> None:
+    """Each kind, whether it was sent, and why not."""
+    await told.write(CONFIRMED, REFUSED)
+
     answer = await client.get("/api/notifications/order-1")
 
     assert answer.json() == {
@@ -48,13 +74,60 @@ async def test_notices_are_shown(client: httpx.AsyncClient) -> None:
                 "messageId": "<id@shop>",
                 "reason": "",
                 "decidedAt": "2026-01-01T00:00:00.123000Z",
-            }
+            },
+            {
+                "kind": "Cancellation",
+                "status": "Refused",
+                "channel": "email",
+                "messageId": "",
+                "reason": "refused for good (550)",
+                "decidedAt": "2026-01-01T00:00:00.123000Z",
+            },
         ],
     }
 
 
+async def test_a_message_is_shown_as_it_was_written(told: Told, client: httpx.AsyncClient) -> None:
+    """Subject, text and HTML, beside what became of it."""
+    await told.write(CONFIRMED)
+
+    shown = (await client.get("/api/notifications/order-1/Confirmation")).json()
+
+    text = templates.confirmation("order-1", 29_999, "EUR")
+    assert (shown["subject"], shown["text"], shown["html"]) == (text.subject, text.body, text.html)
+    assert (shown["orderId"], shown["kind"], shown["messageId"]) == ("order-1", "Confirmation", "<id@shop>")
+
+
+async def test_a_message_nobody_wrote_is_not_shown(told: Told, client: httpx.AsyncClient) -> None:
+    """Nor one whose words have changed since, nor a kind there is not."""
+    older = Notice("order-2", Kind.CONFIRMATION, CONFIRMED.status, "email", NOW_MS, template=templates.VERSION - 1)
+    await told.write(CONFIRMED, older)
+
+    paths = ["order-1/Cancellation", "order-2/Confirmation", "order-3/Confirmation", "order-1/Invoice"]
+    answers = [await client.get(f"/api/notifications/{path}") for path in paths]
+
+    assert [answer.status_code for answer in answers] == [404, 404, 404, 422]
+    assert "no longer kept" in answers[1].json()["detail"]
+
+
+async def test_notifications_come_latest_first_page_by_page(told: Told, client: httpx.AsyncClient) -> None:
+    """Every order once, with all its notices."""
+    for number in range(5):
+        receipt = Receipt("outbox", f"<{number}>")
+        await told.write(model.notice(f"order-{number}", Kind.CANCELLATION, receipt, NOW_MS + number // 2))
+
+    first = (await client.get("/api/notifications", params={"limit": 2})).json()
+    rest = (await client.get("/api/notifications", params={"cursor": first["next"]})).json()
+
+    shown = first["notifications"] + rest["notifications"]
+    assert [one["orderId"] for one in shown] == ["order-4", "order-3", "order-2", "order-1", "order-0"]
+    assert [one["notices"][0]["messageId"] for one in shown] == ["<4>", "<3>", "<2>", "<1>", "<0>"]
+    assert rest["next"] is None
+
+
 @pytest.mark.parametrize(("order_id", "status"), [("unknown", 404), ("not.an.id", 422), ("x" * 65, 422)])
 async def test_an_unknown_order_is_a_problem(client: httpx.AsyncClient, order_id: str, status: int) -> None:
+    """Unknown and malformed ids are told apart."""
     answer = await client.get(f"/api/notifications/{order_id}")
 
     assert answer.status_code == status

@@ -13,7 +13,7 @@ from events import (
     OrderCancelled,
     OrderConfirmed,
 )
-from notification_service import handlers, store
+from notification_service import handlers, model, store, templates
 from notification_service.channels import Message, NotSent, Receipt, Undeliverable
 from notification_service.model import Kind, Notice, Status
 from sagastream.keys import Keys
@@ -78,7 +78,17 @@ async def test_a_confirmed_order_is_told_once(desk: Desk) -> None:
     assert message.to == "ada@example.com"
     assert "299.99 EUR" in message.body
     assert await store.load(desk.reader, "order-1") == (
-        Notice("order-1", Kind.CONFIRMATION, Status.SENT, "email", NOW_MS, message_id="<saga-1.notify>"),
+        Notice(
+            "order-1",
+            Kind.CONFIRMATION,
+            Status.SENT,
+            "email",
+            NOW_MS,
+            message_id="<saga-1.notify>",
+            template=templates.VERSION,
+            total_cents=29_999,
+            currency="EUR",
+        ),
     )
     assert await desk.reader.members(store.NOTIFICATIONS) == ["order-1"]
 
@@ -155,6 +165,23 @@ async def test_notices_of_both_kinds_stand_beside_each_other(desk: Desk) -> None
         Kind.CONFIRMATION,
         Kind.CANCELLATION,
     ]
+
+
+@pytest.mark.parametrize("kind", Kind)
+async def test_what_was_written_can_be_read_again(desk: Desk, kind: Kind) -> None:
+    """Word for word from what is stored, although no word is."""
+    letterbox = Letterbox()
+    tx = desk.transaction("any")
+    if kind is Kind.CONFIRMATION:
+        await handlers.notify(CONFIRMED, tx, letterbox)
+    else:
+        await handlers.tell_cancelled(CANCELLED, tx, letterbox)
+    await desk.commit(tx)
+
+    (notice,) = await store.load(desk.reader, "order-1")
+
+    (message,) = letterbox.kept.values()
+    assert model.text(notice) == templates.Text(message.subject, message.body, message.html)
 
 
 async def test_no_address_is_stored(desk: Desk) -> None:

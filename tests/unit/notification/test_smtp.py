@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
@@ -13,60 +12,10 @@ from email.policy import default
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from notification_service.channels import Message, NotSent, Receipt, Undeliverable
+from notification_service import templates
+from notification_service.channels import NotSent, Receipt, Undeliverable
 from notification_service.smtp import SmtpChannel, SmtpServer
-
-SENDER = "shop@example.org"
-MESSAGE = Message("saga-1.notify", "order-1", "ada@example.com", "Subject", "Grüße\n", 1_767_225_600_123)
-
-
-@dataclass
-class Postmaster:
-    """Answers of a mail server by stage, and what it took; ``wait`` holds it up before it takes a message."""
-
-    mail: str = ""
-    rcpt: str = ""
-    data: str = "250 taken"
-    wait: Callable[[], Awaitable[object]] | None = None
-    taken: list[Envelope] = field(default_factory=list)
-
-    async def handle_MAIL(
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        envelope.mail_from = address
-        return self.mail or "250 ok"
-
-    async def handle_RCPT(
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if self.rcpt:
-            return self.rcpt.format(address=address)
-        envelope.rcpt_tos.append(address)
-        return "250 ok"
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if self.wait:
-            await self.wait()
-        if self.data.startswith("250"):
-            self.taken.append(envelope)
-        return self.data
-
-
-def plain(postmaster: Postmaster) -> SMTP:
-    """Return a session of a server that asks nobody to log in."""
-    return SMTP(postmaster, enable_SMTPUTF8=True)
-
-
-@asynccontextmanager
-async def served(postmaster: Postmaster, make: Callable[[Postmaster], SMTP] = plain) -> AsyncIterator[int]:
-    """Yield the port of a mail server on loopback."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: make(postmaster), host="127.0.0.1", port=0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await server.wait_closed()
+from tests.unit.notification.postmaster import MESSAGE, SENDER, Postmaster, served
 
 
 def channel(port: int, login: str = "", *, timeout: timedelta = timedelta(seconds=10)) -> SmtpChannel:
@@ -90,6 +39,23 @@ async def test_a_message_is_handed_in() -> None:
         read = message_from_bytes(envelope.content, policy=default)
         assert read["Message-ID"] == receipts[0].message_id
         assert read.get_content().strip() == "Grüße"
+
+
+async def test_both_forms_of_a_message_are_handed_in() -> None:
+    """As they were written, umlauts and all."""
+    postmaster = Postmaster()
+    text = templates.confirmation("order-1", 29_999, "EUR")
+
+    async with served(postmaster) as port:
+        await channel(port).send(replace(MESSAGE, subject=text.subject, body=text.body, html=f"{text.html}<!-- ü -->"))
+
+    (envelope,) = postmaster.taken
+    assert isinstance(envelope.content, bytes)
+    read = message_from_bytes(envelope.content, policy=default)
+    assert [part.get_content_type() for part in read.iter_parts()] == ["text/plain", "text/html"]
+    plain, html = (part.get_content().replace("\r\n", "\n") for part in read.iter_parts())
+    assert plain == text.body
+    assert html.rstrip() == f"{text.html}<!-- ü -->"
 
 
 async def test_an_address_beyond_ascii_is_handed_in() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+import httpx
 import pytest
 
 from order_service import store
@@ -17,9 +18,10 @@ from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
 from sagastream.transaction import Outcome, Transaction, Transactor
 
+from .shop import NOW_MS, Shop
+
 E = TypeVar("E")
 R = TypeVar("R")
-NOW_MS = 1_700_000_000_000
 ORDER = Order(
     id="order-1",
     saga_id="saga-1",
@@ -76,3 +78,16 @@ def office() -> Office:
     connection = MemoryConnection(MemoryServer(lambda: NOW_MS))
     keys = Keys("test:", "order")
     return Office(Reader(connection, keys), Transactor(connection, keys, retention=timedelta(days=7)))
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """Return a shop without orders."""
+    return Shop()
+
+
+@pytest.fixture
+async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client of that shop."""
+    async with shop.client() as client:
+        yield client

@@ -12,7 +12,8 @@ from order_service.handlers import cancel, confirm
 from order_service.model import OrderSettled, Status
 from sagastream.transaction import Kind
 
-from .conftest import NOW_MS, ORDER, Office
+from .conftest import ORDER, Office
+from .shop import NOW_MS
 
 PAID = PaymentProcessed(order_id="order-1", payment_id="pay-1", amount_cents=29999, currency="EUR")
 CREATED = OrderCreated(

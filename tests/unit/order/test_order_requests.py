@@ -23,6 +23,17 @@ ORDER = {
     "items": [LINE],
 }
 
+USER_LINE: dict[str, object] = {
+    "productId": "product-1",
+    "productName": "Espresso machine",
+    "quantity": 2,
+    "price": 149.99,
+}
+USER_ORDER = {
+    "userId": "user-1",
+    "items": [USER_LINE, {"productId": "product-3", "productName": "Beans", "quantity": 1, "price": "24.90"}],
+}
+
 
 def _body(**changes: object) -> bytes:
     return json.dumps({**ORDER, **changes}).encode()

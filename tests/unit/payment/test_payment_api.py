@@ -2,58 +2,116 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from payment_service import store
 from payment_service.api import payment_routes
-from sagastream import problems
+from payment_service.model import Payment, Status
+from sagastream import Reader, Transaction, problems
+from sagastream.keys import Keys
+from sagastream.testing.memory_connection import MemoryConnection
+from sagastream.testing.memory_server import MemoryServer
+from sagastream.transaction import Transactor
 
-PAYMENT = {
-    "status": "Refunded",
-    "amount_cents": "29999",
-    "currency": "EUR",
-    "method": "CreditCard",
-    "key": "the-key",
-    "reference": "pay_1",
-    "reason": "",
-    "decided_ms": "1767225600123",
-    "refunded_ms": "1767225601000",
-}
+NOW_MS = 1_767_225_600_123
+TAKEN = Payment("order-1", Status.CHARGED, 29_999, "EUR", "CreditCard", "the-key", NOW_MS, reference="pay_1")
+GIVEN_BACK = Payment(
+    "order-1", Status.REFUNDED, 29_999, "EUR", "CreditCard", "the-key", NOW_MS, "pay_1", refunded_ms=NOW_MS + 877
+)
 
 
-class Stored:
-    """Hashes by their name."""
+class Ledger:
+    """The payments on the in-memory server."""
 
-    async def read_all(self, key: str) -> dict[str, str]:
-        """Return the one payment there is."""
-        return PAYMENT if key == "payment:order-1" else {}
+    def __init__(self) -> None:
+        connection, keys = MemoryConnection(MemoryServer(lambda: NOW_MS)), Keys("saga:", "payment")
+        self.reader = Reader(connection, keys)
+        self._transactor = Transactor(connection, keys, retention=timedelta(days=7))
+
+    async def write(self, *payments: Payment) -> None:
+        """Write payments as the handlers do."""
+        for payment in payments:
+            tx = Transaction(self.reader, saga_id="", key="", now_ms=NOW_MS)
+            store.save(tx, payment)
+            assert (await self._transactor.commit([tx])).outcomes[0].is_ok
 
 
 @pytest.fixture
-def client() -> httpx.AsyncClient:
-    """Return a client of the payment routes."""
+def ledger() -> Ledger:
+    """Return a ledger without payments."""
+    return Ledger()
+
+
+@pytest.fixture
+async def client(ledger: Ledger) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client of the payment routes."""
     app = FastAPI()
     problems.install(app)
-    app.include_router(payment_routes(Stored()))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://payments")
+    app.include_router(payment_routes(ledger.reader))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://payments") as client:
+        yield client
 
 
-async def test_a_payment_is_shown(client: httpx.AsyncClient) -> None:
-    """Every field a customer service needs, in camelCase."""
-    answer = await client.get("/api/payments/order-1")
+async def test_a_payment_and_its_refund_are_shown(ledger: Ledger, client: httpx.AsyncClient) -> None:
+    """Every field a customer service needs, in camelCase; the refund once there is one."""
+    await ledger.write(TAKEN)
+    taken = (await client.get("/api/payments/order-1")).json()
+    await ledger.write(GIVEN_BACK)
+    given_back = (await client.get("/api/payments/order-1")).json()
 
-    assert answer.json() == {
+    assert taken == {
         "orderId": "order-1",
         "paymentId": "pay_1",
-        "status": "Refunded",
+        "status": "Charged",
         "amount": "299.99",
         "currency": "EUR",
         "paymentMethod": "CreditCard",
         "reason": "",
         "decidedAt": "2026-01-01T00:00:00.123000Z",
+        "refundedAmount": None,
+        "refundedAt": None,
+    }
+    assert given_back == {
+        **taken,
+        "status": "Refunded",
+        "refundedAmount": "299.99",
         "refundedAt": "2026-01-01T00:00:01Z",
     }
+
+
+@pytest.mark.parametrize("method", ["CreditCard", "PayPal", "BankTransfer"])
+async def test_the_method_is_shown(ledger: Ledger, client: httpx.AsyncClient, method: str) -> None:
+    """As the customer chose it."""
+    await ledger.write(Payment("order-1", Status.CHARGED, 1, "EUR", method, "k", NOW_MS))
+
+    assert (await client.get("/api/payments/order-1")).json()["paymentMethod"] == method
+
+
+async def test_payments_come_latest_first_page_by_page(ledger: Ledger, client: httpx.AsyncClient) -> None:
+    """A refund does not move the payment it gave back, and what is decided meanwhile moves nothing."""
+    payments = [
+        Payment(f"order-{number}", Status.CHARGED, number, "EUR", "PayPal", "k", NOW_MS + number // 2)
+        for number in range(5)
+    ]
+    await ledger.write(*payments)
+
+    first = (await client.get("/api/payments", params={"limit": 2})).json()
+    await ledger.write(Payment("order-9", Status.CHARGED, 9, "EUR", "PayPal", "k", NOW_MS + 9))
+    rest = (await client.get("/api/payments", params={"cursor": first["next"]})).json()
+
+    shown = [payment["orderId"] for payment in first["payments"] + rest["payments"]]
+    assert shown == ["order-4", "order-3", "order-2", "order-1", "order-0"]
+    assert rest["next"] is None
+
+
+async def test_a_shop_without_payments_has_an_empty_page(client: httpx.AsyncClient) -> None:
+    """No page is no error."""
+    assert (await client.get("/api/payments")).json() == {"payments": [], "next": None}
 
 
 @pytest.mark.parametrize(("order_id", "status"), [("unknown", 404), ("not.an.id", 422), ("x" * 65, 422)])

@@ -111,12 +111,15 @@ async def test_the_unknown_is_not_found(client: httpx.AsyncClient) -> None:
     await client.put("/s/p", json={"quantity": 1})
     answers = [
         await client.get("/nowhere"),
+        await client.get("/nowhere?start=50"),
         await client.get("/s/nothing"),
         await client.post("/s/nothing/restock", json={"quantity": 1}),
     ]
 
-    assert [answer.status_code for answer in answers] == [404, 404, 404]
-    assert "does not carry" in answers[2].json()["detail"]
+    assert [answer.status_code for answer in answers] == [404, 404, 404, 404]
+    assert "does not carry" in answers[3].json()["detail"]
+    beyond = await client.get("/s?start=50")
+    assert (beyond.status_code, beyond.json()["products"]) == (200, [])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+"""What clients are shown of notices: never the address they went to. Pure: a model in, an answer out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+from notification_service.model import Kind, Notice, Status
+from notification_service.templates import Text
+
+_EXAMPLE_NOTICE: JsonDict = {
+    "kind": "Confirmation",
+    "status": "Sent",
+    "channel": "email",
+    "messageId": "<3f9d2c1b7a60e5d4c8b1a2903f9d2c1b@shop.example.org>",
+    "reason": "",
+    "decidedAt": "2026-01-31T12:00:00.612Z",
+}
+_EXAMPLE_ORDER: JsonDict = {"orderId": "388292668e9a475180f2f4ab76ae0a0a"}
+
+
+class Answer(BaseModel):
+    """A frozen answer in camelCase."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class NoticeView(Answer):
+    """One notice as shown; ``reason`` is why it was refused for good."""
+
+    kind: Kind
+    status: Status
+    channel: str
+    message_id: str
+    reason: str
+    decided_at: AwareDatetime
+
+
+class NotificationsView(Answer):
+    """What an order's customer was told."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_EXAMPLE_ORDER, "notices": [_EXAMPLE_NOTICE]}]})
+
+    order_id: str
+    notices: tuple[NoticeView, ...]
+
+
+class NotificationPageView(Answer):
+    """What customers were told, the latest first; ``next`` is the cursor of what follows, null at the end."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"notifications": [{**_EXAMPLE_ORDER, "notices": [_EXAMPLE_NOTICE]}], "next": None}]
+        }
+    )
+
+    notifications: list[NotificationsView]
+    next: str | None
+
+
+class MessageView(Answer):
+    """A message as it was written, without the address it went to."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_EXAMPLE_ORDER,
+                    **_EXAMPLE_NOTICE,
+                    "subject": "Your order 388292668e9a475180f2f4ab76ae0a0a is cancelled",
+                    "text": "Good day,\n\nyour order 388292668e9a475180f2f4ab76ae0a0a is cancelled. …",
+                    "html": "<!doctype html>…",
+                }
+            ]
+        }
+    )
+
+    order_id: str
+    kind: Kind
+    status: Status
+    channel: str
+    message_id: str
+    reason: str
+    decided_at: AwareDatetime
+    subject: str
+    text: str
+    html: str
+
+
+def notices_view(order_id: str, notices: tuple[Notice, ...]) -> NotificationsView:
+    """Return an order's notices as shown."""
+    return NotificationsView(order_id=order_id, notices=tuple(notice_view(notice) for notice in notices))
+
+
+def notice_view(notice: Notice) -> NoticeView:
+    """Return a notice as shown."""
+    seconds, rest = divmod(notice.decided_ms, 1000)
+    return NoticeView(
+        kind=notice.kind,
+        status=notice.status,
+        channel=notice.channel,
+        message_id=notice.message_id,
+        reason=notice.reason,
+        decided_at=datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000),
+    )
+
+
+def message_view(notice: Notice, text: Text) -> MessageView:
+    """Return a notice with its words."""
+    return MessageView(
+        order_id=notice.order_id,
+        **dict(notice_view(notice)),
+        subject=text.subject,
+        text=text.body,
+        html=text.html,
+    )

@@ -1,0 +1,118 @@
+"""Takes orders in: once per key, none while the shop cannot keep up. Reads no body and writes no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from events import OrderCreated
+from money import Currency
+from order_service import handlers, store
+from order_service.model import Earlier, Line, Order
+from order_service.requests import OrderRequest, UserOrderRequest
+from sagastream import Conflict, Entrance
+from sagastream.coordinator.listing import Listing
+from sagastream.endings import Endings
+from sagastream.envelope import derived_id
+from sagastream.overload import Overload
+from sagastream.problems import Problem
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the routes need: where sagas begin, end and are read, who is behind, and the shop's rules and defaults."""
+
+    entrance: Entrance
+    endings: Endings
+    overload: Overload
+    sagas: Listing
+    currency: Currency
+    tolerance_cents: int
+    store_id: str = "store-1"
+    payment_method: str = "CreditCard"
+    new_id: Callable[[], str] = lambda: uuid4().hex
+
+
+def order_of(asked: OrderRequest, desk: Desk) -> Order:
+    """Return the order that a customer asks for."""
+    return _identified(desk, asked, Order(
+        id="",
+        saga_id="",
+        customer_id=asked.customer_id,
+        store_id=asked.store_id,
+        payment_method=asked.payment_method,
+        total_cents=asked.total_amount_cents,
+        currency=desk.currency.code,
+        lines=tuple(Line(line.product_id, line.quantity, line.unit_price_cents) for line in asked.items),
+        email=asked.email,
+    ))  # fmt: skip
+
+
+def order_of_user(asked: UserOrderRequest, desk: Desk) -> Order:
+    """Return the order that a user asks for, completed by the shop's defaults."""
+    return _identified(desk, asked, Order(
+        id="",
+        saga_id="",
+        customer_id=asked.user_id,
+        store_id=desk.store_id,
+        payment_method=desk.payment_method,
+        total_cents=asked.total_cents,
+        currency=desk.currency.code,
+        lines=tuple(Line(line.product_id, line.quantity, line.price_cents, line.product_name) for line in asked.items),
+    ))  # fmt: skip
+
+
+async def take(order: Order, key: str | None, desk: Desk) -> Order:
+    """Place an order, or return the one that its key already stands for, as it is now.
+
+    Raises: ``Problem`` 503 while a participant is too far behind, 422 for a key that stands for something else;
+    nothing is written then.
+    """
+    behind = await desk.overload.worst()
+    if behind is not None:
+        earlier = None if key is None else await store.load_earlier(desk.entrance.reader, key)
+        if earlier is not None:
+            return await _repeated(order, earlier, desk)
+        raise Problem(
+            503,
+            f"the shop cannot keep up: {behind.bound.by} is {behind.age.total_seconds():.0f} s behind, "
+            f"nothing was ordered; try again in {behind.retry_after_s} s",
+            headers={"Retry-After": str(behind.retry_after_s)},
+        )
+    try:
+        begun = await handlers.place(order, desk.entrance, key=key)
+    except Conflict:
+        # Another request with this key came first, perhaps in this very moment: the commit let one of them through.
+        earlier = None if key is None else await store.load_earlier(desk.entrance.reader, key)
+        if earlier is None:
+            raise
+        return await _repeated(order, earlier, desk)
+    return await existing(order.id, desk) if begun.repeated else order
+
+
+async def existing(order_id: str, desk: Desk) -> Order:
+    """Return an order.
+
+    Raises: ``Problem`` 404 if there is none of this id.
+    """
+    found = await store.load(desk.entrance.reader, order_id)
+    if found is None:
+        raise Problem(404, f"there is no order {order_id}")
+    return found
+
+
+async def _repeated(order: Order, earlier: Earlier, desk: Desk) -> Order:
+    if earlier.request != order.request:
+        raise Problem(422, "this Idempotency-Key was used for another request; use a new one")
+    return await existing(earlier.order_id, desk)
+
+
+def _identified(desk: Desk, asked: OrderRequest | UserOrderRequest, order: Order) -> Order:
+    order_id = desk.new_id()
+    return replace(
+        order,
+        id=order_id,
+        saga_id=desk.entrance.saga_id(OrderCreated, order_id),
+        request=derived_id("request", type(asked).__name__, asked.model_dump_json()),
+    )

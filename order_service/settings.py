@@ -1,0 +1,39 @@
+"""What the surroundings may decide about orders. Holds no instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from order_service.fields import Id, PaymentMethod
+
+
+class OrderSettings(BaseModel):
+    """Settings of the order service; every field is the environment variable of the same name.
+
+    An empty variable counts as absent.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    currency: str = "EUR"
+    """The shop's one currency; all services must be told the same."""
+    order_total_tolerance: str = "0.05"
+    """By how much the total of an order may differ from the sum of its lines."""
+    order_default_store: Id = "store-1"
+    """The store of orders that name none."""
+    order_default_payment_method: PaymentMethod = "CreditCard"
+    """How orders are paid that do not say."""
+    order_deadline_pace: float = Field(default=1.0, ge=0.001, le=1000, allow_inf_nan=False)
+    """By how much every deadline of an order is multiplied; all processes of a shop must be told the same."""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """Return the settings that an environment makes.
+
+        Raises: ``ValueError`` naming each variable that cannot be used.
+        """
+        told = {name: environment.get(name.upper()) for name in cls.model_fields}
+        return cls.model_validate({name: value for name, value in told.items() if value})

@@ -1,0 +1,80 @@
+"""What clients are shown of payments. Pure: a model in, an answer out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+from money import currency
+from payment_service.model import Payment, Status
+
+_EXAMPLE: JsonDict = {
+    "orderId": "388292668e9a475180f2f4ab76ae0a0a",
+    "paymentId": "pay_3f9d2c1b7a60e5d4c8b1a290",
+    "status": "Refunded",
+    "amount": "299.99",
+    "currency": "EUR",
+    "paymentMethod": "CreditCard",
+    "reason": "",
+    "decidedAt": "2026-01-31T12:00:00.575Z",
+    "refundedAmount": "299.99",
+    "refundedAt": "2026-01-31T12:00:09.120Z",
+}
+
+
+class Answer(BaseModel):
+    """A frozen answer in camelCase."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class PaymentView(Answer):
+    """An order's payment; amounts are decimals, ``paymentId`` is empty where nothing was taken."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    order_id: str
+    payment_id: str
+    status: Status
+    amount: str
+    currency: str
+    payment_method: str
+    reason: str
+    decided_at: AwareDatetime
+    refunded_amount: str | None
+    refunded_at: AwareDatetime | None
+
+
+class PaymentsView(Answer):
+    """Payments, the latest decided first; ``next`` is the cursor of what follows, null at the end."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"payments": [_EXAMPLE], "next": None}]})
+
+    payments: list[PaymentView]
+    next: str | None
+
+
+def view(payment: Payment) -> PaymentView:
+    """Return a payment as clients are shown it."""
+    amount = currency(payment.currency).show(payment.amount_cents)
+    refunded_at = None if payment.refunded_ms is None else _instant(payment.refunded_ms)
+    return PaymentView(
+        order_id=payment.order_id,
+        payment_id=payment.reference,
+        status=payment.status,
+        amount=amount,
+        currency=payment.currency,
+        payment_method=payment.method,
+        reason=payment.reason,
+        decided_at=_instant(payment.decided_ms),
+        refunded_amount=amount if refunded_at else None,  # what was taken is given back whole
+        refunded_at=refunded_at,
+    )
+
+
+def _instant(ms: int) -> datetime:
+    seconds, rest = divmod(ms, 1000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)

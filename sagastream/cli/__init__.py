@@ -1,0 +1,78 @@
+"""The command `sagastream`. Reads words, calls what they mean, turns errors into one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from sagastream.cli.words import DONE, FAILED, INTERRUPTED, parser
+from sagastream.errors import SagastreamError
+from sagastream.project import ProjectError, read_project
+from sagastream.saga.definition import Saga
+from sagastream.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; `sagastream --help` lists them."""
+    words = parser().parse_args(arguments)
+    try:
+        return _run(words, Settings())
+    except ValidationError as error:
+        for one in error.errors():
+            print(f"sagastream: {'.'.join(map(str, one['loc'])).upper()}: {one['msg']}", file=sys.stderr)
+    except SagastreamError as error:
+        print(f"sagastream: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        # Whoever read has seen enough; what is still buffered must not complain at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return FAILED
+
+
+def _run(words: Namespace, settings: Settings) -> int:
+    # What a command does not need it does not import: looking at a saga must not take the time a shop needs to start.
+    if words.command in ("sagas", "show", "watch"):
+        return _look(words, settings)
+    project = read_project()
+    match words.command:
+        case "check":
+            from sagastream.cli.tables import check
+
+            return check(project)
+        case "diagram":
+            from sagastream.cli.tables import diagram
+
+            return diagram(project, words.saga)
+        case _:
+            from sagastream.cli.running import run
+
+            run(words, settings, project)
+    return DONE
+
+
+def _look(words: Namespace, settings: Settings) -> int:
+    from sagastream.cli.looking import list_sagas, show_saga
+    from sagastream.cli.sight import with_bus
+    from sagastream.cli.watching import watch
+
+    look = {"sagas": list_sagas, "show": show_saga, "watch": watch}[words.command]
+    sagas = _tables()
+    return with_bus(
+        settings, lambda bus: look(words, bus, settings.key_prefix, sagas), must_run=words.command == "watch"
+    )
+
+
+def _tables() -> list[Saga]:
+    from sagastream.cli.tables import sagas
+
+    try:
+        return list(sagas(read_project()).values())
+    except ProjectError as error:
+        print(f"sagastream: {error}; steps are shown by their events only", file=sys.stderr)
+        return []

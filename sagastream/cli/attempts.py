@@ -1,0 +1,61 @@
+"""What waits for another attempt right now. Reads participants' waiting rooms; no stream tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sagastream.bus import Connection, Reply
+from sagastream.envelope import pairs
+from sagastream.keys import ATTEMPTS, RETRIES, Keys
+
+MOST = 50  # of each participant
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A message that failed so many times, whose it is, and when it is tried again (epoch ms)."""
+
+    participant: str
+    failed: int
+    due_ms: int
+    fields: dict[str, str]
+
+    @property
+    def saga_id(self) -> str:
+        """Return the saga the message belongs to."""
+        return self.fields.get("correlationid", "")
+
+
+async def attempts(query: Connection, keys: Keys, participants: Sequence[str]) -> list[Attempt]:
+    """Return what these participants will try again, a bounded number of each.
+
+    Raises: ``ServerUnavailable``.
+    """
+    rooms = await query.pipeline([_waiting(keys.of(name)) for name in participants])
+    found = [
+        (participant, name, int(float(due)))
+        for participant, room in zip(participants, rooms, strict=True)
+        for name, due in pairs(_flat(room)).items()
+    ]
+    commands: list[tuple[str | int, ...]] = []
+    for participant, name, _ in found:
+        stream, _, entry = name.partition("|")
+        commands.append(("HGET", keys.of(participant).key(ATTEMPTS), name))
+        commands.append(("XRANGE", stream, entry, entry))
+    told = await query.pipeline(commands)
+    waiting: list[Attempt] = []
+    for at, (participant, _, due_ms) in enumerate(found):
+        failed, entries = told[at * 2], told[at * 2 + 1]
+        first = next(iter(entries), None) if isinstance(entries, list) else None
+        if isinstance(failed, str) and isinstance(first, list):
+            waiting.append(Attempt(participant, int(failed), due_ms, pairs(_flat(first[1]))))
+    return waiting
+
+
+def _waiting(keys: Keys) -> tuple[str | int, ...]:
+    return ("ZRANGE", keys.key(RETRIES), 0, MOST - 1, "WITHSCORES")
+
+
+def _flat(reply: Reply | Exception) -> list[str]:
+    return [str(value) for value in reply] if isinstance(reply, list) else []

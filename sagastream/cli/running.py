@@ -1,0 +1,46 @@
+"""The commands that run something until they are told to stop: a whole project, or one process of it."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+
+from sagastream import logs
+from sagastream.dev import run_in_one
+from sagastream.project import Project, ProjectError
+from sagastream.settings import Settings
+from sagastream.standalone import run_front, run_service
+from sagastream.supervisor import run_in_many
+
+
+def run(words: Namespace, settings: Settings, project: Project) -> None:
+    """Run what is asked for."""
+    match words.command:
+        case "dev":
+            if words.no_restart:
+                settings = settings.model_copy(update={"restart": False})
+            logs.configure(settings)
+            run = run_in_many if words.procs else run_in_one
+            asyncio.run(run(project, settings, settings.port if words.port is None else words.port))
+        case "front":
+            logs.configure(settings, "front")
+            upstreams = dict(_named(pair) for pair in words.upstream)
+            asyncio.run(run_front(project, settings, upstreams, words.port))
+        case "service":
+            _serve(project, settings, words.name, words.target, words.port)
+        case "participant":
+            _serve(project, settings, *project.service(words.name), words.port)
+        case "coordinator":
+            _serve(project, settings, *project.service("coordinator"), words.port)
+
+
+def _serve(project: Project, settings: Settings, name: str, target: str, port: int | None) -> None:
+    logs.configure(settings, name)
+    asyncio.run(run_service(name, target, settings, project.root, port))
+
+
+def _named(pair: str) -> tuple[str, str]:
+    name, is_pair, url = pair.partition("=")
+    if not is_pair:
+        raise ProjectError(f"--upstream takes NAME=URL, not {pair!r}")
+    return name, url

@@ -1,0 +1,141 @@
+"""What may be said to the command `sagastream`: its words, their help, and how instants are written."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from datetime import datetime, timedelta
+
+from sagastream.coordinator.listing import Position
+from sagastream.saga.lifecycle import Status
+from sagastream.version import VERSION
+
+DONE, FAILED, WRONG_WORDS, NO_SUCH_SAGA, ENDED_OTHERWISE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+_CODES = """exit codes:
+  0    done
+  1    failed, told in one line (for check: something does not fit)
+  2    wrong words
+  3    show, watch: there is no such saga
+  4    watch SAGA_ID: it ended, but is not Completed
+  130  interrupted by Ctrl-C
+
+sagas, show and watch read the server REDIS_URL names, or that of the shop running here with the same DATA_DIR.
+`sagastream COMMAND --help` tells more."""
+_WATCH = """Without SAGA_ID the news of every saga are told until Ctrl-C, one line each. With it the saga's timeline is
+drawn, and the command ends when the saga does: exit 0 if it is Completed, 4 if it ended otherwise, 3 if there is
+no such saga. With --json each line is one JSON object.
+
+● done      ✗ refused      ! overdue, gave up, cancelled ...   ◀ turned back   → asked   ■ ended
+↶ undone    ⊘ barred       ↻ tried or asked again              ≡ delivered again
+… waiting   ○ to come"""
+_AGO = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
+_EPOCH_MS = re.compile(r"\d{5,15}", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    wide = argparse.RawDescriptionHelpFormatter
+    root = argparse.ArgumentParser(
+        prog="sagastream", description="Choreographed sagas on Redis Streams.", epilog=_CODES, formatter_class=wide
+    )
+    root.add_argument("--version", action="version", version=VERSION)
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_running(commands)
+    commands.add_parser("check", help="report sagas and participants that do not fit")
+    diagram = commands.add_parser("diagram", help="print a saga's sequence diagram")
+    diagram.add_argument("saga", nargs="?")
+    json = argparse.ArgumentParser(add_help=False)
+    json.add_argument("--json", action="store_true", help="print what the HTTP routes answer, for programs")
+
+    sagas = commands.add_parser("sagas", parents=[json], help="list sagas, the newest first")
+    sagas.add_argument("--status", type=_status, help=f"only these: {', '.join(Status)}")
+    sagas.add_argument("--process", metavar="NAME", help="only sagas of this table")
+    sagas.add_argument("--initiator", metavar="ID", help="only sagas begun for this one")
+    when = "2026-01-31T12:00:00Z, milliseconds since 1970, or so long ago: 90s, 15m, 2h, 7d"
+    sagas.add_argument("--from", dest="from_ms", type=instant, metavar="INSTANT", help=f"begun then or later: {when}")
+    sagas.add_argument("--to", dest="to_ms", type=instant, metavar="INSTANT", help="begun then or earlier")
+    sagas.add_argument("--limit", type=_limit, default=50, metavar="N", help="how many at most, 1 to 200 (50)")
+    sagas.add_argument("--cursor", type=_cursor, help="`next` of the page before")
+    show = commands.add_parser(
+        "show", parents=[json], help="show a saga's timeline", epilog="Exit 3 if there is no such saga."
+    )
+    show.add_argument("saga_id", type=_saga_id, metavar="SAGA_ID")
+    watch = commands.add_parser(
+        "watch",
+        parents=[json],
+        help="follow a saga, or all of them, as they go on",
+        epilog=_WATCH,
+        formatter_class=wide,
+    )
+    watch.add_argument("saga_id", type=_saga_id, metavar="SAGA_ID", nargs="?")
+    return root
+
+
+def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    port = argparse.ArgumentParser(add_help=False)
+    port.add_argument("--port", type=int, help="the port to listen on, 0 for a free one")
+    dev = commands.add_parser("dev", parents=[port], help="run the whole project here")
+    dev.add_argument("--procs", action="store_true", help="one process per service instead of one for all")
+    dev.add_argument("--no-restart", action="store_true", help="leave processes that died alone")
+    service = commands.add_parser("service", parents=[port], help="run one service, named by its factory")
+    service.add_argument("target", metavar="MODULE:FUNCTION")
+    service.add_argument("--name", required=True)
+    service.add_argument("--of", help=argparse.SUPPRESS)
+    participant = commands.add_parser("participant", parents=[port], help="run one service of the project")
+    participant.add_argument("name")
+    commands.add_parser("coordinator", parents=[port], help="run the project's coordinator")
+    front = commands.add_parser("front", parents=[port], help="run the base URL before services elsewhere")
+    front.add_argument("--of", help=argparse.SUPPRESS)
+    front.add_argument("--upstream", action="append", default=[], metavar="NAME=URL")
+
+
+def instant(text: str, now_ms: int | None = None) -> int:
+    """Return the epoch milliseconds of an instant, or of so long ago.
+
+    Raises: ``argparse.ArgumentTypeError``.
+    """
+    ago = _AGO.fullmatch(text)
+    if ago:
+        now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+        return now_ms - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) // timedelta(milliseconds=1)
+    if _EPOCH_MS.fullmatch(text):
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither an instant with its zone (2026-01-31T12:00:00Z), nor milliseconds since 1970, "
+            "nor so long ago (15m)"
+        )
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _status(text: str) -> Status:
+    for status in Status:
+        if text.casefold() == status.casefold():
+            return status
+    raise argparse.ArgumentTypeError(f"{text!r} is no status; there are {', '.join(Status)}")
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 200:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 200")
+    return int(text)
+
+
+def _cursor(text: str) -> Position:
+    try:
+        return Position.of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _saga_id(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no saga's id")
+    return text

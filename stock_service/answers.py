@@ -1,0 +1,121 @@
+"""What clients are shown of stock. Pure: a model in, an answer out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+from money import Currency
+from stock_service.model import Level, Reservation, ReservationStatus
+
+_EXAMPLE_LEVEL: JsonDict = {
+    "storeId": "store-1",
+    "productId": "product-1",
+    "name": "Espresso machine",
+    "unitPrice": "149.99",
+    "available": 9998,
+    "reserved": 2,
+    "initial": 10000,
+    "restocked": 0,
+}
+_EXAMPLE_RESERVATION: JsonDict = {
+    "orderId": "388292668e9a475180f2f4ab76ae0a0a",
+    "sagaId": "08d2ff4e32273c7fd87def91dfbbc7ee",
+    "storeId": "store-1",
+    "status": "Held",
+    "items": [{"productId": "product-1", "quantity": 2}],
+    "since": "2026-01-31T12:00:00.562Z",
+    "releasedAt": None,
+    "ageSeconds": 12.5,
+}
+
+
+class Answer(BaseModel):
+    """A frozen answer in camelCase."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class LevelView(Answer):
+    """What a store has of a product; ``available + reserved = initial + restocked``."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_LEVEL]})
+
+    store_id: str
+    product_id: str
+    name: str
+    unit_price: str | None
+    available: int
+    reserved: int
+    initial: int
+    restocked: int
+
+
+class StoreView(Answer):
+    """What a store carries, oldest product first; ``next`` is the ``start`` of the next page."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"storeId": "store-1", "products": [_EXAMPLE_LEVEL], "next": None}]}
+    )
+
+    store_id: str
+    products: list[LevelView]
+    next: int | None
+
+
+class PiecesView(Answer):
+    """So many pieces of a product."""
+
+    product_id: str
+    quantity: int
+
+
+class ReservationView(Answer):
+    """What is, or was, held for an order; ``ageSeconds`` is for how long, until now or until it was released."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_RESERVATION]})
+
+    order_id: str
+    saga_id: str
+    store_id: str
+    status: ReservationStatus
+    items: list[PiecesView]
+    since: datetime
+    released_at: datetime | None
+    age_seconds: float
+
+
+def level_view(level: Level, currency: Currency) -> LevelView:
+    """Return a level as clients are shown it."""
+    return LevelView(
+        store_id=level.store_id,
+        product_id=level.product_id,
+        name=level.name,
+        unit_price=None if level.price_cents is None else currency.show(level.price_cents),
+        available=level.available,
+        reserved=level.reserved,
+        initial=level.initial,
+        restocked=level.restocked,
+    )
+
+
+def reservation_view(reservation: Reservation, now_ms: int) -> ReservationView:
+    """Return a reservation as clients are shown it at an instant."""
+    return ReservationView(
+        order_id=reservation.order_id,
+        saga_id=reservation.saga_id,
+        store_id=reservation.store_id,
+        status=reservation.status,
+        items=[PiecesView(product_id=product, quantity=quantity) for product, quantity in reservation.pieces.items()],
+        since=_instant(reservation.since_ms),
+        released_at=None if reservation.released_ms is None else _instant(reservation.released_ms),
+        age_seconds=reservation.age_ms(now_ms) / 1000,
+    )
+
+
+def _instant(ms: int) -> datetime:
+    seconds, rest = divmod(ms, 1000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)

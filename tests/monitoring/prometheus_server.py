@@ -1,0 +1,129 @@
+"""Debian's Prometheus on a free port of loopback, for as long as a test needs it."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from sagastream.embedded import free_port
+from sagastream.offspring import dies_with_parent
+
+T = TypeVar("T")
+Sample = tuple[Mapping[str, str], float]
+
+
+def program(name: str, package: str = "prometheus", environment: Mapping[str, str] = os.environ) -> str:
+    """Return where a program is; where it is missing the test fails in CI, and is skipped at home."""
+    found = shutil.which(name)
+    if found is None:
+        reason = f"{name} is not installed; on Debian: apt-get install --no-install-recommends {package}"
+        if environment.get("CI", "").lower() not in ("", "0", "false"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    return found
+
+
+def until(ask: Callable[[], T], what: str, within_s: float = 30.0) -> T:
+    """Ask until the answer is true, and return it."""
+    end = time.monotonic() + within_s
+    while not (answer := ask()):
+        assert time.monotonic() < end, f"not within {within_s:g} s: {what}"
+        time.sleep(0.05)
+    return answer
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A server that scrapes, asked through its own API: as of now, or as of the instant ``at`` (epoch seconds)."""
+
+    client: httpx.Client
+    at: float | None = None
+
+    def as_of(self, at: float) -> Prometheus:
+        """Return the same server, at an instant that has passed: it always answers the same."""
+        return replace(self, at=at)
+
+    def ask(self, text: str) -> list[Sample]:
+        """Return what a query gives."""
+        found = self._get("query", query=text, time=self._at())["result"]
+        return [(each["metric"], float(each["value"][1])) for each in found]
+
+    def ask_range(self, text: str, last_s: int = 30) -> list[Sample]:
+        """Return all points a query gives for each of the last so many seconds."""
+        found = self._get("query_range", query=text, start=self._at() - last_s, end=self._at(), step=1)["result"]
+        return [(each["metric"], float(value)) for each in found for _, value in each["values"]]
+
+    def value(self, text: str) -> float:
+        """Return the one number a query gives, NaN if it gives none."""
+        found = self.ask(text)
+        assert len(found) <= 1, found
+        return found[0][1] if found else math.nan
+
+    def alerting_rules(self) -> dict[str, dict[str, str]]:
+        """Return what is known of each alerting rule: its state, its health, its annotations."""
+        groups = self._get("rules", type="alert")["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        return {rule["name"]: {**rule["annotations"], **_texts(rule)} for rule in rules}
+
+    def _at(self) -> float:
+        return self.at if self.at is not None else time.time()
+
+    def _get(self, path: str, **parameters: str | float) -> dict[str, Any]:
+        answer = self.client.get(f"/api/v1/{path}", params=parameters)
+        assert answer.is_success, answer.text
+        return dict(answer.json()["data"])
+
+
+@contextmanager
+def prometheus(config: Path) -> Iterator[Prometheus]:
+    """Run a server with a configuration around the block; what it stores and says goes beside that file."""
+    port, log = free_port(), config.parent / "prometheus.log"
+    command = [
+        program("prometheus"),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={config.parent / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=dies_with_parent(),
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
+
+            def is_ready() -> bool:
+                assert process.poll() is None, log.read_text()[-2000:]
+                try:
+                    return client.get("/-/ready").is_success
+                except httpx.TransportError:
+                    return False
+
+            until(is_ready, "Prometheus is ready")
+            yield Prometheus(client)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _texts(rule: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(rule[name]) for name in ("state", "health") if name in rule}

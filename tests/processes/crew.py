@@ -1,0 +1,115 @@
+"""The shop as containers run it: each process started, frozen and killed by the test, all of them on one wire."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from sagastream.embedded import EmbeddedServer, free_port
+from tests.processes.child import Child, environment, left_behind
+from tests.processes.shop import Shop
+from tests.processes.until import until
+from tests.processes.wire import Wire
+
+ORDER, STOCK, PAYMENT = "order-service/1", "stock-service/1", "payment-service/1"
+NOTIFICATION, COORDINATOR = "notification-service/1", "coordinator/1"
+PROVIDER, FRONT = "payment-provider/1", "front/1"
+ALL = (PROVIDER, ORDER, STOCK, PAYMENT, NOTIFICATION, COORDINATOR, FRONT)
+PACE = 0.05  # of the deadlines: 1.5 s, 3 s, 1.5 s, and 15 s for the whole
+_PROVIDER = ("service", "payment_service.app:create_provider_service", "--name", "payment-provider")
+
+
+class Crew(Shop):
+    """A shop of single processes, each named as its connections are: service and number."""
+
+    def __init__(self, ports: Mapping[str, int], wire: Wire, data_dir: Path, settings: Mapping[str, str]) -> None:
+        super().__init__(f"http://127.0.0.1:{ports[FRONT]}", wire.url, data_dir)
+        self.wire = wire
+        self._ports = dict(ports)
+        self._settings = {**settings, "REDIS_URL": wire.url}
+        self._children: dict[str, Child] = {}
+
+    async def start(self, *who: str, **settings: str) -> None:
+        """Start processes and wait until they work."""
+        for name in who:
+            service, _, number = name.partition("/")
+            port = self._ports.setdefault(name, free_port())
+            told = environment(self.data_dir, **{**self._settings, "CONSUMER": number, **settings})
+            log = self.data_dir / f"{service}-{number}.log"
+            self._children[name] = Child([*_arguments(service), "--port", str(port)], told, log)
+        for name in who:
+            await self._works(name)
+
+    def kill(self, name: str) -> None:
+        """Kill a process, also a frozen one."""
+        self._children[name].kill()
+
+    def freeze(self, name: str) -> None:
+        """Stop a process in its tracks."""
+        self._children[name].signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let a process go on."""
+        self._children[name].signal(signal.SIGCONT)
+
+    def end(self, name: str) -> None:
+        """Ask a process to end."""
+        self._children.pop(name).end()
+
+    async def restore(self) -> None:
+        """Bring everybody back who is part of the crew, whatever a test has done to them, and nobody else."""
+        self.wire.clear()
+        for name, child in list(self._children.items()):
+            child.signal(signal.SIGCONT)
+            if name not in ALL:
+                self.end(name)
+        await self.start(*(name for name in ALL if not self._children[name].is_running))
+
+    def end_all(self) -> None:
+        """End every process, the front first."""
+        for child in self._children.values():
+            child.signal(signal.SIGCONT)
+            child.signal(signal.SIGTERM)
+        for child in self._children.values():
+            child.end()
+
+    async def _works(self, name: str) -> None:
+        child, url = self._children[name], f"http://127.0.0.1:{self._ports[name]}/readyz"
+
+        async def ask() -> bool:
+            assert child.is_running, child.said()
+            try:
+                return (await self.http.get(url, timeout=5)).is_success
+            except httpx.HTTPError:
+                return False
+
+        await until(ask, f"{name} works", within_s=60)
+
+
+@asynccontextmanager
+async def crew(data_dir: Path, **settings: str) -> AsyncIterator[Crew]:
+    """Run a crew on a server of its own around the block, and make sure that none of it is left behind."""
+    with EmbeddedServer(data_dir) as server:
+        async with Wire(server.port) as wire:
+            ports = {name: free_port() for name in ALL}
+            provider = f"http://127.0.0.1:{ports[PROVIDER]}"
+            told = {"PAYMENT_PROVIDER_URL": provider, "ORDER_DEADLINE_PACE": str(PACE), **settings}
+            async with Crew(ports, wire, data_dir, told) as shop:
+                try:
+                    await shop.start(*ALL)
+                    yield shop
+                finally:
+                    shop.end_all()
+                    assert left_behind(data_dir / "run") == []
+
+
+def _arguments(service: str) -> Sequence[str]:
+    if service == "payment-provider":
+        return _PROVIDER
+    if service in ("front", "coordinator"):
+        return (service,)
+    return ("participant", service)

@@ -1,0 +1,91 @@
+"""Where lines are shown: redrawn on a terminal, appended anywhere else."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from sagastream.cli.screen import Screen
+from sagastream.drawing import Line, Part, Tone
+
+
+class Terminal(io.StringIO):
+    """A file that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Latin(io.StringIO):
+    """A file that can only take one old encoding."""
+
+    encoding = "latin-1"
+
+
+def line(text: str, key: str = "", *, is_passing: bool = False) -> Line:
+    return Line((Part(text, Tone.FORWARD),), key or text, is_passing)
+
+
+@pytest.fixture(autouse=True)
+def terminal_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing of the surroundings decide what counts as a terminal."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_file_gets_each_line_once_and_nothing_that_passes() -> None:
+    """What is drawn again is not repeated, and waits never stand where they would stay."""
+    out = io.StringIO()
+    with Screen(out).drawing() as drawing:
+        drawing.show([line("one"), line("waiting", is_passing=True)])
+        drawing.show([line("one"), line("two")])
+
+    assert out.getvalue() == "one\ntwo\n"
+
+
+def test_a_file_gets_no_colours_and_whole_lines() -> None:
+    out = io.StringIO()
+    Screen(out).say(line("x" * 300))
+
+    assert out.getvalue() == "x" * 300 + "\n"
+
+
+def test_a_terminal_is_redrawn_in_place_and_in_colour() -> None:
+    """The drawing that stays is the one shown last."""
+    out = Terminal()
+    with Screen(out).drawing() as drawing:
+        drawing.show([line("waiting", is_passing=True)])
+        drawing.show([line("done")])
+
+    shown = out.getvalue()
+    assert "\x1b[32m" in shown
+    assert shown.index("waiting") < shown.index("\x1b[2K") < shown.index("done")
+
+
+def test_a_dumb_terminal_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    out = Terminal()
+    Screen(out).say(line("one"))
+
+    assert out.getvalue() == "one\n"
+
+
+def test_no_colour_is_shown_to_those_who_want_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shapes and words stay."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = Terminal()
+    Screen(out).say(line("● done"))
+
+    assert "\x1b[32m" not in out.getvalue()
+    assert "● done" in out.getvalue()
+
+
+def test_an_old_encoding_gets_ascii_shapes_and_no_error() -> None:
+    out = Latin()
+    screen = Screen(out)
+    screen.say(line("● done"))
+
+    assert screen.look.ascii_only
+    assert out.getvalue() == "? done\n"

@@ -1,0 +1,123 @@
+"""What may be said to the command, and what it says to wrong words."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from sagastream.cli import main
+from sagastream.cli.words import DONE, FAILED, WRONG_WORDS, instant, parser
+from sagastream.coordinator.listing import Position
+from sagastream.saga.lifecycle import Status
+
+NOW = 1_800_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("2023-11-14T22:13:20Z", 1_700_000_000_000),
+        ("2023-11-14T23:13:20+01:00", 1_700_000_000_000),
+        ("2023-11-14 22:13:20.5Z", 1_700_000_000_500),
+        ("1700000000000", 1_700_000_000_000),
+        ("90s", NOW - 90_000),
+        ("15m", NOW - 900_000),
+        ("2h", NOW - 7_200_000),
+        ("7d", NOW - 604_800_000),
+    ],
+)
+def test_an_instant_can_be_written_in_many_ways(text: str, ms: int) -> None:
+    assert instant(text, NOW) == ms
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2023-11-14T22:13:20", "12:00", "15", "15w", "-5m", "9" * 20, "999999999d"]
+)
+def test_an_instant_that_is_none_is_refused(text: str) -> None:
+    """Also one without a zone, which would mean something else on every machine, and one nobody can reckon with."""
+    with pytest.raises(argparse.ArgumentTypeError, match="neither an instant"):
+        instant(text, NOW)
+
+
+def test_the_filters_are_those_of_the_routes() -> None:
+    cursor = Position(1_700_000_000_000, "saga-1").cursor()
+    words = parser().parse_args(
+        ["sagas", "--status", "needsattention", "--process", "order", "--initiator", "ann", "--from", "1700000000000",
+         "--to", "1700000000001", "--limit", "7", "--cursor", cursor, "--json"]
+    )  # fmt: skip
+
+    assert (words.status, words.process, words.initiator) == (Status.NEEDS_ATTENTION, "order", "ann")
+    assert (words.from_ms, words.to_ms, words.limit, words.json) == (1_700_000_000_000, 1_700_000_000_001, 7, True)
+    assert words.cursor == Position(1_700_000_000_000, "saga-1")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["sagas", "--status", "Lost"],
+        ["sagas", "--limit", "0"],
+        ["sagas", "--limit", "201"],
+        ["sagas", "--cursor", "no"],
+        ["sagas", "--from", "noon"],
+        ["show"],
+        ["show", "a b"],
+        ["watch", "../../etc"],
+        ["dance"],
+        [],
+    ],
+)
+def test_wrong_words_are_told_in_one_line_and_end_with_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(wrong)
+
+    assert ended.value.code == WRONG_WORDS
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["sagas", "--help"], ["show", "--help"], ["watch", "--help"]])
+def test_help_is_there(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+
+    assert ended.value.code == DONE
+    assert capsys.readouterr().out.startswith("usage: sagastream")
+
+
+def test_help_tells_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+
+    told = capsys.readouterr().out.partition("exit codes:")[2]
+    assert [line.split()[0] for line in told.splitlines() if line.startswith("  ")] == ["0", "1", "2", "3", "4", "130"]
+
+
+@pytest.mark.parametrize("words", [["sagas"], ["show", "saga-1"], ["watch"]])
+def test_looking_where_nothing_is_leaves_nothing_behind(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A look must not create a store; the message names both ways to say where one is."""
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "nowhere"))
+
+    code = main(words)
+
+    told = capsys.readouterr().err
+    assert code == FAILED
+    assert "DATA_DIR" in told
+    assert "REDIS_URL" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_cannot_be_reached_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+
+    code = main(["sagas"])
+
+    told = capsys.readouterr().err
+    assert code == FAILED
+    assert told.startswith("sagastream: ")
+    assert told.count("\n") == 1

@@ -1,0 +1,196 @@
+"""Who is too far behind is known soon, cheaply, and never guessed."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from sagastream.bus import Bus, Command
+from sagastream.errors import ServerUnavailable
+from sagastream.overload import Behind, Bound, Overload
+from sagastream.testing.memory_connection import MemoryConnection
+from sagastream.testing.memory_server import MemoryServer
+from tests.trip import RoomHeld, TripBooked
+
+BOOKED = Bound(TripBooked, "hotel", timedelta(seconds=15))
+HELD = Bound(RoomHeld, "bank", timedelta(seconds=60))
+BOOKED_STREAM, HELD_STREAM = "p:{desk}:events:TripBooked", "p:{hotel}:events:RoomHeld"
+
+
+class Place:
+    """A server, a clock that is set by hand, and how many commands were sent."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000_000.0
+        self.server = MemoryServer(lambda: int(self.seconds * 1000))
+        self.sent = 0
+        self.connection = MemoryConnection(self.server, before=self._count)
+        bus = Bus(self.connection, self.connection, self.connection)
+        self.overload = Overload([BOOKED, HELD], bus=bus, prefix="p:", clock=lambda: self.seconds)
+
+    async def _count(self, _: Command) -> None:
+        self.sent += 1
+
+    def publish(self, stream: str) -> None:
+        """Append an event, now."""
+        self.server.call("XADD", stream, "*", "type", "any")
+
+    def read(self, stream: str, group: str, count: int = 1000) -> None:
+        """Let a group read, without acknowledging."""
+        self.server.call("XREADGROUP", "GROUP", group, "one", "COUNT", count, "STREAMS", stream, ">")
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+async def test_nobody_is_behind_where_nothing_was_published(place: Place) -> None:
+    """Streams that do not exist are no trouble."""
+    assert await place.overload.worst() is None
+
+
+async def test_what_is_unread_for_too_long_is_told_with_its_age(place: Place) -> None:
+    """Exactly at the bound it is still in time."""
+    place.server.call("XGROUP", "CREATE", BOOKED_STREAM, "hotel", "0", "MKSTREAM")
+    place.publish(BOOKED_STREAM)
+    place.seconds += 15
+    assert await place.overload.worst() is None
+
+    place.seconds += 0.5
+
+    assert await place.overload.worst() == Behind(BOOKED, timedelta(seconds=15.5))
+
+
+async def test_a_group_that_never_existed_has_read_nothing(place: Place) -> None:
+    """A participant that was never started is as far behind as one that stopped; another group does not count."""
+    place.publish(BOOKED_STREAM)
+    place.server.call("XGROUP", "CREATE", BOOKED_STREAM, "saga", "0")
+    place.read(BOOKED_STREAM, "saga")
+    place.seconds += 20
+
+    worst = await place.overload.worst()
+
+    assert worst is not None
+    assert worst.bound == BOOKED
+
+
+async def test_only_what_is_unread_counts(place: Place) -> None:
+    """Read and not yet acknowledged is being worked at, however old; the next unread entry is what matters."""
+    place.server.call("XGROUP", "CREATE", BOOKED_STREAM, "hotel", "0", "MKSTREAM")
+    place.publish(BOOKED_STREAM)
+    place.publish(BOOKED_STREAM)
+    place.read(BOOKED_STREAM, "hotel", count=1)
+    place.seconds += 20
+    assert await place.overload.worst() is not None
+
+    place.read(BOOKED_STREAM, "hotel")
+    place.publish(BOOKED_STREAM)
+    place.seconds += 1
+
+    assert await place.overload.worst() is None
+
+
+async def test_of_several_the_one_that_exceeds_most_is_told(place: Place) -> None:
+    """By how much, not how old: each has a bound of its own."""
+    place.publish(HELD_STREAM)
+    place.seconds += 1
+    place.publish(BOOKED_STREAM)
+    place.seconds += 65  # bank exceeds by 6 s, hotel by 50 s
+
+    worst = await place.overload.worst()
+
+    assert worst is not None
+    assert (worst.bound.by, worst.age) == ("hotel", timedelta(seconds=65))
+
+
+@pytest.mark.parametrize(("age", "seconds"), [(15.1, 1), (16, 1), (19.5, 5), (300, 30)])
+def test_a_client_stays_away_for_as_long_as_the_bound_is_exceeded(age: float, seconds: int) -> None:
+    """A second at least, half a minute at most."""
+    assert Behind(BOOKED, timedelta(seconds=age)).retry_after_s == seconds
+
+
+async def test_a_thousand_questions_cost_one_look(place: Place) -> None:
+    """Within half a second nothing is sent; then one of all who ask looks, also when they ask at once."""
+    await asyncio.gather(*(place.overload.worst() for _ in range(1000)))
+    one_look = place.sent
+
+    place.seconds += 0.4
+    await place.overload.worst()
+    assert place.sent == one_look
+
+    place.seconds += 0.2
+    await asyncio.gather(*(place.overload.worst() for _ in range(1000)))
+    assert place.sent == 2 * one_look
+
+
+async def test_nobody_waits_for_a_look_while_something_is_known(place: Place) -> None:
+    """One caller's look takes long; the others are answered from the one before, until that is too old to trust."""
+    await place.overload.worst()
+    place.publish(BOOKED_STREAM)
+    slow = asyncio.Event()
+
+    async def wait(_: Command) -> None:
+        await slow.wait()
+
+    place.seconds += 0.5
+    place.connection.before = wait
+    looking = asyncio.create_task(place.overload.worst())
+    await asyncio.sleep(0)
+    known = await place.overload.worst()
+    place.seconds += 20
+    waiting = asyncio.create_task(place.overload.worst())
+    await asyncio.sleep(0)
+
+    assert (known, looking.done(), waiting.done()) == (None, False, False)
+    slow.set()
+    first, second = await looking, await waiting
+    assert first is second
+    assert first is not None
+
+
+async def test_a_look_that_fails_tells_nothing_and_is_made_again(place: Place) -> None:
+    """Whoever looked learns of the trouble; what was known before stays known for a while."""
+    await place.overload.worst()
+
+    async def fail(_: Command) -> None:
+        raise ServerUnavailable("away")
+
+    place.connection.before = fail
+    place.seconds += 1
+    with pytest.raises(ServerUnavailable):
+        await place.overload.worst()
+    place.connection.before = None
+
+    assert await place.overload.worst() is None
+
+
+async def test_a_caller_who_gives_up_leaves_the_look_to_the_next(place: Place) -> None:
+    """A client that hangs up in the middle of a look blocks nobody."""
+    never = asyncio.Event()
+
+    async def wait(_: Command) -> None:
+        await never.wait()
+
+    place.connection.before = wait
+    looking = asyncio.create_task(place.overload.worst())
+    await asyncio.sleep(0)
+    looking.cancel()
+    await asyncio.wait({looking})
+    place.connection.before = None
+
+    assert await place.overload.worst() is None
+
+
+async def test_a_stream_that_cannot_be_read_hides_no_other(place: Place) -> None:
+    """An operator's slip or a missing right is logged, not taken for calm everywhere."""
+    place.server.call("SET", BOOKED_STREAM, "no stream")
+    place.publish(HELD_STREAM)
+    place.seconds += 100
+
+    worst = await place.overload.worst()
+
+    assert worst is not None
+    assert worst.bound == HELD

@@ -1,0 +1,67 @@
+"""Pages of a sorted set hold every member once, whatever its score and whatever is added meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sagastream.keys import Keys
+from sagastream.pages import Position, read_page
+from sagastream.reader import Reader
+from sagastream.testing.memory_connection import MemoryConnection
+from sagastream.testing.memory_server import MemoryServer
+
+
+def reader_of(members: dict[str, int]) -> Reader:
+    """Return a reader of a server that holds these under ``set``."""
+    server = MemoryServer(lambda: 0)
+    for member, score in members.items():
+        server.call("ZADD", "p:{o}:set", score, member)
+    return Reader(MemoryConnection(server), Keys("p:", "o"))
+
+
+async def all_pages(reader: Reader, limit: int) -> list[str]:
+    """Return the members of all pages."""
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = await read_page(reader, "set", cursor, limit)
+        assert len(page.members) <= limit
+        found += page.members
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+@given(
+    st.dictionaries(st.from_regex(r"[A-Za-z0-9_-]{1,4}", fullmatch=True), st.integers(-3, 3), max_size=30),
+    st.integers(1, 7),
+)
+async def test_every_member_comes_once_the_highest_score_first(members: dict[str, int], limit: int) -> None:
+    """Also where many share a score, and the last page says that it is the last."""
+    expected = [member for _, member in sorted(((score, member) for member, score in members.items()), reverse=True)]
+
+    assert await all_pages(reader_of(members), limit) == expected
+
+
+async def test_a_page_that_is_just_full_has_no_successor() -> None:
+    """No client is sent for an empty page."""
+    page = await read_page(reader_of({"a": 1, "b": 2}), "set", None, 2)
+
+    assert (page.members, page.cursor) == (("b", "a"), None)
+
+
+def test_a_cursor_is_a_position_and_safe_in_a_url() -> None:
+    """Whatever the score and the id."""
+    for position in (Position(-1, "a"), Position(1_700_000_000_000, "x" * 64), Position(0, "_-")):
+        cursor = position.cursor()
+        assert Position.of(cursor) == position
+        assert cursor.replace("-", "").replace("_", "").isalnum()
+
+
+@pytest.mark.parametrize("cursor", ["", "zzz", "ä", "MS5h" * 40, "LmE", "MS4", "=", "1.a"])
+def test_text_that_never_was_a_cursor_is_refused(cursor: str) -> None:
+    """With words that tell what to do."""
+    with pytest.raises(ValueError, match="use the 'next' of the page before"):
+        Position.of(cursor)
