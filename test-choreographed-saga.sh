@@ -4,7 +4,7 @@
 #   ./test-choreographed-saga.sh [BASE_URL]        default: http://localhost:8080
 #
 # Needs bash, curl and jq 1.6. Every run has customers and products of its own, so it may be repeated against a shop that
-# is in use; what it leaves behind are their orders. Exit 0: all passed; 1: at least one failed; 2: could not try.
+# is in use; it leaves their orders behind, and a store. Exit 0: all passed; 1: at least one failed; 2: could not try.
 # PATIENCE is how many seconds anything may take that happens after the answer (30).
 # shellcheck disable=SC2016  # the dollars in single quotes are jq's
 set -uo pipefail
@@ -30,7 +30,7 @@ done
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 
-# ---- words the checks are written in; a claim that does not hold ends its check
+# The words the checks are written in. A claim that does not hold ends its check.
 
 # fail WHAT: end this check.
 fail() {
@@ -121,7 +121,7 @@ definitions='
     | length == ($events | length) and . == sort;
   def order_saga: .processes[] | select(.businessProcess == "order");'
 
-# ---- the seven checks
+# The seven checks. Each may be run alone.
 
 check_service_health() {
   eventually "everything is ready" '.status == "ready" and all(.services[]; .status == "ready")' /readyz
@@ -171,15 +171,15 @@ check_a_successful_saga() {
   answers 200 GET "/api/notifications/$order_id"
   says "that the customer was told once" '[.notices[].status] == ["Sent"]'
 
-  # A client that did not hear the answer asks again.
-  local again="Idempotency-Key: $run" first
+  # A client that did not hear the answer asks again, and waits for the end.
+  local again="Idempotency-Key: $run"
   stocked "$run-piece" 100
   place "$(one "$run-twice" PayPal)" --header "$again"
-  first=$saga_id
+  answers 200 POST "/api/orders/choreographed-saga?wait=20" --header "$again" \
+    --header 'Content-Type: application/json' --data "$(one "$run-twice" PayPal)"
+  says "the same order, confirmed" '.sagaId == $saga and .status == "Confirmed"' --arg saga "$saga_id"
   ends Completed
-  answers 202 POST /api/orders/choreographed-saga --header "$again" --data "$(one "$run-twice" PayPal)"
-  says "the same order" '.sagaId == $saga and .status == "Confirmed"' --arg saga "$first"
-  lists "initiatorId=$run-twice" "$first"
+  lists "initiatorId=$run-twice" "$saga_id"
 }
 
 check_statistics_and_metrics() {
@@ -393,7 +393,7 @@ holds() {
   says "$2 pieces available and $3 reserved" ".available == $2 and .reserved == $3"
 }
 
-# ---- one after the other, each in a shell of its own
+# One after the other, each in a shell of its own.
 
 echo "trying $base"
 failed=''

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from sagastream.cli.words import DONE, FAILED, INTERRUPTED, parser
-from sagastream.errors import SagastreamError
+from sagastream.errors import SagastreamError, ServerUnavailable
 from sagastream.project import ProjectError, read_project
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValidationError as error:
         for one in error.errors():
             print(f"sagastream: {'.'.join(map(str, one['loc'])).upper()}: {one['msg']}", file=sys.stderr)
+    except ServerUnavailable as error:
+        print(f"sagastream: the server cannot serve right now: {error}", file=sys.stderr)
     except SagastreamError as error:
         print(f"sagastream: {error}", file=sys.stderr)
     except BrokenPipeError:

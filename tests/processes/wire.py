@@ -66,7 +66,7 @@ class Wire:
         self._traps: list[Trap] = []
         self._held: list[Trap] = []
         self._listener: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.url = ""
 
     def set(
@@ -99,28 +99,32 @@ class Wire:
     ) -> None:
         assert self._listener is not None  # entered
         self._listener.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        self.clear()
+        for writer in self._connections.values():
+            writer.close()
+        await asyncio.gather(*self._connections)
         await self._listener.wait_closed()
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # a coroutine always runs in one
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+        self._connections[task] = writer
+        task.add_done_callback(self._connections.pop)
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
         except OSError:
-            await _close(writer)
-            return
+            return await _close(writer)
         awaited: list[Trap] = []
-        with suppress(OSError, asyncio.CancelledError):
-            async with asyncio.TaskGroup() as ways:
-                there = ways.create_task(self._commands(reader, up_writer, awaited))
-                back = ways.create_task(self._replies(up_reader, writer, awaited))
-                there.add_done_callback(lambda _: back.cancel())
-                back.add_done_callback(lambda _: there.cancel())
+        ways = [
+            asyncio.create_task(self._commands(reader, up_writer, awaited)),
+            asyncio.create_task(self._replies(up_reader, writer, awaited)),
+        ]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        for each in await asyncio.gather(*ways, return_exceptions=True):
+            if not isinstance(each, OSError | asyncio.CancelledError | None):
+                raise each  # a fault of the wire, not the end of a connection
         await asyncio.gather(_close(writer), _close(up_writer))
 
     async def _commands(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, awaited: list[Trap]) -> None:
