@@ -28,11 +28,12 @@ from sagastream.retries import Retries
 from sagastream.settings import Settings
 from sagastream.settling import Settling
 from sagastream.telemetry import Telemetry
-from sagastream.transaction import Outcome, Receipt, Transaction, Transactor
+from sagastream.transaction import Transaction, Transactor
 from sagastream.work import REQUESTS, Fate, Work, recognise
 
 log = structlog.get_logger(__name__)
 
+GLANCE = timedelta(milliseconds=200)  # the longest read while calls to the outside are under way
 OUTSIDE = 500  # calls to the world outside that may be under way at once
 
 
@@ -78,8 +79,9 @@ class Consumer:
             bus, self._intake, clock, handle=self._handle, recovered=self._recovered, beside=self._beside,
             claim_idle=settings.claim_idle,
         )  # fmt: skip
-        self._commits: Coalescer[Transaction, Outcome] = Coalescer(self._commit_all, limit=settings.batch)
-        self._acknowledgements: Coalescer[Message, None] = Coalescer(self._acknowledge_all, limit=settings.batch)
+        self._outcomes: Coalescer[tuple[Work, Transaction | None], bool] = Coalescer(
+            self._conclude, limit=settings.batch
+        )
         self._in_hand: set[str] = set()
         self._outside: set[asyncio.Task[None]] = set()
         self._retry_at = 0.0
@@ -130,7 +132,9 @@ class Consumer:
             await self._try_again([name for name in names if name not in self._in_hand])
         if len(self._outside) >= OUTSIDE:
             await asyncio.wait(self._outside, return_when=asyncio.FIRST_COMPLETED)
-        return min(self._block, timedelta(seconds=max(0.001, self._retry_at - loop.time())))
+        wait = min(self._block, timedelta(seconds=max(0.001, self._retry_at - loop.time())))
+        # A call that fails in the background cannot wake a read that blocks, and its next attempt may be due soon.
+        return min(wait, GLANCE) if self._outside else wait
 
     async def _try_again(self, due: Sequence[str]) -> None:
         standings = await self._retries.standings(list(due))
@@ -173,34 +177,26 @@ class Consumer:
         task.add_done_callback(self._outside.discard)
 
     async def _settle_outside(self, work: Work) -> None:
-        works: list[Work] = [work]
-        ended: list[Work] = []
         try:
-            while works:
-                ended, works = await self._settling.round(works, self._commit_with_others)
-            for message in self._to_acknowledge(ended):
-                await self._acknowledgements.ask(message)
+            while not await self._outcomes.ask((work, await self._settling.decide(work))):
+                pass
         except ServerUnavailable:
             self._loop.recover()
         finally:
             self._in_hand.discard(work.message.name)
+
+    async def _conclude(self, decided: Sequence[tuple[Work, Transaction | None]]) -> Sequence[bool]:
+        """Commit and acknowledge together what was decided outside in the meantime; tell which are at their end."""
+        ended, again = await self._settling.conclude(decided, self._transactor.commit)
+        await self._intake.acknowledge(self._to_acknowledge(ended))
+        open_ = {work.message.name for work in again}
+        return [work.message.name not in open_ for work, _ in decided]
 
     def _to_acknowledge(self, ended: Sequence[Work]) -> list[Message]:
         waiting = [work for work in ended if work.fate is Fate.WAITS]
         if waiting:
             self._retry_at = 0.0
         return [work.message for work in ended if work.fate is not Fate.WAITS]
-
-    async def _commit_with_others(self, batch: Sequence[Transaction]) -> Receipt:
-        outcomes = await asyncio.gather(*(self._commits.ask(transaction) for transaction in batch))
-        return Receipt(0, list(outcomes))
-
-    async def _commit_all(self, batch: Sequence[Transaction]) -> Sequence[Outcome]:
-        return (await self._transactor.commit(batch)).outcomes
-
-    async def _acknowledge_all(self, messages: Sequence[Message]) -> Sequence[None]:
-        await self._intake.acknowledge(messages)
-        return [None] * len(messages)
 
     async def _bury_undecodable(self, message: Message, reason: str) -> None:
         """Put away what is not even an event; no saga can be told about it."""

@@ -197,16 +197,19 @@ def server_url(settings: Settings) -> Iterator[str]:
         yield settings.redis_url
         return
     with contextlib.ExitStack() as stack:
-        server = embedded_server(settings)
-        try:
-            stack.enter_context(server)
-        except AlreadyRunning:
-            url = RunDir(settings.data_dir / "run").read("redis", "url")
-            if url is None:
-                raise
-            yield url
-        else:
-            yield server.url
+        yield _running_or_started(settings, stack)
+
+
+def _running_or_started(settings: Settings, stack: contextlib.ExitStack) -> str:
+    server = embedded_server(settings)
+    try:
+        stack.enter_context(server)
+    except AlreadyRunning:
+        url = RunDir(settings.data_dir / "run").read("redis", "url")
+        if url is None:
+            raise
+        return url
+    return server.url
 
 
 def free_port() -> int:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 
 import structlog
 
 from sagastream.bus import Argument, Bus, Reply
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, SagastreamError
 from sagastream.keys import GROUPS, Keys
 
@@ -54,7 +54,9 @@ class Intake:
         self._bus = bus
         self._registry = keys.key(GROUPS)
         self._begins_at = begins_at
-        self._count = max(1, -(-size // max(1, len(streams))))
+        self._size = size
+        self._count = max(1, -(-size // max(1, len(streams))))  # COUNT is per stream
+        self._held: list[Message] = []
         self._claims_from = dict.fromkeys(self.streams, "0-0")
         self._was_here = False
 
@@ -85,12 +87,19 @@ class Intake:
 
     async def new(self, block: timedelta) -> list[Message]:
         """Return new entries, waiting for them at most so long."""
-        command: list[Argument] = ["XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", self._count,
-                   "BLOCK", max(1, block // timedelta(milliseconds=1)), "STREAMS", *self.streams]  # fmt: skip
-        return _messages(await self._bus.reader.execute(*command, *(">" for _ in self.streams)))[0]
+        if not self._held:
+            command: list[Argument] = ["XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", self._count,
+                       "BLOCK", max(1, block // timedelta(milliseconds=1)), "STREAMS", *self.streams]  # fmt: skip
+            reply = await self._bus.reader.execute(*command, *(">" for _ in self.streams))
+            self._held = _messages(reply)[0]
+            # Most streams are silent most of the time; those that spoke last share the room of a round.
+            self._count = max(1, -(-self._size // max(1, len(reply) if isinstance(reply, list) else 1)))
+        now, self._held = self._held[: self._size], self._held[self._size :]
+        return now
 
     async def own(self) -> list[Message]:
         """Return everything delivered to this consumer and never acknowledged."""
+        self._held = []  # they are among these
         found: list[Message] = []
         for stream in self.streams:
             position = "0"
@@ -155,10 +164,12 @@ def _messages(reply: Reply) -> tuple[list[Message], str | None]:
 
 
 def _entries(stream: str, reply: Reply) -> list[Message]:
+    # Entries come by the hundred: what the server sent as text is not looked at string by string.
     found = []
-    for entry in reply if isinstance(reply, list) else []:
-        if isinstance(entry, list):
-            found.append(Message(stream, str(entry[0]), pairs(_flat(entry[1]))))
+    for entry in cast("list[list[Reply]]", reply or []):
+        if entry:
+            flat = cast("list[str]", entry[1] or [])
+            found.append(Message(stream, str(entry[0]), dict(zip(flat[::2], flat[1::2], strict=True))))
     return found
 
 

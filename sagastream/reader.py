@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sagastream.bus import Command, Connection, Reply
 from sagastream.coalescer import Coalescer
 from sagastream.envelope import pairs
+from sagastream.errors import ReplyError
 from sagastream.keys import Keys
+
+_AT_ONCE = 500
 
 
 class Reader:
@@ -16,12 +21,25 @@ class Reader:
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self.keys = keys
-        self._commands: Coalescer[Command, Reply] = Coalescer(connection.pipeline, limit=500)
+        self._commands: Coalescer[Command, Reply] = Coalescer(connection.pipeline, limit=_AT_ONCE)
+        self._connection = connection
 
     async def read(self, key: str, *fields: str) -> list[str | None]:
         """Return fields of a hash, None for each that is absent."""
         reply = await self.command("HMGET", self.keys.key(key), *fields)
         return [str(value) if value is not None else None for value in _listed(reply)]
+
+    async def read_each(self, keys: Iterable[str], *fields: str) -> list[list[str | None] | ReplyError]:
+        """Return the same fields of several hashes, the refusal for each that is none; no task and no wait for each."""
+        commands = [("HMGET", self.keys.key(key), *fields) for key in keys]
+        found: list[list[str | None] | ReplyError] = []
+        for at in range(0, len(commands), _AT_ONCE):
+            for reply in await self._connection.pipeline(commands[at : at + _AT_ONCE]):
+                if isinstance(reply, ReplyError):
+                    found.append(reply)
+                else:
+                    found.append([str(value) if value is not None else None for value in _listed(reply)])
+        return found
 
     async def read_all(self, key: str) -> dict[str, str]:
         """Return a whole hash, empty if there is none."""

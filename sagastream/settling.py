@@ -64,15 +64,19 @@ class Settling:
 
         Raises: ``ServerUnavailable``; then nothing is known and all of them are still pending.
         """
-        ended: list[Work] = []
+        decisions = await asyncio.gather(*(self.decide(work) for work in works))
+        return await self.conclude(list(zip(works, decisions, strict=True)), commit)
+
+    async def conclude(
+        self, decided: Sequence[tuple[Work, Transaction | None]], commit: Commit
+    ) -> tuple[list[Work], list[Work]]:
+        """Commit what was decided; return the works that came to an end, and those to be decided again.
+
+        Raises: ``ServerUnavailable``; then nothing is known and all of them are still pending.
+        """
+        ended = [work for work, tx in decided if tx is None]
         again: list[Work] = []
-        batch: list[tuple[Work, Transaction]] = []
-        decisions = await asyncio.gather(*(self._decide(work) for work in works))
-        for work, tx in zip(works, decisions, strict=True):
-            if tx is None:
-                ended.append(work)
-            else:
-                batch.append((work, tx))
+        batch = [(work, tx) for work, tx in decided if tx is not None]
         if batch:
             receipt = await commit([tx for _, tx in batch])
             if receipt.now_ms:
@@ -81,7 +85,8 @@ class Settling:
                 (ended if self._is_over(work, outcome) else again).append(work)
         return ended, again
 
-    async def _decide(self, work: Work) -> Transaction | None:
+    async def decide(self, work: Work) -> Transaction | None:
+        """Return the transaction to commit for this message, None if nothing needs to be; never a handler's error."""
         try:
             if work.problem:
                 raise (Torn if work.problem.startswith(Kind.TORN) else CannotApply)(work.problem)

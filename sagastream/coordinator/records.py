@@ -30,6 +30,7 @@ _REQUESTS: dict[Request, type[StepRequest]] = {
     Request.BAR: BarRequested,
     Request.RETRY: RetryRequested,
 }
+_json = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would build one anew at every call
 _FIELDS = ("version", "status", "process", "definition_version", "initiator", "progress")
 
 
@@ -64,7 +65,7 @@ class Note:
         """Return the note as stored."""
         told = {"at": self.at_ms, "id": self.id, "type": self.type, "source": self.source, "cause": self.cause,
                 "step": self.step, "kind": self.kind, "reason": self.reason}  # fmt: skip
-        return json.dumps({name: value for name, value in told.items() if value}, separators=(",", ":"))
+        return _json({name: value for name, value in told.items() if value})
 
 
 class Records:
@@ -78,16 +79,15 @@ class Records:
 
         Raises: ``Undecodable`` for one that this library did not write.
         """
-        try:
-            version, status, process, defined, initiator, progress = await self.reader.read(
-                names.record(saga_id), *_FIELDS
-            )
-            if version is None or progress is None:
-                return None
-            known = _progress(saga_id, process or "", int(defined or 0), initiator or "", progress)
-            return Record(known, status or "", int(version))
-        except (ReplyError, ValueError, TypeError, KeyError) as error:
-            raise Undecodable(f"the record of {saga_id} cannot be read: {type(error).__name__}: {error}") from None
+        (found,) = await self.load_each([saga_id])
+        if isinstance(found, Undecodable):
+            raise found
+        return found
+
+    async def load_each(self, saga_ids: Sequence[str]) -> list[Record | Undecodable | None]:
+        """Return the records of several sagas, in their order; an error for one this library did not write."""
+        stored = await self.reader.read_each(map(names.record, saga_ids), *_FIELDS)
+        return [_record(saga_id, fields) for saga_id, fields in zip(saga_ids, stored, strict=True)]
 
     def save(
         self, saga: Saga, record: Record, turn: Advance, notes: Sequence[Note], *, cause: str, now_ms: int
@@ -135,6 +135,19 @@ class Records:
             tx.schedule(names.index("status", turn.status), progress.saga_id, at_ms)
         elif moved:
             tx.schedule(names.index("status", turn.status), progress.saga_id, at_ms)
+
+
+def _record(saga_id: str, fields: Sequence[str | None] | ReplyError) -> Record | Undecodable | None:
+    try:
+        if isinstance(fields, ReplyError):
+            raise fields
+        version, status, process, defined, initiator, progress = fields
+        if version is None or progress is None:
+            return None
+        known = _progress(saga_id, process or "", int(defined or 0), initiator or "", progress)
+        return Record(known, status or "", int(version))
+    except (ReplyError, ValueError, TypeError, KeyError) as error:
+        return Undecodable(f"the record of {saga_id} cannot be read: {type(error).__name__}: {error}")
 
 
 def unwritten(envelope: Envelope) -> Record:
@@ -207,7 +220,7 @@ def _written(progress: Progress) -> str:
         for step, known in progress.facts.items()
     }
     asks = {step: [ask.request, ask.times, ask.at_ms] for step, ask in progress.asks.items()}
-    return json.dumps({"facts": facts, "asks": asks, "announced": progress.announced}, separators=(",", ":"))
+    return _json({"facts": facts, "asks": asks, "announced": progress.announced})
 
 
 def _progress(saga_id: str, definition: str, version: int, initiator: str, written: str) -> Progress:

@@ -152,9 +152,10 @@ class Coordinator:
         """Fold each bundle into its record; where somebody else wrote meanwhile, once more on what is there now."""
         open_ = list(bundles.values())
         while open_:
-            found = await asyncio.gather(*(self._found(bundle) for bundle in open_))
+            records = await self.records.load_each([bundle.first.saga_id for bundle in open_])
             batch: list[tuple[Bundle, Transaction]] = []
-            for bundle, known in zip(open_, found, strict=True):
+            for bundle, record in zip(open_, records, strict=True):
+                known = self._known(bundle, record)
                 if isinstance(known, Undecodable):
                     await self._bury_all(bundle, str(known))
                 else:
@@ -173,11 +174,12 @@ class Coordinator:
                     await self._bury_all(bundle, f"{outcome.kind}: {outcome.detail}")
             open_ = again
 
-    async def _found(self, bundle: Bundle) -> tuple[Saga, Record] | Undecodable:
+    def _known(self, bundle: Bundle, record: Record | Undecodable | None) -> tuple[Saga, Record] | Undecodable:
         """Return a saga's record and the table it began with, whatever its events say; an error if there is no use."""
+        if record is None:
+            return bundle.meaning.saga, unwritten(bundle.first)
         try:
-            record = await self.records.load(bundle.first.saga_id)
-            return (self._table(record), record) if record else (bundle.meaning.saga, unwritten(bundle.first))
+            return record if isinstance(record, Undecodable) else (self._table(record), record)
         except Undecodable as error:
             return error
 

@@ -84,15 +84,10 @@ def _overdue(progress: Progress, step: str, at_ms: int, why: str) -> Happening:
 
 def _follow(saga: Saga, before: Progress, happenings: Sequence[Happening], *, now_ms: int, may_repeat: bool) -> Advance:
     had_ended = bool(before.facts) and lifecycle.status(saga, before).is_end
-    progress, news, late = before, [], 0
-    for happening in happenings:
-        late += had_ended
-        if had_ended and happening.kind in _TOO_LATE_AT_THE_END:
-            continue  # it asks for a way that can no longer be taken
-        after = progress.with_fact(happening)
-        if after is not progress:
-            news.append(happening)
-            progress = after
+    late = len(happenings) if had_ended else 0
+    if had_ended:  # what asks for a way that can no longer be taken is not even remembered
+        happenings = [happening for happening in happenings if happening.kind not in _TOO_LATE_AT_THE_END]
+    progress, news = before.with_facts(happenings)
     status = lifecycle.status(saga, progress)
     asks = tuple(_due(saga, progress, now_ms, may_repeat=may_repeat))
     if asks:
@@ -103,7 +98,7 @@ def _follow(saga: Saga, before: Progress, happenings: Sequence[Happening], *, no
     if fresh:
         progress = replace(progress, announced=(*progress.announced, *fresh))
     timer = lifecycle.timer(saga, progress, now_ms)
-    return Advance(progress, status, tuple(news), asks, tuple(fresh.items()), timer, late)
+    return Advance(progress, status, news, asks, tuple(fresh.items()), timer, late)
 
 
 def _due(saga: Saga, progress: Progress, now_ms: int, *, may_repeat: bool) -> Iterator[Asked]:

@@ -36,6 +36,7 @@ class Status(StrEnum):
 
 
 _ENDS = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.FAILED, Status.ABORTED})
+_SMOOTH = frozenset({Kind.DONE})  # what most sagas only ever know: nothing to judge
 _SETTLED = (Kind.UNDONE, Kind.BARRED, Kind.REFUSED)
 
 
@@ -63,6 +64,8 @@ def status(saga: Saga, progress: Progress) -> Status:
 
 def troubles(saga: Saga, progress: Progress) -> Iterator[str]:
     """Yield why the saga cannot end by itself for now, in words for people."""
+    if progress.kinds <= _SMOOTH:
+        return
     yield from contradictions(saga, progress)
     for step in (BEGINNING, *(step.name for step in saga.steps)):
         known = progress.facts.get(step, {})
@@ -85,6 +88,8 @@ def troubles(saga: Saga, progress: Progress) -> Iterator[str]:
 
 def contradictions(saga: Saga, progress: Progress) -> Iterator[str]:
     """Yield facts that cannot both be true; only a ledger that went back in time produces them."""
+    if progress.kinds <= _SMOOTH:
+        return
     steps = [BEGINNING, *(step.name for step in saga.steps)]
     upto = [step for at, step in enumerate(steps) if not saga.is_after_pivot(at - 1)]
     stopped_at = next((at for at, step in enumerate(upto) if _stops(saga, progress, step)), len(steps))
@@ -103,6 +108,8 @@ def contradictions(saga: Saga, progress: Progress) -> Iterator[str]:
 
 def is_turned_back(saga: Saga, progress: Progress) -> bool:
     """Tell whether the saga is being undone, for good."""
+    if progress.kinds <= _SMOOTH:
+        return False
     pivot = _pivot(saga)
     if pivot is None:
         is_unsure = progress.any(saga, Kind.OVERDUE, Kind.GAVE_UP) or progress.has(BEGINNING, Kind.CANCELLED)
@@ -114,6 +121,8 @@ def is_turned_back(saga: Saga, progress: Progress) -> bool:
 
 def is_in_doubt(saga: Saga, progress: Progress) -> bool:
     """Tell whether the pivot's participant must judge which way the saga goes."""
+    if progress.kinds <= _SMOOTH:
+        return False
     pivot = _pivot(saga)
     if pivot is None or progress.has(pivot, Kind.DONE) or is_turned_back(saga, progress):
         return False

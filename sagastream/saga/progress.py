@@ -5,9 +5,10 @@ The status is nowhere kept as truth: it follows from the facts (see ``lifecycle`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 
 from sagastream.saga.definition import BEGINNING, Saga
 
@@ -89,11 +90,16 @@ class Progress:
     def has(self, step: str, *kinds: Kind) -> bool:
         """Tell whether any of these is known about a step."""
         known = self.facts.get(step)
-        return known is not None and any(kind in known for kind in kinds)
+        return known is not None and not known.keys().isdisjoint(kinds)
 
     def any(self, saga: Saga, *kinds: Kind) -> bool:
         """Tell whether any of these is known about any step, the beginning not counted."""
         return any(self.has(step.name, *kinds) for step in saga.steps)
+
+    @cached_property
+    def kinds(self) -> frozenset[Kind]:
+        """Return what is known about any step at all; most sagas only ever know ``done``."""
+        return frozenset(kind for known in self.facts.values() for kind in known)
 
     @property
     def began_ms(self) -> int | None:
@@ -113,9 +119,16 @@ class Progress:
 
     def with_fact(self, happening: Happening) -> Progress:
         """Return the progress that also knows this; of two facts that say the same the earlier one stays."""
-        known = self.facts.get(happening.step, {})
-        present = known.get(happening.kind)
-        if present is not None and present <= happening.fact:
-            return self
-        facts = {**self.facts, happening.step: {**known, happening.kind: happening.fact}}
-        return replace(self, facts=facts)
+        return self.with_facts((happening,))[0]
+
+    def with_facts(self, happenings: Iterable[Happening]) -> tuple[Progress, tuple[Happening, ...]]:
+        """Return the progress that also knows these, and those of them that told something new."""
+        facts: dict[str, Mapping[Kind, Fact]] = dict(self.facts)
+        news: list[Happening] = []
+        for happening in happenings:
+            known = facts.get(happening.step, {})
+            present = known.get(happening.kind)
+            if present is None or happening.fact < present:
+                facts[happening.step] = {**known, happening.kind: happening.fact}
+                news.append(happening)
+        return (replace(self, facts=facts) if news else self), tuple(news)
