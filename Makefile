@@ -30,7 +30,7 @@ demo: $(VENV)/.run
 	@exec $(PY) -m demo
 
 test: $(VENV)/.dev
-	@$(PY) -m pytest $(TESTS)
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 test-fast: $(VENV)/.dev
 	@$(PY) -m pytest -m "not server and not processes" $(TESTS)

@@ -21,6 +21,8 @@ class Message(BaseModel):
 class KeyRequest(Message):
     """A refund or a close of one key."""
 
+    model_config = ConfigDict(strict=True)  # what is asked about money is never guessed from another type
+
     key: str = Field(min_length=1, max_length=200)
 
 

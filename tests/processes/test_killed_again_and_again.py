@@ -37,9 +37,9 @@ WEIGHTS = (20, 15, 15, 10, 5, 10, 15, 10)  # of the payment methods, in their or
 SETTINGS = {
     "APPENDFSYNC": "always",
     "ORDER_DEADLINE_PACE": "0.3",
-    "PAYMENT_TIMEOUT": "0.5",
+    "PAYMENT_TIMEOUT": "2",
     "PROVIDER_SLOW": "0.2",
-    "PROVIDER_SILENCE": "2",
+    "PROVIDER_SILENCE": "4",
 }
 
 

@@ -94,3 +94,12 @@ async def test_another_charge_under_a_used_key_is_a_conflict(client: httpx.Async
 async def test_a_made_up_position_is_refused(client: httpx.AsyncClient) -> None:
     """Positions come from earlier pages."""
     assert (await client.get("/records", params={"after": 12})).status_code == 422
+
+
+@pytest.mark.parametrize("amount", [False, True, "500", 500.0, 5.5, -1, 10**16, None])
+async def test_an_amount_of_another_kind_moves_no_money(client: httpx.AsyncClient, amount: object) -> None:
+    """Neither a truth value nor a text is taken for a number, and nothing is recorded."""
+    answer = await client.post("/charges", json={**CHARGE, "amountCents": amount})
+
+    assert answer.status_code == 422
+    assert (await client.get("/records")).json()["records"] == []
