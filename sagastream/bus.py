@@ -32,6 +32,7 @@ _TROUBLE = frozenset(
 )  # fmt: skip
 MOST_CONNECTIONS = 32  # per pool; whoever needs one more waits for it
 _GRACE = timedelta(seconds=5)
+_TURN = timedelta(seconds=10)  # to wait for a connection of the pool
 
 
 class Connection(Protocol):
@@ -84,7 +85,7 @@ class RedisConnection:
         pool: redis.BlockingConnectionPool = redis.BlockingConnectionPool.from_url(
             url,
             max_connections=MOST_CONNECTIONS,
-            timeout=timeout.total_seconds(),
+            timeout=_TURN.total_seconds(),
             client_name=name,
             protocol=2,
             decode_responses=True,

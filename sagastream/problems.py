@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Match, Route
 
 from sagastream.errors import ServerUnavailable, TooLarge
 
@@ -73,8 +74,12 @@ def install(app: FastAPI) -> None:
             404: f"there is nothing at {request.url.path}",
             405: f"{request.method} is not offered here",
         }
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            # The router names only the methods of the first route of this path.
+            headers["Allow"] = ", ".join(sorted(_methods(request)))
         said = error.detail if error.status_code not in detail or error.detail != _phrase(error) else None
-        problem = Problem(error.status_code, said or detail[error.status_code], headers=error.headers)
+        problem = Problem(error.status_code, said or detail[error.status_code], headers=headers)
         return problem.response()
 
     async def validation(_: Request, error: Exception) -> Response:
@@ -96,6 +101,15 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(ServerUnavailable, server)
     app.add_exception_handler(TooLarge, large)
+
+
+def _methods(request: Request) -> set[str]:
+    return {
+        method
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 def _phrase(error: StarletteHTTPException) -> str:

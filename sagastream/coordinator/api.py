@@ -19,6 +19,7 @@ from sagastream.coordinator.measures import Family
 from sagastream.coordinator.records import Records
 from sagastream.coordinator.statistics import StatisticsView
 from sagastream.coordinator.views import PageView, StateView
+from sagastream.documented import problems
 from sagastream.errors import Undecodable
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.problems import Problem
@@ -72,7 +73,7 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
         except Undecodable:
             return None
 
-    @router.get("/states", operation_id="listSagas")
+    @router.get("/states", operation_id="listSagas", responses=problems({}))
     async def states(
         status: Annotated[Status | None, Query()] = None,
         business_process: Annotated[
@@ -92,7 +93,7 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
             next=page.next.cursor() if page.next is not None else None,
         )
 
-    @router.get("/state/{sagaId}", operation_id="getSaga")
+    @router.get("/state/{sagaId}", operation_id="getSaga", responses=problems({404: "No such saga"}))
     async def state(saga_id: SagaId) -> StateView:
         """Show one saga: its steps, whom it waits for, and all that happened to it."""
         stored = await listing.find(saga_id)

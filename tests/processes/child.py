@@ -13,7 +13,7 @@ from sagastream.offspring import dies_with_parent
 from sagastream.rundir import command_line
 
 ROOT = Path(__file__).parents[2]
-_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
+_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "SAGASTREAM_CI_RUN")
 
 
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import httpx
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, Field
 
 from sagastream import series
@@ -17,7 +17,7 @@ from sagastream.bus import Bus, Command, Reply
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.exposition import merge
 from sagastream.front import create_front
-from sagastream.problems import Problem
+from sagastream.problems import Problem, install
 from sagastream.proxy import local_service
 from sagastream.service import Context, Service, alive, create_app
 from sagastream.settings import Settings
@@ -232,6 +232,19 @@ async def test_every_error_is_a_problem(shop: Shop, method: str, path: str, stat
     assert ("retry-after" in answer.headers) == (status == 503)
     assert ("allow" in answer.headers) == (status == 405)
     assert bool(answer.json().get("incident")) == (status == 500)
+
+
+async def test_a_refused_method_is_told_every_one_that_is_offered() -> None:
+    """Several routes share a path; whoever asks wrongly learns of all of them."""
+    app = FastAPI()
+    install(app)
+    for method in ("GET", "PUT"):
+        app.add_api_route("/api/thing", lambda: None, methods=[method])
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
+        answer = await client.delete("/api/thing")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
 
 
 async def test_a_service_tells_how_it_is(shop: Shop) -> None:

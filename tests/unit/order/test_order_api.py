@@ -9,6 +9,9 @@ import pytest
 
 from events import OrderCreated
 from order_service import handlers, store
+from sagastream.bus import Command
+from sagastream.errors import ServerUnavailable
+from sagastream.keys import COORDINATOR, Keys
 
 from .shop import Shop
 from .test_order_requests import LINE, ORDER
@@ -140,3 +143,37 @@ async def test_unknown_and_impossible_orders_are_refused(client: httpx.AsyncClie
     for answer in (await client.get("/api/orders/nothing"), await client.post("/api/orders/nothing/cancel")):
         assert (answer.status_code, answer.json()["detail"]) == (404, "there is no order nothing")
     assert (await client.get("/api/orders/a:b")).status_code == 422
+
+
+async def test_whoever_waits_for_a_saga_that_has_ended_is_told_at_once(shop: Shop, client: httpx.AsyncClient) -> None:
+    """200 and the order as it then stands, instead of 202."""
+    key = {"Idempotency-Key": "one"}
+    placed = (await client.post(PATH, json=ORDER, headers=key)).json()
+    await shop.confirm(placed["orderId"], placed["sagaId"], 29999)
+    record = Keys(shop.settings.key_prefix, COORDINATOR).key(f"record:{placed['sagaId']}")
+    shop.server.call("HSET", record, "status", "Completed")
+
+    answer = await client.post(PATH, json=ORDER, headers=key, params={"wait": 30})
+
+    assert (answer.status_code, answer.json()) == (200, {**placed, "status": "Confirmed"})
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "one"}])
+async def test_an_order_whose_commit_was_not_answered_is_placed_once(
+    shop: Shop, client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    """The answer is lost, the commit is sent again, and the script knows it: no second order, no refusal."""
+    lost: list[Command] = []
+
+    async def lose_one(command: Command) -> None:
+        if str(command[0]).startswith("EVAL") and not lost:
+            lost.append(command)
+            raise ServerUnavailable("the answer was lost")
+
+    await client.post(PATH, json=ORDER)  # the script is loaded
+    shop.connection.after = lose_one
+
+    answer = await client.post(PATH, json=ORDER, headers=headers)
+
+    assert (answer.status_code, answer.json()["status"], len(lost)) == (202, "Pending", 1)
+    assert len(shop.published("OrderCreated")) == 2
