@@ -70,7 +70,7 @@ def test_operations_keep_their_names_and_places() -> None:
     assert found.keys() - OPERATIONS.keys() == OF_PROVIDER
 
 
-@pytest.mark.parametrize("name", [*OPERATIONS, *OF_PROVIDER])
+@pytest.mark.parametrize("name", [*OPERATIONS, *sorted(OF_PROVIDER)])
 def test_every_problem_a_route_may_answer_is_told_as_one(name: str) -> None:
     """Everything may be malformed or unavailable; what takes a body may be given none that is JSON, or too much."""
     responses = TOLD[name]["responses"]
