@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def shop(data_dir: Path, port: int) -> Iterator[httpx.Client]:
             until(is_ready, "the shop is ready", within_s=60)
             yield client
     finally:
-        child.end()
+        asyncio.run(child.end())
 
 
 def work(client: httpx.Client) -> None:

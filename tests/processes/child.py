@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sagastream.offspring import dies_with_parent
 from sagastream.rundir import command_line
+from tests.processes.until import until
 
 ROOT = Path(__file__).parents[2]
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "SAGASTREAM_CI_RUN")
@@ -66,15 +67,19 @@ class Child:
         self._process.kill()
         self._process.wait()
 
-    def end(self, within_s: float = 30.0) -> None:
-        """Ask the process to end, also a frozen one, and force it after a while.
+    async def end(self, within_s: float = 30.0) -> int:
+        """Ask the process to end, also a frozen one, and return its exit code. What else runs here goes on meanwhile.
 
         Raises: ``AssertionError`` if it had to be forced.
         """
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
+
+        async def ask() -> bool:
+            return not self.is_running
+
         try:
-            self._process.wait(within_s)
-        except subprocess.TimeoutExpired:
+            await until(ask, f"the end of a process that last said:\n{self.said()}\n", within_s)
+        finally:
             self.kill()
-            raise AssertionError(f"did not end within {within_s:g} s:\n{self.said()}") from None
+        return self._process.returncode

@@ -66,7 +66,7 @@ async def dev_shop(data_dir: Path, *flags: str, **settings: str) -> AsyncIterato
         async with DevShop(base_url, data_dir, child) as shop:
             yield shop
     finally:
-        child.end()
+        await child.end()
         assert left_behind(data_dir) == []
 
 

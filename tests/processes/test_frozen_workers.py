@@ -67,7 +67,7 @@ async def test_a_confirmation_that_arrives_after_the_bar_is_refused(shop: Crew) 
     assert turned_back == ["Compensated"]
     assert await shop.ended(placed) == ["Compensated"]
     await went_one_way(shop, placed)
-    shop.end("order-service/2")
+    await shop.end("order-service/2")
     assert await shop.differences() == []
 
 
@@ -88,7 +88,7 @@ async def test_a_charge_sent_after_its_undo_takes_no_money(shop: Crew) -> None:
     assert calls[0] == ("close", "closed")
     assert ("charge", "refused") in calls
     assert await shop.events("payment", "PaymentRefunded", placed) == []
-    shop.end("payment-service/2")
+    await shop.end("payment-service/2")
     assert await shop.differences() == []
 
 

@@ -54,11 +54,11 @@ async def test_a_coordinator_that_comes_after_all_deadlines_counts_everything_as
         return grown if grown["ended"] == ORDERS else {}
 
     grown = await until(all_have_ended, "every saga ends", every_s=0.1)
+    shop.kill(COORDINATOR)  # the next test wants one with more patience
     assert grown["Completed"] == ORDERS
     assert grown["turnedBack"] == 0
     assert await called_overdue_but_done_in_time(shop) == []
     assert await shop.differences() == []
-    shop.kill(COORDINATOR)  # the next test wants one with more patience
 
 
 async def statistics(shop: Crew) -> dict[str, int]:
