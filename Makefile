@@ -33,7 +33,7 @@ test: $(VENV)/.dev
 	@$(PY) -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 test-fast: $(VENV)/.dev
-	@$(PY) -m pytest -m "not server and not processes" $(TESTS)
+	@$(PY) -m pytest --numprocesses 2 -m "not server and not processes and not seeds" $(TESTS)
 
 books: $(VENV)/.run
 	@$(PY) -m books

@@ -9,14 +9,23 @@ import pytest
 
 from sagastream.embedded import EmbeddedServer
 
-SERVER_TESTS = Path(__file__).parent / "server"
+HERE = Path(__file__).parent
+# What the tests of a folder need beyond Python; `make test-fast` leaves all of these out.
+NEEDS = {
+    "server": "server",
+    "processes": "processes",
+    "deploy": "processes",
+    "monitoring": "processes",
+    "stage": "seeds",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies under ``server/``, so that it can be left out where there is no time for a server."""
+    """Mark tests by their folder, so that they can be left out where there is no time for them."""
     for item in items:
-        if SERVER_TESTS in item.path.parents:
-            item.add_marker(pytest.mark.server)
+        need = NEEDS.get(item.path.relative_to(HERE).parts[0])
+        if need is not None:
+            item.add_marker(need)
 
 
 @pytest.fixture(scope="session")
