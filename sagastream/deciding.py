@@ -12,13 +12,17 @@ from datetime import timedelta
 from sagastream import keys as names
 from sagastream.clock import ServerClock
 from sagastream.envelope import Envelope, derived_id, publishable
-from sagastream.errors import DefinitionError
+from sagastream.errors import DefinitionError, Undecodable
 from sagastream.event import BarRequested, Event, LedgerLost, Refusal, RetryRequested, StepBarred, StepGaveUp
 from sagastream.ledger import Entry, Remembered, State, parse, trigger
 from sagastream.participant import Handler, Participant
 from sagastream.reader import Reader
 from sagastream.transaction import Transaction
 from sagastream.work import Fate, Work, payload
+
+
+class Forgotten(Undecodable):
+    """A message came so late that the ledger may have known it and forgotten; it must not be handled again."""
 
 
 class Deciding:
@@ -59,6 +63,8 @@ class Deciding:
         if work.request is not None:
             return await self._answer(work)
         assert work.handler is not None  # recognise() found one
+        if work.known is State.UNKNOWN and self._clock.now_ms() - work.message.at_ms > self._retention_ms:
+            raise Forgotten("the message is older than the ledger's memory: nobody knows whether it was handled")
         if work.is_outside and work.known in (State.UNKNOWN, State.GAVE_UP):
             return self._begun(work, work.known, trigger(work.envelope))
         return await self._perform(work, work.handler, work.envelope, work.known)
@@ -76,9 +82,23 @@ class Deciding:
             assert work.handler is not None  # recognise() found one
             done = work.handler.done
             step, cause = done.type_name() if done else work.handler.name, f"{work.envelope.id}:{work.attempts}"
-            tx.entry = Entry(tx.saga_id, work.handler.name, work.known, State.GAVE_UP, trigger(work.envelope))
+            if not work.is_ledger_broken:
+                tx.entry = Entry(tx.saga_id, work.handler.name, work.known, State.GAVE_UP, trigger(work.envelope))
         event = StepGaveUp(step=step, undoing=work.is_undoing, reason=reason[:500], attempts=work.attempts)
         self._publish(tx, event, work.envelope, id=derived_id(cause, self._participant.name, step))
+        return tx
+
+    def lost(self, work: Work, reason: str) -> Transaction:
+        """Return the transaction that says that a step may have been done and its ledger would not know.
+
+        The ledger stays without an entry: a request to undo the step must find that it is not remembered.
+        """
+        assert work.handler is not None  # only a step that goes forward can be forgotten
+        done = work.handler.done
+        tx = self._transaction(work.envelope, work.handler)
+        tx.expect(names.ledger(tx.saga_id), work.handler.name, None)
+        event = LedgerLost(step=done.type_name() if done else work.handler.name, reason=reason)
+        self._publish(tx, event, work.envelope, id=derived_id(work.envelope.id, self._participant.name, "forgotten"))
         return tx
 
     def _begun(self, work: Work, expected: State, told: str) -> Transaction:

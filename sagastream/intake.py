@@ -38,6 +38,11 @@ class Message:
         """Return what identifies the message among all streams."""
         return f"{self.stream}|{self.id}"
 
+    @property
+    def at_ms(self) -> int:
+        """Return when the server took the message (epoch ms)."""
+        return int(self.id.partition("-")[0])
+
 
 class Intake:
     """One consumer of one group over several streams.

@@ -10,7 +10,7 @@ import structlog
 
 from sagastream.clock import ServerClock
 from sagastream.dead_letters import put_away
-from sagastream.deciding import Deciding
+from sagastream.deciding import Deciding, Forgotten
 from sagastream.errors import SagastreamError, ServerUnavailable, Undecodable
 from sagastream.event import RetryRequested
 from sagastream.ledger import State
@@ -88,8 +88,10 @@ class Settling:
     async def decide(self, work: Work) -> Transaction | None:
         """Return the transaction to commit for this message, None if nothing needs to be; never a handler's error."""
         try:
-            if work.problem:
-                raise (Torn if work.problem.startswith(Kind.TORN) else CannotApply)(work.problem)
+            if work.problem is not None:
+                if work.is_ledger_broken:
+                    return self._bury(work, work.problem)
+                raise work.problem
             if work.conflicts > ROUNDS:
                 raise HandlerDisagrees(f"decided {work.conflicts} times, refused by a guard each time")
             tx = await self._deciding.decide(work)
@@ -112,15 +114,20 @@ class Settling:
         policy = work.handler.retry if work.handler else self._participant.retry
         if isinstance(error, Undecodable | Torn) or policy.is_exhausted(work.attempts):
             log.error("event.buried", **about, error=_said(error))
-            work.fate = Fate.BURIED
-            tx = self._deciding.give_up(work, _said(error))
-            put_away(tx, work.message, reason=_said(error), attempts=work.attempts)
-            self._retries.settled(tx, work.message.name)
-            return tx
+            return self._bury(work, error)
         log.warning("event.failed", **about, error=_said(error))
         work.fate = Fate.WAITS
         tx = self._deciding.nothing(work)
         self._retries.failed(tx, work.message.name, work.attempts, policy.wait(work.attempts, self._chance()))
+        return tx
+
+    def _bury(self, work: Work, error: Exception) -> Transaction:
+        work.fate = Fate.BURIED
+        why = _said(error)
+        is_lost = isinstance(error, Forgotten)
+        tx = self._deciding.lost(work, why) if is_lost else self._deciding.give_up(work, why)
+        put_away(tx, work.message, reason=why, attempts=work.attempts)
+        self._retries.settled(tx, work.message.name)
         return tx
 
     def _is_over(self, work: Work, outcome: Outcome) -> bool:
@@ -135,12 +142,15 @@ class Settling:
             case Kind.REFUSED:
                 self._telemetry.conflict()
                 work.conflicts += 1
+            case _ if work.fate is Fate.BURIED and not work.is_ledger_broken:
+                work.is_ledger_broken = True
             case _ if work.fate in (Fate.WAITS, Fate.BURIED):
                 log.error("event.stuck", saga_id=work.envelope.saga_id, error=outcome.detail)
                 work.fate = Fate.WAITS
                 return True
             case _:
-                work.problem = f"{outcome.kind}: {outcome.detail}"
+                kind = Torn if outcome.kind is Kind.TORN else CannotApply
+                work.problem = kind(f"{outcome.kind}: {outcome.detail}")
         return False
 
     def _was_decided(self, work: Work, outcome: Outcome) -> bool:

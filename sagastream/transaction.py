@@ -18,12 +18,13 @@ import msgpack  # type: ignore[import-untyped]  # ships no types
 from sagastream import keys as names
 from sagastream.bus import Connection, Reply
 from sagastream.envelope import Envelope
-from sagastream.errors import ReplyError
+from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import Keys
 from sagastream.ledger import Entry, State
 from sagastream.reader import Reader
 
 LARGEST = 10**15 - 1
+_SHUT_OUT = frozenset({"NOPERM", "NOAUTH", "WRONGPASS"})
 MANY = 5_000  # elements of one operation; Lua cannot unpack much more
 
 
@@ -175,12 +176,16 @@ class Transactor:
     async def commit(self, batch: Sequence[Transaction]) -> Receipt:
         """Apply each transaction of the batch on its own; return one outcome each.
 
-        Raises: ``ServerUnavailable``; then each may or may not have been applied.
+        Raises: ``ServerUnavailable``; then each may or may not have been applied. A server that does not let us in
+        is as good as none: no message is to blame for it.
         """
         packed = [transaction.packed(self._retention) for transaction in batch]
         try:
             return _receipt(await self._call(packed))
         except (ReplyError, ValueError) as error:  # ValueError: text that cannot be encoded
+            if isinstance(error, ReplyError) and error.code in _SHUT_OUT:
+                needed = "EVAL, EVALSHA and the commands of transaction.lua"
+                raise ServerUnavailable(f"{error}; allow this user {needed}") from error
             if len(packed) == 1:
                 return Receipt(0, [Outcome(Kind.MALFORMED, str(error))])
         # The call itself was refused: the one that is to blame must not take the others with it.

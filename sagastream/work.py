@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from sagastream.envelope import Envelope, decode
-from sagastream.errors import Undecodable
+from sagastream.errors import SagastreamError, Undecodable
 from sagastream.event import BarRequested, Event, RetryRequested, StepRequest, UndoRequested
 from sagastream.intake import Message
 from sagastream.ledger import State
@@ -36,7 +36,8 @@ class Work:
 
     ``request`` is what the coordinator asks, None for an event that goes forward. ``known`` is the ledger state
     that the next commit expects. ``attempts`` have failed so far, ``conflicts`` were decided again. ``problem`` is
-    what the server said could never be applied. ``is_undone_outside``: its undo calls something that is not Redis.
+    why nothing can be decided. ``is_ledger_broken``: not even that it gave up can be remembered.
+    ``is_undone_outside``: its undo calls something that is not Redis.
     """
 
     message: Message
@@ -47,7 +48,8 @@ class Work:
     fate: Fate = Fate.SETTLED
     attempts: int = 0
     conflicts: int = 0
-    problem: str = ""
+    problem: SagastreamError | None = None
+    is_ledger_broken: bool = False
     is_undone_outside: bool = False
     is_in_background: bool = False
 
@@ -72,6 +74,8 @@ class Work:
 def recognise(participant: Participant, message: Message, attempts: int) -> Work:
     """Find out what a message is and who handles it.
 
+    A request about a step that nobody performs here is work too: who asks must be told.
+
     Raises: ``Undecodable`` for anything this participant cannot take.
     """
     envelope = decode(message.fields)
@@ -83,7 +87,8 @@ def recognise(participant: Participant, message: Message, attempts: int) -> Work
         return Work(message, envelope, handler, attempts=attempts)
     request = payload(asked, envelope.data)
     if participant.ledger_field(request.step) is None:
-        raise Undecodable(f"{participant.name} performs no step that says done by {request.step[:80]!r}")
+        problem = Undecodable(f"{participant.name} performs no step that says done by {request.step[:80]!r}")
+        return Work(message, envelope, None, request, attempts=attempts, problem=problem)
     undo = participant.undos.get(request.step)
     return Work(
         message, envelope, participant.performing(request.step), request, attempts=attempts,

@@ -23,6 +23,7 @@ TROUBLES: list[tuple[str, Command, Command]] = [
         ("CONFIG", "SET", "min-replicas-to-write", "1"),
         ("CONFIG", "SET", "min-replicas-to-write", "0"),
     ),
+    ("forbidden to us", ("ACL", "SETUSER", "default", "-eval", "-evalsha"), ("ACL", "SETUSER", "default", "+@all")),
 ]
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from sagastream import Participant, Transaction
 from sagastream.errors import ReplyError
-from sagastream.event import MAX_EVENT_BYTES, StepGaveUp, UndoRequested
+from sagastream.event import MAX_EVENT_BYTES, LedgerLost, StepGaveUp, UndoRequested
 from sagastream.ledger import State
 from tests.trip import RoomGivenBack, RoomHeld, TripBooked
 from tests.unit.core.casts import RETRY, Gateway, Script, bank, hotel
@@ -263,8 +265,8 @@ async def test_entries_that_are_nothing_like_events_are_buried() -> None:
 
 
 @in_virtual_time
-async def test_a_request_about_somebody_elses_step_is_buried() -> None:
-    """The loop goes on with the next request."""
+async def test_a_request_about_somebody_elses_step_is_buried_and_who_asked_is_told() -> None:
+    """The loop goes on with the next request; a saga that waits for the answer must not wait in silence."""
     world = with_rooms()
     world.ask("hotel", UndoRequested(step="CardCharged"))
     world.ask("hotel", UndoRequested(step="RoomHeld"))
@@ -272,6 +274,41 @@ async def test_a_request_about_somebody_elses_step_is_buried() -> None:
 
     assert len(world.letters("hotel")) == 1
     assert world.ledger("hotel", "hold_room").state is State.BARRED
+    (gave_up,) = world.events("hotel", StepGaveUp)
+    told = json.loads(gave_up["data"])
+    assert (told["step"], told["undoing"]) == ("CardCharged", True)
+    assert "performs no step" in told["reason"]
+
+
+@in_virtual_time
+async def test_a_message_whose_ledger_is_broken_is_buried_at_last() -> None:
+    """That it gave up cannot be remembered, but it is put away whole, its saga is told, and nothing stays pending."""
+    world = with_rooms()
+    world.call("SET", "hotel", f"ledger:{SAGA}", "no hash")
+    world.tell(TripBooked(nights=1))
+    await world.work(world.consumer(hotel(Script())))
+
+    assert len(world.letters("hotel")) == 1
+    assert len(world.events("hotel", StepGaveUp)) == 1
+    assert world.hash("hotel", "rooms")["free"] == "100"
+    assert world.hash("hotel", "attempts") == {}
+
+
+@in_virtual_time
+async def test_a_message_older_than_the_ledgers_memory_is_not_handled_again() -> None:
+    """Whether it was handled is forgotten: doing it may be doing it twice, so a person must look."""
+    world, script = with_rooms(ledger_retention=timedelta(days=7)), Script()
+    world.tell(TripBooked(nights=1))
+    await asyncio.sleep(timedelta(days=7, seconds=1).total_seconds())
+    world.tell(TripBooked(nights=1), "fresh")
+    await world.work(world.consumer(hotel(script)))
+
+    assert script.calls == ["fresh"]
+    (lost,) = world.events("hotel", LedgerLost)
+    assert (lost["correlationid"], json.loads(lost["data"])["step"]) == (SAGA, "RoomHeld")
+    assert world.ledger("hotel", "hold_room").state is State.UNKNOWN
+    (letter,) = world.letters("hotel")
+    assert letter["reason"].startswith("Forgotten")
 
 
 @in_virtual_time
