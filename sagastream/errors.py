@@ -36,5 +36,9 @@ class Undecodable(SagastreamError):
     """A stream entry is not an event this reader can take; it is buried, never retried."""
 
 
+class UnknownTable(Undecodable):
+    """An event belongs to a saga table that this process does not know; another one may."""
+
+
 class TooLarge(SagastreamError):
     """An event is larger than ``MAX_EVENT_BYTES``; put the bulk elsewhere and publish a reference."""

@@ -17,6 +17,7 @@ never leave the slot.
 | ``timers``                      | zset   | saga, score: due ms                  | ``saga``    | until the saga ends |
 | ``index:<what>``                | zset   | saga, score: start ms                | ``saga``    | retention           |
 | ``counts``                      | hash   | counter → integer                    | ``saga``    | for ever            |
+| ``parked:<table>:<version>``    | stream | whole messages of a table not known  | ``saga``    | until it is known   |
 | ``groups``                      | hash   | stream → where its group began       | reader      | for ever            |
 | anything else                   | any    | a participant's own state            | participant | its own matter      |
 """
@@ -87,6 +88,11 @@ def history(saga_id: str) -> str:
 def index(*what: str) -> str:
     """Name an index of sagas."""
     return ":".join(("index", *what))
+
+
+def parked(definition: str, version: str) -> str:
+    """Name the stream of events whose table no coordinator knew when they came."""
+    return f"parked:{definition}:{version}"
 
 
 ATTEMPTS = "attempts"

@@ -150,7 +150,7 @@ class Follower:
             self._open[envelope.saga_id] = followed
         elif envelope.source == COORDINATOR:
             await self._read(envelope.saga_id, followed)
-        happening = self._happening(envelope)
+        happening = self._happening(envelope, int(entry.partition("-")[0]))
         if happening is None:
             return
         step, kind, fact = happening.step, happening.kind, happening.fact
@@ -214,9 +214,9 @@ class Follower:
         later = followed.saga.steps[steps.index(trigger) + 1 if trigger in steps else 0 :]
         return next((step.name for step in later if step.by == attempt.participant), "")
 
-    def _happening(self, envelope: Envelope) -> Happening | None:
+    def _happening(self, envelope: Envelope, taken_ms: int) -> Happening | None:
         try:
-            return self._meanings.of(envelope.definition, envelope.definition_version).of(envelope)
+            return self._meanings.of(envelope.definition, envelope.definition_version).of(envelope, taken_ms)
         except Undecodable:
             return None
 

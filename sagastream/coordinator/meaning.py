@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sagastream.envelope import Envelope
-from sagastream.errors import DefinitionError, Undecodable
+from sagastream.errors import DefinitionError, Undecodable, UnknownTable
 from sagastream.event import Event, LedgerLost, Refusal, StepBarred, StepGaveUp
 from sagastream.keys import Keys
 from sagastream.saga.definition import BEGINNING, Saga
@@ -26,30 +26,34 @@ class Meaning:
     by_done: dict[str, str]
     with_reason: frozenset[str]
 
-    def of(self, envelope: Envelope) -> Happening | None:
+    def of(self, envelope: Envelope, taken_ms: int) -> Happening | None:
         """Return what an event says, None if the table does not care.
+
+        ``taken_ms`` is when the server took it: an event that claims a later instant is not believed.
 
         Raises: ``Undecodable`` if a payload that must be looked at makes no sense.
         """
         meant = self.by_type.get(envelope.type)
         if meant is not None:
             reason = _reason(envelope) if envelope.type in self.with_reason else ""
-            return Happening(*meant, Fact(envelope.at_ms, envelope.id, reason))
+            return Happening(*meant, Fact(min(envelope.at_ms, taken_ms), envelope.id, reason))
         match envelope.type:
             case "StepBarred":
-                return self._about(payload(StepBarred, envelope.data).step, Kind.BARRED, envelope)
+                return self._about(payload(StepBarred, envelope.data).step, Kind.BARRED, envelope, taken_ms)
             case "StepGaveUp":
                 gave_up = payload(StepGaveUp, envelope.data)
                 kind = Kind.UNDO_GAVE_UP if gave_up.undoing else Kind.GAVE_UP
-                return self._about(gave_up.step, kind, envelope, gave_up.reason)
+                return self._about(gave_up.step, kind, envelope, taken_ms, gave_up.reason)
             case "LedgerLost":
                 lost = payload(LedgerLost, envelope.data)
-                return self._about(lost.step, Kind.LOST, envelope, lost.reason)
+                return self._about(lost.step, Kind.LOST, envelope, taken_ms, lost.reason)
         return None
 
-    def _about(self, done: str, kind: Kind, envelope: Envelope, reason: str = "") -> Happening | None:
+    def _about(self, done: str, kind: Kind, envelope: Envelope, taken_ms: int, reason: str = "") -> Happening | None:
         step = self.by_done.get(done)
-        return Happening(step, kind, Fact(envelope.at_ms, envelope.id, reason)) if step is not None else None
+        if step is None:
+            return None
+        return Happening(step, kind, Fact(min(envelope.at_ms, taken_ms), envelope.id, reason))
 
 
 class Meanings:
@@ -70,11 +74,11 @@ class Meanings:
     def of(self, definition: str, version: str) -> Meaning:
         """Return the table a saga began with.
 
-        Raises: ``Undecodable`` if this coordinator does not know it.
+        Raises: ``UnknownTable`` if this coordinator does not know it.
         """
         meaning = self._known.get((definition, version))
         if meaning is None:
-            raise Undecodable(f"no table {definition[:64]!r} of version {version[:16]!r} is known here")
+            raise UnknownTable(f"no table {definition[:64]!r} of version {version[:16]!r} is known here")
         return meaning
 
     def types(self) -> set[str]:

@@ -15,12 +15,12 @@ import structlog
 
 from sagastream.bus import Bus
 from sagastream.clock import ServerClock
+from sagastream.coordinator.aside import Aside
 from sagastream.coordinator.deadlines import Deadlines
 from sagastream.coordinator.meaning import Meaning, Meanings
 from sagastream.coordinator.records import Note, Record, Records, unwritten
-from sagastream.dead_letters import put_away
 from sagastream.envelope import ID, Envelope, decode, derived_id
-from sagastream.errors import SagastreamError, Undecodable
+from sagastream.errors import SagastreamError, Undecodable, UnknownTable
 from sagastream.intake import Intake, Message
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.loop import Loop
@@ -73,19 +73,17 @@ class Coordinator:
         keys = Keys(settings.key_prefix, COORDINATOR)
         self.records = Records(bus, keys)
         self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
+        self._aside = Aside(self._meanings.sagas, bus, keys, self.records.reader, self._transactor)
+        self._look_aside_at = 0.0
         self._intake = Intake(
-            bus,
-            keys,
-            self._meanings.streams(keys),
-            consumer=f"{COORDINATOR}-{settings.consumer}",
-            size=settings.batch,
+            bus, keys, self._meanings.streams(keys), consumer=f"{COORDINATOR}-{settings.consumer}", size=settings.batch
         )
         self._loop = Loop(
             bus, self._intake, self._clock, handle=self._handle, recovered=self._handle, beside=self._beside,
             claim_idle=settings.claim_idle,
         )  # fmt: skip
         self.deadlines = Deadlines(
-            bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, ticker
+            bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, self._aside.streams, ticker
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -111,28 +109,43 @@ class Coordinator:
         }
 
     async def _beside(self) -> timedelta:
+        """Take what waited for a table that is known here, now and then; say how long a read may wait."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._look_aside_at:
+            parked = await self._aside.parked()
+            if not parked:
+                self._look_aside_at = now + self._block.total_seconds()
+                return self._block
+            await self._handle([one.message for one in parked])
+            await self._aside.taken(parked)
+            return timedelta(0)
         return self._block
 
     async def _handle(self, messages: list[Message]) -> None:
         bundles: dict[str, Bundle] = {}
         poison: list[tuple[Message, str]] = []
         ignored: list[Message] = []
+        unknown: list[Message] = []
         for message in messages:
             try:
                 if not self._sort(message, bundles):
                     ignored.append(message)
+            except UnknownTable:
+                unknown.append(message)
             except Undecodable as error:
                 poison.append((message, str(error)))
         await self._store(bundles)
+        for message in unknown:
+            await self._set_aside(message)
         for message, why in poison:  # afterwards, for what they mark may have begun in this batch
             await self._fence(message, why)
         settled = [message for bundle in bundles.values() for message in bundle.messages]
-        await self._intake.acknowledge(settled + ignored + [message for message, _ in poison])
+        await self._intake.acknowledge(settled + ignored + unknown + [message for message, _ in poison])
 
     def _sort(self, message: Message, bundles: dict[str, Bundle]) -> bool:
         envelope = decode(message.fields)
         meaning = self._meanings.of(envelope.definition, envelope.definition_version)
-        happening = meaning.of(envelope)
+        happening = meaning.of(envelope, message.at_ms)
         if happening is None:
             return False
         bundle = bundles.get(envelope.saga_id)
@@ -156,7 +169,11 @@ class Coordinator:
             batch: list[tuple[Bundle, Transaction]] = []
             for bundle, record in zip(open_, records, strict=True):
                 known = self._known(bundle, record)
-                if isinstance(known, Undecodable):
+                if isinstance(known, UnknownTable):
+                    assert isinstance(record, Record)  # the events name a table that is known here, the record does not
+                    for message in bundle.messages:
+                        await self._park(message, record.progress.definition, str(record.progress.version))
+                elif isinstance(known, Undecodable):
                     await self._bury_all(bundle, str(known))
                 else:
                     batch.append((bundle, self._folded(bundle, *known)))
@@ -218,13 +235,33 @@ class Coordinator:
         note = Note(now_ms, fact.event_id, "EventPoisoned", COORDINATOR, "", BEGINNING, Kind.POISONED, fact.reason)
         await self._store({saga_id: Bundle(meaning, envelope, [happening], [(happening, note)])})
 
+    async def _set_aside(self, message: Message) -> None:
+        """Park an event of a table nobody here knows, unless the record of its saga names one that is known."""
+        saga_id = message.fields["correlationid"]
+        table, version = message.fields["definition"], message.fields["definitionversion"]
+        (record,) = await self.records.load_each([saga_id])
+        if isinstance(record, Undecodable):
+            return await self._bury(message, str(record))
+        if record is not None:
+            try:
+                self._table(record)
+            except UnknownTable:
+                table, version = record.progress.definition, str(record.progress.version)
+            else:
+                return await self._fence(message, f"it claims to be of {table[:64]!r}, version {version[:16]!r}")
+        await self._park(message, table, version)
+
     async def _bury_all(self, bundle: Bundle, why: str) -> None:
         log.error("record.cannot_be_stored", saga_id=bundle.first.saga_id, error=why)
         for message in bundle.messages:
             await self._bury(message, why)
 
     async def _bury(self, message: Message, why: str) -> None:
-        tx = Transaction(self.records.reader, saga_id="", key="", now_ms=0)
-        put_away(tx, message, reason=why, attempts=1)
-        await self._transactor.commit([tx])
+        await self._aside.bury(message, why)
         self._telemetry.buried()
+
+    async def _park(self, message: Message, table: str, version: str) -> None:
+        if await self._aside.park(message, table, version):
+            log.warning("event.parked", stream=message.stream, id=message.id, table=table, version=version)
+        else:
+            await self._bury(message, f"no table can be called {table[:64]!r} of version {version[:16]!r}")

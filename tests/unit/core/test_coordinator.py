@@ -261,7 +261,7 @@ async def test_a_record_that_cannot_be_read_stops_nobody_else(record: tuple[str,
 
 @in_virtual_time
 async def test_an_event_of_a_table_that_was_taken_away_does_not_stop_the_coordinator() -> None:
-    """Its saga is known from before; the event is put away and the others go on."""
+    """Its saga is known from before; the event waits in case the table comes back, and the others go on."""
     world = World()
     world.tell(TripBooked(nights=1), "old")
     await world.work(world.coordinator(TRIP))
@@ -274,7 +274,7 @@ async def test_an_event_of_a_table_that_was_taken_away_does_not_stop_the_coordin
         await world.quiet()
 
     assert world.status("new") == "Completed"
-    assert len(world.letters(COORDINATOR)) == 1
+    assert world.call("XLEN", COORDINATOR, "parked:trip:1") == 1
 
 
 @in_virtual_time
@@ -339,3 +339,64 @@ async def test_what_a_batch_costs_does_not_grow_with_the_batch() -> None:
 
     assert costs[0] == (4, {"XREADGROUP": 1, "HMGET": 1, "EVALSHA": 1, "XACK": 1})
     assert costs[1] == (4, {"XREADGROUP": 1, "HMGET": 200, "EVALSHA": 1, "XACK": 1})
+
+
+@in_virtual_time
+async def test_an_event_that_claims_to_be_from_the_future_is_dated_by_the_server() -> None:
+    """A step's deadline is counted from when it was done; a forged instant must not put it off for years."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        entry = world.tell(TripBooked(nights=1), time="2999-01-01T00:00:00.000Z")
+        await world.quiet()
+
+    assert world.history()[0]["at"] == int(entry.partition("-")[0])
+
+
+@in_virtual_time
+async def test_events_of_a_table_nobody_knows_yet_wait_for_who_does() -> None:
+    """While a new version is rolled out an old coordinator reads its events; none is lost and no deadline fires."""
+    world, newer = World(), replace(TRIP, version=2)
+    async with world.running(world.coordinator(TRIP)):
+        for event in FORWARD[:3]:
+            world.tell(event, "new", definitionversion="2")
+        complete(world, ["old"])
+        await world.quiet()
+        assert (world.status("old"), world.status("new")) == ("Completed", "")
+        async with world.running(world.coordinator(TRIP, newer, ordinal=2)):
+            await world.until(lambda: world.status("new") == "InProgress")
+            world.tell(FORWARD[3], "new", definitionversion="2")
+            await world.until(lambda: world.status("new") == "Completed")
+            await asyncio.sleep(600)
+
+    assert world.call("XLEN", COORDINATOR, "parked:trip:2") == 0
+    assert world.letters(COORDINATOR) == []
+    assert world.requests("desk") == []
+
+
+@in_virtual_time
+async def test_deadlines_of_sagas_of_another_table_are_left_to_who_knows_it() -> None:
+    """Hundreds of them neither crowd out the others nor are put off until too late."""
+    world, newer = World(), replace(TRIP, version=2)
+    async with world.running(world.coordinator(TRIP, newer)):
+        for saga_id in names(450):
+            world.tell(TripBooked(nights=1), saga_id, definitionversion="2")
+        await world.quiet()
+    world.tell(TripBooked(nights=1), "old")
+    async with world.running(world.coordinator(TRIP)):
+        await asyncio.sleep(60)
+    assert world.requests("desk") == ["BarRequested TripConfirmed"]
+    async with world.running(world.coordinator(TRIP, newer)):
+        await asyncio.sleep(5)
+
+    assert len(world.requests("desk")) == 451
+
+
+@in_virtual_time
+async def test_an_event_of_a_table_that_cannot_be_is_put_away() -> None:
+    """It must not make up a key of its own."""
+    world = World()
+    world.tell(TripBooked(nights=1), definition="a:b{c}", definitionversion="1")
+    world.tell(TripBooked(nights=1), definitionversion="one")
+    await world.work(world.coordinator(TRIP))
+
+    assert len(world.letters(COORDINATOR)) == 2

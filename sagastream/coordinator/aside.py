@@ -1,0 +1,86 @@
+"""What the coordinator cannot handle: put away for a person, or parked until a coordinator knows its table.
+
+While a new version of a table is rolled out, a coordinator of the old kind reads events that only a new one can
+judge. It keeps them whole and goes on; a new one takes them from there. Speaks Redis; judges nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sagastream import keys as names
+from sagastream.bus import Bus, Reply
+from sagastream.dead_letters import put_away
+from sagastream.envelope import pairs
+from sagastream.intake import Message
+from sagastream.keys import Keys
+from sagastream.reader import Reader
+from sagastream.saga.definition import Saga
+from sagastream.transaction import Transaction, Transactor
+
+_TABLE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A message that waited for its table: where it is parked, and what it was."""
+
+    stream: str
+    entry: str
+    message: Message
+
+
+class Aside:
+    """The letters and the parking of the coordinators; ``sagas`` are the tables known here."""
+
+    def __init__(self, sagas: Sequence[Saga], bus: Bus, keys: Keys, reader: Reader, transactor: Transactor) -> None:
+        self.streams = tuple(keys.key(names.parked(saga.name, str(saga.version))) for saga in sagas)
+        self._bus = bus
+        self._reader = reader
+        self._transactor = transactor
+
+    async def bury(self, message: Message, why: str) -> None:
+        """Put a message away whole."""
+        tx = self._transaction()
+        put_away(tx, message, reason=why, attempts=1)
+        await self._transactor.commit([tx])
+
+    async def park(self, message: Message, table: str, version: str) -> bool:
+        """Keep a message for a coordinator that knows this table; False if no table can ever have that name."""
+        if not _TABLE.fullmatch(table) or not _VERSION.fullmatch(version):
+            return False
+        whole = json.dumps({"stream": message.stream, "id": message.id, "fields": message.fields})
+        tx = self._transaction()
+        tx.append(names.parked(table, version), ["message", whole])
+        return (await self._transactor.commit([tx])).outcomes[0].is_ok
+
+    async def parked(self) -> list[Parked]:
+        """Return messages, not all at once, that wait for one of the tables known here."""
+        found: list[Parked] = []
+        replies = await self._bus.query.pipeline(
+            [("XRANGE", stream, "-", "+", "COUNT", AT_ONCE) for stream in self.streams]
+        )
+        for stream, reply in zip(self.streams, replies, strict=True):
+            for entry in reply if isinstance(reply, list) else []:
+                found.append(_parked(stream, entry))
+        return found
+
+    async def taken(self, parked: Sequence[Parked]) -> None:
+        """Forget messages that are stored by now; if this is lost they are taken again, and change nothing."""
+        await self._bus.writer.pipeline([("XDEL", one.stream, one.entry) for one in parked])
+
+    def _transaction(self) -> Transaction:
+        return Transaction(self._reader, saga_id="", key="", now_ms=0)
+
+
+def _parked(stream: str, entry: Reply) -> Parked:
+    assert isinstance(entry, list)  # what XRANGE answers
+    flat = entry[1]
+    assert isinstance(flat, list)
+    whole = json.loads(pairs([str(value) for value in flat])["message"])
+    return Parked(stream, str(entry[0]), Message(whole["stream"], whole["id"], whole["fields"]))
