@@ -13,22 +13,26 @@ from datetime import timedelta
 
 import structlog
 
+from sagastream import keys as names
 from sagastream.bus import Bus
 from sagastream.clock import ServerClock
 from sagastream.coalescer import Coalescer
 from sagastream.dead_letters import put_away
 from sagastream.deciding import Deciding
 from sagastream.errors import ServerUnavailable, Undecodable
+from sagastream.event import LIBRARY_FACTS
 from sagastream.intake import Intake, Message
 from sagastream.keys import Keys
 from sagastream.loop import Loop
 from sagastream.participant import Participant
 from sagastream.reader import Reader
+from sagastream.reaping import reap
 from sagastream.retries import Retries
 from sagastream.settings import Settings
 from sagastream.settling import Settling
 from sagastream.telemetry import Telemetry
 from sagastream.transaction import Transaction, Transactor
+from sagastream.trimming import Keeping, Trimming
 from sagastream.work import REQUESTS, Fate, Work, recognise
 
 log = structlog.get_logger(__name__)
@@ -73,12 +77,15 @@ class Consumer:
         self._settling = Settling(participant, deciding, self._retries, clock, telemetry, chance=chance)
         self._intake = Intake(
             bus, keys, subscriptions(participant, keys), consumer=f"{participant.name}-{settings.consumer}",
-            begins_at=participant.begins_at, size=settings.batch,
+            begins_at=participant.begins_at, size=settings.batch, store=settings.store,
         )  # fmt: skip
         self._loop = Loop(
             bus, self._intake, clock, handle=self._handle, recovered=self._recovered, beside=self._beside,
-            claim_idle=settings.claim_idle,
+            tidy=self._tidy, claim_idle=settings.claim_idle,
         )  # fmt: skip
+        self._bus = bus
+        self._silent = settings.consumer_forgotten
+        self._trimming = Trimming(bus, keys, publications(participant), Keeping.of(settings))
         self._outcomes: Coalescer[tuple[Work, Transaction | None], bool] = Coalescer(
             self._conclude, limit=settings.batch
         )
@@ -135,6 +142,10 @@ class Consumer:
         wait = min(self._block, timedelta(seconds=max(0.001, self._retry_at - loop.time())))
         # A call that fails in the background cannot wake a read that blocks, and its next attempt may be due soon.
         return min(wait, GLANCE) if self._outside else wait
+
+    async def _tidy(self) -> None:
+        await self._trimming.trim()
+        await reap(self._bus, self._intake.streams, self._intake.group, silent=self._silent)
 
     async def _try_again(self, due: Sequence[str]) -> None:
         standings = await self._retries.standings(list(due))
@@ -212,3 +223,11 @@ def subscriptions(participant: Participant, keys: Keys) -> list[str]:
     """Return the streams a participant reads: the events it handles and what the coordinator asks of it."""
     events = [keys.of(handler.takes.by).events(type_name) for type_name, handler in participant.handlers.items()]
     return [*events, keys.requests(participant.name)]
+
+
+def publications(participant: Participant) -> list[str]:
+    """Return the names of the streams a participant is declared to publish on."""
+    handlers = [*participant.handlers.values(), *participant.undos.values(), *participant.closes.values()]
+    declared = [kind for handler in handlers for kind in handler.publishes]
+    begun = [beginning.event for beginning in participant.beginnings.values()]
+    return [names.events(kind.type_name()) for kind in (*declared, *begun, *LIBRARY_FACTS)]

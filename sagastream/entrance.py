@@ -56,6 +56,8 @@ class Entrance:
         keys = Keys(settings.key_prefix, participant.name)
         self.reader = Reader(bus.query, keys)
         self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
+        self._writer = bus.writer
+        self._registered: set[str] = set()
         self._commits: Coalescer[Transaction, Outcome] = Coalescer(self._commit_all, limit=settings.batch)
 
     def saga_id(self, event: type[Event], key: str) -> str:
@@ -111,6 +113,7 @@ class Entrance:
         if state.is_outcome or state is State.BEGUN:
             return state
         cause = parse(begun).id
+        await self._register(because)
         tx = self._transaction(saga_id, await self._now(change), initiator)
         if change is not None:
             change(tx)
@@ -148,6 +151,13 @@ class Entrance:
 
     async def _commit_all(self, batch: Sequence[Transaction]) -> Sequence[Outcome]:
         return (await self._transactor.commit(batch)).outcomes
+
+    async def _register(self, event: Event) -> None:
+        """Make the stream known to whoever trims: no handler declares what is published here."""
+        name = names.events(event.type_name())
+        if name not in self._registered:
+            await self._writer.execute("HSETNX", self.reader.keys.key(names.STREAMS), name, "")
+            self._registered.add(name)
 
     async def _now(self, change: Change | None) -> int:
         return await self._time() if change is not None else 0

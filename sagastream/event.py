@@ -107,6 +107,10 @@ class RetryRequested(StepRequest):
     """The coordinator wants a step that gave up to be tried again."""
 
 
+LIBRARY_FACTS: tuple[type[Event], ...] = (StepBarred, StepGaveUp, LedgerLost)
+"""What any participant may say about one of its steps, beside the events of the table."""
+
+
 class SagaStarted(Event, by=COORDINATOR):
     """The coordinator saw the beginning of a saga."""
 
@@ -145,3 +149,15 @@ class SagaAborted(Event, by=COORDINATOR):
     reason: str
     actor: str
     open_effects: tuple[str, ...]
+
+
+LIFECYCLE: tuple[type[Event], ...] = (
+    SagaStarted,
+    SagaCompleted,
+    SagaFailed,
+    SagaCompensationStarted,
+    SagaCompensationCompleted,
+    SagaNeedsAttention,
+    SagaAborted,
+)
+"""What coordinators say about the life of a saga."""

@@ -15,14 +15,11 @@ from typing import cast
 import structlog
 
 from sagastream.bus import Argument, Bus, Reply
-from sagastream.errors import ReplyError, SagastreamError
+from sagastream.errors import ReplyError
 from sagastream.keys import GROUPS, Keys
+from sagastream.store import StoreMark
 
 log = structlog.get_logger(__name__)
-
-
-class DataGone(SagastreamError):
-    """A consumer group and every trace of it are gone: the server was emptied or replaced under us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,15 @@ class Intake:
     """
 
     def __init__(
-        self, bus: Bus, keys: Keys, streams: Sequence[str], *, consumer: str, begins_at: str = "0", size: int = 200
+        self,
+        bus: Bus,
+        keys: Keys,
+        streams: Sequence[str],
+        *,
+        consumer: str,
+        begins_at: str = "0",
+        size: int = 200,
+        store: str | None = None,
     ) -> None:
         self.streams = tuple(streams)
         self.group = keys.owner
@@ -63,19 +68,15 @@ class Intake:
         self._count = max(1, -(-size // max(1, len(streams))))  # COUNT is per stream
         self._held: list[Message] = []
         self._claims_from = dict.fromkeys(self.streams, "0-0")
-        self._was_here = False
+        self._store = StoreMark(bus, keys, name=store)
 
     async def open(self) -> None:
         """Make sure that the group exists on every stream.
 
-        Raises: ``DataGone`` if it existed before, in this process, and no trace of it is left.
+        Raises: ``WrongStore``; then nothing was made.
         """
-        known = _flat(await self._bus.query.execute("HGETALL", self._registry))
-        if self._was_here and not known:
-            raise DataGone(
-                f"group {self.group!r} and its registry {self._registry!r} are gone: is this the right server?"
-            )
-        registered = set(known[::2])
+        await self._store.check()
+        registered = set(_flat(await self._bus.query.execute("HGETALL", self._registry))[::2])
         for stream in self.streams:
             position = "0" if stream in registered else self._begins_at
             try:
@@ -88,7 +89,6 @@ class Intake:
                     log.warning("group.recreated", group=self.group, stream=stream)
             if stream not in registered:
                 await self._bus.writer.execute("HSET", self._registry, stream, position)
-        self._was_here = True
 
     async def new(self, block: timedelta) -> list[Message]:
         """Return new entries, waiting for them at most so long."""

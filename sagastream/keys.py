@@ -19,6 +19,8 @@ never leave the slot.
 | ``counts``                      | hash   | counter → integer                    | ``saga``    | for ever            |
 | ``parked:<table>:<version>``    | stream | whole messages of a table not known  | ``saga``    | until it is known   |
 | ``groups``                      | hash   | stream → where its group began       | reader      | for ever            |
+| ``streams``                     | hash   | own stream → groups ever seen on it  | publisher   | for ever            |
+| ``store``                       | hash   | format, born, name                   | everybody   | for ever            |
 | anything else                   | any    | a participant's own state            | participant | its own matter      |
 """
 
@@ -101,3 +103,5 @@ LETTERS = "letters"
 TIMERS = "timers"
 COUNTS = "counts"
 GROUPS = "groups"
+STREAMS = "streams"
+STORE = "store"

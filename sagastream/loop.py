@@ -14,7 +14,8 @@ import structlog
 from sagastream.bus import Bus
 from sagastream.clock import ServerClock, server_ms
 from sagastream.errors import ReplyError, ServerUnavailable
-from sagastream.intake import DataGone, Intake, Message
+from sagastream.intake import Intake, Message
+from sagastream.store import WrongStore
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +24,8 @@ _LONGEST_PAUSE = timedelta(seconds=2)
 
 Handle = Callable[[list[Message]], Awaitable[None]]
 Beside = Callable[[], Awaitable[timedelta]]
+Tidy = Callable[[], Awaitable[None]]
+TIDY = timedelta(minutes=1)
 
 
 class Loop:
@@ -30,7 +33,7 @@ class Loop:
 
     ``recovered`` is given what was delivered before and never acknowledged (own entries at a start and after
     trouble, other consumers' entries once they are idle for ``claim_idle``). ``beside`` runs before each read and
-    says how long the read may wait at most.
+    says how long the read may wait at most. ``tidy`` runs now and then.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Loop:
         handle: Handle,
         recovered: Handle,
         beside: Beside,
+        tidy: Tidy,
         claim_idle: timedelta,
     ) -> None:
         self._bus = bus
@@ -50,6 +54,8 @@ class Loop:
         self._handle = handle
         self._recovered = recovered
         self._beside = beside
+        self._tidy = tidy
+        self._tidy_at = 0.0
         self._claim_idle = claim_idle
         self._claim_at = 0.0
         self._must_recover = True
@@ -85,7 +91,7 @@ class Loop:
             try:
                 await self._round()
                 failures = 0
-            except (ServerUnavailable, ReplyError, DataGone) as error:
+            except (ServerUnavailable, ReplyError, WrongStore) as error:
                 if isinstance(error, ReplyError) and error.code != "NOGROUP":
                     log.error("consumer.refused", group=self._intake.group, error=str(error))
                 failures += 1
@@ -105,6 +111,9 @@ class Loop:
         if now >= self._claim_at:
             self._claim_at = now + self._claim_idle.total_seconds() / 2
             await self._recovered(await self._intake.claimed(self._claim_idle))
+        if now >= self._tidy_at:
+            self._tidy_at = now + TIDY.total_seconds()
+            await self._tidy()
         wait = await self._beside()
         self._is_reading = True
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -64,5 +64,31 @@ class Settings(BaseSettings):
     """How long an idle consumer waits for a message before it looks at its other duties."""
     claim_idle: Duration = Field(timedelta(seconds=30), gt=timedelta(0))
     """How long a message may lie with a silent consumer before another one takes it."""
+    consumer_forgotten: Duration = Field(timedelta(hours=1), gt=timedelta(0))
+    """How long a consumer that holds nothing must have been silent before its name is forgotten."""
+
+    stream_retention: Duration = Field(timedelta(days=1), ge=timedelta(0))
+    """How long entries stay in their stream after everybody has read them."""
+    unread_retention: Duration = Field(timedelta(days=6), gt=timedelta(0))
+    """How long entries stay in a stream that nobody reads."""
+    keep_completed: Duration = Field(timedelta(days=30), gt=timedelta(0))
+    """How long the record and history of a completed saga are kept."""
+    keep_undone: Duration = Field(timedelta(days=90), gt=timedelta(0))
+    """How long those of a compensated or failed saga are kept."""
+    keep_aborted: Duration = Field(timedelta(days=365), gt=timedelta(0))
+    """How long those of an aborted saga are kept."""
+    store: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """The name the store must have, given to it once by `sagastream init`; without it any store will do."""
+
     consumer: int = Field(1, ge=1)
     """Which of its service's consumers this process is; two running ones must never share a number."""
+
+    @model_validator(mode="after")
+    def _remembers_long_enough(self) -> Self:
+        """Refuse retentions under which something could be handled twice or be about nothing."""
+        ledger = self.ledger_retention
+        if max(self.stream_retention, self.unread_retention) >= ledger:
+            raise ValueError("STREAM_RETENTION and UNREAD_RETENTION must be shorter than LEDGER_RETENTION")
+        if min(self.keep_completed, self.keep_undone, self.keep_aborted) < ledger:
+            raise ValueError("KEEP_COMPLETED, KEEP_UNDONE and KEEP_ABORTED must not be shorter than LEDGER_RETENTION")
+        return self

@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(words, Settings())
     except ValidationError as error:
         for one in error.errors():
-            print(f"sagastream: {'.'.join(map(str, one['loc'])).upper()}: {one['msg']}", file=sys.stderr)
+            where = "".join(f"{str(part).upper()}: " for part in one["loc"])
+            print(f"sagastream: {where}{one['msg'].removeprefix('Value error, ')}", file=sys.stderr)
     except ServerUnavailable as error:
         print(f"sagastream: the server cannot serve right now: {error}", file=sys.stderr)
     except SagastreamError as error:
@@ -41,6 +42,10 @@ def _run(words: Namespace, settings: Settings) -> int:
     # What a command does not need it does not import: looking at a saga must not take the time a shop needs to start.
     if words.command in ("sagas", "show", "watch"):
         return _look(words, settings)
+    if words.command == "init":
+        from sagastream.cli.naming import init
+
+        return init(words, settings)
     project = read_project()
     match words.command:
         case "check":

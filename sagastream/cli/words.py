@@ -29,6 +29,7 @@ no such saga. With --json each line is one JSON object.
 ● done      ✗ refused      ! overdue, gave up, cancelled ...   ◀ turned back   → asked   ■ ended
 ↶ undone    ⊘ barred       ↻ tried or asked again              ≡ delivered again
 … waiting   ○ to come"""
+_STORE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _AGO = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _EPOCH_MS = re.compile(r"\d{5,15}", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -45,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_running(commands)
     commands.add_parser("check", help="report sagas and participants that do not fit")
+    init = commands.add_parser("init", help="name the store, so that nothing starts on another, empty one")
+    init.add_argument("name", metavar="NAME", type=_store_name, help="letters, digits, `_`, `.` and `-`")
     diagram = commands.add_parser("diagram", help="print a saga's sequence diagram")
     diagram.add_argument("saga", nargs="?")
     json = argparse.ArgumentParser(add_help=False)
@@ -72,6 +75,12 @@ def parser() -> argparse.ArgumentParser:
     )
     watch.add_argument("saga_id", type=_saga_id, metavar="SAGA_ID", nargs="?")
     return root
+
+
+def _store_name(text: str) -> str:
+    if not _STORE_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError("a name has 1 to 64 letters, digits, '_', '.' and '-'")
+    return text
 
 
 def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

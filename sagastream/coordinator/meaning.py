@@ -6,15 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sagastream import keys as names
 from sagastream.envelope import Envelope
 from sagastream.errors import DefinitionError, Undecodable, UnknownTable
-from sagastream.event import Event, LedgerLost, Refusal, StepBarred, StepGaveUp
+from sagastream.event import LIBRARY_FACTS, LIFECYCLE, LedgerLost, Refusal, StepBarred, StepGaveUp
 from sagastream.keys import Keys
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Fact, Happening, Kind
 from sagastream.work import payload
-
-LIBRARY_FACTS: tuple[type[Event], ...] = (StepBarred, StepGaveUp, LedgerLost)
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,13 @@ class Meanings:
         """Return every event type that means something to one of the tables."""
         told = {kind.type_name() for saga in self.sagas for kind in saga.event_types()}
         return told | {kind.type_name() for kind in LIBRARY_FACTS}
+
+    def publications(self) -> list[str]:
+        """Return the names of the streams a coordinator of these tables publishes on."""
+        asked = {participant for saga in self.sagas for participant in saga.participants}
+        return [names.requests(participant) for participant in sorted(asked)] + [
+            names.events(kind.type_name()) for kind in LIFECYCLE
+        ]
 
     def streams(self, keys: Keys) -> list[str]:
         """Return every stream on which facts about these sagas appear."""

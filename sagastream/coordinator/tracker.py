@@ -19,11 +19,13 @@ from sagastream.coordinator.aside import Aside
 from sagastream.coordinator.deadlines import Deadlines
 from sagastream.coordinator.meaning import Meaning, Meanings
 from sagastream.coordinator.records import Note, Record, Records, unwritten
+from sagastream.coordinator.retention import Retention, kept
 from sagastream.envelope import ID, Envelope, decode, derived_id
 from sagastream.errors import SagastreamError, Undecodable, UnknownTable
 from sagastream.intake import Intake, Message
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.loop import Loop
+from sagastream.reaping import reap
 from sagastream.saga.advance import advance
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Fact, Happening, Kind
@@ -32,6 +34,7 @@ from sagastream.telemetry import Telemetry
 from sagastream.ticker import Ticker, every
 from sagastream.transaction import Kind as Fate
 from sagastream.transaction import Transaction, Transactor
+from sagastream.trimming import Keeping, Trimming
 
 log = structlog.get_logger(__name__)
 
@@ -76,24 +79,31 @@ class Coordinator:
         self._aside = Aside(self._meanings.sagas, bus, keys, self.records.reader, self._transactor)
         self._look_aside_at = 0.0
         self._intake = Intake(
-            bus, keys, self._meanings.streams(keys), consumer=f"{COORDINATOR}-{settings.consumer}", size=settings.batch
-        )
+            bus, keys, self._meanings.streams(keys), consumer=f"{COORDINATOR}-{settings.consumer}", size=settings.batch,
+            store=settings.store,
+        )  # fmt: skip
         self._loop = Loop(
             bus, self._intake, self._clock, handle=self._handle, recovered=self._handle, beside=self._beside,
-            claim_idle=settings.claim_idle,
+            tidy=self._tidy, claim_idle=settings.claim_idle,
         )  # fmt: skip
         self.deadlines = Deadlines(
             bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, self._aside.streams, ticker
         )
 
+        self._retention = Retention(self.records.reader, self._transactor, kept(settings), ticker)
+        self._bus = bus
+        self._silent = settings.consumer_forgotten
+        self._trimming = Trimming(bus, keys, self._meanings.publications(), Keeping.of(settings))
+
     async def run(self, stop: asyncio.Event) -> None:
         """Track until told to stop."""
         async with asyncio.TaskGroup() as tasks:
-            sweeping = tasks.create_task(self.deadlines.run(stop))
+            beside = [tasks.create_task(self.deadlines.run(stop)), tasks.create_task(self._retention.run(stop))]
             try:
                 await self._loop.run(stop)
             finally:
-                sweeping.cancel()
+                for task in beside:
+                    task.cancel()
 
     def is_ready(self) -> bool:
         """Tell whether events are being read."""
@@ -107,6 +117,10 @@ class Coordinator:
             "trouble": self._loop.trouble,
             "deadlinesHeldBackBy": self.deadlines.held_back_by,
         }
+
+    async def _tidy(self) -> None:
+        await self._trimming.trim()
+        await reap(self._bus, self._intake.streams, self._intake.group, silent=self._silent)
 
     async def _beside(self) -> timedelta:
         """Take what waited for a table that is known here, now and then; say how long a read may wait."""

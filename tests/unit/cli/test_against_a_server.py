@@ -11,12 +11,13 @@ import pytest
 
 from sagastream import Participant, Runtime, Settings, Transaction
 from sagastream.bus import Bus
+from sagastream.cli import main
 from sagastream.cli.followed import Change
 from sagastream.cli.follower import Follower
 from sagastream.cli.looking import list_sagas, show_saga
 from sagastream.cli.sight import opened
 from sagastream.cli.watching import has_ended, watch
-from sagastream.cli.words import DONE, ENDED_OTHERWISE, NO_SUCH_SAGA, parser
+from sagastream.cli.words import DONE, ENDED_OTHERWISE, FAILED, NO_SUCH_SAGA, parser
 from sagastream.coordinator.views import PageView, StateView
 from sagastream.keys import Keys
 from sagastream.retry import Retry
@@ -238,3 +239,18 @@ async def test_who_follows_late_is_told_what_comes(trips: Runtime, bus: Bus) -> 
     new = [note.type for change in changes for note in change.view.history if note.id in change.new]
     assert new == ["CardCharged", "TripConfirmed", "SagaCompleted"]
     assert [step.status for step in changes[-1].view.steps] == ["Done"] * 4
+
+
+def test_a_store_is_named_once(
+    server_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same name again is fine, another one is refused."""
+    monkeypatch.setenv("REDIS_URL", server_url)
+    monkeypatch.setenv("KEY_PREFIX", "named:")
+
+    codes = [main(["init", name]) for name in ("shop", "shop", "other")]
+
+    told = capsys.readouterr()
+    assert codes == [DONE, DONE, FAILED]
+    assert "STORE=shop" in told.out
+    assert "another name" in told.err

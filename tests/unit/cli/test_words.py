@@ -121,3 +121,15 @@ def test_a_server_that_cannot_be_reached_is_told_in_one_line(
     assert code == FAILED
     assert told.startswith("sagastream: ")
     assert told.count("\n") == 1
+
+
+def test_settings_that_do_not_go_together_are_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UNREAD_RETENTION", "P8D")
+
+    code = main(["sagas"])
+
+    told = capsys.readouterr().err
+    assert code == FAILED
+    assert told == "sagastream: STREAM_RETENTION and UNREAD_RETENTION must be shorter than LEDGER_RETENTION\n"

@@ -46,6 +46,7 @@ async def test_whatever_reply_is_lost_there_is_one_effect(command: str) -> None:
     wire.lose_replies(command, times=3)
     consumer = world.consumer(hotel(Script()), wire)
     async with world.running(consumer):
+        await world.until(consumer.is_ready)
         await world.quiet()
         book(world, sagas=25)
         await world.quiet()

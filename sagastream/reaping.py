@@ -1,0 +1,50 @@
+"""Forgets consumers that are gone for good, such as those of a service that runs fewer processes now.
+
+What a dead consumer held is claimed by the living long before; deleting one that still holds something would lose
+it, so that is looked at and done in one script. Speaks Redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+from importlib.resources import files
+
+import structlog
+
+from sagastream.bus import Bus, Reply
+from sagastream.envelope import pairs
+from sagastream.errors import ReplyError
+
+log = structlog.get_logger(__name__)
+
+
+async def reap(bus: Bus, streams: Sequence[str], group: str, *, silent: timedelta) -> int:
+    """Forget the consumers of a group that hold nothing and were silent for so long; return how many went."""
+    silent_ms = silent // timedelta(milliseconds=1)
+    replies = await bus.query.pipeline([("XINFO", "CONSUMERS", stream, group) for stream in streams])
+    gone = 0
+    for stream, reply in zip(streams, replies, strict=True):
+        if isinstance(reply, ReplyError):
+            continue  # no such stream or group yet
+        for name in _gone(reply, silent_ms):
+            told = await bus.writer.execute("EVAL", _script(), 1, stream, group, name, silent_ms)
+            if told == 1:
+                log.info("consumer.forgotten", stream=stream, group=group, consumer=name)
+                gone += 1
+    return gone
+
+
+def _gone(reply: Reply, silent_ms: int) -> list[str]:
+    told = [pairs([str(value) for value in each]) for each in _list(reply) if isinstance(each, list)]
+    return [each["name"] for each in told if each["pending"] == "0" and int(each["idle"]) >= silent_ms]
+
+
+@cache
+def _script() -> str:
+    return files("sagastream").joinpath("reaping.lua").read_text("utf-8")
+
+
+def _list(reply: Reply) -> list[Reply]:
+    return reply if isinstance(reply, list) else []

@@ -1,0 +1,73 @@
+"""Which store this is, so that nobody quietly starts again on an empty one. Speaks Redis.
+
+Shape: hash ``store`` under an owner's root: ``format`` (of everything written there), ``born`` (made once, never
+changed). The coordinators' own also holds ``name``, if a person gave the store one with `sagastream init`; whoever
+is told ``STORE`` works on a store of that name only.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from sagastream.bus import Bus, Reply
+from sagastream.errors import SagastreamError
+from sagastream.keys import COORDINATOR, STORE, Keys
+
+FORMAT = 1
+
+
+class WrongStore(SagastreamError):
+    """The server is not the one this process must work on; nothing is read or written until it is."""
+
+
+class StoreMark:
+    """What one owner knows of its store; remembers in this process which one it was."""
+
+    def __init__(self, bus: Bus, keys: Keys, *, name: str | None = None) -> None:
+        self._bus = bus
+        self._keys = keys
+        self._name = name
+        self._born: str | None = None
+
+    async def check(self) -> None:
+        """Make sure that the store is the right one; mark it if it is new.
+
+        Raises: ``WrongStore`` if it was emptied or replaced since we last looked, has another name than it must
+        have, or was written by a newer version.
+        """
+        if self._name is not None:
+            await self._check_name(self._name)
+        key = self._keys.key(STORE)
+        form, born = _list(await self._bus.query.execute("HMGET", key, "format", "born"))
+        if form is not None and (not str(form).isdigit() or int(str(form)) > FORMAT):
+            raise WrongStore(
+                f"{key!r} says format {form}, this version knows {FORMAT}: install the version that wrote it"
+            )
+        if self._born is not None and born != self._born:
+            raise WrongStore(f"{key!r} is {'gone' if born is None else 'another one'}: is this the right server?")
+        if born is None:
+            await self._bus.writer.execute("HSETNX", key, "born", secrets.token_hex(8))
+            await self._bus.writer.execute("HSETNX", key, "format", str(FORMAT))
+            born = await self._bus.query.execute("HGET", key, "born")
+        self._born = str(born)
+
+    async def _check_name(self, wanted: str) -> None:
+        key = self._keys.of(COORDINATOR).key(STORE)
+        name = await self._bus.query.execute("HGET", key, "name")
+        if name != wanted:
+            found = "has no name" if name is None else f"is called {name!r}"
+            raise WrongStore(
+                f"the store {found}, STORE says {wanted!r}: is its data gone? If it is meant to be new, "
+                f"run `sagastream init {wanted}`"
+            )
+
+
+async def name_store(bus: Bus, keys: Keys, name: str) -> bool:
+    """Give a store its name; False if it has another one already."""
+    key = keys.of(COORDINATOR).key(STORE)
+    await bus.writer.execute("HSETNX", key, "name", name)
+    return await bus.query.execute("HGET", key, "name") == name
+
+
+def _list(reply: Reply) -> list[Reply]:
+    return reply if isinstance(reply, list) else []

@@ -1,0 +1,262 @@
+"""Nothing is kept for ever, and nothing goes that somebody still needs."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from sagastream.bus import Reply
+from sagastream.envelope import pairs
+from sagastream.keys import COORDINATOR
+from sagastream.settings import Settings
+from tests.trip import TRIP, TripBooked
+from tests.unit.core.casts import Script, hotel
+from tests.unit.core.test_coordinator import complete, names
+from tests.unit.core.world import SAGA, Wire, World, in_virtual_time
+
+DAY = timedelta(days=1).total_seconds()
+
+
+def slow(**settings: Any) -> World:  # noqa: ANN401  # any setting
+    """Return a world in which days pass quickly, for nobody looks at the clock more often than every half hour."""
+    return World(sweep_s=1800, **{"block": timedelta(minutes=30), **settings})
+
+
+def die_holding(wire: Wire) -> None:
+    """End a worker right after it was given new entries."""
+    wire.on_way_back = lambda command: "dead" if command[0] == "XREADGROUP" and ">" in command else None
+
+
+def entries(world: World, owner: str, stream: str) -> int:
+    """Return how many entries a stream has."""
+    return int(str(world.call("XLEN", owner, stream)))
+
+
+def listed(reply: Reply) -> list[Reply]:
+    """Return a list, empty for anything else."""
+    return reply if isinstance(reply, list) else []
+
+
+@in_virtual_time
+async def test_what_everybody_has_read_goes_after_a_while() -> None:
+    """Not before a day, and not before the coordinator has read it too."""
+    world = slow()
+    world.call("HSET", "hotel", "rooms", "free", 1000)
+    async with world.running(world.consumer(hotel(Script())), world.coordinator(TRIP)):
+        for saga_id in names(200):
+            world.tell(TripBooked(nights=1), saga_id)
+        await asyncio.sleep(DAY / 2)
+        assert entries(world, "hotel", "events:RoomHeld") == 200
+    async with world.running(world.consumer(hotel(Script()))):
+        await asyncio.sleep(DAY)
+        assert entries(world, "hotel", "events:RoomHeld") < 200
+
+
+@in_virtual_time
+async def test_what_one_group_has_not_read_stays_however_old_it_is() -> None:
+    """The coordinator is away for days; every entry it missed is still there."""
+    world = slow()
+    world.call("HSET", "hotel", "rooms", "free", 1000)
+    await world.work(world.coordinator(TRIP))
+    async with world.running(world.consumer(hotel(Script()))):
+        for saga_id in names(200):
+            world.tell(TripBooked(nights=1), saga_id)
+        await asyncio.sleep(5 * DAY)
+
+    assert entries(world, "hotel", "events:RoomHeld") == 200
+
+
+@in_virtual_time
+async def test_what_is_pending_stays_however_old_it_is() -> None:
+    """Somebody read it and died; it must be there for who takes over."""
+    world = slow(claim_idle=timedelta(days=30))
+    world.call("HSET", "hotel", "rooms", "free", 1000)
+    await world.work(world.coordinator(TRIP))
+    dead = world.wire()
+    async with world.running(world.consumer(hotel(Script()))):
+        world.tell(TripBooked(nights=1), SAGA)
+        await world.until(lambda: entries(world, "hotel", "events:RoomHeld") == 1)
+        die_holding(dead)
+        await world.until_dead(world.coordinator(TRIP, wire=dead, ordinal=2), dead)
+        await asyncio.sleep(5 * DAY)
+
+    assert entries(world, "hotel", "events:RoomHeld") == 1
+
+
+@in_virtual_time
+async def test_nothing_goes_while_a_group_that_was_there_is_missing() -> None:
+    """Somebody destroyed it; it will be made again from the beginning and must find everything."""
+    world = slow()
+    world.call("HSET", "hotel", "rooms", "free", 1000)
+    async with world.running(world.consumer(hotel(Script())), world.coordinator(TRIP)):
+        for saga_id in names(200):
+            world.tell(TripBooked(nights=1), saga_id)
+        await asyncio.sleep(120)
+    world.server.call("XGROUP", "DESTROY", world.keys.of("hotel").events("RoomHeld"), COORDINATOR)
+    async with world.running(world.consumer(hotel(Script()))):
+        await asyncio.sleep(5 * DAY)
+
+    assert entries(world, "hotel", "events:RoomHeld") == 200
+
+
+@in_virtual_time
+async def test_a_stream_that_nobody_reads_is_kept_for_a_time_of_its_own() -> None:
+    """Announcements are for whoever may come; after six days they go."""
+    world = slow()
+    coordinator = world.coordinator(TRIP)
+    complete(world, names(200))
+    async with world.running(coordinator):
+        await asyncio.sleep(5 * DAY)
+        assert entries(world, COORDINATOR, "events:SagaCompleted") == 200
+        await asyncio.sleep(2 * DAY)
+        assert entries(world, COORDINATOR, "events:SagaCompleted") < 200
+
+
+@in_virtual_time
+async def test_a_consumer_that_is_gone_is_forgotten_once_it_holds_nothing() -> None:
+    """What it held is claimed first; its name goes an hour later."""
+    world = slow()
+    dead = world.wire()
+    die_holding(dead)
+    world.tell(TripBooked(nights=1))
+    await world.until_dead(world.coordinator(TRIP, wire=dead, ordinal=2), dead)
+    async with world.running(world.coordinator(TRIP)):
+        await asyncio.sleep(1800)
+        assert consumers(world) == {"saga-1", "saga-2"}
+        await asyncio.sleep(3 * 3600)
+
+    assert consumers(world) == {"saga-1"}
+    assert world.status() != ""
+
+
+def consumers(world: World) -> set[str]:
+    """Return the names the coordinators' group knows on one stream."""
+    told = world.server.call("XINFO", "CONSUMERS", world.keys.of("desk").events("TripBooked"), COORDINATOR)
+    return {pairs([str(value) for value in listed(each)])["name"] for each in listed(told)}
+
+
+@in_virtual_time
+async def test_a_silent_consumer_that_holds_something_is_never_forgotten() -> None:
+    """Forgetting it would lose what it holds, and with it a saga."""
+    world = slow(claim_idle=timedelta(days=30))
+    dead = world.wire()
+    die_holding(dead)
+    world.tell(TripBooked(nights=1))
+    await world.until_dead(world.coordinator(TRIP, wire=dead, ordinal=2), dead)
+    async with world.running(world.coordinator(TRIP)):
+        await asyncio.sleep(DAY)
+
+    assert consumers(world) == {"saga-1", "saga-2"}
+
+
+@in_virtual_time
+async def test_ended_sagas_are_removed_when_their_time_is_over_and_counted() -> None:
+    """Record, history and every index; an unfinished saga of the same age stays."""
+    world = slow(keep_completed=timedelta(days=8), keep_undone=timedelta(days=8), keep_aborted=timedelta(days=8))
+    complete(world, names(450))
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1), "unfinished")
+        await asyncio.sleep(7.9 * DAY)
+        assert world.call("ZCARD", COORDINATOR, "index:all") == 451
+        await asyncio.sleep(0.2 * DAY)
+
+    assert world.call("ZCARD", COORDINATOR, "index:all") == 1
+    assert world.call("ZCARD", COORDINATOR, "index:process:trip") == 1
+    assert world.call("ZCARD", COORDINATOR, "index:initiator:customer-1") == 1
+    assert world.call("ZCARD", COORDINATOR, "index:status:Completed") == 0
+    assert world.hash(COORDINATOR, "record:saga-7") == {}
+    assert world.history("saga-7") == []
+    assert world.status("unfinished") != ""
+    assert world.counts()["removed|trip|Completed"] == 450
+
+
+@in_virtual_time
+async def test_the_time_of_a_saga_is_counted_from_its_end() -> None:
+    """One that began long ago and ended today is kept as long as any other, and crowds out nobody."""
+    world = slow(keep_completed=timedelta(days=8))
+    async with world.running(world.coordinator(TRIP)):
+        complete(world, ["quick"])
+        await asyncio.sleep(4 * DAY)
+    record = world.keys.key("record:quick")
+    world.server.call("HSET", record, "ended_ms", world.now_ms())
+    async with world.running(world.coordinator(TRIP)):
+        await asyncio.sleep(7 * DAY)
+        assert world.status("quick") == "Completed"
+        await asyncio.sleep(2 * DAY)
+    assert world.status("quick") == ""
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        {"unread_retention": timedelta(days=7)},
+        {"stream_retention": timedelta(days=8)},
+        {"keep_completed": timedelta(days=6)},
+        {"ledger_retention": timedelta(days=40)},
+    ],
+    ids=str,
+)
+def test_retentions_that_would_let_something_happen_twice_are_refused(impossible: dict[str, timedelta]) -> None:
+    """A ledger must remember longer than any stream, a record be there as long as its ledger."""
+    with pytest.raises(ValidationError, match="LEDGER_RETENTION"):
+        Settings(**impossible)  # type: ignore[arg-type]  # durations all
+
+
+@in_virtual_time
+async def test_an_emptied_server_is_noticed_and_nothing_goes_on() -> None:
+    """Groups are not made anew on an empty store as if nothing had been."""
+    world = World()
+    coordinator = world.coordinator(TRIP)
+    async with world.running(coordinator):
+        complete(world, [SAGA])
+        await world.quiet()
+        world.server.call("FLUSHALL")
+        await asyncio.sleep(60)
+        assert not coordinator.is_ready()
+        assert "is this the right server?" in str(coordinator.describe()["trouble"])
+        assert world.streams() == []
+
+
+@in_virtual_time
+async def test_another_store_under_the_same_address_is_noticed() -> None:
+    """A restored backup of something else, or a replica that never had our data."""
+    world = World()
+    coordinator = world.coordinator(TRIP)
+    async with world.running(coordinator):
+        await world.quiet()
+        world.call("HSET", COORDINATOR, "store", "born", "elsewhere")
+        world.server.call("XGROUP", "DESTROY", world.keys.of("desk").events("TripBooked"), COORDINATOR)
+        await asyncio.sleep(60)
+
+        assert "another one" in str(coordinator.describe()["trouble"])
+
+
+@in_virtual_time
+async def test_a_store_of_a_newer_format_is_left_alone() -> None:
+    """An old version must not write what a newer one will misread."""
+    world = World()
+    world.call("HSET", COORDINATOR, "store", "format", 2)
+    coordinator = world.coordinator(TRIP)
+    complete(world, [SAGA])
+    async with world.running(coordinator):
+        await asyncio.sleep(60)
+
+        assert "install the version" in str(coordinator.describe()["trouble"])
+        assert world.status() == ""
+
+
+@in_virtual_time
+async def test_a_store_must_have_the_name_it_is_told_to_have() -> None:
+    """After a restart on an empty volume nothing begins, until a person says that it is meant."""
+    world = World(store="shop")
+    coordinator = world.coordinator(TRIP)
+    complete(world, [SAGA])
+    async with world.running(coordinator):
+        await asyncio.sleep(60)
+        assert "sagastream init shop" in str(coordinator.describe()["trouble"])
+        world.call("HSET", COORDINATOR, "store", "name", "shop")
+        await world.until(lambda: world.status() == "Completed")
