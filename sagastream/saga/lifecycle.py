@@ -79,11 +79,9 @@ def troubles(saga: Saga, progress: Progress) -> Iterator[str]:
             yield f"undoing {step!r} keeps failing: {known[Kind.UNDO_GAVE_UP].reason}"
     if progress.began_ms is None and progress.has(BEGINNING, Kind.OVERDUE) and not is_turned_back(saga, progress):
         yield "the beginning was never seen"
-    for step in _after_pivot(saga, progress):
-        known = progress.facts.get(step, {})
-        for kind in (Kind.GAVE_UP, Kind.REFUSED, Kind.OVERDUE):
-            if Kind.DONE not in known and kind in known:
-                yield f"{step!r} after the pivot: {kind} {known[kind].reason}".rstrip()
+    for step, held_up_by in _held_up(saga, progress):
+        for kind in held_up_by:
+            yield f"{step!r} after the pivot: {kind} {progress.facts[step][kind].reason}".rstrip()
 
 
 def contradictions(saga: Saga, progress: Progress) -> Iterator[str]:
@@ -182,10 +180,8 @@ def wanted(saga: Saga, progress: Progress) -> Iterator[tuple[str, Request]]:
         assert saga.pivot_at is not None  # only a pivot leaves doubt
         yield saga.steps[saga.pivot_at].name, Request.BAR
     else:
-        for step in _after_pivot(saga, progress):
-            stuck = progress.has(step, Kind.GAVE_UP, Kind.REFUSED, Kind.OVERDUE)
-            if stuck and not progress.has(step, Kind.DONE):
-                yield step, Request.RETRY
+        for step, _ in _held_up(saga, progress):
+            yield step, Request.RETRY
 
 
 def awaited(saga: Saga, progress: Progress) -> tuple[str, int, int] | None:
@@ -266,10 +262,20 @@ def _pivot(saga: Saga) -> str | None:
     return saga.steps[saga.pivot_at].name if saga.pivot_at is not None else None
 
 
-def _after_pivot(saga: Saga, progress: Progress) -> list[str]:
-    if saga.pivot_at is None or not progress.has(saga.steps[saga.pivot_at].name, Kind.DONE):
-        return []
-    return [step.name for step in saga.steps[saga.pivot_at + 1 :]]
+def _held_up(saga: Saga, progress: Progress) -> Iterator[tuple[str, list[Kind]]]:
+    """Yield the steps that must be done now that the pivot is, and are not, with what is known to hold them up.
+
+    A step before the pivot has certainly happened; it is overdue if its event was lost on its way to us.
+    """
+    pivot = _pivot(saga)
+    if pivot is None or not progress.has(pivot, Kind.DONE):
+        return
+    for at, step in enumerate(saga.steps):
+        known = progress.facts.get(step.name, {})
+        kinds = (Kind.GAVE_UP, Kind.REFUSED, Kind.OVERDUE) if saga.is_after_pivot(at) else (Kind.OVERDUE,)
+        held_up_by = [kind for kind in kinds if kind in known]
+        if held_up_by and Kind.DONE not in known:
+            yield step.name, held_up_by
 
 
 def _refused_at(saga: Saga, progress: Progress) -> int | None:

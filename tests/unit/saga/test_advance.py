@@ -174,6 +174,19 @@ def test_a_step_after_the_pivot_is_tried_again_and_never_undone() -> None:
     assert story.announced == ["SagaStarted", "SagaNeedsAttention", "SagaCompleted"]
 
 
+def test_a_saga_whose_event_before_the_pivot_was_lost_does_not_hang() -> None:
+    """The pivot is done, so it must have happened: it is asked to be told again, and shown until then."""
+    story = Story()
+    story.tell("begin done", "charge done", "confirm done", "notify done", second=0)
+    assert story.wait(30).status is Status.NEEDS_ATTENTION
+    story.wait(90)
+    turn = story.tell("reserve done", second=91)
+
+    assert story.asked == [("reserve", Request.RETRY, 1)]
+    assert turn.status is Status.COMPLETED
+    assert story.announced == ["SagaStarted", "SagaNeedsAttention", "SagaCompleted"]
+
+
 def test_a_shell_opened_by_early_facts_has_a_deadline() -> None:
     """A saga whose beginning is never seen is shown, not forgotten, and goes on if it comes after all."""
     story = Story()

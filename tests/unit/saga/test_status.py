@@ -138,6 +138,12 @@ ROWS: list[tuple[str, tuple[str, ...], Status, list[tuple[str, str]]]] = [
     ("the last step is overdue", (*UPTO_PIVOT, "notify overdue"), Status.NEEDS_ATTENTION, [("notify", "retry")]),
     ("the last step was refused", (*UPTO_PIVOT, "notify refused"), Status.NEEDS_ATTENTION, [("notify", "retry")]),
     ("it is done after all", (*UPTO_PIVOT, "notify gave up", "notify overdue", "notify done"), Status.COMPLETED, []),
+    # what is before the pivot has certainly happened once the pivot has: if its event was lost, it is told again
+    ("an event before the pivot was lost", ("begin done", "charge done", "confirm done", "notify done",
+     "reserve overdue"), Status.NEEDS_ATTENTION, [("reserve", "retry")]),
+    ("it is only late", ("begin done", "charge done", "confirm done", "notify done"), Status.IN_PROGRESS, []),
+    ("it gave up first, its success is only late", ("begin done", "reserve done", "charge gave up", "confirm done"),
+     Status.IN_PROGRESS, []),
     # poison
     ("poisoned on its way", ("begin done", "begin poisoned"), Status.NEEDS_ATTENTION, []),
     ("poisoned, yet complete", (*UPTO_PIVOT, "notify done", "begin poisoned"), Status.COMPLETED, []),
