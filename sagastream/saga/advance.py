@@ -22,6 +22,7 @@ from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Ask, Fact, Happening, Kind, Progress, Request
 
+_ENDED = "ended"
 _TOO_LATE_AT_THE_END = frozenset({Kind.CANCELLED, Kind.OVERDUE, Kind.GAVE_UP, Kind.POISONED})
 
 
@@ -83,7 +84,7 @@ def _overdue(progress: Progress, step: str, at_ms: int, why: str) -> Happening:
 
 
 def _follow(saga: Saga, before: Progress, happenings: Sequence[Happening], *, now_ms: int, may_repeat: bool) -> Advance:
-    had_ended = bool(before.facts) and lifecycle.status(saga, before).is_end
+    had_ended = _ENDED in before.announced  # for good, even if a ledger contradicts it since
     late = len(happenings) if had_ended else 0
     if had_ended:  # what asks for a way that can no longer be taken is not even remembered
         happenings = [happening for happening in happenings if happening.kind not in _TOO_LATE_AT_THE_END]
@@ -122,13 +123,13 @@ def _announcements(saga: Saga, progress: Progress, status: Status) -> Iterator[t
             trouble = next(lifecycle.troubles(saga, progress), why)
             yield f"attention {derived_id(trouble)[:8]}", SagaNeedsAttention(reason=trouble)
         case Status.COMPLETED:
-            yield "ended", SagaCompleted()
+            yield _ENDED, SagaCompleted()
         case Status.FAILED:
-            yield "ended", SagaFailed(reason=why)
+            yield _ENDED, SagaFailed(reason=why)
         case Status.COMPENSATED:
-            yield "ended", SagaCompensationCompleted(reason=why)
+            yield _ENDED, SagaCompensationCompleted(reason=why)
         case Status.ABORTED:
             aborted = progress.facts[BEGINNING][Kind.ABORTED]
-            yield "ended", SagaAborted(reason=aborted.reason, actor=aborted.event_id, open_effects=())
+            yield _ENDED, SagaAborted(reason=aborted.reason, actor=aborted.event_id, open_effects=())
         case _:
             pass

@@ -11,7 +11,7 @@ from sagastream.saga.counting import counted
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Happening, Progress, Request
-from tests.unit.saga.tables import ORDER, at, happening
+from tests.unit.saga.tables import ORDER, PIVOTLESS, at, happening
 
 NOTHING = Progress("saga-1", "order", 1)
 MINUTE = timedelta(minutes=1) // timedelta(milliseconds=1)
@@ -110,6 +110,18 @@ def test_a_wish_after_the_end_changes_nothing() -> None:
     assert turn.status is Status.FAILED
     assert turn.progress == before
     assert turn.late == 3
+
+
+def test_a_wish_after_the_end_hides_no_contradiction() -> None:
+    """A ledger contradicts the end, then a cancellation is read that came long too late: nothing is turned back."""
+    story = Story(PIVOTLESS)
+    story.tell("begin done", "reserve done", "charge done", second=0)
+    assert story.tell("charge undone", second=1).status is Status.NEEDS_ATTENTION
+    turn = story.tell("begin cancelled", second=2)
+
+    assert turn.status is Status.NEEDS_ATTENTION
+    assert story.asked == []
+    assert story.announced == ["SagaStarted", "SagaCompleted", "SagaNeedsAttention"]
 
 
 def test_steps_are_asked_newest_first_and_one_at_a_time() -> None:
