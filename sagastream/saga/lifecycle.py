@@ -90,16 +90,16 @@ def contradictions(saga: Saga, progress: Progress) -> Iterator[str]:
         return
     steps = [BEGINNING, *(step.name for step in saga.steps)]
     upto = [step for at, step in enumerate(steps) if not saga.is_after_pivot(at - 1)]
-    stopped_at = next((at for at, step in enumerate(upto) if _stops(saga, progress, step)), len(steps))
+    stopped_at = next((at for at, step in enumerate(upto) if progress.has(step, Kind.REFUSED, Kind.BARRED)), len(steps))
     for at, step in enumerate(steps):
-        happened = next((kind for kind in (Kind.DONE, Kind.UNDONE) if progress.has(step, kind)), None)
-        if happened is None:
+        reached = next((kind for kind in (Kind.DONE, Kind.UNDONE, Kind.REFUSED) if progress.has(step, kind)), None)
+        if reached is None:
             continue
         for kind in (Kind.BARRED, Kind.REFUSED):
-            if progress.has(step, kind) and step in upto:
-                yield f"{step!r} is both {kind} and {happened}"
+            if progress.has(step, kind) and step in upto and reached is not Kind.REFUSED:
+                yield f"{step!r} is both {kind} and {reached}"
         if at > stopped_at:
-            yield f"{step!r} is {happened} although {steps[stopped_at]!r} before it never was"
+            yield f"{step!r} is {reached} although {steps[stopped_at]!r} before it never was"
         if progress.has(step, Kind.UNDONE) and _has_gone_forward(saga, progress):
             yield f"{step!r} is undone although the saga went forward"
 
@@ -243,11 +243,6 @@ def reason(saga: Saga, progress: Progress) -> str:
     pivot = _pivot(saga)
     is_barred = pivot is not None and progress.has(pivot, Kind.BARRED)
     return next(troubles(saga, progress), f"{pivot}: barred" if is_barred else "")
-
-
-def _stops(saga: Saga, progress: Progress, step: str) -> bool:
-    """Tell whether a step is known to keep everything after it from happening."""
-    return progress.has(step, Kind.REFUSED) or (step == _pivot(saga) and progress.has(step, Kind.BARRED))
 
 
 def _has_gone_forward(saga: Saga, progress: Progress) -> bool:
