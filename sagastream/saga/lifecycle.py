@@ -155,7 +155,7 @@ def proof(saga: Saga, progress: Progress, step: str) -> str | None:
     if own is not None:
         return own.event_id
     for later in names[names.index(step) + 1 :]:
-        for kind in (Kind.DONE, Kind.REFUSED):
+        for kind in (Kind.DONE, Kind.REFUSED, Kind.UNDONE):
             fact = progress.fact(later, kind)
             if fact is not None:
                 return fact.event_id

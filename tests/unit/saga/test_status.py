@@ -216,3 +216,11 @@ def test_a_request_carries_proof_that_its_step_happened() -> None:
     assert lifecycle.proof(ORDER, progress, "begin") == "begin-done"
     assert lifecycle.proof(ORDER, progress, "reserve") == "charge-refused"
     assert lifecycle.proof(ORDER, progress, "charge") is None
+
+
+def test_an_undo_proves_the_steps_before_it() -> None:
+    """Payment refunds before its success is read; were stock's ledger lost, "never heard of it" must not pass."""
+    progress = known("begin done", "reserve overdue", "confirm barred", "charge undone")
+
+    assert list(lifecycle.wanted(ORDER, progress)) == [("reserve", Request.UNDO)]
+    assert lifecycle.proof(ORDER, progress, "reserve") == "charge-undone"
