@@ -115,11 +115,12 @@ class Deadlines:
 
     def _turned(self, saga: Saga, record: Record, now_ms: int) -> Transaction:
         turn = tick(saga, record.progress, now_ms=now_ms)
+        before = record.progress.last_event_id  # time passes since something; without it there would be no timer
         notes = [
-            Note(h.fact.at_ms, h.fact.event_id, "StepOverdue", COORDINATOR, "", h.step, h.kind, h.fact.reason)
+            Note(h.fact.at_ms, h.fact.event_id, "StepOverdue", COORDINATOR, before, h.step, h.kind, h.fact.reason)
             for h in turn.news
         ]
-        cause = notes[-1].id if notes else ""
+        cause = notes[-1].id if notes else before
         return self._records.save(saga, record, turn, notes, cause=cause, now_ms=now_ms)
 
     def _put_off(self, saga_id: str, until_ms: int | None) -> Transaction:

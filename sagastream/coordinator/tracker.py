@@ -222,7 +222,8 @@ class Coordinator:
         turn = advance(saga, record.progress, bundle.happenings, now_ms=now_ms)
         told = dict(bundle.notes)
         notes = [told[happening] for happening in turn.news]
-        cause = bundle.notes[-1][1].id
+        # What told nothing new is in no history, and so can be nobody's cause.
+        cause = notes[-1].id if notes else record.progress.last_event_id
         return self.records.save(saga, record, turn, notes, cause=cause, now_ms=now_ms)
 
     async def _fence(self, message: Message, why: str) -> None:

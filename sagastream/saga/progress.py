@@ -117,6 +117,17 @@ class Progress:
         """Return the instant of the latest fact."""
         return max((fact.at_ms for known in self.facts.values() for fact in known.values()), default=0)
 
+    @property
+    def last_event_id(self) -> str:
+        """Return the event that told the latest fact, empty if none did: what the saga as it stands came from."""
+        told = [
+            fact
+            for known in self.facts.values()
+            for kind, fact in known.items()
+            if kind not in (Kind.POISONED, Kind.ABORTED)  # they come from outside
+        ]
+        return max(told).event_id if told else ""
+
     def with_fact(self, happening: Happening) -> Progress:
         """Return the progress that also knows this; of two facts that say the same the earlier one stays."""
         return self.with_facts((happening,))[0]
