@@ -75,6 +75,9 @@ class Saga:
         names = [step.name for step in self.steps]
         if len(set(names)) < len(names) or not all(names) or BEGINNING in names:
             yield f"step names must be present, different and not {BEGINNING!r}"
+        for name in names:
+            if "|" in name or not name.isprintable():
+                yield f"step name {name!r} must be printable and without '|', for counters are named after it"
         types = [kind.type_name() for kind in self.event_types()]
         for name in {name for name in types if types.count(name) > 1}:
             yield f"event {name} has more than one meaning"
