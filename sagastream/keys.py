@@ -18,6 +18,7 @@ never leave the slot.
 | ``index:<what>``                | zset   | saga, score: start ms                | ``saga``    | retention           |
 | ``counts``                      | hash   | counter → integer                    | ``saga``    | for ever            |
 | ``parked:<table>:<version>``    | stream | whole messages of a table not known  | ``saga``    | until it is known   |
+| ``snapshots:<pace>``            | stream | ``hash``: ``counts`` as it was       | ``saga``    | by pace             |
 | ``groups``                      | hash   | stream → where its group began       | reader      | for ever            |
 | ``streams``                     | hash   | own stream → groups ever seen on it  | publisher   | for ever            |
 | ``store``                       | hash   | format, born, name                   | everybody   | for ever            |
@@ -95,6 +96,11 @@ def index(*what: str) -> str:
 def parked(definition: str, version: str) -> str:
     """Name the stream of events whose table no coordinator knew when they came."""
     return f"parked:{definition}:{version}"
+
+
+def snapshots(pace: str) -> str:
+    """Name the snapshots of the counters that are taken at one pace."""
+    return f"snapshots:{pace}"
 
 
 ATTEMPTS = "attempts"

@@ -133,6 +133,14 @@ function checks.publish(op)
   if not is(root .. op[2], 'stream') then return 'not a stream: ' .. op[2] end
 end
 
+-- One entry per period, however many ask for it: the first one's instant is what the others are measured by.
+function checks.keep(op)
+  if not is(root .. op[2], 'hash') then return 'not a hash: ' .. op[2] end
+  if not is(root .. op[3], 'stream') then return 'not a stream: ' .. op[3] end
+  local latest = redis.call('XREVRANGE', root .. op[3], '+', '-', 'COUNT', 1)[1]
+  if latest and tonumber(string.match(latest[1], '^%d+')) >= op[4] then return 'refused' end
+end
+
 -- A counter that its own transaction also writes outright would have been checked on another value.
 local function is_at_odds(op, sums)
   local key = root .. op[2]
@@ -208,6 +216,15 @@ function writes.publish(op)
   if fields[14] == '' then fields[14] = now_iso() end
   kinds[root .. op[2]] = 'stream'
   redis.call('XADD', root .. op[2], '*', unpack(fields))
+end
+
+-- All of a hash as one text, since a hash of any size fits; the entry's id says when. What is older than op[5] ms goes.
+function writes.keep(op)
+  local key = root .. op[2]
+  if tallies[key] then write_tallies(key) end
+  kinds[root .. op[3]] = 'stream'
+  local oldest = string.format('%.0f', math.max(0, tonumber(now_ms) - op[5]))
+  redis.call('XADD', root .. op[3], 'MINID', oldest, '*', 'hash', table.concat(redis.call('HGETALL', key), '\n'))
 end
 
 local function state_in(entry)

@@ -146,6 +146,14 @@ class Transaction:
         """Let a key vanish after a while."""
         self._operations.append(("expire", key, _ms(after)))
 
+    def keep(self, key: str, stream: str, *, since_ms: int, life: timedelta) -> None:
+        """Keep all of a hash as it is now, unless something was kept in the stream at ``since_ms`` or later.
+
+        **Shape**: an entry whose id is the instant and whose field ``hash`` is names and values, a line each, so
+        neither may hold a line break. Entries older than ``life`` are dropped.
+        """
+        self._operations.append(("keep", key, stream, _score(since_ms), _ms(life)))
+
     def publish(self, envelope: Envelope) -> int:
         """Append an event to the owner's stream of its type; return the position of the operation."""
         return self.append(names.events(envelope.type), envelope.fields())

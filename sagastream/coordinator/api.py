@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from fastapi.openapi.models import Example
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from sagastream.bus import Bus
@@ -19,6 +20,7 @@ from sagastream.coordinator.measures import Family
 from sagastream.coordinator.records import Records
 from sagastream.coordinator.statistics import StatisticsView
 from sagastream.coordinator.views import PageView, StateView
+from sagastream.coordinator.window import Window
 from sagastream.documented import problems
 from sagastream.errors import Undecodable
 from sagastream.keys import COORDINATOR, Keys
@@ -56,6 +58,13 @@ def _cursor(told: str) -> str:
 _INSTANT = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}
 Instant = Annotated[int, BeforeValidator(_epoch_ms), WithJsonSchema(_INSTANT)]
 Cursor = Annotated[str, AfterValidator(_cursor)]
+_WINDOW = "how far back from now: an ISO 8601 duration or seconds, from PT1M to P30D; all time if not told"
+_WINDOWS: dict[str, Example] = {
+    "all": {"summary": "all time", "value": None},
+    "hour": {"summary": "the last hour", "value": "PT1H"},
+    "week": {"summary": "the last week", "value": "P7D"},
+    "seconds": {"summary": "the last ten minutes", "value": 600},
+}
 SagaId = Annotated[str, Path(alias="sagaId", pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -102,10 +111,16 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
         history = await listing.history(saga_id, MOST_NOTES)
         return views.state(stored, table(stored), history)
 
-    @router.get("/statistics", operation_id="getSagaStatistics")
-    async def statistics_() -> StatisticsView:
-        """Show what all sagas amount to, over all time."""
-        return statistics.statistics(await figures.fleet(), sagas)
+    @router.get("/statistics", operation_id="getSagaStatistics", responses=problems({}))
+    async def statistics_(
+        window: Annotated[Window | None, Query(description=_WINDOW, openapi_examples=_WINDOWS)] = None,
+    ) -> StatisticsView:
+        """Show what all sagas amount to, over all time or over a window up to now."""
+        fleet = await figures.fleet()
+        if window is None:
+            return statistics.statistics(fleet, sagas)
+        then = await figures.before(fleet.now_ms - window // timedelta(milliseconds=1))
+        return statistics.statistics_since(fleet, then, sagas)
 
     @router.get("/metrics", operation_id="getSagaMetrics", response_model_exclude_none=True)
     async def metrics() -> dict[str, Family]:

@@ -61,6 +61,10 @@ class Counts:
         """Return the counters of the stored hash."""
         return cls({counter: int(value) for counter, value in stored.items()})
 
+    def since(self, then: Counts) -> Counts:
+        """Return what was added since; never below zero, though a server that lost its last writes counts them anew."""
+        return Counts({counter: max(0, value - then.values.get(counter, 0)) for counter, value in self.values.items()})
+
     def get(self, *parts: str) -> int:
         """Return one counter."""
         return self.values.get(name(*parts), 0)

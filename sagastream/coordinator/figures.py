@@ -10,6 +10,7 @@ from sagastream.bus import Bus
 from sagastream.coordinator.counts import COUNTED, Counts, Durations
 from sagastream.coordinator.fleet import Fleet, read_fleet
 from sagastream.coordinator.lags import Lag, read_lags, streams
+from sagastream.coordinator.snapshots import Snapshot, snapshot_before
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.counting import BOUNDS
 from sagastream.saga.definition import BEGINNING, Saga
@@ -48,6 +49,10 @@ class Figures:
     async def fleet(self) -> Fleet:
         """Return all sagas as of now."""
         return await read_fleet(self._query, self._keys, [saga.name for saga in self._sagas])
+
+    async def before(self, at_ms: int) -> Snapshot | None:
+        """Return the counters as they were at an instant or shortly before, else as early as they are known."""
+        return await snapshot_before(self._query, self._keys, at_ms)
 
 
 def _of_sagas(counts: Counts, known: Sequence[str]) -> Iterator[Figure | Spread]:

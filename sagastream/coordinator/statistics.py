@@ -1,4 +1,4 @@
-"""What all sagas together amount to, over all time. Pure: counted figures in, an answer out.
+"""What all sagas together amount to, over all time or since an instant. Pure: counted figures in, an answer out.
 
 **Source**: CONTRACT, decision 5: compensation rate = turned back / started, success rate = completed / ended.
 """
@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from pydantic import Field
+
 from sagastream.coordinator.counts import Counts, Durations
 from sagastream.coordinator.fleet import UNFINISHED, Fleet
-from sagastream.coordinator.views import Answer
+from sagastream.coordinator.snapshots import Snapshot
+from sagastream.coordinator.views import Answer, Moment, instant, moment
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Kind
@@ -65,23 +68,42 @@ class ProcessTotals(Totals):
 
 
 class StatisticsView(Totals):
-    """All sagas, and those of each table."""
+    """All sagas, and those of each table, counted from ``from`` to ``to``.
 
+    Without a window ``from`` is null: all that was ever counted. With one it is the instant of the snapshot that
+    was subtracted, at or before the window's beginning where there is one, so the answer never claims more than
+    it knows. What is unfinished (``active``, and its statuses in ``byStatus``) is always as of ``to``.
+    """
+
+    from_: Moment | None = Field(alias="from", description="counted since this instant; null: ever since")
+    to: Moment = Field(description="counted up to this instant; what is unfinished is as of it")
     late_events: int
     processes: list[ProcessTotals]
 
 
 def statistics(fleet: Fleet, sagas: Sequence[Saga]) -> StatisticsView:
     """Return the statistics of the fleet; tables nothing was counted of are told too, with zeros."""
-    counts = fleet.counts
+    return _statistics(fleet, fleet.counts, sagas, since=None)
+
+
+def statistics_since(fleet: Fleet, then: Snapshot | None, sagas: Sequence[Saga]) -> StatisticsView:
+    """Return what was added since a snapshot; without one nothing is known but the present."""
+    if then is None:
+        then = Snapshot(fleet.now_ms, fleet.counts)
+    return _statistics(fleet, fleet.counts.since(then.counts), sagas, since=min(then.at_ms, fleet.now_ms))
+
+
+def _statistics(fleet: Fleet, counts: Counts, sagas: Sequence[Saga], *, since: int | None) -> StatisticsView:
     known = {saga.name: [step.name for step in saga.steps] for saga in sagas}
     names = counts.processes(known)
     return StatisticsView(
-        **dict(_totals(fleet, names)),
+        **dict(_totals(fleet, counts, names)),
+        from_=moment(since),
+        to=instant(fleet.now_ms),
         late_events=counts.get("late"),
         processes=[
             ProcessTotals(
-                **dict(_totals(fleet, [name])),
+                **dict(_totals(fleet, counts, [name])),
                 business_process=name,
                 steps=[_step(counts, name, step) for step in counts.steps(name, known.get(name, ()))],
             )
@@ -90,8 +112,7 @@ def statistics(fleet: Fleet, sagas: Sequence[Saga]) -> StatisticsView:
     )
 
 
-def _totals(fleet: Fleet, processes: Sequence[str]) -> Totals:
-    counts = fleet.counts
+def _totals(fleet: Fleet, counts: Counts, processes: Sequence[str]) -> Totals:
     by_status = {status: sum(fleet.active.get((name, status), 0) for name in processes) for status in UNFINISHED}
     by_status |= {status: sum(counts.get("ended", name, status) for name in processes) for status in _ENDS}
     started = sum(counts.get("started", name) for name in processes)

@@ -7,7 +7,7 @@ version is decided again on the record as it is now.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -20,6 +20,7 @@ from sagastream.coordinator.deadlines import Deadlines
 from sagastream.coordinator.meaning import Meaning, Meanings
 from sagastream.coordinator.records import Note, Record, Records, unwritten
 from sagastream.coordinator.retention import Retention, kept
+from sagastream.coordinator.snapshots import Snapshots
 from sagastream.envelope import ID, Envelope, decode, derived_id
 from sagastream.errors import SagastreamError, Undecodable, UnknownTable
 from sagastream.intake import Intake, Message
@@ -89,8 +90,9 @@ class Coordinator:
         self.deadlines = Deadlines(
             bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, self._aside.streams, ticker
         )
-
-        self._retention = Retention(self.records.reader, self._transactor, kept(settings), ticker)
+        ready = self._while_ready(ticker)
+        self._snapshots = Snapshots(bus.query, self.records.reader, self._transactor, ready)
+        self._retention = Retention(self.records.reader, self._transactor, kept(settings), ready)
         self._bus = bus
         self._silent = settings.consumer_forgotten
         self._trimming = Trimming(bus, keys, self._meanings.publications(), Keeping.of(settings))
@@ -98,7 +100,8 @@ class Coordinator:
     async def run(self, stop: asyncio.Event) -> None:
         """Track until told to stop."""
         async with asyncio.TaskGroup() as tasks:
-            beside = [tasks.create_task(self.deadlines.run(stop)), tasks.create_task(self._retention.run(stop))]
+            workers = (self.deadlines, self._snapshots, self._retention)
+            beside = [tasks.create_task(each.run(stop)) for each in workers]
             try:
                 await self._loop.run(stop)
             finally:
@@ -117,6 +120,18 @@ class Coordinator:
             "trouble": self._loop.trouble,
             "deadlinesHeldBackBy": self.deadlines.held_back_by,
         }
+
+    def _while_ready(self, ticker: Ticker) -> Ticker:
+        """Return the ticker that leaves out its calls while we do not read: the store may not be the right one."""
+
+        async def tick(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+            async def if_ready() -> None:
+                if self._loop.is_ready:
+                    await call()
+
+            await ticker(period, if_ready, stop)
+
+        return tick
 
     async def _tidy(self) -> None:
         await self._trimming.trim()

@@ -135,8 +135,13 @@ def state(stored: Stored, saga: Saga | None, history: Iterable[str]) -> StateVie
 
 
 def moment(ms: int | None) -> datetime | None:
+    """Return epoch milliseconds as an instant, if there are any."""
+    return None if ms is None else instant(ms)
+
+
+def instant(ms: int) -> datetime:
     """Return epoch milliseconds as an instant."""
-    return None if ms is None else _EPOCH + timedelta(milliseconds=ms)
+    return _EPOCH + timedelta(milliseconds=ms)
 
 
 def _failure(stored: Stored, saga: Saga | None) -> str | None:
@@ -153,14 +158,14 @@ def _waiting(stored: Stored, saga: Saga | None) -> WaitView | None:
         table = f"{progress.definition!r} version {progress.version}"
         return WaitView(
             who="coordinator", step=None, what=f"a coordinator that knows table {table}",
-            why="this one does not", since=_known(progress.last_ms), until=None,
+            why="this one does not", since=instant(progress.last_ms), until=None,
         )  # fmt: skip
     wait = waiting.waiting_for(saga, progress)
     if wait is None:
         return None
     return WaitView(
         who=wait.who, step=wait.step or None, what=wait.what, why=wait.why,
-        since=_known(wait.since_ms), until=moment(wait.until_ms),
+        since=instant(wait.since_ms), until=moment(wait.until_ms),
     )  # fmt: skip
 
 
@@ -182,13 +187,9 @@ def _step(one: standing.Standing) -> StepView:
 def _note(told: dict[str, str | int]) -> NoteView:
     rest = {name: str(value) for name, value in told.items() if name != "at"}
     return NoteView(
-        at=_known(int(told["at"])), type=rest.get("type", ""), source=rest.get("source", ""), id=rest.get("id", ""),
+        at=instant(int(told["at"])), type=rest.get("type", ""), source=rest.get("source", ""), id=rest.get("id", ""),
         cause=rest.get("cause"), step=rest.get("step"), kind=rest.get("kind"), reason=rest.get("reason"),
     )  # fmt: skip
-
-
-def _known(ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=ms)
 
 
 def _camel(words: str) -> str:

@@ -202,6 +202,37 @@ async def test_a_query_that_makes_no_sense_is_refused_by_name(
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
+@pytest.mark.parametrize("window", ["yesterday", "P1M", "PT59S", "31536000", "-60", ""])
+async def test_a_window_that_makes_no_sense_is_refused_with_what_would(office: Office, window: str) -> None:
+    answer = await office.client.get("/statistics", params={"window": window})
+
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "window"
+    assert "PT1" in error["detail"]
+
+
+async def test_statistics_say_which_time_they_cover(office: Office) -> None:
+    """All time has no beginning; a window begins at a snapshot, which the coordinator takes when it starts."""
+    await office.store("before", T0)
+    async with AsyncExitStack() as stack:
+        await run(office, [], stack)
+
+        async def is_known() -> bool:
+            told = (await office.client.get("/statistics", params={"window": "PT1H"})).json()
+            return bool(told["from"] < told["to"] and told["started"] == 0)
+
+        await until(is_known)
+        await office.store("after", T0, ROOM)
+        ever = (await office.client.get("/statistics")).json()
+        window = (await office.client.get("/statistics", params={"window": 3600})).json()
+
+    assert (ever["from"], ever["started"], ever["active"]) == (None, 2, 2)
+    assert (window["started"], window["active"]) == (1, 2)
+    trip = next(one for one in window["processes"] if one["businessProcess"] == "trip")
+    assert [step["done"] for step in trip["steps"]] == [1, 0, 0]
+
+
 async def test_an_unknown_saga_is_not_found_and_a_malformed_id_refused(office: Office) -> None:
     unknown = await office.client.get("/state/nobody")
     malformed = await office.client.get("/state/no%20body")

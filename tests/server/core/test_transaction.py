@@ -90,6 +90,7 @@ async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
         lambda tx: tx.unschedule("queue", "taken"),
         lambda tx: tx.expire("level", timedelta(minutes=1)),
         lambda tx: tx.publish(envelope()),
+        lambda tx: tx.keep("old", "past", since_ms=0, life=DAY),
     )
 
     assert outcome == Outcome(Kind.OK)
@@ -104,6 +105,39 @@ async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
     assert isinstance(lives_ms, int)
     assert 0 < lives_ms <= 60_000
     assert await desk.call("XLEN", "events:StockReserved") == 1
+    ((_, kept),) = await desk.call("XRANGE", "past", "-", "+")  # type: ignore[misc, union-attr]  # the one entry
+    assert kept == ["hash", "kept\ny"]
+
+
+async def test_a_hash_is_kept_once_per_period_with_what_the_call_has_counted_so_far(desk: Desk) -> None:
+    """Also one that is not there yet, and one with more counters than Lua could unpack."""
+    now_ms = await server_ms(desk.bus.query)
+
+    def keeping(since_ms: int, life: timedelta = DAY) -> Transaction:
+        return desk.transaction(lambda tx: tx.keep("counts", "past", since_ms=since_ms, life=life))
+
+    first = await desk.commit_all(keeping(now_ms), keeping(now_ms))
+    later = await desk.commit_all(
+        *(desk.transaction(lambda tx, at=at: tx.tally("counts", {f"{at}-{n}": n for n in range(2000)}))  # type: ignore[misc]  # a default of a lambda
+          for at in range(5)),
+        keeping(2 * now_ms),
+    )  # fmt: skip
+    entries = await desk.call("XRANGE", "past", "-", "+")
+
+    assert [outcome.kind for outcome in first] == [Kind.OK, Kind.REFUSED]
+    assert {outcome.kind for outcome in later} == {Kind.OK}
+    assert isinstance(entries, list)
+    told = [str(entry[1][1]) for entry in entries]  # type: ignore[index]  # id and fields
+    assert told[0] == ""
+    assert pairs(told[1].split("\n")) == {f"{at}-{n}": str(n) for at in range(5) for n in range(2000)}
+    assert now_ms <= int(str(entries[0][0]).partition("-")[0])  # type: ignore[index]  # id and fields
+
+
+async def test_what_was_kept_goes_when_its_life_is_over(desk: Desk) -> None:
+    await desk.call("XADD", "past", "1000-0", "hash", "old")
+    await desk.commit(lambda tx: tx.keep("counts", "past", since_ms=2000, life=DAY))
+
+    assert await desk.call("XLEN", "past") == 1
 
 
 async def test_an_event_gets_the_servers_time_and_keeps_the_one_it_has(desk: Desk) -> None:
@@ -235,6 +269,8 @@ WANTS: list[tuple[str, str, Declare]] = [
     ("schedule", "zset", lambda tx: tx.schedule("k", "m", 1)),
     ("unschedule", "zset", lambda tx: tx.unschedule("k", "m")),
     ("publish", "stream", lambda tx: tx.append("k", envelope().fields())),
+    ("keep", "hash", lambda tx: tx.keep("k", "past", since_ms=0, life=DAY)),
+    ("keep in", "stream", lambda tx: tx.keep("counts", "k", since_ms=0, life=DAY)),
 ]
 MALFORMED: list[tuple[str, tuple[str | int, ...], Declare]] = [
     (f"{name} of a {kind}", TYPES[kind], operation)

@@ -309,7 +309,7 @@ class World:
 
     async def _every(self, period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
         while True:
-            await asyncio.sleep(self.sweep_s)
+            await asyncio.sleep(max(self.sweep_s, period.total_seconds()))
             await call()
 
     def _settings(self, ordinal: int) -> Settings:

@@ -1,0 +1,45 @@
+"""Which windows may be asked for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from sagastream.coordinator.window import LONGEST, window
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("PT1M", timedelta(minutes=1)),
+        ("PT60S", timedelta(minutes=1)),
+        ("60", timedelta(minutes=1)),
+        (60, timedelta(minutes=1)),
+        ("PT1H", timedelta(hours=1)),
+        ("PT1H30M", timedelta(minutes=90)),
+        ("P1D", timedelta(days=1)),
+        ("P1DT12H", timedelta(days=1.5)),
+        ("P1W", timedelta(weeks=1)),
+        ("P30D", LONGEST),
+        ("2592000", LONGEST),
+    ],
+)
+def test_a_window_is_a_duration_or_seconds(told: object, expected: timedelta) -> None:
+    assert window(told) == expected
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["", "P", "PT", "P1DT", "1H", "PT1H ", "pt1h", "P1M", "P1Y", "-PT1H", "PT1.5H", "1.5e3", "3600.0", "٣٦٠٠", "hour",
+     "PT1M1H", "PT9999999999S", "None"],
+)  # fmt: skip
+def test_what_is_no_duration_is_told_how_one_is_written(told: str) -> None:
+    with pytest.raises(ValueError, match="a duration such as PT1H or P7D"):
+        window(told)
+
+
+@pytest.mark.parametrize("told", ["0", "59", "PT59S", "PT0S", "2592001", "P31D", "P999999999D", "P999999999W"])
+def test_a_window_outside_the_bounds_is_told_the_bounds(told: str) -> None:
+    with pytest.raises(ValueError, match="from PT1M to P30D"):
+        window(told)
