@@ -134,6 +134,7 @@ class Coordinator:
         return tick
 
     async def _tidy(self) -> None:
+        await self._snapshots.take_safely()  # before anything is counted: it is told since now
         await self._trimming.trim()
         await reap(self._bus, self._intake.streams, self._intake.group, silent=self._silent)
 
