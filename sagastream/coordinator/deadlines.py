@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 PERIOD = timedelta(milliseconds=25)
 LATER = timedelta(hours=1)
+REST = timedelta(seconds=1)  # after a look at sagas that only another coordinator can judge
 AT_ONCE = 200
 STEP = timedelta(seconds=2)  # a clock that moves against the monotonic one by more than this is not believed
 SETTLES = timedelta(seconds=5)  # nor is it for so long afterwards: it may be put right again
@@ -60,6 +61,7 @@ class Deadlines:
         self._ticker = ticker
         self._clock_pair: tuple[int, float] | None = None
         self._steady_from = 0.0
+        self._rests_until = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until told to stop."""
@@ -75,6 +77,8 @@ class Deadlines:
 
     async def sweep(self) -> int:
         """Look at the sagas whose timer has run out; return how many took a turn."""
+        if asyncio.get_running_loop().time() < self._rests_until:
+            return 0
         now_ms = await server_ms(self._query)
         if not self._is_steady(now_ms):
             return 0
@@ -92,6 +96,7 @@ class Deadlines:
             if batch:
                 return sum(outcome.is_ok for outcome in (await self._transactor.commit(batch)).outcomes)
             skipped += len(due)  # none of these is ours to judge; they must not crowd out what follows
+            self._rests_until = asyncio.get_running_loop().time() + REST.total_seconds()
             due = await self._due(read_ms, skipped)
         return 0
 
