@@ -1,5 +1,5 @@
 # One image for every process of the shop; its command says which. Alone it is the whole shop with a server of its own:
-#   docker run --rm -p 127.0.0.1:8080:8080 sagastream-shop
+#   docker run --rm -p 127.0.0.1:8080:8080 -e OPERATOR_TOKEN=$(openssl rand -hex 32) sagastream-shop
 # Each RUN line is a script that the tests run too (tests/deploy/test_image.py).
 
 # The Python and the Debian the tests run on.

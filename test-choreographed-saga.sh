@@ -5,7 +5,8 @@
 #
 # Needs bash, curl and jq 1.6. Every run has customers and products of its own, so it may be repeated against a shop that
 # is in use; it leaves their orders behind, and a store. Exit 0: all passed; 1: at least one failed; 2: could not try.
-# PATIENCE is how many seconds anything may take that happens after the answer (30).
+# PATIENCE is how many seconds anything may take that happens after the answer (30). OPERATOR_TOKEN must be that of the
+# shop if it was started with one, for only operators fill its shelves then.
 # shellcheck disable=SC2016  # the dollars in single quotes are jq's
 set -uo pipefail
 
@@ -29,6 +30,8 @@ for tool in curl jq; do
 done
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
+: >"$scratch/staff"
+[[ -z ${OPERATOR_TOKEN-} ]] || printf 'Authorization: Bearer %s\n' "$OPERATOR_TOKEN" >"$scratch/staff"
 
 # The words the checks are written in. A claim that does not hold ends its check.
 
@@ -142,7 +145,8 @@ check_service_health() {
 
 check_a_successful_saga() {
   # It brings what it takes, so that the demo product never runs out by being tried.
-  answers 200 POST /api/stock/store-1/product-1/restock --header 'Content-Type: application/json' --data '{"quantity": 2}'
+  answers 200 POST /api/stock/store-1/product-1/restock --header 'Content-Type: application/json' \
+    --header @"$scratch/staff" --data '{"quantity": 2}'
   place "$(order "$run-happy" CreditCard)"
   local location
   location=$(jq -Rrn '[inputs | select(test("^location:"; "i"))][0] // "" | sub("^[^:]*: *"; "") | rtrimstr("\r")' \
@@ -381,8 +385,9 @@ check_error_handling() {
 
 # stocked PRODUCT PIECES: our store carries a product at 10.00, begun with so many pieces.
 stocked() {
-  ask PUT "/api/stock/$run/$1" --header 'Content-Type: application/json' \
+  ask PUT "/api/stock/$run/$1" --header 'Content-Type: application/json' --header @"$scratch/staff" \
     --data "{\"quantity\": $2, \"unitPrice\": \"10.00\"}"
+  [[ $status != 401 ]] || fail "this shop has operators: set OPERATOR_TOKEN to what it was started with"
   [[ $status == 20[01] ]] || fail "expected 201, or 200 where it is known already"
   says "a product at 10.00" ".initial == $2 and .unitPrice == \"10.00\""
 }

@@ -6,6 +6,7 @@ from coordinator.order_saga import order_saga
 from coordinator.settings import CoordinatorSettings
 from sagastream.coordinator.api import saga_routes
 from sagastream.coordinator.figures import Figures
+from sagastream.coordinator.repair_api import repair_routes
 from sagastream.coordinator.tracker import Coordinator
 from sagastream.service import Context, Service
 
@@ -16,5 +17,5 @@ def create_service(context: Context) -> Service:
     worker = Coordinator(sagas, bus=context.bus, settings=context.settings, telemetry=context.telemetry)
     figures = Figures(sagas, bus=context.bus, settings=context.settings)
     context.telemetry.add_source(figures.read)
-    routes = saga_routes(sagas, bus=context.bus, settings=context.settings)
-    return Service("coordinator", routers=[routes], workers=[worker], port=8005)
+    routers = [routes(sagas, bus=context.bus, settings=context.settings) for routes in (saga_routes, repair_routes)]
+    return Service("coordinator", routers=routers, workers=[worker], port=8005)

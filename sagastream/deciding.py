@@ -162,10 +162,10 @@ class Deciding:
                 return self._told_again(work, told)
 
     async def _retry(self, work: Work, told: Remembered) -> Transaction | None:
-        if told.state is State.UNKNOWN or work.handler is None:
-            return None  # its message was never given up: it is still to come
         if told.state.is_outcome:
             return self._told_again(work, told)
+        if told.state is State.UNKNOWN or work.handler is None:
+            return None  # its message was never given up: it is still to come
         remembered = f"{told.time}\n{told.type}\n{told.id}\n{told.cause}\n{told.data}"
         if work.is_outside and told.state is State.GAVE_UP:
             return self._begun(work, told.state, remembered)

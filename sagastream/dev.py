@@ -22,6 +22,7 @@ from sagastream.service import App, Service, alive, create_app, opened_context, 
 from sagastream.serving import address, listen, serve, stopped_by_signals
 from sagastream.settings import Settings
 from sagastream.standalone import NotStarted, build
+from sagastream.tokens import token_file, token_of_its_own
 
 _log = structlog.get_logger()
 _LONGEST_PAUSE = timedelta(seconds=5)
@@ -35,7 +36,8 @@ async def run_in_one(project: Project, settings: Settings, port: int) -> None:
     run = RunDir(settings.data_dir / "run")
     async with AsyncExitStack() as stack:
         stack.enter_context(run.locked("shop"))
-        wire = stack.enter_context(listen(settings.host, port))
+        wire = stack.enter_context(listen(settings, port))
+        stack.enter_context(token_of_its_own(settings))
         own = None if settings.redis_url else embedded_server(settings)
         stop = stack.enter_context(stopped_by_signals(own.kill if own else lambda: None))
         if own:
@@ -58,16 +60,18 @@ async def run_in_one(project: Project, settings: Settings, port: int) -> None:
             title=project.root.name,
         )
         run.write("shop", os.getpid())
+        run.write("shop", address(wire), "url")
         stack.callback(run.remove, "shop")
         where = f"{settings.data_dir.resolve()} ({without_secrets(url)})"
-        if not await serve(front, wire, stop, lambda: announce(project, address(wire), where)):
+        if not await serve(front, wire, stop, lambda: announce(project, settings, address(wire), where)):
             raise NotStarted("the shop could not be started")
         _log.info("shop.stopping")
 
 
-def announce(project: Project, url: str, where: str) -> None:
+def announce(project: Project, settings: Settings, url: str, where: str) -> None:
     """Say on standard output where the shop is and what to try next."""
-    lines = [f"{project.root.name} is ready at {url}", f"data: {where}", "Ctrl-C stops it"]
+    token = "OPERATOR_TOKEN" if settings.operator_token is not None else token_file(settings).resolve()
+    lines = [f"{project.root.name} is ready at {url}", f"data: {where}", f"operators: {token}", "Ctrl-C stops it"]
     hint = project.hint.replace("{url}", url)
     print("\n".join([*lines, "", *([hint] if hint else [])]), file=sys.stdout, flush=True)
 

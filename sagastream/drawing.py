@@ -43,6 +43,7 @@ AGAIN = Mark("↻", "@", Tone.WAITING)
 REPEAT = Mark("≡", "=", Tone.FAINT)
 WAITING = Mark("…", "~", Tone.WAITING)
 TO_COME = Mark("○", "o", Tone.FAINT)
+PERSON = Mark("☞", "?", Tone.STRONG)
 END = Mark("■", "#", Tone.STRONG)
 
 

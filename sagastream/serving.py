@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import ipaddress
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from sagastream.errors import SagastreamError
+from sagastream.settings import Settings
 
 _OPEN_REQUESTS = timedelta(seconds=3)
 _BACKLOG = 2048
@@ -24,11 +26,21 @@ class PortInUse(SagastreamError):
     """Somebody else listens there; stop it or choose another ``PORT``."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens, port 0 for a free one.
+class Exposed(SagastreamError):
+    """Others than this machine would be served, and nothing keeps them from what only operators may do."""
 
-    **Raises**: ``PortInUse``.
+
+def listen(settings: Settings, port: int) -> socket.socket:
+    """Return a socket that listens at ``settings.host``, port 0 for a free one.
+
+    **Raises**: ``PortInUse``; ``Exposed`` for another address than loopback while ``OPERATOR_TOKEN`` is not set.
     """
+    host = settings.host
+    if settings.operator_token is None and not _is_loopback(host):
+        raise Exposed(
+            f"HOST={host} serves other machines, and OPERATOR_TOKEN is not set: set it to a long random text, such as "
+            "the output of `openssl rand -hex 32`, or leave HOST at 127.0.0.1"
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Told the protocol, the event loop sends each piece of an answer at once; else the second waits 40 ms for the
     # client's delayed acknowledgement of the first.
@@ -41,6 +53,13 @@ def listen(host: str, port: int) -> socket.socket:
         wire.close()
         raise PortInUse(f"cannot listen on {host}:{port} ({error.strerror}); try another PORT") from error
     return wire
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def address(wire: socket.socket) -> str:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".data")
     """Where a shop run from the checkout keeps everything it writes."""
 
+    operator_token: SecretStr | None = Field(None, min_length=16, max_length=256)
+    """What operators must show to repair sagas, and what any address but loopback needs; nobody should guess it."""
     host: str = "127.0.0.1"
     port: Port = 8080
     """The port of the base URL; 0 takes a free one."""

@@ -36,7 +36,7 @@ async def run_service(name: str, target: str, settings: Settings, root: Path, po
         stop = stack.enter_context(stopped_by_signals())
         context = await stack.enter_async_context(opened_context(name, url, settings))
         service = build(name, target, context, root)
-        wire = stack.enter_context(listen(settings.host, service.port if port is None else port))
+        wire = stack.enter_context(listen(settings, service.port if port is None else port))
 
         def ready() -> None:
             _log.info("service.serving", url=address(wire))
@@ -73,7 +73,7 @@ async def run_front(project: Project, settings: Settings, upstreams: Mapping[str
             telemetry=telemetry,
             title=project.root.name,
         )
-        wire = stack.enter_context(listen(settings.host, settings.port if port is None else port))
+        wire = stack.enter_context(listen(settings, settings.port if port is None else port))
         if not await serve(app, wire, stop, lambda: _log.info("front.serving", url=address(wire))):
             raise NotStarted("the front could not be started")
 

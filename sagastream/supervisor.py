@@ -23,6 +23,7 @@ from sagastream.project import Project
 from sagastream.rundir import RunDir
 from sagastream.serving import PortInUse, address, listen, stopped_by_signals
 from sagastream.settings import Settings
+from sagastream.tokens import token_of_its_own
 
 _log = structlog.get_logger()
 _PROGRAM = "sagastream.cli"
@@ -126,7 +127,9 @@ async def run_in_many(project: Project, settings: Settings, port: int) -> None:
                 run.end_stale(name, f"{' '.join(mark)} ")
         run.write("shop", os.getpid())
         stack.callback(run.remove, "shop")
-        ports = _Ports(settings.host, port)
+        ports = _Ports(settings, port)
+        run.write("shop", ports.base_url, "url")
+        stack.enter_context(token_of_its_own(settings))
         own = None if settings.redis_url else embedded_server(settings)
 
         def at_once() -> None:
@@ -148,7 +151,7 @@ async def run_in_many(project: Project, settings: Settings, port: int) -> None:
         stack.push_async_callback(_stop_all, keepers)
         keepers += [Keeper(program, run, environment, settings) for program in programs]
         if await _is_ready(ports.base_url, stop):
-            announce(project, ports.base_url, f"{settings.data_dir.resolve()} ({without_secrets(url)})")
+            announce(project, settings, ports.base_url, f"{settings.data_dir.resolve()} ({without_secrets(url)})")
         await stop.wait()
         _log.info("shop.stopping")
 
@@ -156,17 +159,17 @@ async def run_in_many(project: Project, settings: Settings, port: int) -> None:
 class _Ports:
     """The base port and the ones after it; a taken one is replaced by a free one."""
 
-    def __init__(self, host: str, port: int) -> None:
-        with listen(host, port) as wire:
+    def __init__(self, settings: Settings, port: int) -> None:
+        with listen(settings, port) as wire:
             self.base_url = address(wire)
             self._next: int = wire.getsockname()[1]
             self.base = self._next
-        self._host = host
+        self._settings = settings
 
     def take(self) -> int:
         self._next += 1
         try:
-            with listen(self._host, self._next):
+            with listen(self._settings, self._next):
                 return self._next
         except (PortInUse, OverflowError):
             return free_port()

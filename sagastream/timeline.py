@@ -176,6 +176,8 @@ def _meaning(note: NoteView, view: StateView, asked: Counter[tuple[str, str]]) -
         return drawing.TURNED, "turned back", "from here on everything is undone, newest first"
     if note.type == SagaNeedsAttention.type_name():
         return drawing.TROUBLE, "needs help", note.reason or "it cannot end by itself for now"
+    if note.actor:
+        return drawing.PERSON, "operator", f"{note.actor}: {note.type}: {note.reason}"
     mark, word = _FACTS.get(note.kind or "", (drawing.FORWARD, ""))
     if note.kind == Kind.DONE and note.step == BEGINNING:
         word = "began"

@@ -6,12 +6,13 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from money import Currency
 from sagastream import Conflict, Entrance
+from sagastream.admission import NOT_ADMITTED, Admission
 from sagastream.clock import ms_of
 from sagastream.documented import problems
 from sagastream.envelope import derived_id
@@ -61,10 +62,11 @@ class RestockRequest(_Request):
 
 @dataclass(frozen=True)
 class Shelf:
-    """What the routes need: where levels are read and changed, and the currency of their prices."""
+    """What the routes need: where levels are read and changed, the currency of their prices, who may change them."""
 
     entrance: Entrance
     currency: Currency
+    admission: Admission
 
 
 def stock_routes(shelf: Shelf) -> APIRouter:
@@ -72,6 +74,7 @@ def stock_routes(shelf: Shelf) -> APIRouter:
     router = APIRouter(tags=["stock"], prefix="/api/stock")
 
     reader = shelf.entrance.reader
+    for_staff = [Depends(shelf.admission.staff)]
 
     @router.get("/{storeId}", operation_id="listStock", responses=problems({404: "There is no such store"}))
     async def show_store(store_id: StoreId, start: Start = 0, limit: Limit = 50) -> StoreView:
@@ -95,8 +98,11 @@ def stock_routes(shelf: Shelf) -> APIRouter:
     @router.put(
         "/{storeId}/{productId}",
         operation_id="putStock",
+        dependencies=for_staff,
         responses={
-            **problems({409: "The store carries it already, begun with another quantity"}, takes_body=True),
+            **problems(
+                {**NOT_ADMITTED, 409: "The store carries it already, begun with another quantity"}, takes_body=True
+            ),
             201: {"model": LevelView, "description": "The store carries it from now on"},
         },
     )
@@ -128,8 +134,10 @@ def stock_routes(shelf: Shelf) -> APIRouter:
     @router.post(
         "/{storeId}/{productId}/restock",
         operation_id="restock",
+        dependencies=for_staff,
         responses=problems(
-            {**_NO_PRODUCT, 422: "A field is wrong, or the key stands for another delivery"}, takes_body=True
+            {**NOT_ADMITTED, **_NO_PRODUCT, 422: "A field is wrong, or the key stands for another delivery"},
+            takes_body=True,
         ),
     )
     async def restock(

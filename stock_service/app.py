@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from money import currency
 from sagastream import Consumer, Entrance
+from sagastream.admission import Admission
 from sagastream.service import Context, Service
 from stock_service.api import Shelf, stock_routes
 from stock_service.catalogue import demo_levels, seed
@@ -18,6 +19,7 @@ def create_service(context: Context) -> Service:
     shelf = Shelf(
         entrance=Entrance(stock, bus=context.bus, settings=context.settings),
         currency=currency(context.environment.get("CURRENCY") or "EUR"),
+        admission=Admission(context.settings),
     )
     consumer = Consumer(stock, bus=context.bus, settings=context.settings, telemetry=context.telemetry)
     return Service(

@@ -28,7 +28,7 @@ no such saga. With --json each line is one JSON object.
 
 ● done      ✗ refused      ! overdue, gave up, cancelled ...   ◀ turned back   → asked   ■ ended
 ↶ undone    ⊘ barred       ↻ tried or asked again              ≡ delivered again
-… waiting   ○ to come"""
+… waiting   ○ to come       ☞ an operator"""
 _STORE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _AGO = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _EPOCH_MS = re.compile(r"\d{5,15}", re.ASCII)

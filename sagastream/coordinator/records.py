@@ -50,7 +50,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One line of a saga's history: something that happened, or that the coordinator did."""
+    """One line of a saga's history: something that happened, or that the coordinator or a person (``actor``) did."""
 
     at_ms: int
     id: str
@@ -60,11 +60,12 @@ class Note:
     step: str = ""
     kind: str = ""
     reason: str = ""
+    actor: str = ""
 
     def written(self) -> str:
         """Return the note as stored."""
         told = {"at": self.at_ms, "id": self.id, "type": self.type, "source": self.source, "cause": self.cause,
-                "step": self.step, "kind": self.kind, "reason": self.reason}  # fmt: skip
+                "step": self.step, "kind": self.kind, "reason": self.reason, "actor": self.actor}  # fmt: skip
         return _json({name: value for name, value in told.items() if value})
 
 
@@ -213,14 +214,15 @@ def _performer(saga: Saga, step: str) -> str:
 
 
 def _written(progress: Progress) -> str:
-    facts = {
-        step: {
-            kind: [fact.at_ms, fact.event_id, *([fact.reason] if fact.reason else [])] for kind, fact in known.items()
-        }
-        for step, known in progress.facts.items()
-    }
+    facts = {step: {kind: _fields_of(fact) for kind, fact in known.items()} for step, known in progress.facts.items()}
     asks = {step: [ask.request, ask.times, ask.at_ms] for step, ask in progress.asks.items()}
     return _json({"facts": facts, "asks": asks, "announced": progress.announced})
+
+
+def _fields_of(fact: Fact) -> list[int | str]:
+    if fact.actor:
+        return [fact.at_ms, fact.event_id, fact.reason, fact.actor]
+    return [fact.at_ms, fact.event_id, fact.reason] if fact.reason else [fact.at_ms, fact.event_id]
 
 
 def _progress(saga_id: str, definition: str, version: int, initiator: str, written: str) -> Progress:

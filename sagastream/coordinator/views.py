@@ -72,6 +72,7 @@ class NoteView(Answer):
     step: str | None = None
     kind: str | None = None
     reason: str | None = None
+    actor: str | None = None
 
 
 class SagaView(Answer):
@@ -189,6 +190,7 @@ def _note(told: dict[str, str | int]) -> NoteView:
     return NoteView(
         at=instant(int(told["at"])), type=rest.get("type", ""), source=rest.get("source", ""), id=rest.get("id", ""),
         cause=rest.get("cause"), step=rest.get("step"), kind=rest.get("kind"), reason=rest.get("reason"),
+        actor=rest.get("actor"),
     )  # fmt: skip
 
 

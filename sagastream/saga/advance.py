@@ -55,7 +55,7 @@ class Advance:
 
 def advance(saga: Saga, progress: Progress, happenings: Sequence[Happening], *, now_ms: int) -> Advance:
     """Add what happened and derive what follows; any order and repetition of the same facts leads to the same."""
-    return _follow(saga, progress, happenings, now_ms=now_ms, may_repeat=False)
+    return _follow(saga, progress, happenings, now_ms=now_ms)
 
 
 def tick(saga: Saga, progress: Progress, *, now_ms: int) -> Advance:
@@ -64,6 +64,17 @@ def tick(saga: Saga, progress: Progress, *, now_ms: int) -> Advance:
     Only for an instant up to which everything published has been read.
     """
     return _follow(saga, progress, tuple(overdue(saga, progress, now_ms)), now_ms=now_ms, may_repeat=True)
+
+
+def ask_now(saga: Saga, progress: Progress, *, now_ms: int) -> Advance:
+    """Ask at once, at a person's word, for everything that is open, whenever it was asked last.
+
+    Ledgers answer what they decided before from memory, so it has no second effect.
+    """
+    asks = tuple(
+        Asked(step, request, _times(progress, step, request) + 1) for step, request in lifecycle.askable(saga, progress)
+    )
+    return _follow(saga, progress, (), now_ms=now_ms, asks=asks)
 
 
 def overdue(saga: Saga, progress: Progress, now_ms: int) -> Iterator[Happening]:
@@ -83,14 +94,23 @@ def _overdue(progress: Progress, step: str, at_ms: int, why: str) -> Happening:
     return Happening(step, Kind.OVERDUE, Fact(at_ms, derived_id(progress.saga_id, step, "overdue", str(at_ms)), why))
 
 
-def _follow(saga: Saga, before: Progress, happenings: Sequence[Happening], *, now_ms: int, may_repeat: bool) -> Advance:
+def _follow(
+    saga: Saga,
+    before: Progress,
+    happenings: Sequence[Happening],
+    *,
+    now_ms: int,
+    may_repeat: bool = False,
+    asks: tuple[Asked, ...] | None = None,
+) -> Advance:
     had_ended = _ENDED in before.announced  # for good, even if a ledger contradicts it since
     late = len(happenings) if had_ended else 0
     if had_ended:  # what asks for a way that can no longer be taken is not even remembered
         happenings = [happening for happening in happenings if happening.kind not in _TOO_LATE_AT_THE_END]
     progress, news = before.with_facts(happenings)
     status = lifecycle.status(saga, progress)
-    asks = tuple(_due(saga, progress, now_ms, may_repeat=may_repeat))
+    if asks is None:
+        asks = tuple(_due(saga, progress, now_ms, may_repeat=may_repeat))
     if asks:
         made = {ask.step: Ask(ask.request, ask.times, now_ms) for ask in asks}
         progress = replace(progress, asks={**progress.asks, **made})
@@ -104,11 +124,16 @@ def _follow(saga: Saga, before: Progress, happenings: Sequence[Happening], *, no
 
 def _due(saga: Saga, progress: Progress, now_ms: int, *, may_repeat: bool) -> Iterator[Asked]:
     for step, request in lifecycle.wanted(saga, progress):
-        ask = progress.asks.get(step)
-        is_first = ask is None or ask.request is not request
+        times = _times(progress, step, request)
         due = lifecycle.ask_again_at(saga, progress, step, request)
-        if due <= now_ms and (is_first or may_repeat):
-            yield Asked(step, request, 1 if is_first or ask is None else ask.times + 1)
+        if due <= now_ms and (not times or may_repeat):
+            yield Asked(step, request, times + 1)
+
+
+def _times(progress: Progress, step: str, request: Request) -> int:
+    """Return how often this was asked so far."""
+    ask = progress.asks.get(step)
+    return ask.times if ask is not None and ask.request is request else 0
 
 
 def _announcements(saga: Saga, progress: Progress, status: Status) -> Iterator[tuple[str, Event]]:

@@ -184,6 +184,24 @@ def wanted(saga: Saga, progress: Progress) -> Iterator[tuple[str, Request]]:
             yield step, Request.RETRY
 
 
+def askable(saga: Saga, progress: Progress) -> Iterator[tuple[str, Request]]:
+    """Yield what may be asked at once at a person's word: what is wanted, else whatever the saga waits for.
+
+    A step that is merely awaited tells again what it decided, tries again what it has begun, and is otherwise
+    left to its own message, which is still to come.
+    """
+    if status(saga, progress).is_end or next(contradictions(saga, progress), None):
+        return
+    requests = list(wanted(saga, progress))
+    waiting = awaited(saga, progress)
+    if requests:
+        yield from requests
+    elif waiting is not None:
+        yield waiting[0], Request.RETRY
+    elif progress.began_ms is None:
+        yield BEGINNING, Request.RETRY
+
+
 def awaited(saga: Saga, progress: Progress) -> tuple[str, int, int] | None:
     """Return the step the saga waits for on its way forward, since when and until when (epoch ms)."""
     since = progress.began_ms
@@ -233,7 +251,7 @@ def ask_again_at(saga: Saga, progress: Progress, step: str, request: Request) ->
 def reason(saga: Saga, progress: Progress) -> str:
     """Return why the saga did not simply go forward, in words for people; empty if it did."""
     said = [
-        (fact.at_ms, f"{step}: {fact.reason}" if fact.reason else f"{step}: {kind}")
+        (fact.at_ms, f"{step}: {fact.reason or kind}{f' ({fact.actor})' if fact.actor else ''}")
         for step, known in progress.facts.items()
         for kind, fact in known.items()
         if kind in (Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED, Kind.ABORTED)

@@ -39,11 +39,15 @@ class Request(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fact:
-    """When something became known (epoch ms, server time), by which event, and why if it says so."""
+    """When something became known (epoch ms, server time), by which event, and why if it says so.
+
+    ``actor`` is the person who said so, empty for what a service said.
+    """
 
     at_ms: int
     event_id: str
     reason: str = ""
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from sagastream.event import Event, StepBarred
 from sagastream.saga import lifecycle
 from sagastream.saga.definition import BEGINNING, Saga, Step
+from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Kind, Progress, Request
 from sagastream.saga.standing import performers
 
@@ -47,6 +48,20 @@ def waiting_for(saga: Saga, progress: Progress) -> Wait | None:
         before = _before(saga, name)
         return Wait(step.by, name, _either(step.done, step.refused), f"{before} is done", since_ms, until_ms)
     return _unbegun(saga, progress)
+
+
+def is_stuck(saga: Saga, progress: Progress, now_ms: int) -> bool:
+    """Tell whether a saga does not move as it should.
+
+    It needs attention, or somebody was asked twice and did not answer, or was to have answered by now.
+    """
+    wait = waiting_for(saga, progress)
+    if wait is None:
+        return False
+    if lifecycle.status(saga, progress) is Status.NEEDS_ATTENTION or wait.until_ms is None or wait.until_ms < now_ms:
+        return True
+    ask = progress.asks.get(wait.step)
+    return ask is not None and ask.times > 1
 
 
 def _asked(saga: Saga, progress: Progress, wanted: list[tuple[str, Request]]) -> Wait:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from tests.deploy.needs import ROOT, absent, program
 
 FILE = ROOT / "docker-compose.microservices.yml"
+TOKEN = "the-token-of-these-tests"
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 _TO_JSON = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"
 
@@ -22,6 +23,7 @@ def config(**surroundings: str) -> dict[str, dict[str, dict[str, Json]]]:
         interpreter = script.readline().removeprefix(b"#!").strip().decode(errors="replace")
     if not interpreter.startswith("/"):
         absent(f"{compose} is not Debian's docker-compose, which is a Python script")
+    surroundings = {"OPERATOR_TOKEN": TOKEN, **surroundings}
     told = subprocess.run(
         [compose, "--file", FILE, "config"],
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **surroundings},

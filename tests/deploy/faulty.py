@@ -100,9 +100,8 @@ def faulty(base_url: str) -> Iterator[str]:
                 for fault in FAULTS:
                     target = fault.asked(target)
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                kept = {
-                    name: self.headers[name] for name in ("content-type", "idempotency-key") if name in self.headers
-                }
+                named = ("content-type", "idempotency-key", "authorization")
+                kept = {name: self.headers[name] for name in named if name in self.headers}
                 answer = client.request(self.command, target, content=body, headers=kept)
                 status, text = answer.status_code, answer.text
                 for fault in FAULTS:

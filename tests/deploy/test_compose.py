@@ -116,3 +116,11 @@ def test_whatever_is_mounted_is_there() -> None:
 
     assert {source for source, _ in mounts if not source.startswith("/")} == set(config()["volumes"])
     assert [source for source, _ in mounts if source.startswith("/") and not (ROOT / source).exists()] == []
+
+
+def test_nothing_is_started_without_a_token_of_operators() -> None:
+    """Every service of the shop listens beyond its own loopback address."""
+    with pytest.raises(AssertionError, match=r"OPERATOR_TOKEN.*is not set"):
+        config(OPERATOR_TOKEN="")
+
+    assert {name for name, service in services().items() if "OPERATOR_TOKEN" in service.get("environment", {})} == SHOP

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from money import Currency
 from sagastream import Bus, Entrance, Settings, Transaction
+from sagastream.admission import Admission
 from sagastream.service import bare_app
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
@@ -31,7 +32,9 @@ class Warehouse:
         self.now_ms = NOW_MS
         connection = MemoryConnection(MemoryServer(lambda: self.now_ms))
         self.shelf = Shelf(
-            Entrance(stock, bus=Bus(connection, connection, connection), settings=Settings()), Currency("EUR", 2)
+            Entrance(stock, bus=Bus(connection, connection, connection), settings=Settings()),
+            Currency("EUR", 2),
+            Admission(Settings()),
         )
 
     async def hold(self) -> None:

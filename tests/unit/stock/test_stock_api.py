@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from money import Currency
 from sagastream import Bus, Entrance, Settings
+from sagastream.admission import Admission
 from sagastream.service import bare_app
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
@@ -27,7 +28,7 @@ EUR = Currency("EUR", 2)
 def shelf() -> Shelf:
     connection = MemoryConnection(MemoryServer(lambda: NOW_MS))
     bus = Bus(connection, connection, connection)
-    return Shelf(Entrance(stock, bus=bus, settings=Settings()), EUR)
+    return Shelf(Entrance(stock, bus=bus, settings=Settings()), EUR, Admission(Settings()))
 
 
 @pytest.fixture

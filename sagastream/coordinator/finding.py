@@ -1,0 +1,94 @@
+"""Sagas by what only their records tell: the step they wait at, whether they are stuck, why. Reads; changes nothing.
+
+Indexes answer the rest. The work per page is bounded as the listing's: a page may be short and still name a cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sagastream.coordinator.listing import MOST_SCANNED, Filter, Listing, Page, Position, Stored
+from sagastream.coordinator.meaning import Meanings
+from sagastream.errors import Undecodable
+from sagastream.saga import lifecycle, waiting
+from sagastream.saga.definition import Saga
+
+_CHUNK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which sagas are wanted; None is any.
+
+    ``step`` is the one the saga waits at. ``is_stuck``: it does not move as it should. ``why`` must occur in the
+    reason or in what keeps it from ending, in any case of letters.
+    """
+
+    filter: Filter = field(default_factory=Filter)
+    step: str | None = None
+    is_stuck: bool | None = None
+    why: str | None = None
+
+    @property
+    def is_answered_by_indexes(self) -> bool:
+        """Tell whether no record must be looked into."""
+        return self.step is None and self.is_stuck is None and self.why is None
+
+    def fits(self, stored: Stored, saga: Saga | None, now_ms: int) -> bool:
+        """Tell whether a saga is wanted, what indexes answer aside; one of an unknown table only waits and is stuck."""
+        if self.is_answered_by_indexes:
+            return True
+        if saga is None:
+            return self.step is None and self.why is None and self.is_stuck is True
+        progress = stored.record.progress
+        if self.step is not None:
+            wait = waiting.waiting_for(saga, progress)
+            if wait is None or wait.step != self.step:
+                return False
+        if self.is_stuck is not None and waiting.is_stuck(saga, progress, now_ms) is not self.is_stuck:
+            return False
+        if self.why is None:
+            return True
+        told = "\n".join((lifecycle.reason(saga, progress), *lifecycle.troubles(saga, progress)))
+        return self.why.casefold() in told.casefold()
+
+
+class Finding:
+    """Finds sagas of the given tables."""
+
+    def __init__(self, sagas: Sequence[Saga], listing: Listing) -> None:
+        self._meanings = Meanings(sagas)
+        self._listing = listing
+
+    def table(self, stored: Stored) -> Saga | None:
+        """Return the table a saga began with, None if it is not known here."""
+        progress = stored.record.progress
+        try:
+            return self._meanings.of(progress.definition, str(progress.version)).saga
+        except Undecodable:
+            return None
+
+    async def page(self, search: Search, after: Position | None, limit: int, now_ms: int) -> Page:
+        """Return the wanted sagas that follow a position, the newest first."""
+        if search.is_answered_by_indexes:
+            return await self._listing.page(search.filter, after, limit)
+        found: list[Stored] = []
+        scanned, at = 0, after
+        while True:
+            chunk = await self._listing.page(search.filter, at, _CHUNK)
+            for stored in chunk.sagas:
+                if search.fits(stored, self.table(stored), now_ms):
+                    found.append(stored)
+                    if len(found) == limit:
+                        is_last = chunk.next is None and stored is chunk.sagas[-1]
+                        return Page(tuple(found), None if is_last else place(stored))
+            scanned, at = scanned + _CHUNK, chunk.next
+            if at is None or scanned >= MOST_SCANNED:
+                return Page(tuple(found), at)
+
+
+def place(stored: Stored) -> Position:
+    """Return where a saga stands in every index."""
+    progress = stored.record.progress
+    return Position(progress.began_ms if progress.began_ms is not None else progress.first_ms, progress.saga_id)

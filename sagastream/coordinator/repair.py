@@ -1,0 +1,91 @@
+"""Persons' actions, applied: the record as it is, what follows, one commit with its guard. Decides nothing itself.
+
+The same way as the tracker's: whoever finds that another version was stored meanwhile decides again on that one. So
+an answer is true when it is given, however many coordinators and persons are at work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from sagastream.bus import Bus
+from sagastream.clock import server_ms
+from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.records import Note, Record, Records
+from sagastream.envelope import derived_id
+from sagastream.errors import SagastreamError
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.saga.advance import Advance
+from sagastream.saga.definition import Saga
+from sagastream.saga.repair import Act, Action, Verdict, repair
+from sagastream.settings import Settings
+from sagastream.transaction import Kind as Fate
+from sagastream.transaction import Transaction, Transactor
+
+log = structlog.get_logger(__name__)
+
+OPERATOR = "operator"  # the source of what a person did, in histories
+NOTES = {
+    Act.COMPENSATE: "CompensationAsked",
+    Act.RETRY: "RetryAsked",
+}
+
+
+class CannotRepair(SagastreamError):
+    """An action could not be stored, whatever is read before; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """An action as it was decided, the record it was decided on, and the id under which it is in the history."""
+
+    saga: Saga
+    record: Record
+    verdict: Verdict
+    id: str
+
+
+class Repairs:
+    """Takes persons' actions on sagas of the given tables."""
+
+    def __init__(self, sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> None:
+        keys = Keys(settings.key_prefix, COORDINATOR)
+        self._query = bus.query
+        self._meanings = Meanings(sagas)
+        self._records = Records(bus, keys)
+        self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
+
+    async def act(self, saga_id: str, action: Action) -> Repaired | None:
+        """Take an action and say what it led to; None if there is no such saga.
+
+        Raises: ``Undecodable`` if the record or its table cannot be read here, ``CannotRepair``,
+        ``ServerUnavailable``: then it may have been done, and asking again does no harm.
+        """
+        while True:
+            record = await self._records.load(saga_id)
+            if record is None:
+                return None
+            saga = self._meanings.of(record.progress.definition, str(record.progress.version)).saga
+            now_ms = await server_ms(self._query)
+            id_ = derived_id(saga_id, OPERATOR, action.act, str(record.version))
+            verdict = repair(saga, record.progress, action, id=id_, now_ms=now_ms)
+            done = Repaired(saga, record, verdict, id_)
+            if verdict.turn is None or await self._stored(done, verdict.turn, action, now_ms):
+                return done
+
+    async def _stored(self, done: Repaired, turn: Advance, action: Action, now_ms: int) -> bool:
+        """Store what an action led to; False if somebody stored something else meanwhile."""
+        (outcome,) = (await self._transactor.commit([self._transaction(done, turn, action, now_ms)])).outcomes
+        if outcome.is_ok:
+            log.info("saga.repaired", saga_id=turn.progress.saga_id, act=action.act, actor=action.actor)
+        elif outcome.kind is not Fate.REFUSED:
+            raise CannotRepair(f"the record cannot be stored: {outcome.kind}: {outcome.detail}")
+        return outcome.is_ok
+
+    def _transaction(self, done: Repaired, turn: Advance, action: Action, now_ms: int) -> Transaction:
+        step, kind = next(((happening.step, str(happening.kind)) for happening in turn.news), ("", ""))
+        note = Note(now_ms, done.id, NOTES[action.act], OPERATOR, "", step, kind, action.reason, action.actor)
+        return self._records.save(done.saga, done.record, turn, [note], cause=done.id, now_ms=now_ms)

@@ -1,0 +1,131 @@
+"""The v1 routes of sagas: found by anything, shown whole, and repaired by operators. Speaks HTTP; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+
+from sagastream.admission import NOT_ADMITTED, Actor, Admission
+from sagastream.bus import Bus
+from sagastream.clock import server_ms
+from sagastream.coordinator import views
+from sagastream.coordinator.api import MOST_NOTES, Cursor, Instant, SagaId
+from sagastream.coordinator.finding import Finding, Search
+from sagastream.coordinator.listing import Filter, Listing, Position
+from sagastream.coordinator.records import Records
+from sagastream.coordinator.repair import Repairs
+from sagastream.coordinator.repair_views import RepairedView, RepairRequest, repaired
+from sagastream.coordinator.views import PageView, StateView
+from sagastream.documented import problems
+from sagastream.errors import Undecodable
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.problems import Problem, invalid
+from sagastream.saga.definition import Saga
+from sagastream.saga.lifecycle import Status
+from sagastream.saga.repair import Act, Action
+from sagastream.settings import Settings
+
+PREFIX = "/api/v1/sagas"
+_NO_SAGA = {404: "No such saga"}
+_ACTED = {**NOT_ADMITTED, **_NO_SAGA, 409: "The saga has ended, or is past the point up to which this can be done"}
+Age = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
+
+
+def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRouter:
+    """Return the routes by which sagas of these tables are found and repaired."""
+    listing = Listing(Records(bus, Keys(settings.key_prefix, COORDINATOR)))
+    finding = Finding(sagas, listing)
+    repairs = Repairs(sagas, bus=bus, settings=settings)
+    admission = Admission(settings)
+    router = APIRouter(prefix=PREFIX, tags=["repair"])
+
+    @router.get("", operation_id="findSagas", responses=problems({}))
+    async def find(
+        status: Annotated[Status | None, Query()] = None,
+        business_process: Annotated[
+            str | None, Query(alias="businessProcess", pattern=r"^[a-z][a-z0-9_-]{0,63}$")
+        ] = None,
+        initiator_id: Annotated[str | None, Query(alias="initiatorId", min_length=1, max_length=256)] = None,
+        from_: Annotated[Instant | None, Query(alias="from", description="begun at this instant or later")] = None,
+        to: Annotated[Instant | None, Query(description="begun at this instant or earlier")] = None,
+        older_than: Annotated[Age | None, Query(alias="olderThan", description="begun so many seconds ago")] = None,
+        step: Annotated[str | None, Query(min_length=1, max_length=200, description="the step it waits at")] = None,
+        stuck: Annotated[bool | None, Query(description="whether it fails to move as it should")] = None,
+        why: Annotated[str | None, Query(min_length=1, max_length=200, description="words of its reason")] = None,
+        cursor: Annotated[Cursor | None, Query(description="`next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> PageView:
+        """Find sagas, the newest first."""
+        now_ms = await server_ms(bus.query)
+        if older_than is not None:
+            to = min(now_ms - int(older_than * 1000), to if to is not None else now_ms)
+        search = Search(Filter(status, business_process, initiator_id, from_, to), step, stuck, why)
+        page = await finding.page(search, Position.of(cursor) if cursor is not None else None, limit, now_ms)
+        return PageView(
+            sagas=[views.glance(stored, finding.table(stored)) for stored in page.sagas],
+            next=page.next.cursor() if page.next is not None else None,
+        )
+
+    @router.get("/{sagaId}", operation_id="showSaga", responses=problems(_NO_SAGA))
+    async def show(saga_id: SagaId) -> StateView:
+        """Show one saga: its steps, whom it waits for, what is open, and all that happened to it."""
+        stored = await listing.find(saga_id)
+        if stored is None:
+            raise Problem(404, f"there is no saga {saga_id}")
+        return views.state(stored, finding.table(stored), await listing.history(saga_id, MOST_NOTES))
+
+    async def act(saga_id: str, action: Action, response: Response) -> RepairedView:
+        try:
+            done = await repairs.act(saga_id, action)
+        except Undecodable as error:
+            raise Problem(409, str(error)) from None
+        if done is None:
+            raise Problem(404, f"there is no saga {saga_id}")
+        if done.verdict.refused is not None:
+            extras = {"because": str(done.verdict.refused), "sagaStatus": done.record.status}
+            raise Problem(409, f"saga {saga_id}: {done.verdict.told}", extras=extras)
+        told = repaired(done, action.act, action.actor)
+        response.status_code = 200 if not told.changed or told.saga.status.is_end else 202
+        return told
+
+    for_operators = [Depends(admission.operator)]
+    acted = {
+        **problems(_ACTED, takes_body=True),
+        200: {"model": RepairedView, "description": "Nothing was to be changed, or the saga has ended by it"},
+    }
+
+    @router.post(
+        "/{sagaId}/compensate",
+        operation_id="compensateSaga",
+        status_code=202,
+        dependencies=for_operators,
+        responses=acted,
+    )
+    async def compensate(
+        saga_id: SagaId, asked: RepairRequest, response: Response, operator: Actor = None
+    ) -> RepairedView:
+        """Turn a saga back, unless its pivot is done: then it goes on forward, and the answer is 409."""
+        return await act(saga_id, Action(Act.COMPENSATE, actor(asked, operator), asked.reason), response)
+
+    @router.post(
+        "/{sagaId}/retry", operation_id="retrySaga", status_code=202, dependencies=for_operators, responses=acted
+    )
+    async def retry(saga_id: SagaId, asked: RepairRequest, response: Response, operator: Actor = None) -> RepairedView:
+        """Ask again at once for whatever is open; nothing takes effect a second time."""
+        return await act(saga_id, Action(Act.RETRY, actor(asked, operator), asked.reason), response)
+
+    return router
+
+
+def actor(asked: RepairRequest, header: str | None) -> str:
+    """Return who does it.
+
+    Raises: ``Problem`` 422 if nobody says.
+    """
+    told = asked.actor or header
+    if told is None:
+        raise invalid(("actor", "say who does it, here or in the header X-Operator"))
+    return told

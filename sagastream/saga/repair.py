@@ -1,0 +1,101 @@
+"""What a person may do about a saga, and what follows from it. Pure; decides, writes nothing.
+
+An action is taken only while the saga has not ended: the commit that stores it expects the very record it was
+decided on, so no terminal status is ever left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sagastream.saga import lifecycle
+from sagastream.saga.advance import Advance, advance, ask_now
+from sagastream.saga.definition import BEGINNING, Saga
+from sagastream.saga.lifecycle import Status
+from sagastream.saga.progress import Fact, Happening, Kind, Progress, Request
+from sagastream.saga.standing import performers
+
+_ASKS = {Request.UNDO: "to undo", Request.BAR: "to bar", Request.RETRY: "for the outcome of"}
+
+
+class Act(StrEnum):
+    """What a person does about a saga."""
+
+    COMPENSATE = "compensate"
+    RETRY = "retry"
+
+
+class Because(StrEnum):
+    """Why an action is refused."""
+
+    ENDED = "ended"
+    PAST_PIVOT = "past the pivot"
+    CONTRADICTION = "contradiction"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What is to be done, who wants it, and why."""
+
+    act: Act
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an action leads to: ``turn`` is to be stored, None where nothing changes.
+
+    ``told`` says it to people. ``refused`` is why it may not be done, None if it is done or was before.
+    """
+
+    turn: Advance | None
+    told: str
+    refused: Because | None = None
+
+
+def repair(saga: Saga, progress: Progress, action: Action, *, id: str, now_ms: int) -> Verdict:
+    """Return what an action leads to, as things stand; ``id`` becomes the id of its fact."""
+    status = lifecycle.status(saga, progress)
+    if status.is_end:
+        return Verdict(None, _ended(status, action.act), Because.ENDED)
+    match action.act:
+        case Act.COMPENSATE:
+            return _compensate(saga, progress, action, id, now_ms)
+        case Act.RETRY:
+            return _retry(saga, progress, now_ms)
+
+
+def _compensate(saga: Saga, progress: Progress, action: Action, id: str, now_ms: int) -> Verdict:
+    pivot = saga.steps[saga.pivot_at] if saga.pivot_at is not None else None
+    if pivot is not None and progress.has(pivot.name, Kind.DONE):
+        told = f"{pivot.name!r} is done, and nothing is undone after it: the saga goes on forward"
+        return Verdict(None, told, Because.PAST_PIVOT)
+    if lifecycle.is_turned_back(saga, progress):
+        return Verdict(None, "it is being undone already")
+    if progress.has(BEGINNING, Kind.CANCELLED):
+        return Verdict(None, "whether it can be turned back is being asked already")
+    fact = Fact(now_ms, id, action.reason, action.actor)
+    turn = advance(saga, progress, [Happening(BEGINNING, Kind.CANCELLED, fact)], now_ms=now_ms)
+    steps = ", ".join(lifecycle.to_undo(saga, turn.progress))
+    if pivot is None:
+        return Verdict(turn, f"it is turned back: {steps} are undone, in this order")
+    return Verdict(turn, f"{pivot.by} is asked to bar {pivot.name!r}; unless that is done by now, {steps} are undone")
+
+
+def _retry(saga: Saga, progress: Progress, now_ms: int) -> Verdict:
+    contradiction = next(lifecycle.contradictions(saga, progress), None)
+    if contradiction is not None:
+        told = f"the ledgers contradict the record, and asking again would not help: {contradiction}"
+        return Verdict(None, told, Because.CONTRADICTION)
+    turn = ask_now(saga, progress, now_ms=now_ms)
+    by = dict(performers(saga))
+    asked = "; ".join(f"{by[ask.step]} is asked {_ASKS[ask.request]} {ask.step!r}" for ask in turn.asks)
+    return Verdict(turn, asked)
+
+
+def _ended(status: Status, act: Act) -> str:
+    if status is Status.COMPLETED and act is Act.COMPENSATE:
+        return "it is Completed: every step is done, and nothing is undone after that"
+    return f"it is {status}, and what has ended stays as it is"

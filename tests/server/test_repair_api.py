@@ -1,0 +1,215 @@
+"""The v1 routes of sagas on a real server: found by what their records tell, and repaired by whoever has the token."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from sagastream import Bus, Settings, connect
+from sagastream.coordinator.records import Note, Record, Records
+from sagastream.coordinator.repair_api import PREFIX, repair_routes
+from sagastream.envelope import derived_id, pairs
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.saga.advance import advance
+from sagastream.saga.definition import BEGINNING
+from sagastream.saga.progress import Fact, Happening, Kind, Progress
+from sagastream.service import bare_app
+from sagastream.transaction import Transactor
+from tests.trip import TRIP
+
+TOKEN = "a-token-nobody-guesses"
+ANN = {"Authorization": f"Bearer {TOKEN}", "X-Operator": "ann"}
+WHY = {"reason": "the customer called"}
+DONE = (("hold room", Kind.DONE), ("charge card", Kind.DONE), ("confirm", Kind.DONE))
+BACK = (*DONE[:2], ("confirm", Kind.BARRED))
+
+
+@dataclass
+class Counter:
+    """Stores sagas, and asks the routes about them."""
+
+    bus: Bus
+    settings: Settings
+    client: httpx.AsyncClient
+    now_ms: int
+
+    @property
+    def keys(self) -> Keys:
+        return Keys(self.settings.key_prefix, COORDINATOR)
+
+    async def store(self, saga_id: str, *facts: tuple[str, Kind], begun_s_ago: int = 0) -> None:
+        """Store a saga as the coordinator does, its facts a millisecond apart."""
+        at_ms = self.now_ms - begun_s_ago * 1000
+        told = ((BEGINNING, Kind.DONE), *facts)
+        happenings = [
+            Happening(step, kind, Fact(at_ms + n, f"{saga_id}-{n}", f"because of {kind}"))
+            for n, (step, kind) in enumerate(told)
+        ]
+        record = Record(Progress(saga_id, "trip", 1, "cust-1"), "", 0)
+        turn = advance(TRIP, record.progress, happenings, now_ms=at_ms + len(told))
+        notes = [Note(h.fact.at_ms, h.fact.event_id, "Happened", "test", "", h.step, h.kind) for h in turn.news]
+        records = Records(self.bus, self.keys)
+        transactor = Transactor(self.bus.writer, self.keys, retention=self.settings.ledger_retention)
+        tx = records.save(TRIP, record, turn, notes, cause="test", now_ms=at_ms)
+        assert (await transactor.commit([tx])).outcomes[0].is_ok
+
+    async def found(self, **query: str | int) -> list[str]:
+        """Return what a query finds, page by page."""
+        ids, cursor = [], {}
+        while True:
+            page = (await self.client.get(PREFIX, params={**query, **cursor})).json()
+            ids += [saga["sagaId"] for saga in page["sagas"]]
+            if page["next"] is None:
+                return ids
+            cursor = {"cursor": page["next"]}
+
+    async def act(self, saga_id: str, act: str, **body: object) -> httpx.Response:
+        """Act as ann."""
+        return await self.client.post(f"{PREFIX}/{saga_id}/{act}", headers=ANN, json={**WHY, **body})
+
+    async def asked(self, participant: str) -> list[str]:
+        """Return what the coordinator asked a participant."""
+        reply = await self.bus.query.execute("XRANGE", self.keys.requests(participant), "-", "+")
+        assert isinstance(reply, list)
+        return [pairs([str(v) for v in entry[1]])["type"] for entry in reply]  # type: ignore[index,union-attr]  # XRANGE
+
+
+@pytest.fixture
+async def counter(server_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Counter]:
+    settings = Settings(
+        redis_url=server_url,
+        key_prefix=f"{derived_id('repair', request.node.name)[:8]}:",
+        block=timedelta(seconds=0.2),
+        operator_token=SecretStr(TOKEN),
+    )
+    bus = connect(server_url, name="test", block=settings.block)
+
+    def lifespan(_: FastAPI) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    app = bare_app("coordinator", lifespan, is_open=lambda: True, always=())
+    app.include_router(repair_routes([TRIP], bus=bus, settings=settings))
+    time = await bus.query.execute("TIME")
+    assert isinstance(time, list)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
+        yield Counter(bus, settings, client, int(str(time[0])) * 1000)
+    await bus.close()
+
+
+async def test_sagas_are_found_by_the_step_they_wait_at_their_age_and_whether_they_are_stuck(counter: Counter) -> None:
+    await counter.store("fresh")
+    await counter.store("held", DONE[0], begun_s_ago=10)
+    await counter.store("refund", *BACK, ("charge card", Kind.UNDO_GAVE_UP), begun_s_ago=600)
+    await counter.store("done", *DONE, begun_s_ago=700)
+
+    assert await counter.found() == ["fresh", "held", "refund", "done"]
+    assert await counter.found(step="charge card") == ["held"]
+    assert await counter.found(step="hold room") == ["fresh", "refund"]
+    assert await counter.found(olderThan=300) == ["refund", "done"]
+    assert await counter.found(olderThan=300, to=counter.now_ms - 650_000) == ["done"]
+    assert await counter.found(stuck="true") == ["refund"]
+    assert await counter.found(stuck="false", status="Started") == ["fresh"]
+    assert await counter.found(why="KEEPS FAILING") == ["refund"]
+    assert await counter.found(step="hold room", limit=1) == ["fresh", "refund"]
+
+
+async def test_a_search_that_looks_into_records_goes_on_where_it_stopped(counter: Counter) -> None:
+    """Whatever the size of its pages, each saga is found once."""
+    for number in range(23):
+        await counter.store(f"saga-{number:02}", *DONE[: number % 2], begun_s_ago=number // 3)
+    expected = sorted(
+        (f"saga-{n:02}" for n in range(23) if n % 2), key=lambda i: (-(int(i[-2:]) // 3), i), reverse=True
+    )
+
+    for limit in (1, 2, 5, 11, 12, 200):
+        assert await counter.found(step="charge card", limit=limit) == expected
+
+
+async def test_a_saga_is_shown_whole(counter: Counter) -> None:
+    await counter.store("held", DONE[0])
+
+    shown = (await counter.client.get(f"{PREFIX}/held")).json()
+
+    assert (shown["sagaId"], shown["status"], shown["waitingFor"]["step"]) == ("held", "InProgress", "charge card")
+    assert len(shown["steps"]) == 4
+    assert shown["history"]
+    assert (await counter.client.get(f"{PREFIX}/nobody")).status_code == 404
+
+
+async def test_an_operator_turns_a_saga_back(counter: Counter) -> None:
+    """The answer says what happens now; wanting it twice is answered in peace."""
+    await counter.store("held", DONE[0])
+
+    first = await counter.act("held", "compensate")
+    second = await counter.act("held", "compensate", actor="bob")
+
+    told = first.json()
+    assert (first.status_code, told["changed"], told["actor"], told["action"]) == (202, True, "ann", "compensate")
+    assert (told["saga"]["waitingFor"]["who"], told["saga"]["waitingFor"]["step"]) == ("desk", "confirm")
+    assert (second.status_code, second.json()["changed"], second.json()["id"]) == (200, False, None)
+    assert await counter.asked("desk") == ["BarRequested"]
+    history = (await counter.client.get(f"{PREFIX}/held")).json()["history"]
+    (note,) = [note for note in history if note["type"] == "CompensationAsked"]
+    assert (note["actor"], note["reason"], note["id"]) == ("ann", "the customer called", told["id"])
+
+
+@pytest.mark.parametrize("act", ["compensate", "retry"])
+async def test_a_completed_saga_is_left_as_it_is(counter: Counter, act: str) -> None:
+    await counter.store("done", *DONE)
+
+    answer = await counter.act("done", act)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (409, "application/problem+json")
+    assert (answer.json()["because"], answer.json()["sagaStatus"]) == ("ended", "Completed")
+    assert (await counter.client.get(f"{PREFIX}/done")).json()["status"] == "Completed"
+
+
+async def test_what_is_open_is_asked_again_each_time(counter: Counter) -> None:
+    await counter.store("refund", *BACK, ("charge card", Kind.UNDO_GAVE_UP), begun_s_ago=600)
+
+    answers = [await counter.act("refund", "retry") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json()["id"] != answers[1].json()["id"]
+    assert "bank is asked to undo 'charge card'" in answers[0].json()["told"]
+    assert await counter.asked("bank") == ["UndoRequested"] * 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "said"),
+    [
+        ({"X-Operator": "ann"}, WHY, 401, "OPERATOR_TOKEN"),
+        ({"Authorization": "Bearer wrong"}, {}, 401, "OPERATOR_TOKEN"),
+        ({"Authorization": ANN["Authorization"]}, WHY, 422, "who does it"),
+        (ANN, {}, 422, "reason"),
+        (ANN, {"reason": ""}, 422, "reason"),
+        (ANN, {"reason": " \n"}, 422, "reason"),
+        (ANN, {"reason": "x" * 501}, 422, "reason"),
+        (ANN, {**WHY, "actor": "\n"}, 422, "actor"),
+        (ANN, {**WHY, "other": 1}, 422, "other"),
+        ({**ANN, "X-Operator": "x" * 65}, WHY, 422, "X-Operator"),
+    ],
+)
+@pytest.mark.parametrize("act", ["compensate", "retry"])
+async def test_who_and_why_must_be_told(
+    counter: Counter, act: str, headers: dict[str, str], body: dict[str, object], status: int, said: str
+) -> None:
+    await counter.store("held", DONE[0])
+
+    answer = await counter.client.post(f"{PREFIX}/held/{act}", headers=headers, json=body)
+
+    assert answer.status_code == status
+    assert said.casefold() in answer.text.casefold()
+    assert await counter.asked("desk") == []
+    assert "Asked" not in (await counter.client.get(f"{PREFIX}/held")).text
+
+
+async def test_there_is_nothing_to_do_about_a_saga_that_is_not(counter: Counter) -> None:
+    assert (await counter.act("nobody", "retry")).status_code == 404
