@@ -6,7 +6,7 @@ from coordinator.order_saga import order_saga
 from coordinator.settings import CoordinatorSettings
 from sagastream.coordinator.api import saga_routes
 from sagastream.coordinator.figures import Figures
-from sagastream.coordinator.repair_api import repair_routes
+from sagastream.coordinator.repair_api import repair_routes, trail_routes
 from sagastream.coordinator.tracker import Coordinator
 from sagastream.service import Context, Service
 
@@ -17,5 +17,9 @@ def create_service(context: Context) -> Service:
     worker = Coordinator(sagas, bus=context.bus, settings=context.settings, telemetry=context.telemetry)
     figures = Figures(sagas, bus=context.bus, settings=context.settings)
     context.telemetry.add_source(figures.read)
-    routers = [routes(sagas, bus=context.bus, settings=context.settings) for routes in (saga_routes, repair_routes)]
+    routers = [
+        saga_routes(sagas, bus=context.bus, settings=context.settings),
+        repair_routes(sagas, bus=context.bus, settings=context.settings),
+        trail_routes(bus=context.bus, settings=context.settings),
+    ]
     return Service("coordinator", routers=routers, workers=[worker], port=8005)

@@ -19,6 +19,7 @@ never leave the slot.
 | ``counts``                      | hash   | counter → integer                    | ``saga``    | for ever            |
 | ``parked:<table>:<version>``    | stream | whole messages of a table not known  | ``saga``    | until it is known   |
 | ``snapshots:<pace>``            | stream | ``hash``: ``counts`` as it was       | ``saga``    | by pace             |
+| ``audit``                       | stream | who did what to which saga, why      | ``saga``    | for ever            |
 | ``groups``                      | hash   | stream → where its group began       | reader      | for ever            |
 | ``streams``                     | hash   | own stream → groups ever seen on it  | publisher   | for ever            |
 | ``store``                       | hash   | format, born, name                   | everybody   | for ever            |
@@ -108,6 +109,7 @@ RETRIES = "retries"
 LETTERS = "letters"
 TIMERS = "timers"
 COUNTS = "counts"
+AUDIT = "audit"
 GROUPS = "groups"
 STREAMS = "streams"
 STORE = "store"

@@ -188,10 +188,13 @@ def _meaning(note: NoteView, view: StateView, asked: Counter[tuple[str, str]]) -
 
 
 def _outlook(view: StateView, now: datetime) -> Iterator[Row]:
-    """Yield what the saga waits for and what is still to come."""
+    """Yield what the saga waits for, what is open, and what is still to come."""
     wait = view.waiting_for
     if wait is not None:
         yield Row("wait", now, drawing.WAITING, "waiting", wait.step or "", wait.who, _wait(wait, now))
+    for at, item in enumerate(view.open):
+        what = f"{item.problem}; what would close it: {'; '.join(item.closed_by)}"
+        yield Row(f"open/{at}", now, drawing.TROUBLE, "open", item.step, item.service, what)
     rest = [name for name in view.remaining_steps if wait is None or name != wait.step]
     if rest:
         is_backward = any(step.undo_status for step in view.steps)

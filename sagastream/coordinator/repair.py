@@ -13,6 +13,7 @@ import structlog
 
 from sagastream.bus import Bus
 from sagastream.clock import server_ms
+from sagastream.coordinator import trail
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import Note, Record, Records
 from sagastream.envelope import derived_id
@@ -31,6 +32,8 @@ OPERATOR = "operator"  # the source of what a person did, in histories
 NOTES = {
     Act.COMPENSATE: "CompensationAsked",
     Act.RETRY: "RetryAsked",
+    Act.RESOLVE: "StepResolved",
+    Act.ABORT: "AbortAsked",
 }
 
 
@@ -87,5 +90,12 @@ class Repairs:
 
     def _transaction(self, done: Repaired, turn: Advance, action: Action, now_ms: int) -> Transaction:
         step, kind = next(((happening.step, str(happening.kind)) for happening in turn.news), ("", ""))
-        note = Note(now_ms, done.id, NOTES[action.act], OPERATOR, "", step, kind, action.reason, action.actor)
-        return self._records.save(done.saga, done.record, turn, [note], cause=done.id, now_ms=now_ms)
+        why = f"{action.why}: {done.verdict.told}" if action.act is Act.ABORT else action.why
+        note = Note(now_ms, done.id, NOTES[action.act], OPERATOR, "", step, kind, why, action.actor)
+        tx = self._records.save(done.saga, done.record, turn, [note], cause=done.id, now_ms=now_ms)
+        trail.record(
+            tx, id=done.id, action=action.act, actor=action.actor, reason=action.reason, told=done.verdict.told,
+            saga=turn.progress.saga_id, process=done.saga.name, before=done.record.status, after=turn.status,
+            step=action.step, effect=action.effect or "", evidence=action.evidence,
+        )  # fmt: skip
+        return tx

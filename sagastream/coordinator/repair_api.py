@@ -11,18 +11,26 @@ from pydantic import Field
 from sagastream.admission import NOT_ADMITTED, Actor, Admission
 from sagastream.bus import Bus
 from sagastream.clock import server_ms
-from sagastream.coordinator import views
+from sagastream.coordinator import trail, views
 from sagastream.coordinator.api import MOST_NOTES, Cursor, Instant, SagaId
 from sagastream.coordinator.finding import Finding, Search
 from sagastream.coordinator.listing import Filter, Listing, Position
 from sagastream.coordinator.records import Records
 from sagastream.coordinator.repair import Repairs
-from sagastream.coordinator.repair_views import RepairedView, RepairRequest, repaired
+from sagastream.coordinator.repair_views import (
+    RepairedView,
+    RepairRequest,
+    ResolveRequest,
+    TrailView,
+    repaired,
+    traced,
+)
 from sagastream.coordinator.views import PageView, StateView
 from sagastream.documented import problems
 from sagastream.errors import Undecodable
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.problems import Problem, invalid
+from sagastream.reader import Reader
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.repair import Act, Action
@@ -31,6 +39,7 @@ from sagastream.settings import Settings
 PREFIX = "/api/v1/sagas"
 _NO_SAGA = {404: "No such saga"}
 _ACTED = {**NOT_ADMITTED, **_NO_SAGA, 409: "The saga has ended, or is past the point up to which this can be done"}
+TrailCursor = Annotated[str, Field(pattern=r"^\d{1,15}-\d{1,10}$")]
 Age = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
 
 
@@ -116,6 +125,43 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
     async def retry(saga_id: SagaId, asked: RepairRequest, response: Response, operator: Actor = None) -> RepairedView:
         """Ask again at once for whatever is open; nothing takes effect a second time."""
         return await act(saga_id, Action(Act.RETRY, actor(asked, operator), asked.reason), response)
+
+    @router.post(
+        "/{sagaId}/resolve", operation_id="resolveStep", status_code=202, dependencies=for_operators, responses=acted
+    )
+    async def resolve(
+        saga_id: SagaId, asked: ResolveRequest, response: Response, operator: Actor = None
+    ) -> RepairedView:
+        """State what is true of a step that is open, on evidence; `stateable` tells what may be stated of which."""
+        action = Action(Act.RESOLVE, actor(asked, operator), asked.reason, asked.step, asked.effect, asked.evidence)
+        return await act(saga_id, action, response)
+
+    @router.post(
+        "/{sagaId}/abort", operation_id="abortSaga", status_code=202, dependencies=for_operators, responses=acted
+    )
+    async def abort(saga_id: SagaId, asked: RepairRequest, response: Response, operator: Actor = None) -> RepairedView:
+        """Close a saga as it stands, with what it leaves open; nothing of it is undone or done any more."""
+        return await act(saga_id, Action(Act.ABORT, actor(asked, operator), asked.reason), response)
+
+    return router
+
+
+def trail_routes(*, bus: Bus, settings: Settings) -> APIRouter:
+    """Return the route that shows the audit trail."""
+    reader = Reader(bus.query, Keys(settings.key_prefix, COORDINATOR))
+    router = APIRouter(prefix="/api/v1/audit", tags=["repair"], dependencies=[Depends(Admission(settings).operator)])
+
+    @router.get("", operation_id="listAuditTrail", responses=problems(NOT_ADMITTED))
+    async def read(
+        saga_id: Annotated[str | None, Query(alias="sagaId", pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
+        by: Annotated[str | None, Query(alias="actor", min_length=1, max_length=64)] = None,
+        action: Annotated[str | None, Query(min_length=1, max_length=64)] = None,
+        cursor: Annotated[TrailCursor | None, Query(description="`next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> TrailView:
+        """Show who did what to which saga and why, the newest first."""
+        found, following = await trail.entries(reader, trail.Trace(saga_id, by, action), cursor, limit)
+        return TrailView(entries=[traced(entry) for entry in found], next=following)
 
     return router
 

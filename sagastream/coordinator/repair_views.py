@@ -10,7 +10,9 @@ from sagastream.coordinator import views
 from sagastream.coordinator.listing import Stored
 from sagastream.coordinator.records import Record
 from sagastream.coordinator.repair import Repaired
-from sagastream.coordinator.views import Answer, SagaView
+from sagastream.coordinator.trail import Entry
+from sagastream.coordinator.views import Answer, Moment, SagaView
+from sagastream.saga.attention import Effect
 from sagastream.saga.repair import Act
 
 ActorName = Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,62}[!-~])?$", examples=["ann"])]
@@ -32,6 +34,55 @@ class RepairRequest(BaseModel):
     actor: ActorName | None = None
 
 
+class ResolveRequest(RepairRequest):
+    """What was found out about a step, and how it is known."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "actor": "ann",
+                    "reason": "the card company has lost the payment",
+                    "step": "charge payment",
+                    "effect": "undone",
+                    "evidence": "their statement of 2026-01-31, ticket 4711",
+                }
+            ]
+        },
+    )
+
+    step: str = Field(min_length=1, max_length=200)
+    effect: Effect
+    evidence: str = Field(min_length=1, max_length=1000, pattern=r"\S")
+
+
+class TraceView(Answer):
+    """One entry of the audit trail: who did what, why, and what it led to."""
+
+    at: Moment
+    id: str
+    action: str
+    actor: str
+    reason: str
+    told: str
+    saga_id: str | None = None
+    business_process: str | None = None
+    before: str | None = None
+    after: str | None = None
+    step: str | None = None
+    effect: str | None = None
+    evidence: str | None = None
+    letter: str | None = None
+    repair: str | None = None
+
+
+class TrailView(Answer):
+    """Entries of the audit trail, the newest first; ``next`` is the cursor of what follows, null at the end."""
+
+    entries: list[TraceView]
+    next: str | None
+
+
 class RepairedView(Answer):
     """What an action led to. ``id`` is that of its note in the history, null where nothing was changed."""
 
@@ -42,6 +93,16 @@ class RepairedView(Answer):
     changed: bool
     told: str = Field(description="what happens now, or why nothing does, for people")
     saga: SagaView
+
+
+def traced(entry: Entry) -> TraceView:
+    """Return an entry of the audit trail as it is shown."""
+    at = views.moment(entry.at_ms)
+    assert at is not None  # a number is never None
+    told = dict(entry.fields)
+    required = {name: told.pop(name, "") for name in ("id", "action", "actor", "reason", "told")}
+    names = {"saga": "saga_id", "process": "business_process"}
+    return TraceView(at=at, **required, **{names.get(name, name): value for name, value in told.items()})
 
 
 def repaired(done: Repaired, action: Act, actor: str) -> RepairedView:

@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from sagastream.coordinator.listing import Stored
 from sagastream.saga import lifecycle, standing, waiting
+from sagastream.saga.attention import Effect, Open, left_open, open_items
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.standing import StepStatus, UndoStatus
@@ -75,6 +76,23 @@ class NoteView(Answer):
     actor: str | None = None
 
 
+class OpenView(Answer):
+    """One thing that keeps a saga from ending by itself.
+
+    ``answer`` is the event that would close it and comes from ``service``, which is asked again at ``again``; null
+    where nobody is asked. ``stateable`` is what an operator may state of the step, with evidence, to close it.
+    """
+
+    step: str
+    service: str
+    problem: str
+    since: Moment
+    answer: str | None
+    again: Moment | None
+    stateable: list[Effect]
+    closed_by: list[str] = Field(description="what would close it, in words for people")
+
+
 class SagaView(Answer):
     """A saga at a glance. ``failedAt`` is when it ended other than completed."""
 
@@ -93,8 +111,13 @@ class SagaView(Answer):
 
 
 class StateView(SagaView):
-    """A saga with every step and its whole history."""
+    """A saga with every step and its whole history.
 
+    ``open`` is what keeps one that needs attention from ending; ``leftOpen`` how one that was aborted left its steps.
+    """
+
+    open: list[OpenView]
+    left_open: list[str]
     steps: list[StepView]
     history: list[NoteView]
 
@@ -128,8 +151,11 @@ def glance(stored: Stored, saga: Saga | None) -> SagaView:
 
 def state(stored: Stored, saga: Saga | None, history: Iterable[str]) -> StateView:
     """Return everything about a saga."""
+    progress = stored.record.progress
     return StateView(
         **dict(glance(stored, saga)),
+        open=[_open(item) for item in open_items(saga, progress)] if saga else [],
+        left_open=list(left_open(saga, progress)) if saga and stored.record.status == Status.ABORTED else [],
         steps=[_step(one) for one in standing.standings(saga, stored.record.progress)] if saga else [],
         history=sorted((_note(json.loads(note)) for note in history), key=lambda note: note.at),
     )
@@ -167,6 +193,16 @@ def _waiting(stored: Stored, saga: Saga | None) -> WaitView | None:
     return WaitView(
         who=wait.who, step=wait.step or None, what=wait.what, why=wait.why,
         since=instant(wait.since_ms), until=moment(wait.until_ms),
+    )  # fmt: skip
+
+
+def _open(item: Open) -> OpenView:
+    closed_by = [f"{item.answer} from {item.service}"] if item.answer is not None else []
+    closed_by += ["retry: it is asked again at once"] if item.again_ms is not None else []
+    closed_by += [f"resolve: evidence that it is {effect}" for effect in item.effects]
+    return OpenView(
+        step=item.step, service=item.service, problem=item.problem, since=_known(item.since_ms), answer=item.answer,
+        again=moment(item.again_ms), stateable=list(item.effects), closed_by=[*closed_by, "abort: it is left as it is"],
     )  # fmt: skip
 
 

@@ -18,12 +18,15 @@ from sagastream.event import (
     SagaStarted,
 )
 from sagastream.saga import lifecycle
+from sagastream.saga.attention import left_open
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Ask, Fact, Happening, Kind, Progress, Request
 
 _ENDED = "ended"
-_TOO_LATE_AT_THE_END = frozenset({Kind.CANCELLED, Kind.OVERDUE, Kind.GAVE_UP, Kind.POISONED})
+_TOO_LATE_AT_THE_END = frozenset(
+    {Kind.CANCELLED, Kind.OVERDUE, Kind.GAVE_UP, Kind.POISONED, Kind.ABORTED, Kind.STATED_DONE, Kind.STATED_UNDONE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,7 @@ def _announcements(saga: Saga, progress: Progress, status: Status) -> Iterator[t
             yield _ENDED, SagaCompensationCompleted(reason=why)
         case Status.ABORTED:
             aborted = progress.facts[BEGINNING][Kind.ABORTED]
-            yield _ENDED, SagaAborted(reason=aborted.reason, actor=aborted.event_id, open_effects=())
+            open_effects = left_open(saga, progress)
+            yield _ENDED, SagaAborted(reason=aborted.reason, actor=aborted.actor, open_effects=open_effects)
         case _:
             pass

@@ -37,7 +37,8 @@ class Status(StrEnum):
 
 _ENDS = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.FAILED, Status.ABORTED})
 _SMOOTH = frozenset({Kind.DONE})  # what most sagas only ever know: nothing to judge
-_SETTLED = (Kind.UNDONE, Kind.BARRED, Kind.REFUSED)
+_REASONS = (Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED, Kind.ABORTED, Kind.STATED_UNDONE)
+_SETTLED = (Kind.UNDONE, Kind.BARRED, Kind.REFUSED, Kind.STATED_UNDONE)
 
 
 def status(saga: Saga, progress: Progress) -> Status:
@@ -48,11 +49,12 @@ def status(saga: Saga, progress: Progress) -> Status:
         return Status.NEEDS_ATTENTION
     turned_back = is_turned_back(saga, progress)
     if turned_back and all(is_settled(progress, step) for step in to_undo(saga, progress)):
-        return Status.COMPENSATED if progress.any(saga, Kind.DONE, Kind.UNDONE) else Status.FAILED
+        had_effect = progress.any(saga, Kind.DONE, Kind.UNDONE, Kind.STATED_UNDONE)
+        return Status.COMPENSATED if had_effect else Status.FAILED
     if (
         not turned_back
         and progress.has(BEGINNING, Kind.DONE)
-        and all(progress.has(s.name, Kind.DONE) for s in saga.steps)
+        and all(is_done(progress, step.name) for step in saga.steps)
     ):
         return Status.COMPLETED
     if next(troubles(saga, progress), None):
@@ -73,9 +75,10 @@ def troubles(saga: Saga, progress: Progress) -> Iterator[str]:
             yield f"an event could not be understood: {known[Kind.POISONED].reason}"
         if is_settled(progress, step):
             continue
-        if Kind.LOST in known and not (step == _pivot(saga) and Kind.DONE in known):
+        has_judged = step == _pivot(saga) and is_done(progress, step)
+        if Kind.LOST in known and not has_judged:
             yield f"the ledger of {step!r} was lost: {known[Kind.LOST].reason}"
-        if Kind.UNDO_GAVE_UP in known and not (step == _pivot(saga) and Kind.DONE in known):
+        if Kind.UNDO_GAVE_UP in known and not has_judged:
             yield f"undoing {step!r} keeps failing: {known[Kind.UNDO_GAVE_UP].reason}"
     if progress.began_ms is None and progress.has(BEGINNING, Kind.OVERDUE) and not is_turned_back(saga, progress):
         yield "the beginning was never seen"
@@ -86,22 +89,41 @@ def troubles(saga: Saga, progress: Progress) -> Iterator[str]:
 
 def contradictions(saga: Saga, progress: Progress) -> Iterator[str]:
     """Yield facts that cannot both be true; only a ledger that went back in time produces them."""
+    return (told for _, told in disputes(saga, progress))
+
+
+def disputes(saga: Saga, progress: Progress) -> Iterator[tuple[str, str]]:
+    """Yield the steps of which facts contradict each other, and how; a person's word with evidence settles one."""
     if progress.kinds <= _SMOOTH:
         return
     steps = [BEGINNING, *(step.name for step in saga.steps)]
     upto = [step for at, step in enumerate(steps) if not saga.is_after_pivot(at - 1)]
-    stopped_at = next((at for at, step in enumerate(upto) if progress.has(step, Kind.REFUSED, Kind.BARRED)), len(steps))
+    stopped_at = next((at for at, step in enumerate(upto) if _stops(saga, progress, step)), len(steps))
     for at, step in enumerate(steps):
+        if progress.has(step, Kind.STATED_UNDONE):
+            if progress.has(step, Kind.STATED_DONE):
+                yield step, f"{step!r} is stated to be both done and undone"
+            continue
+        is_stated = progress.has(step, Kind.STATED_DONE)
         reached = next((kind for kind in (Kind.DONE, Kind.UNDONE, Kind.REFUSED) if progress.has(step, kind)), None)
         if reached is None:
             continue
+        is_settled_by_word = is_stated and step == _pivot(saga)
         for kind in (Kind.BARRED, Kind.REFUSED):
-            if progress.has(step, kind) and step in upto and reached is not Kind.REFUSED:
-                yield f"{step!r} is both {kind} and {reached}"
+            if progress.has(step, kind) and step in upto and reached is not Kind.REFUSED and not is_settled_by_word:
+                yield step, f"{step!r} is both {kind} and {reached}"
         if at > stopped_at:
-            yield f"{step!r} is {reached} although {steps[stopped_at]!r} before it never was"
-        if progress.has(step, Kind.UNDONE) and _has_gone_forward(saga, progress):
-            yield f"{step!r} is undone although the saga went forward"
+            yield step, f"{step!r} is {reached} although {steps[stopped_at]!r} before it never was"
+        if progress.has(step, Kind.UNDONE) and not is_stated and _has_gone_forward(saga, progress):
+            yield step, f"{step!r} is undone although the saga went forward"
+
+
+def is_done(progress: Progress, step: str) -> bool:
+    """Tell whether a step is done, by its own event or a person's word; that word also tells that it is not."""
+    known = progress.facts.get(step)
+    if known is None or Kind.STATED_UNDONE in known:
+        return False
+    return Kind.DONE in known or Kind.STATED_DONE in known
 
 
 def is_turned_back(saga: Saga, progress: Progress) -> bool:
@@ -112,9 +134,9 @@ def is_turned_back(saga: Saga, progress: Progress) -> bool:
     if pivot is None:
         is_unsure = progress.any(saga, Kind.OVERDUE, Kind.GAVE_UP) or progress.has(BEGINNING, Kind.CANCELLED)
         return is_unsure or progress.any(saga, Kind.REFUSED)
-    if progress.has(pivot, Kind.DONE):
+    if is_done(progress, pivot):
         return False
-    return progress.has(pivot, Kind.BARRED) or _refused_at(saga, progress) is not None
+    return progress.has(pivot, Kind.BARRED, Kind.STATED_UNDONE) or _refused_at(saga, progress) is not None
 
 
 def is_in_doubt(saga: Saga, progress: Progress) -> bool:
@@ -122,7 +144,7 @@ def is_in_doubt(saga: Saga, progress: Progress) -> bool:
     if progress.kinds <= _SMOOTH:
         return False
     pivot = _pivot(saga)
-    if pivot is None or progress.has(pivot, Kind.DONE) or is_turned_back(saga, progress):
+    if pivot is None or is_done(progress, pivot) or is_turned_back(saga, progress):
         return False
     upto = saga.steps[: (saga.pivot_at or 0) + 1]
     return progress.has(BEGINNING, Kind.CANCELLED) or any(
@@ -209,7 +231,7 @@ def awaited(saga: Saga, progress: Progress) -> tuple[str, int, int] | None:
         return None
     bound = since + _ms(saga.within) if saga.within is not None else None
     for at, step in enumerate(saga.steps):
-        done = progress.fact(step.name, Kind.DONE)
+        done = progress.fact(step.name, Kind.DONE) or progress.fact(step.name, Kind.STATED_DONE)
         if done is not None:
             since = done.at_ms
             continue
@@ -254,7 +276,7 @@ def reason(saga: Saga, progress: Progress) -> str:
         (fact.at_ms, f"{step}: {fact.reason or kind}{f' ({fact.actor})' if fact.actor else ''}")
         for step, known in progress.facts.items()
         for kind, fact in known.items()
-        if kind in (Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED, Kind.ABORTED)
+        if kind in _REASONS
     ]
     if said:
         return min(said)[1]
@@ -263,12 +285,20 @@ def reason(saga: Saga, progress: Progress) -> str:
     return next(troubles(saga, progress), f"{pivot}: barred" if is_barred else "")
 
 
+def _stops(saga: Saga, progress: Progress, step: str) -> bool:
+    """Tell whether a step is known to keep everything after it from happening."""
+    if step == _pivot(saga):
+        is_against = progress.has(step, Kind.REFUSED, Kind.BARRED, Kind.STATED_UNDONE)
+        return is_against and not progress.has(step, Kind.STATED_DONE)
+    return progress.has(step, Kind.REFUSED, Kind.BARRED)
+
+
 def _has_gone_forward(saga: Saga, progress: Progress) -> bool:
     """Tell whether nothing of the saga may be undone any more."""
     pivot = _pivot(saga)
     if pivot is not None:
-        return progress.has(pivot, Kind.DONE)
-    return all(progress.has(s.name, Kind.DONE) for s in saga.steps) and not is_turned_back(saga, progress)
+        return is_done(progress, pivot)
+    return all(is_done(progress, s.name) for s in saga.steps) and not is_turned_back(saga, progress)
 
 
 def _pivot(saga: Saga) -> str | None:
@@ -281,13 +311,13 @@ def _held_up(saga: Saga, progress: Progress) -> Iterator[tuple[str, list[Kind]]]
     A step before the pivot has certainly happened; it is overdue if its event was lost on its way to us.
     """
     pivot = _pivot(saga)
-    if pivot is None or not progress.has(pivot, Kind.DONE):
+    if pivot is None or not is_done(progress, pivot):
         return
     for at, step in enumerate(saga.steps):
         known = progress.facts.get(step.name, {})
         kinds = (Kind.GAVE_UP, Kind.REFUSED, Kind.OVERDUE) if saga.is_after_pivot(at) else (Kind.OVERDUE,)
         held_up_by = [kind for kind in kinds if kind in known]
-        if held_up_by and Kind.DONE not in known:
+        if held_up_by and not is_done(progress, step.name):
             yield step.name, held_up_by
 
 

@@ -14,7 +14,10 @@ from sagastream.saga.definition import BEGINNING, Saga
 
 
 class Kind(StrEnum):
-    """What a fact says about a step; of the beginning, ``done`` says that the saga began."""
+    """What a fact says about a step; of the beginning, ``done`` says that the saga began.
+
+    ``stated`` facts are a person's word, given with evidence, where ledgers cannot tell any more.
+    """
 
     DONE = "done"
     REFUSED = "refused"
@@ -27,6 +30,8 @@ class Kind(StrEnum):
     CANCELLED = "cancelled"
     POISONED = "poisoned"
     ABORTED = "aborted"
+    STATED_DONE = "stated done"
+    STATED_UNDONE = "stated undone"
 
 
 class Request(StrEnum):

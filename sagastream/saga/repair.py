@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from sagastream.saga import lifecycle
 from sagastream.saga.advance import Advance, advance, ask_now
+from sagastream.saga.attention import Effect, Open, left_open, open_items
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Fact, Happening, Kind, Progress, Request
@@ -24,6 +25,8 @@ class Act(StrEnum):
 
     COMPENSATE = "compensate"
     RETRY = "retry"
+    RESOLVE = "resolve"
+    ABORT = "abort"
 
 
 class Because(StrEnum):
@@ -32,15 +35,27 @@ class Because(StrEnum):
     ENDED = "ended"
     PAST_PIVOT = "past the pivot"
     CONTRADICTION = "contradiction"
+    NOT_OPEN = "not open"
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What is to be done, who wants it, and why."""
+    """What is to be done, who wants it, and why.
+
+    To ``RESOLVE`` is to state the ``effect`` of a step, on ``evidence``.
+    """
 
     act: Act
     actor: str
     reason: str
+    step: str = ""
+    effect: Effect | None = None
+    evidence: str = ""
+
+    @property
+    def why(self) -> str:
+        """Return the reason and the evidence in one text."""
+        return f"{self.reason} (evidence: {self.evidence})" if self.evidence else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +80,15 @@ def repair(saga: Saga, progress: Progress, action: Action, *, id: str, now_ms: i
             return _compensate(saga, progress, action, id, now_ms)
         case Act.RETRY:
             return _retry(saga, progress, now_ms)
+        case Act.RESOLVE:
+            return _resolve(saga, progress, action, id, now_ms)
+        case Act.ABORT:
+            return _abort(saga, progress, action, id, now_ms)
 
 
 def _compensate(saga: Saga, progress: Progress, action: Action, id: str, now_ms: int) -> Verdict:
     pivot = saga.steps[saga.pivot_at] if saga.pivot_at is not None else None
-    if pivot is not None and progress.has(pivot.name, Kind.DONE):
+    if pivot is not None and lifecycle.is_done(progress, pivot.name):
         told = f"{pivot.name!r} is done, and nothing is undone after it: the saga goes on forward"
         return Verdict(None, told, Because.PAST_PIVOT)
     if lifecycle.is_turned_back(saga, progress):
@@ -93,6 +112,28 @@ def _retry(saga: Saga, progress: Progress, now_ms: int) -> Verdict:
     by = dict(performers(saga))
     asked = "; ".join(f"{by[ask.step]} is asked {_ASKS[ask.request]} {ask.step!r}" for ask in turn.asks)
     return Verdict(turn, asked)
+
+
+def _resolve(saga: Saga, progress: Progress, action: Action, id: str, now_ms: int) -> Verdict:
+    effect = action.effect
+    items = open_items(saga, progress)
+    if effect is None or not any(item.step == action.step and effect in item.effects for item in items):
+        return Verdict(None, _not_open(items, action), Because.NOT_OPEN)
+    fact = Fact(now_ms, id, action.why, action.actor)
+    turn = advance(saga, progress, [Happening(action.step, effect.kind, fact)], now_ms=now_ms)
+    return Verdict(turn, f"{action.step!r} counts as {effect} from now on; the saga is {turn.status}")
+
+
+def _not_open(items: tuple[Open, ...], action: Action) -> str:
+    wanted = f"{action.step!r} is not open as something to be stated {action.effect or 'either way'}"
+    ways = ", ".join(f"{item.step!r} {' or '.join(item.effects)}" for item in items if item.effects)
+    return f"{wanted}; what may be stated here: {ways or 'nothing'}"
+
+
+def _abort(saga: Saga, progress: Progress, action: Action, id: str, now_ms: int) -> Verdict:
+    fact = Fact(now_ms, id, action.reason, action.actor)
+    turn = advance(saga, progress, [Happening(BEGINNING, Kind.ABORTED, fact)], now_ms=now_ms)
+    return Verdict(turn, f"it is closed; left as it was: {'; '.join(left_open(saga, progress)) or 'nothing'}")
 
 
 def _ended(status: Status, act: Act) -> str:

@@ -10,6 +10,8 @@ from sagastream.saga import lifecycle
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Kind, Progress, Request
 
+_ENDED = (Kind.DONE, Kind.STATED_DONE, Kind.REFUSED, Kind.BARRED)
+
 
 class StepStatus(StrEnum):
     """Where one step stands."""
@@ -62,7 +64,7 @@ def standings(saga: Saga, progress: Progress) -> Iterator[Standing]:
     started_ms = progress.began_ms
     for name, by in performers(saga):
         known = progress.facts.get(name, {})
-        ended = next((known[kind].at_ms for kind in (Kind.DONE, Kind.REFUSED, Kind.BARRED) if kind in known), None)
+        ended = next((known[kind].at_ms for kind in _ENDED if kind in known), None)
         undo = _undo(progress, name) if name in undoing else None
         yield Standing(
             name=name,
@@ -74,7 +76,7 @@ def standings(saga: Saga, progress: Progress) -> Iterator[Standing]:
             error=_error(progress, name),
             undo=undo,
         )
-        done = progress.fact(name, Kind.DONE)
+        done = progress.fact(name, Kind.DONE) or progress.fact(name, Kind.STATED_DONE)
         started_ms = done.at_ms if done else None
 
 
@@ -84,7 +86,7 @@ def remaining(saga: Saga, progress: Progress) -> list[str]:
         return []
     if lifecycle.is_turned_back(saga, progress):
         return [step for step in lifecycle.to_undo(saga, progress) if not lifecycle.is_settled(progress, step)]
-    return [name for name, _ in performers(saga) if not progress.has(name, Kind.DONE)]
+    return [name for name, _ in performers(saga) if not lifecycle.is_done(progress, name)]
 
 
 def _status(progress: Progress, name: str, undo: UndoStatus | None, *, is_awaited: bool) -> StepStatus:
@@ -98,6 +100,8 @@ def _status(progress: Progress, name: str, undo: UndoStatus | None, *, is_awaite
     if undo in settled_or_asked:
         return settled_or_asked[undo]
     for kind, status in (
+        (Kind.STATED_UNDONE, StepStatus.UNDONE),
+        (Kind.STATED_DONE, StepStatus.DONE),
         (Kind.DONE, StepStatus.DONE),
         (Kind.BARRED, StepStatus.BARRED),
         (Kind.REFUSED, StepStatus.REFUSED),
@@ -112,6 +116,7 @@ def _status(progress: Progress, name: str, undo: UndoStatus | None, *, is_awaite
 def _undo(progress: Progress, name: str) -> UndoStatus:
     for kind, status in (
         (Kind.UNDONE, UndoStatus.UNDONE),
+        (Kind.STATED_UNDONE, UndoStatus.UNDONE),
         (Kind.BARRED, UndoStatus.BARRED),
         (Kind.LOST, UndoStatus.LEDGER_LOST),
         (Kind.UNDO_GAVE_UP, UndoStatus.GAVE_UP),

@@ -69,24 +69,30 @@ def _asked(saga: Saga, progress: Progress, wanted: list[tuple[str, Request]]) ->
     name, request = wanted[-1]
     ask = progress.asks.get(name)
     times = f", asked {ask.times} times" if ask is not None and ask.request is request and ask.times > 1 else ""
-    if name == BEGINNING:
-        who, done, undone, refused = saga.begun_by, saga.begins_with, saga.cancelled_by, None
-    else:
-        step = _step(saga, name)
-        who, done, undone, refused = step.by, step.done, step.undone, step.refused
-    answers = {
-        Request.UNDO: _either(undone, StepBarred),
-        Request.BAR: _either(done, StepBarred),
-        Request.RETRY: _either(done, refused),
-    }
     return Wait(
-        who=who,
+        who=dict(performers(saga))[name],
         step=name,
-        what=answers[request] + times,
+        what=answers(saga, name, request) + times,
         why=_trouble_of(progress, name) or lifecycle.reason(saga, progress),
         since_ms=_asked_since(saga, progress, name, request),
         until_ms=lifecycle.ask_again_at(saga, progress, name, request) or None,
     )
+
+
+def answers(saga: Saga, name: str, request: Request) -> str:
+    """Return the events by which a request about a step is answered, in words for people."""
+    if name == BEGINNING:
+        done, undone, refused = saga.begins_with, saga.cancelled_by, None
+    else:
+        step = _step(saga, name)
+        done, undone, refused = step.done, step.undone, step.refused
+    match request:
+        case Request.UNDO:
+            return _either(undone, StepBarred)
+        case Request.BAR:
+            return _either(done, StepBarred)
+        case Request.RETRY:
+            return _either(done, refused)
 
 
 def _asked_since(saga: Saga, progress: Progress, name: str, request: Request) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 
 from sagastream import Bus, Settings, connect
 from sagastream.coordinator.records import Note, Record, Records
-from sagastream.coordinator.repair_api import PREFIX, repair_routes
+from sagastream.coordinator.repair_api import PREFIX, repair_routes, trail_routes
 from sagastream.envelope import derived_id, pairs
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.advance import advance
@@ -96,6 +97,7 @@ async def counter(server_url: str, request: pytest.FixtureRequest) -> AsyncItera
 
     app = bare_app("coordinator", lifespan, is_open=lambda: True, always=())
     app.include_router(repair_routes([TRIP], bus=bus, settings=settings))
+    app.include_router(trail_routes(bus=bus, settings=settings))
     time = await bus.query.execute("TIME")
     assert isinstance(time, list)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
@@ -160,7 +162,7 @@ async def test_an_operator_turns_a_saga_back(counter: Counter) -> None:
     assert (note["actor"], note["reason"], note["id"]) == ("ann", "the customer called", told["id"])
 
 
-@pytest.mark.parametrize("act", ["compensate", "retry"])
+@pytest.mark.parametrize("act", ["compensate", "retry", "abort"])
 async def test_a_completed_saga_is_left_as_it_is(counter: Counter, act: str) -> None:
     await counter.store("done", *DONE)
 
@@ -213,3 +215,118 @@ async def test_who_and_why_must_be_told(
 
 async def test_there_is_nothing_to_do_about_a_saga_that_is_not(counter: Counter) -> None:
     assert (await counter.act("nobody", "retry")).status_code == 404
+
+
+STUCK = (*BACK, ("charge card", Kind.UNDO_GAVE_UP), ("hold room", Kind.UNDONE), (BEGINNING, Kind.UNDONE))
+FOUND = {"step": "charge card", "effect": "undone", "evidence": "their statement, ticket 4711"}
+
+
+async def test_a_saga_that_needs_attention_says_what_is_open_and_what_would_close_it(counter: Counter) -> None:
+    """In one call: why, on whom, since when, until when, what next."""
+    await counter.store("stuck", *STUCK, begun_s_ago=600)
+
+    shown = (await counter.client.get(f"{PREFIX}/stuck")).json()
+
+    (item,) = shown["open"]
+    assert (shown["status"], item["step"], item["service"]) == ("NeedsAttention", "charge card", "bank")
+    assert item["problem"] == "undoing it keeps failing: because of undo gave up"
+    assert (item["answer"], item["stateable"]) == ("CardRefunded or StepBarred", ["undone"])
+    assert item["since"] < item["again"]
+    assert item["closedBy"] == [
+        "CardRefunded or StepBarred from bank",
+        "retry: it is asked again at once",
+        "resolve: evidence that it is undone",
+        "abort: it is left as it is",
+    ]
+    assert shown["waitingFor"]["who"] == "bank"
+
+
+async def test_evidence_closes_what_nobody_answers_for_any_more(counter: Counter) -> None:
+    await counter.store("stuck", *STUCK, begun_s_ago=600)
+
+    answer = await counter.act("stuck", "resolve", **FOUND)
+    again = await counter.act("stuck", "resolve", **FOUND)
+
+    assert (answer.status_code, answer.json()["saga"]["status"]) == (200, "Compensated")
+    assert (again.status_code, again.json()["because"]) == (409, "ended")
+    shown = (await counter.client.get(f"{PREFIX}/stuck")).json()
+    assert (shown["status"], shown["open"], shown["waitingFor"]) == ("Compensated", [], None)
+    (note,) = [note for note in shown["history"] if note["type"] == "StepResolved"]
+    assert (note["kind"], note["step"], note["actor"]) == ("stated undone", "charge card", "ann")
+    assert note["reason"] == "the customer called (evidence: their statement, ticket 4711)"
+    step = next(step for step in shown["steps"] if step["name"] == "charge card")
+    assert (step["status"], step["undoStatus"], step["eventIds"]["statedUndone"]) == ("Undone", "Undone", note["id"])
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({**FOUND, "effect": "done"}, 409),
+        ({**FOUND, "step": "hold room"}, 409),
+        ({**FOUND, "step": "no such"}, 409),
+        ({**FOUND, "effect": "gone"}, 422),
+        ({**FOUND, "evidence": " "}, 422),
+        ({"step": "charge card", "effect": "undone"}, 422),
+    ],
+)
+async def test_what_is_not_open_or_has_no_evidence_is_not_stated(
+    counter: Counter, body: dict[str, object], status: int
+) -> None:
+    await counter.store("stuck", *STUCK, begun_s_ago=600)
+
+    answer = await counter.act("stuck", "resolve", **body)
+
+    assert answer.status_code == status
+    assert (await counter.client.get(f"{PREFIX}/stuck")).json()["status"] == "NeedsAttention"
+
+
+async def test_an_aborted_saga_says_who_closed_it_why_and_what_it_left(counter: Counter) -> None:
+    await counter.store("stuck", *STUCK[:-2], begun_s_ago=600)
+
+    answer = await counter.act("stuck", "abort")
+
+    assert (answer.status_code, answer.json()["saga"]["status"]) == (200, "Aborted")
+    assert answer.json()["saga"]["failedAt"] is not None
+    shown = (await counter.client.get(f"{PREFIX}/stuck")).json()
+    assert shown["leftOpen"] == ["begin: done", "hold room: done", "charge card: done, undo gave up"]
+    (note,) = [note for note in shown["history"] if note["type"] == "AbortAsked"]
+    assert "charge card: done, undo gave up" in note["reason"]
+    reply = await counter.bus.query.execute("XRANGE", counter.keys.events("SagaAborted"), "-", "+")
+    assert isinstance(reply, list)
+    (event,) = [pairs([str(v) for v in entry[1]])["data"] for entry in reply]  # type: ignore[index,union-attr]  # XRANGE
+    assert json.loads(event) == {"reason": "the customer called", "actor": "ann", "openEffects": shown["leftOpen"]}
+    assert await counter.bus.query.execute("ZSCORE", counter.keys.key("timers"), "stuck") is None
+
+
+async def test_the_trail_tells_who_did_what_and_why_and_only_what_changed_something(counter: Counter) -> None:
+    """The newest first, page by page, by saga, actor and action; only for operators."""
+    await counter.store("stuck", *STUCK, begun_s_ago=600)
+    await counter.store("held", DONE[0])
+    await counter.store("done", *DONE)
+    await counter.act("stuck", "retry")
+    await counter.act("done", "compensate")
+    await counter.act("held", "compensate", actor="bob")
+    await counter.act("held", "compensate")
+    await counter.act("stuck", "resolve", **FOUND)
+
+    async def told(**query: str | int) -> list[tuple[str, str, str]]:
+        found, cursor = [], {}
+        while True:
+            page = (await counter.client.get("/api/v1/audit", params={**query, **cursor}, headers=ANN)).json()
+            found += [(entry["action"], entry["sagaId"], entry["actor"]) for entry in page["entries"]]
+            if page["next"] is None:
+                return found
+            cursor = {"cursor": page["next"]}
+
+    every = [("resolve", "stuck", "ann"), ("compensate", "held", "bob"), ("retry", "stuck", "ann")]
+    for limit in (1, 2, 3, 200):
+        assert await told(limit=limit) == every
+    assert await told(sagaId="stuck", limit=1) == [every[0], every[2]]
+    assert await told(actor="bob") == [every[1]]
+    assert await told(action="retry") == [every[2]]
+    newest = (await counter.client.get("/api/v1/audit", params={"limit": 1}, headers=ANN)).json()["entries"][0]
+    assert (newest["before"], newest["after"], newest["evidence"]) == (
+        "NeedsAttention", "Compensated", "their statement, ticket 4711",
+    )  # fmt: skip
+    assert (newest["reason"], newest["effect"], newest["businessProcess"]) == ("the customer called", "undone", "trip")
+    assert (await counter.client.get("/api/v1/audit")).status_code == 401

@@ -14,7 +14,7 @@ import pytest
 from coordinator.order_saga import ORDER
 from money import Currency
 from order_service.requests import read_order
-from sagastream.coordinator.views import SagaView, StateView, StepView, WaitView
+from sagastream.coordinator.views import OpenView, SagaView, StateView, StepView, WaitView
 from sagastream.saga.diagram import diagram
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.standing import StepStatus, UndoStatus
@@ -131,7 +131,11 @@ def _is_so(file: Path, what: str, then: str) -> bool:
 
 def test_the_reference_names_every_field_and_status() -> None:
     text = (ROOT / "docs" / "reference" / "sagas.md").read_text()
-    fields = {field.alias for view in (SagaView, StateView, StepView, WaitView) for field in view.model_fields.values()}
+    fields = {
+        field.alias
+        for view in (SagaView, StateView, StepView, WaitView, OpenView)
+        for field in view.model_fields.values()
+    }
 
     missing = [word for word in (*fields, *Status, *StepStatus, *UndoStatus) if f"`{word}`" not in text]
 

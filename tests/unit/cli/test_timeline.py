@@ -8,6 +8,7 @@ import pytest
 
 from sagastream import drawing
 from sagastream.drawing import Line, Mark
+from sagastream.saga.progress import Kind
 from sagastream.timeline import REPEATED, RETRY, Look, happening, in_order, lasting, offset, rows, timeline
 from tests.unit.cli.trips import (
     BEGAN,
@@ -198,3 +199,16 @@ def test_durations_are_told_as_people_do(ms: int, told: str) -> None:
 )
 def test_offsets_stay_short(ms: int, told: str) -> None:
     assert offset(at(ms) - at(0)) == told
+
+
+def test_what_an_operator_did_stands_under_his_name_and_what_is_open_below() -> None:
+    """Nobody has to know the routes to see why a saga stands still."""
+    lines = drawn(
+        BEGAN, HELD, CHARGED, (12, "StepBarred", "desk", "confirm", Kind.BARRED),
+        (15, "StepGaveUp", "bank", "charge card", Kind.UNDO_GAVE_UP, "closed"),
+        (16, "RetryAsked", "operator", "", "", "they are back", "", "ann"),
+    )  # fmt: skip
+
+    assert any("☞ operator" in line and "ann: RetryAsked: they are back" in line for line in lines)
+    (open_,) = [line for line in lines if "! open " in line]
+    assert "undoing it keeps failing: closed; what would close it: CardRefunded or StepBarred from bank" in open_

@@ -44,9 +44,9 @@ def a_trip(*told: Told, saga: Saga | None = TRIP, initiator: str = "ann") -> Fol
 
 def hear(
     followed: Followed, ms: int, type_: str, source: str, step: str = "", kind: Kind | str = "", reason: str = "",
-    cause: str = "",
+    cause: str = "", actor: str = "",
 ) -> None:  # fmt: skip
     """Hear of a fact, or of something that is none."""
     id_ = f"{type_} {step} {ms}"
     happening = Happening(step, kind, Fact(T0 + ms, id_, reason)) if isinstance(kind, Kind) else None
-    followed.hear(Note(T0 + ms, id_, type_, source, cause, step, kind, reason), happening)
+    followed.hear(Note(T0 + ms, id_, type_, source, cause, step, kind, reason, actor), happening)

@@ -65,6 +65,7 @@ PIVOTLESS = Saga(
     "pivotless", version=1, begins_with=Ordered, begun_by="order", cancelled_by=Cancelled,
     cancellation=CancellationRequested, steps=(RESERVE, CHARGE),
 )  # fmt: skip
+BY_PERSONS = (Kind.CANCELLED, Kind.ABORTED, Kind.STATED_DONE, Kind.STATED_UNDONE)
 WORDS = {kind.value: kind for kind in Kind}
 
 
@@ -92,9 +93,9 @@ def at(second: float) -> int:
 
 
 def every_fact(saga: Saga) -> list[str]:
-    """Return everything that could ever be said about a saga."""
+    """Return everything that could ever be said about a saga by itself, without a person."""
     steps = [step.name for step in saga.steps]
-    about_steps = [f"{step} {kind}" for step in steps for kind in Kind if kind not in (Kind.CANCELLED, Kind.ABORTED)]
+    about_steps = [f"{step} {kind}" for step in steps for kind in Kind if kind not in BY_PERSONS]
     beginning = (Kind.DONE, Kind.UNDONE, Kind.BARRED, Kind.CANCELLED, Kind.OVERDUE, Kind.UNDO_GAVE_UP, Kind.LOST,
                  Kind.POISONED)  # fmt: skip
     return [*about_steps, *(f"{BEGINNING} {kind}" for kind in beginning)]

@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from sagastream.event import SagaAborted
+from sagastream.saga import lifecycle
+from sagastream.saga.advance import advance
+from sagastream.saga.attention import Effect, left_open, open_items
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
-from sagastream.saga.progress import Ask, Kind, Progress, Request
+from sagastream.saga.progress import Ask, Happening, Kind, Progress, Request
 from sagastream.saga.repair import Act, Action, Because, Verdict, repair
-from tests.unit.saga.tables import ORDER, PIVOTLESS, at, known
+from tests.unit.saga.tables import ORDER, PIVOTLESS, at, every_fact, happening, known
 
 UPTO_CHARGE = ("begin done", "reserve done", "charge done")
 PAST_PIVOT = (*UPTO_CHARGE, "confirm done")
@@ -129,3 +135,166 @@ def test_nothing_known_at_all_can_be_acted_upon(act: Act) -> None:
     progress = Progress("saga-1", "order", 1)
 
     assert repair(ORDER, progress, Action(act, "ann", "why not"), id="act-1", now_ms=at(0)).told
+
+
+def resolved(step: str, effect: Effect, *facts: str, saga: Saga = ORDER, **asks: Ask) -> Verdict:
+    """Let ann state what is true of a step."""
+    progress = replace(known(*facts, saga=saga), asks=asks)
+    action = Action(Act.RESOLVE, "ann", "they lost it", step, effect, "ticket 4711")
+    return repair(saga, progress, action, id="act-1", now_ms=at(100))
+
+
+RESOLVABLE: list[tuple[str, tuple[str, ...], str, Effect, Status, list[tuple[str, Request]]]] = [
+    ("the only undo that is left", (*BACK, "charge undo gave up", "reserve undone", "begin undone"),
+     "charge", Effect.UNDONE, Status.COMPENSATED, []),
+    ("one of two undos", (*BACK, "charge undo gave up", "reserve undo gave up"),
+     "charge", Effect.UNDONE, Status.NEEDS_ATTENTION, [("reserve", Request.UNDO), ("begin", Request.UNDO)]),
+    ("a lost ledger", (*BACK, "charge ledger lost"),
+     "charge", Effect.UNDONE, Status.COMPENSATING, [("reserve", Request.UNDO)]),
+    ("a step after the pivot", (*PAST_PIVOT, "notify gave up"), "notify", Effect.DONE, Status.COMPLETED, []),
+    ("a judge without memory: it was done", (*UPTO_CHARGE, "confirm overdue", "confirm ledger lost"),
+     "confirm", Effect.DONE, Status.IN_PROGRESS, []),
+    ("a judge without memory: it never was", (*UPTO_CHARGE, "confirm overdue", "confirm ledger lost"),
+     "confirm", Effect.UNDONE, Status.COMPENSATING, [("charge", Request.UNDO)]),
+    ("done though barred: it was", (*PAST_PIVOT, "confirm barred"), "confirm", Effect.DONE, Status.IN_PROGRESS, []),
+    ("done though barred: it was not", (*PAST_PIVOT, "confirm barred"),
+     "confirm", Effect.UNDONE, Status.COMPENSATING, [("charge", Request.UNDO)]),
+    ("charged though refused", ("begin done", "reserve done", "charge refused", "charge done"),
+     "charge", Effect.UNDONE, Status.COMPENSATING, [("reserve", Request.UNDO)]),
+    ("told though barred: undone", (*BACK, "notify done"),
+     "notify", Effect.UNDONE, Status.COMPENSATING, [("charge", Request.UNDO)]),
+    ("told though barred: it was confirmed", (*BACK, "notify done"), "confirm", Effect.DONE, Status.COMPLETED, []),
+    ("refunded though confirmed: paid again", (*PAST_PIVOT, "notify done", "charge undone"),
+     "charge", Effect.DONE, Status.COMPLETED, []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "step", "effect", "status", "asks"), [row[1:] for row in RESOLVABLE], ids=[row[0] for row in RESOLVABLE]
+)
+def test_evidence_about_an_open_step_lets_the_saga_go_on(
+    facts: tuple[str, ...], step: str, effect: Effect, status: Status, asks: list[tuple[str, Request]]
+) -> None:
+    """What a person found out counts from then on, and says who, when and on what evidence."""
+    verdict = resolved(step, effect, *facts)
+
+    assert verdict.turn is not None
+    assert verdict.turn.status is status
+    assert [(ask.step, ask.request) for ask in verdict.turn.asks] == asks
+    fact = verdict.turn.progress.fact(step, effect.kind)
+    assert fact is not None
+    assert (fact.actor, fact.at_ms, fact.reason) == ("ann", at(100), "they lost it (evidence: ticket 4711)")
+
+
+@pytest.mark.parametrize(
+    ("facts", "step", "effect"),
+    [
+        (("begin done", "reserve done"), "charge", Effect.DONE),
+        (("begin done", "reserve overdue"), "reserve", Effect.UNDONE),
+        (BACK, "charge", Effect.UNDONE),
+        ((*BACK, "charge undo gave up"), "charge", Effect.DONE),
+        ((*BACK, "charge undo gave up"), "reserve", Effect.UNDONE),
+        ((*PAST_PIVOT, "notify gave up"), "notify", Effect.UNDONE),
+        ((*PAST_PIVOT, "notify gave up"), "charge", Effect.UNDONE),
+        ((*PAST_PIVOT, "notify gave up"), "nonsense", Effect.DONE),
+        (("begin done", "reserve done", "charge refused", "charge done"), "charge", Effect.DONE),
+        (("reserve done", "begin overdue"), "begin", Effect.DONE),
+    ],
+)
+def test_nothing_may_be_stated_that_is_not_open(facts: tuple[str, ...], step: str, effect: Effect) -> None:
+    """Not in a saga that moves by itself, of a step that is not stuck, or against the way it goes."""
+    verdict = resolved(step, effect, *facts)
+
+    assert (verdict.turn, verdict.refused) == (None, Because.NOT_OPEN)
+    assert "what may be stated here" in verdict.told
+
+
+def test_aborting_closes_a_saga_and_says_what_it_leaves() -> None:
+    verdict = acted(Act.ABORT, *BACK, "charge undo gave up", "reserve undone")
+
+    assert verdict.turn is not None
+    assert (verdict.turn.status, verdict.turn.timer_ms, verdict.turn.asks) == (Status.ABORTED, None, ())
+    (event,) = [event for _, event in verdict.turn.announcements if isinstance(event, SagaAborted)]
+    assert (event.actor, event.reason) == ("ann", "so it shall be")
+    assert event.open_effects == ("begin: done", "charge: done, undo gave up")
+
+
+def test_an_undo_confirmed_after_aborting_is_known_and_changes_nothing_else() -> None:
+    """The status stays; what is shown as left open shrinks."""
+    aborted = acted(Act.ABORT, *BACK, "charge undo gave up").turn
+    assert aborted is not None
+
+    turn = advance(ORDER, aborted.progress, [happening("charge undone", at(200))], now_ms=at(200))
+
+    assert (turn.status, turn.late, turn.asks, turn.announcements) == (Status.ABORTED, 1, (), ())
+    assert left_open(ORDER, turn.progress) == ("begin: done", "reserve: done")
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (("begin done",), ("begin: done", "reserve: not heard of", "charge: not heard of", "confirm: not heard of")),
+        ((*PAST_PIVOT, "notify gave up"), ("notify: gave up",)),
+        (("begin done", "reserve refused"), ("begin: done", "charge: not heard of", "confirm: not heard of")),
+    ],
+)
+def test_what_may_have_happened_is_left_open_too(facts: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert left_open(ORDER, known(*facts)) == expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (
+            (*BACK, "charge undo gave up", "reserve ledger lost"),
+            [("reserve", "stock", "Released or StepBarred", True, ("undone",)),
+             ("charge", "payment", "Refunded or StepBarred", True, ("undone",))],
+        ),
+        ((*PAST_PIVOT, "notify gave up"), [("notify", "mail", "Notified or NotNotified", True, ("done",))]),
+        ((*UPTO_CHARGE, "confirm overdue", "confirm undo gave up"),
+         [("confirm", "order", "Confirmed or StepBarred", True, ("done", "undone"))]),
+        (("reserve done", "begin overdue"), [("begin", "order", "Ordered", False, ())]),
+        (("begin done", "begin poisoned"), [("begin", "order", None, False, ())]),
+        ((*PAST_PIVOT, "confirm barred"), [("confirm", "order", None, False, ("done", "undone"))]),
+        ((*BACK, "notify done"), [("notify", "mail", None, False, ("undone",)),
+                                  ("confirm", "order", None, False, ("done",))]),
+    ],
+)  # fmt: skip
+def test_a_saga_that_needs_attention_says_what_is_open_and_what_would_close_it(
+    facts: tuple[str, ...], expected: list[tuple[str, str, str | None, bool, tuple[str, ...]]]
+) -> None:
+    """Step, who could answer, with which event, whether they are asked again, what may be stated."""
+    items = open_items(ORDER, known(*facts))
+
+    assert [(i.step, i.service, i.answer, i.again_ms is not None, i.effects) for i in items] == expected
+    assert all(item.problem and item.since_ms for item in items)
+
+
+FACTS = st.sampled_from(every_fact(ORDER)).map(lambda said: happening(said, at(len(said))))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(FACTS, min_size=1, max_size=12))
+def test_whatever_is_known_attention_names_something_open_and_a_person_can_always_close_it(
+    facts: list[Happening],
+) -> None:
+    """Stating what may be stated, one thing after the other, never fails, repeats, or leaves a terminal status."""
+    progress = advance(ORDER, Progress("saga-1", "order", 1), facts, now_ms=at(60)).progress
+    for _ in range(20):
+        items = open_items(ORDER, progress)
+        status = lifecycle.status(ORDER, progress)
+        assert bool(items) == (status is Status.NEEDS_ATTENTION)
+        item = next((item for item in items if item.effects), None)
+        if item is None:
+            break
+        action = Action(Act.RESOLVE, "ann", "found out", item.step, item.effects[-1], "seen")
+        verdict = repair(ORDER, progress, action, id="act", now_ms=at(70))
+        assert verdict.turn is not None
+        assert verdict.turn.progress != progress
+        progress = verdict.turn.progress
+    else:
+        raise AssertionError("there is no end of what is open")
+    if not lifecycle.status(ORDER, progress).is_end:
+        aborted = repair(ORDER, progress, Action(Act.ABORT, "ann", "enough"), id="end", now_ms=at(80)).turn
+        assert aborted is not None
+        assert aborted.status is Status.ABORTED

@@ -1,0 +1,80 @@
+"""The audit trail: who did what to which saga, when and why. Speaks Redis; only ever appends.
+
+Shape: stream ``audit`` under the coordinator's root, one entry per action that changed something, written by the
+script that changed it. The engine never trims it. Fields: ``id`` (of the note in the saga's history), ``action``,
+``actor``, ``reason``, ``told`` (what it led to), and where they apply ``saga``, ``process``, ``before`` and ``after``
+(statuses), ``step``, ``effect``, ``evidence``, ``letter``, ``repair``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sagastream.bus import Reply
+from sagastream.envelope import pairs
+from sagastream.keys import AUDIT
+from sagastream.reader import Reader
+from sagastream.transaction import Transaction
+
+MOST_SCANNED = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry: its position, which tells when (epoch ms, server time), and its fields."""
+
+    position: str
+    fields: Mapping[str, str]
+
+    @property
+    def at_ms(self) -> int:
+        """Return when it was written."""
+        return int(self.position.partition("-")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Which entries are wanted; None is any."""
+
+    saga_id: str | None = None
+    actor: str | None = None
+    action: str | None = None
+
+    def fits(self, entry: Entry) -> bool:
+        """Tell whether an entry is wanted."""
+        pairs = ((self.saga_id, "saga"), (self.actor, "actor"), (self.action, "action"))
+        return all(wanted is None or entry.fields.get(name) == wanted for wanted, name in pairs)
+
+
+def record(tx: Transaction, **fields: str) -> None:
+    """Add an entry to the transaction that does what it tells of."""
+    tx.append(AUDIT, [part for name, value in fields.items() if value for part in (name, value)])
+
+
+async def entries(reader: Reader, wanted: Trace, before: str | None, limit: int) -> tuple[list[Entry], str | None]:
+    """Return entries before a position, the newest first, and where to go on; a page may be short, yet more follow."""
+    found: list[Entry] = []
+    at = f"({before}" if before is not None else "+"
+    scanned = 0
+    while True:
+        reply = await reader.command("XREVRANGE", reader.keys.key(AUDIT), at, "-", "COUNT", limit)
+        chunk = [_entry(one) for one in reply] if isinstance(reply, list) else []
+        for entry in chunk:
+            if wanted.fits(entry):
+                found.append(entry)
+            if len(found) == limit:
+                return found, entry.position
+        scanned += len(chunk)
+        if len(chunk) < limit:
+            return found, None
+        if scanned >= MOST_SCANNED:
+            return found, chunk[-1].position
+        at = f"({chunk[-1].position}"
+
+
+def _entry(reply: Reply) -> Entry:
+    assert isinstance(reply, list)  # what XREVRANGE answers
+    position, flat = reply
+    assert isinstance(flat, list)
+    return Entry(str(position), pairs([str(value) for value in flat]))

@@ -1,0 +1,153 @@
+"""What keeps a saga from ending by itself, what would close it, and what was left when a person closed it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sagastream.saga import lifecycle
+from sagastream.saga.definition import BEGINNING, Saga
+from sagastream.saga.lifecycle import Status
+from sagastream.saga.progress import Fact, Happening, Kind, Progress, Request
+from sagastream.saga.standing import performers
+from sagastream.saga.waiting import answers
+
+_POISON = "an event could not be understood"
+_STUCK = (Kind.GAVE_UP, Kind.REFUSED, Kind.OVERDUE)
+
+
+class Effect(StrEnum):
+    """What a person found out about a step."""
+
+    DONE = "done"
+    UNDONE = "undone"
+
+    @property
+    def kind(self) -> Kind:
+        """Return the fact that says so."""
+        return Kind.STATED_DONE if self is Effect.DONE else Kind.STATED_UNDONE
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """One thing that keeps a saga from ending by itself; instants are epoch ms.
+
+    ``answer`` is the event that would close it and comes from ``service``, which is asked again at ``again_ms``; both
+    are absent where nobody is asked. ``effects`` are what a person may state of the step, with evidence, to close it.
+    """
+
+    step: str
+    service: str
+    problem: str
+    since_ms: int
+    answer: str | None = None
+    again_ms: int | None = None
+    effects: tuple[Effect, ...] = ()
+
+
+def open_items(saga: Saga, progress: Progress) -> tuple[Open, ...]:
+    """Return what is open in a saga that needs attention; nothing of any other."""
+    if lifecycle.status(saga, progress) is not Status.NEEDS_ATTENTION:
+        return ()
+    return tuple(_disputed(saga, progress)) or tuple(_failing(saga, progress))
+
+
+def left_open(saga: Saga, progress: Progress) -> tuple[str, ...]:
+    """Return each step whose effect is, or may be, not as it should be, and how it stands."""
+    steps = [BEGINNING, *(step.name for step in saga.steps)]
+    if _has_gone_forward(saga, progress):
+        wrong = [step for step in steps if not lifecycle.is_done(progress, step)]
+    else:
+        wrong = [step for step in steps[: _upto(saga)] if not lifecycle.is_settled(progress, step)]
+        if saga.cancelled_by is None:
+            wrong = [step for step in wrong if step != BEGINNING]
+    return tuple(f"{step}: {_known(progress, step)}" for step in wrong)
+
+
+def _disputed(saga: Saga, progress: Progress) -> Iterator[Open]:
+    """Yield facts that cannot both be true, under each step of which a person's word would settle it."""
+    by = dict(performers(saga))
+    pivot = _pivot(saga)
+    told: set[tuple[str, str]] = set()
+    for step, problem in lifecycle.disputes(saga, progress):
+        for about in dict.fromkeys((step, pivot or step)):
+            effects = tuple(effect for effect in Effect if _settles(saga, progress, about, effect, (step, problem)))
+            if (effects or about == step) and (about, problem) not in told:
+                told.add((about, problem))
+                yield Open(about, by[about], problem, _since(progress, about), effects=effects)
+
+
+def _settles(saga: Saga, progress: Progress, step: str, effect: Effect, dispute: tuple[str, str]) -> bool:
+    stated = progress.with_fact(Happening(step, effect.kind, Fact(progress.last_ms, "")))
+    return dispute not in lifecycle.disputes(saga, stated)
+
+
+def _failing(saga: Saga, progress: Progress) -> Iterator[Open]:
+    requests = dict(lifecycle.wanted(saga, progress))
+    for step, service in performers(saga):
+        request, effects = requests.get(step), _stateable(saga, progress, step, requests.get(step))
+        answer = answers(saga, step, request) if request is not None else None
+        again_ms = lifecycle.ask_again_at(saga, progress, step, request) if request is not None else None
+        for fact, problem in _problems(saga, progress, step, request):
+            if problem is _POISON:
+                yield Open(step, service, f"{problem}: {fact.reason}", fact.at_ms)
+            else:
+                told = f"{problem}: {fact.reason}" if fact.reason else problem
+                yield Open(step, service, told, fact.at_ms, answer, again_ms, effects)
+    if (
+        progress.began_ms is None
+        and progress.has(BEGINNING, Kind.OVERDUE)
+        and not lifecycle.is_turned_back(saga, progress)
+    ):
+        event = saga.begins_with.type_name()
+        yield Open(BEGINNING, saga.begun_by, "the beginning was never seen", progress.first_ms, event)
+
+
+def _problems(saga: Saga, progress: Progress, step: str, request: Request | None) -> Iterator[tuple[Fact, str]]:
+    known = progress.facts.get(step, {})
+    if Kind.POISONED in known:
+        yield known[Kind.POISONED], _POISON
+    if lifecycle.is_settled(progress, step) and request is not Request.RETRY:
+        return
+    has_judged = step == _pivot(saga) and lifecycle.is_done(progress, step)
+    for kind, problem in ((Kind.LOST, "the ledger was lost"), (Kind.UNDO_GAVE_UP, "undoing it keeps failing")):
+        if kind in known and not has_judged:
+            yield known[kind], problem
+    if request is Request.RETRY:
+        kind = next(kind for kind in _STUCK if kind in known)
+        yield known[kind], str(kind)
+
+
+def _stateable(saga: Saga, progress: Progress, step: str, request: Request | None) -> tuple[Effect, ...]:
+    """Return what a person may state of a step that is in trouble, so that the saga goes on by it."""
+    if request is Request.UNDO:
+        return (Effect.UNDONE,)
+    if request is Request.BAR:
+        return (Effect.DONE, Effect.UNDONE)
+    at = next((at for at, s in enumerate(saga.steps) if s.name == step), -1)
+    is_last = saga.is_after_pivot(at) and _has_gone_forward(saga, progress)
+    return (Effect.DONE,) if is_last and not lifecycle.is_done(progress, step) else ()
+
+
+def _upto(saga: Saga) -> int:
+    """Return how many steps may have an effect that must not stay once a saga does not go forward."""
+    return len(saga.steps) + 1 if saga.pivot_at is None else saga.pivot_at + 2
+
+
+def _has_gone_forward(saga: Saga, progress: Progress) -> bool:
+    pivot = _pivot(saga)
+    return pivot is not None and lifecycle.is_done(progress, pivot)
+
+
+def _pivot(saga: Saga) -> str | None:
+    return saga.steps[saga.pivot_at].name if saga.pivot_at is not None else None
+
+
+def _known(progress: Progress, step: str) -> str:
+    known = sorted(progress.facts.get(step, {}).items(), key=lambda item: item[1].at_ms)
+    return ", ".join(str(kind) for kind, _ in known if kind is not Kind.ABORTED) or "not heard of"
+
+
+def _since(progress: Progress, step: str) -> int:
+    return max((fact.at_ms for fact in progress.facts.get(step, {}).values()), default=progress.last_ms)
