@@ -5,6 +5,8 @@ from __future__ import annotations
 from coordinator.order_saga import order_saga
 from coordinator.settings import CoordinatorSettings
 from sagastream.coordinator.api import saga_routes
+from sagastream.coordinator.campaign_api import campaign_routes
+from sagastream.coordinator.campaigner import Campaigner
 from sagastream.coordinator.figures import Figures
 from sagastream.coordinator.repair_api import repair_routes, trail_routes
 from sagastream.coordinator.tracker import Coordinator
@@ -20,6 +22,8 @@ def create_service(context: Context) -> Service:
     routers = [
         saga_routes(sagas, bus=context.bus, settings=context.settings),
         repair_routes(sagas, bus=context.bus, settings=context.settings),
+        campaign_routes(sagas, bus=context.bus, settings=context.settings),
         trail_routes(bus=context.bus, settings=context.settings),
     ]
-    return Service("coordinator", routers=routers, workers=[worker], port=8005)
+    repairs = Campaigner(sagas, bus=context.bus, settings=context.settings)
+    return Service("coordinator", routers=routers, workers=[worker, repairs], port=8005)

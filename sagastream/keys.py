@@ -19,6 +19,9 @@ never leave the slot.
 | ``counts``                      | hash   | counter → integer                    | ``saga``    | for ever            |
 | ``parked:<table>:<version>``    | stream | whole messages of a table not known  | ``saga``    | until it is known   |
 | ``snapshots:<pace>``            | stream | ``hash``: ``counts`` as it was       | ``saga``    | by pace             |
+| ``campaign:<id>``               | hash   | plan, state, cursor, counts          | ``saga``    | for ever            |
+| ``campaigns``                   | zset   | campaign, score: created ms          | ``saga``    | for ever            |
+| ``campaigns:open``              | zset   | the same                             | ``saga``    | until it ends       |
 | ``audit``                       | stream | who did what to which saga, why      | ``saga``    | for ever            |
 | ``groups``                      | hash   | stream → where its group began       | reader      | for ever            |
 | ``streams``                     | hash   | own stream → groups ever seen on it  | publisher   | for ever            |
@@ -89,6 +92,11 @@ def history(saga_id: str) -> str:
     return f"history:{saga_id}"
 
 
+def campaign(id: str) -> str:
+    """Name one campaign of repairs."""
+    return f"campaign:{id}"
+
+
 def index(*what: str) -> str:
     """Name an index of sagas."""
     return ":".join(("index", *what))
@@ -110,6 +118,8 @@ LETTERS = "letters"
 TIMERS = "timers"
 COUNTS = "counts"
 AUDIT = "audit"
+CAMPAIGNS = "campaigns"
+OPEN_CAMPAIGNS = "campaigns:open"
 GROUPS = "groups"
 STREAMS = "streams"
 STORE = "store"

@@ -68,27 +68,38 @@ class Repairs:
         ``ServerUnavailable``: then it may have been done, and asking again does no harm.
         """
         while True:
-            record = await self._records.load(saga_id)
-            if record is None:
-                return None
-            saga = self._meanings.of(record.progress.definition, str(record.progress.version)).saga
             now_ms = await server_ms(self._query)
-            id_ = derived_id(saga_id, OPERATOR, action.act, str(record.version))
-            verdict = repair(saga, record.progress, action, id=id_, now_ms=now_ms)
-            done = Repaired(saga, record, verdict, id_)
-            if verdict.turn is None or await self._stored(done, verdict.turn, action, now_ms):
+            done = await self.decide(saga_id, action, now_ms)
+            if done is None or done.verdict.turn is None:
                 return done
+            if await self._stored(done, done.verdict.turn, action, now_ms):
+                return done
+
+    async def decide(self, saga_id: str, action: Action, now_ms: int) -> Repaired | None:
+        """Say what an action would lead to, as the saga stands; None if there is no such saga.
+
+        Raises: ``Undecodable`` if the record or its table cannot be read here.
+        """
+        record = await self._records.load(saga_id)
+        if record is None:
+            return None
+        saga = self._meanings.of(record.progress.definition, str(record.progress.version)).saga
+        id_ = derived_id(saga_id, OPERATOR, action.act, str(record.version))
+        return Repaired(saga, record, repair(saga, record.progress, action, id=id_, now_ms=now_ms), id_)
 
     async def _stored(self, done: Repaired, turn: Advance, action: Action, now_ms: int) -> bool:
         """Store what an action led to; False if somebody stored something else meanwhile."""
-        (outcome,) = (await self._transactor.commit([self._transaction(done, turn, action, now_ms)])).outcomes
+        (outcome,) = (await self._transactor.commit([self.transaction(done, turn, action, now_ms)])).outcomes
         if outcome.is_ok:
             log.info("saga.repaired", saga_id=turn.progress.saga_id, act=action.act, actor=action.actor)
         elif outcome.kind is not Fate.REFUSED:
             raise CannotRepair(f"the record cannot be stored: {outcome.kind}: {outcome.detail}")
         return outcome.is_ok
 
-    def _transaction(self, done: Repaired, turn: Advance, action: Action, now_ms: int) -> Transaction:
+    def transaction(
+        self, done: Repaired, turn: Advance, action: Action, now_ms: int, campaign: str = ""
+    ) -> Transaction:
+        """Return the transaction that stores what an action led to, with its entry in the audit trail."""
         step, kind = next(((happening.step, str(happening.kind)) for happening in turn.news), ("", ""))
         why = f"{action.why}: {done.verdict.told}" if action.act is Act.ABORT else action.why
         note = Note(now_ms, done.id, NOTES[action.act], OPERATOR, "", step, kind, why, action.actor)
@@ -96,6 +107,6 @@ class Repairs:
         trail.record(
             tx, id=done.id, action=action.act, actor=action.actor, reason=action.reason, told=done.verdict.told,
             saga=turn.progress.saga_id, process=done.saga.name, before=done.record.status, after=turn.status,
-            step=action.step, effect=action.effect or "", evidence=action.evidence,
+            step=action.step, effect=action.effect or "", evidence=action.evidence, repair=campaign,
         )  # fmt: skip
         return tx

@@ -117,14 +117,14 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
         saga_id: SagaId, asked: RepairRequest, response: Response, operator: Actor = None
     ) -> RepairedView:
         """Turn a saga back, unless its pivot is done: then it goes on forward, and the answer is 409."""
-        return await act(saga_id, Action(Act.COMPENSATE, actor(asked, operator), asked.reason), response)
+        return await act(saga_id, Action(Act.COMPENSATE, actor(asked.actor, operator), asked.reason), response)
 
     @router.post(
         "/{sagaId}/retry", operation_id="retrySaga", status_code=202, dependencies=for_operators, responses=acted
     )
     async def retry(saga_id: SagaId, asked: RepairRequest, response: Response, operator: Actor = None) -> RepairedView:
         """Ask again at once for whatever is open; nothing takes effect a second time."""
-        return await act(saga_id, Action(Act.RETRY, actor(asked, operator), asked.reason), response)
+        return await act(saga_id, Action(Act.RETRY, actor(asked.actor, operator), asked.reason), response)
 
     @router.post(
         "/{sagaId}/resolve", operation_id="resolveStep", status_code=202, dependencies=for_operators, responses=acted
@@ -133,7 +133,9 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
         saga_id: SagaId, asked: ResolveRequest, response: Response, operator: Actor = None
     ) -> RepairedView:
         """State what is true of a step that is open, on evidence; `stateable` tells what may be stated of which."""
-        action = Action(Act.RESOLVE, actor(asked, operator), asked.reason, asked.step, asked.effect, asked.evidence)
+        action = Action(
+            Act.RESOLVE, actor(asked.actor, operator), asked.reason, asked.step, asked.effect, asked.evidence
+        )
         return await act(saga_id, action, response)
 
     @router.post(
@@ -141,7 +143,7 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
     )
     async def abort(saga_id: SagaId, asked: RepairRequest, response: Response, operator: Actor = None) -> RepairedView:
         """Close a saga as it stands, with what it leaves open; nothing of it is undone or done any more."""
-        return await act(saga_id, Action(Act.ABORT, actor(asked, operator), asked.reason), response)
+        return await act(saga_id, Action(Act.ABORT, actor(asked.actor, operator), asked.reason), response)
 
     return router
 
@@ -166,12 +168,12 @@ def trail_routes(*, bus: Bus, settings: Settings) -> APIRouter:
     return router
 
 
-def actor(asked: RepairRequest, header: str | None) -> str:
+def actor(in_body: str | None, in_header: str | None) -> str:
     """Return who does it.
 
     Raises: ``Problem`` 422 if nobody says.
     """
-    told = asked.actor or header
+    told = in_body or in_header
     if told is None:
         raise invalid(("actor", "say who does it, here or in the header X-Operator"))
     return told

@@ -1,0 +1,195 @@
+"""Drives campaigns: one saga after the other, evenly paced, each visit stored together with what it did.
+
+Any number of coordinators may run. Whoever drives a campaign holds it for a while and says so with every visit; when
+he dies another goes on after the last saga that was stored. Two who believe to drive one meet at its guard, so that no
+saga is visited twice. Implements ``sagastream.service.Worker``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+
+from sagastream.bus import Bus
+from sagastream.clock import server_ms
+from sagastream.coordinator import campaign as campaigns
+from sagastream.coordinator import trail
+from sagastream.coordinator.campaign import Campaign, Count, State
+from sagastream.coordinator.finding import Finding, place
+from sagastream.coordinator.listing import Listing, Position
+from sagastream.coordinator.records import Records
+from sagastream.coordinator.repair import Repaired, Repairs
+from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable, Undecodable
+from sagastream.keys import COORDINATOR, LETTERS, OPEN_CAMPAIGNS, Keys
+from sagastream.reader import Reader
+from sagastream.saga.definition import Saga
+from sagastream.saga.repair import Because
+from sagastream.settings import Settings
+from sagastream.transaction import Kind, Transaction, Transactor
+
+log = structlog.get_logger(__name__)
+
+LOOK = timedelta(seconds=1)  # how soon a new campaign, or one whose driver died, is noticed
+HOLD = timedelta(seconds=10)
+_CHUNK = 50
+_MS = timedelta(milliseconds=1)
+
+
+class Lost(SagastreamError):
+    """Somebody else drives the campaign now, or stopped it."""
+
+
+class Campaigner:
+    """Drives the campaigns of one coordinator."""
+
+    name = "repairs"
+
+    def __init__(self, sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> None:
+        keys = Keys(settings.key_prefix, COORDINATOR)
+        self._me = f"{COORDINATOR}-{settings.consumer}"
+        self._query = bus.query
+        self._reader = Reader(bus.query, keys)
+        self._finding = Finding(sagas, Listing(Records(bus, keys)))
+        self._repairs = Repairs(sagas, bus=bus, settings=settings)
+        self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
+        participants = dict.fromkeys(name for saga in sagas for name in saga.participants)
+        self._letters = [keys.of(name).key(LETTERS) for name in (*participants, COORDINATOR)]
+        self._driven: dict[str, asyncio.Task[None]] = {}
+        self._is_running = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Drive what there is until told to stop; what is under way is stored with its next visit."""
+        self._is_running = True
+        try:
+            while not stop.is_set():
+                with suppress(ServerUnavailable, ReplyError):
+                    await self._look(stop)
+                await _pause(stop, LOOK)
+            await asyncio.gather(*self._driven.values(), return_exceptions=True)
+        finally:
+            self._is_running = False
+            for task in self._driven.values():
+                task.cancel()
+
+    def is_ready(self) -> bool:
+        """Tell whether campaigns are looked for."""
+        return self._is_running
+
+    def describe(self) -> Mapping[str, str | int | float | bool | None]:
+        """Return what a person wants to know."""
+        return {"driving": ", ".join(self._driven) or None}
+
+    async def letters(self) -> int:
+        """Return how many dead letters there are in all."""
+        replies = await self._query.pipeline([("XLEN", stream) for stream in self._letters])
+        return sum(reply for reply in replies if isinstance(reply, int))
+
+    async def _look(self, stop: asyncio.Event) -> None:
+        for id_ in await self._reader.members(OPEN_CAMPAIGNS, count=100, newest_first=False):
+            if id_ in self._driven:
+                continue
+            campaign = await campaigns.load(self._reader, id_)
+            now_ms = await server_ms(self._query)
+            if campaign is None or (campaign.until_ms > now_ms and campaign.by != self._me):
+                continue
+            tx = self._transaction(now_ms)
+            claimed = campaigns.claims(tx, campaign, self._me, now_ms + HOLD // _MS)
+            if (await self._transactor.commit([tx])).outcomes[0].is_ok:
+                task = asyncio.create_task(self._drive_safely(claimed, stop), name=f"repair:{id_}")
+                self._driven[id_] = task
+                task.add_done_callback(lambda _, id_=id_: self._driven.pop(id_, None))  # type: ignore[misc]  # bound
+
+    async def _drive_safely(self, campaign: Campaign, stop: asyncio.Event) -> None:
+        try:
+            await self._drive(campaign, stop)
+        except (Lost, ServerUnavailable, ReplyError) as error:
+            # Whoever finds it unheld goes on after the last visit that was stored.
+            log.warning("repair.interrupted", repair=campaign.id, error=str(error))
+
+    async def _drive(self, campaign: Campaign, stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        at = Position.of(campaign.cursor) if campaign.cursor else None
+        next_at = loop.time()
+        while True:
+            now_ms = await server_ms(self._query)
+            page = await self._finding.page(campaign.plan.search, at, _CHUNK, now_ms)
+            for stored in page.sagas:
+                why = campaign.reason_to_stop(await self.letters())
+                if why is not None:
+                    return await self._end(campaign, State.STOPPED, why)
+                if campaign.visited >= campaign.plan.most:
+                    return await self._end(campaign, State.DONE, "as many were visited as the preview told")
+                await _pause(stop, timedelta(seconds=next_at - loop.time()))
+                if stop.is_set():
+                    return None
+                next_at = max(next_at, loop.time() - 1) + 1 / campaign.plan.per_second
+                campaign = await self._visit(campaign, stored.record.progress.saga_id, place(stored).cursor())
+            if page.next is None:
+                return await self._end(campaign, State.DONE, "there are no more")
+            at = page.next
+
+    async def _visit(self, campaign: Campaign, saga_id: str, cursor: str) -> Campaign:
+        """Act on one saga and store that it was visited, in one commit."""
+        problem = ""
+        while True:
+            now_ms = await server_ms(self._query)
+            done: Repaired | None = None
+            if not problem:
+                try:
+                    done = await self._repairs.decide(saga_id, campaign.plan.action, now_ms)
+                except Undecodable as error:
+                    problem = str(error)
+            what, told = counted(done, problem)
+            if done is not None and done.verdict.turn is not None:
+                tx = self._repairs.transaction(done, done.verdict.turn, campaign.plan.action, now_ms, campaign.id)
+            else:
+                tx = self._transaction(now_ms)
+            visited = campaign.visits(
+                tx, what, cursor=cursor, until_ms=now_ms + HOLD // _MS, problem=f"{saga_id}: {told}" if told else ""
+            )
+            (outcome,) = (await self._transactor.commit([tx])).outcomes
+            if outcome.is_ok:
+                return visited
+            if outcome.kind is not Kind.REFUSED:
+                if problem:
+                    raise Lost(f"the visit of {saga_id} cannot be stored: {outcome.detail}")
+                problem = f"{outcome.kind}: {outcome.detail}"
+                continue
+            fresh = await campaigns.load(self._reader, campaign.id)
+            if fresh is None or (fresh.state, fresh.cursor, fresh.by) != (State.RUNNING, campaign.cursor, self._me):
+                raise Lost("somebody else goes on with it, or stopped it")
+
+    async def _end(self, campaign: Campaign, state: State, why: str) -> None:
+        now_ms = await server_ms(self._query)
+        tx = self._transaction(now_ms)
+        campaign.ends(tx, state, why, now_ms)
+        trail.record(
+            tx, id=campaign.id, action=f"repair {state}", actor=COORDINATOR, reason=why, repair=campaign.id,
+            told=f"{campaign.visited} visited, {campaign.count(Count.CHANGED)} changed",
+        )  # fmt: skip
+        await self._transactor.commit([tx])
+        log.info("repair.ended", repair=campaign.id, state=state, why=why, visited=campaign.visited)
+
+    def _transaction(self, now_ms: int) -> Transaction:
+        return Transaction(self._reader, saga_id="", key="", now_ms=now_ms)
+
+
+def counted(done: Repaired | None, problem: str) -> tuple[Count, str]:
+    """Return as what a visit counts, and its problem if it had one; who has ended meanwhile is no failure."""
+    if problem:
+        return Count.FAILED, problem
+    if done is None:
+        return Count.UNCHANGED, ""
+    if done.verdict.refused is not None and done.verdict.refused is not Because.ENDED:
+        return Count.REFUSED, done.verdict.told
+    return (Count.CHANGED if done.verdict.turn is not None else Count.UNCHANGED), ""
+
+
+async def _pause(stop: asyncio.Event, how_long: timedelta) -> None:
+    if how_long > timedelta(0):
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), how_long.total_seconds())

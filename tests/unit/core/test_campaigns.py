@@ -1,0 +1,283 @@
+"""Repairs of many sagas: paced, each saga visited once whoever dies, stopped when they do not help."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from sagastream.coordinator.campaign import Campaign, Count, Plan, State
+from sagastream.coordinator.campaigner import Campaigner
+from sagastream.coordinator.campaigns import Campaigns
+from sagastream.coordinator.finding import Search
+from sagastream.coordinator.listing import Filter
+from sagastream.envelope import pairs
+from sagastream.event import StepBarred, StepGaveUp
+from sagastream.keys import COORDINATOR
+from sagastream.saga.attention import Effect
+from sagastream.saga.lifecycle import Status
+from sagastream.saga.repair import Act, Action
+from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked
+from tests.unit.core.world import Wire, World, in_virtual_time
+
+RETRY = Action(Act.RETRY, "ann", "the bank is open again")
+ABORT = Action(Act.ABORT, "ann", "written off")
+
+
+async def stuck(world: World, count: int, *, prefix: str = "trip") -> list[str]:
+    """Have so many sagas that need attention: the undo of their charge gave up."""
+    ids = [f"{prefix}-{number:03}" for number in range(count)]
+    for saga_id in ids:
+        for event in (TripBooked(nights=2), RoomHeld(nights=2, card="good"), CardCharged(nights=2)):
+            world.tell(event, saga_id, id=f"{event.type_name()}-{saga_id}")
+        gave_up = StepGaveUp(step="CardCharged", undoing=True, reason="closed", attempts=3)
+        for by, told in (("desk", StepBarred(step="TripConfirmed")), ("bank", gave_up)):
+            world.append(by, told.type_name(), world.fields(told, saga_id, f"{told.type_name()}-{saga_id}"))
+    await world.work(world.coordinator(TRIP))
+    return ids
+
+
+def campaigns(world: World) -> Campaigns:
+    return Campaigns([TRIP], bus=world.wire().bus, settings=world.settings)
+
+
+async def begun(world: World, action: Action = RETRY, *, most: int = 1000, per_second: float = 10, stop_at: float = 0.1,
+                step: str | None = None) -> Campaign:  # fmt: skip
+    search = Search(Filter(Status.NEEDS_ATTENTION, to_ms=world.now_ms()), step=step)
+    return await campaigns(world).begin(Plan(action, search, most, per_second, stop_at), world.now_ms())
+
+
+def campaigner(world: World, ordinal: int = 1, wire: Wire | None = None) -> Campaigner:
+    settings = world.settings.model_copy(update={"consumer": ordinal})
+    return Campaigner([TRIP], bus=(wire or world.wire()).bus, settings=settings)
+
+
+async def ended(world: World, campaign: Campaign) -> Campaign:
+    """Wait for the end of a campaign."""
+    while True:
+        found = await campaigns(world).find(campaign.id)
+        assert found is not None
+        if found.state is not State.RUNNING:
+            return found
+        await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def driven(world: World, *drivers: Campaigner) -> AsyncIterator[None]:
+    async with world.running(*(drivers or (campaigner(world),))):
+        yield
+
+
+def acted(world: World, saga_id: str, what: str = "RetryAsked") -> list[int]:
+    """Return the instants at which an operator acted on a saga."""
+    return [note["at"] for note in world.history(saga_id) if note["type"] == what]
+
+
+def trail(world: World) -> list[dict[str, str]]:
+    entries = world.call("XRANGE", COORDINATOR, "audit", "-", "+")
+    assert isinstance(entries, list)
+    return [pairs([str(value) for value in entry[1]]) for entry in entries]  # type: ignore[index,union-attr]  # XRANGE
+
+
+@in_virtual_time
+async def test_a_preview_counts_and_says_what_would_happen_and_changes_nothing() -> None:
+    world = World()
+    await stuck(world, 23)
+    before = dict(world.hash(COORDINATOR, "record:trip-000"))
+
+    found = await campaigns(world).preview(RETRY, Search(Filter(Status.NEEDS_ATTENTION)))
+    hopeless = await campaigns(world).preview(
+        Action(Act.RESOLVE, "ann", "why not", "hold room", Effect.DONE, "none"), Search(Filter(Status.NEEDS_ATTENTION))
+    )
+
+    assert (found.count, found.is_exact, len(found.sample)) == (23, True, 10)
+    assert {what for _, what, _ in found.sample} == {Count.CHANGED}
+    assert "bank is asked to undo 'charge card'" in found.sample[0][2]
+    assert {what for _, what, _ in hopeless.sample} == {Count.REFUSED}
+    assert world.hash(COORDINATOR, "record:trip-000") == before
+    assert trail(world) == []
+
+
+@in_virtual_time
+async def test_every_saga_is_visited_once_at_the_pace_that_was_set() -> None:
+    """And each visit, like the beginning and the end, stands in the audit trail under the repair's id."""
+    world = World()
+    ids = await stuck(world, 40)
+    campaign = await begun(world, per_second=10)
+    async with driven(world):
+        done = await ended(world, campaign)
+
+    assert (done.state, done.visited, done.count(Count.CHANGED)) == (State.DONE, 40, 40)
+    instants = sorted(at for saga_id in ids for at in acted(world, saga_id))
+    assert len(instants) == 40
+    assert 3800 <= instants[-1] - instants[0] <= 4500
+    assert all(sum(at <= other < at + 1000 for other in instants) <= 11 for at in instants)
+    assert {saga_id for saga_id in ids if world.hash(COORDINATOR, f"record:{saga_id}")["version"]} == set(ids)
+    assert Counter(entry["action"] for entry in trail(world)) == {"repair begun: retry": 1, "retry": 40, "repair done": 1}
+    assert {entry["repair"] for entry in trail(world)} == {campaign.id}
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+@in_virtual_time
+async def test_another_goes_on_where_the_driver_died(cut: str) -> None:
+    """Killed before or after a visit was stored: no saga is left out and none is visited twice."""
+    world, wire = World(), None
+    ids = await stuck(world, 12)
+    campaign = await begun(world, per_second=100)
+    wire = world.wire()
+    seen = 0
+
+    def dies(command: object) -> str | None:
+        nonlocal seen
+        assert isinstance(command, (list, tuple))
+        seen += command[0] in ("EVAL", "EVALSHA")
+        return "dead" if seen == 5 else None
+
+    if cut == "before":
+        wire.on_way_there = dies  # type: ignore[assignment]  # looks at commands only
+    else:
+        wire.on_way_back = dies  # type: ignore[assignment]
+    first = campaigner(world, 1, wire)
+    task = asyncio.create_task(first.run(asyncio.Event()))
+    await wire.is_dead.wait()
+    async with driven(world, campaigner(world, 2)):
+        done = await ended(world, campaign)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert (done.state, done.visited) == (State.DONE, 12)
+    assert [len(acted(world, saga_id)) for saga_id in ids] == [1] * 12
+
+
+@pytest.mark.parametrize("other", [2, 1], ids=["another", "its own successor"])
+@in_virtual_time
+async def test_two_drivers_who_both_believe_to_drive_visit_no_saga_twice(other: int) -> None:
+    """The first is frozen for longer than it holds the repair, and thaws; the successor even has its name."""
+    world = World()
+    ids = await stuck(world, 30)
+    campaign = await begun(world, per_second=20)
+    go, wire = asyncio.Event(), world.wire()
+    seen = 0
+
+    async def freezes(command: object) -> None:
+        nonlocal seen
+        assert isinstance(command, (list, tuple))
+        seen += command[0] in ("EVAL", "EVALSHA")
+        if seen == 6:
+            await go.wait()
+
+    wire.bus.writer.before = freezes  # type: ignore[attr-defined]  # a memory connection
+    async with driven(world, campaigner(world, 1, wire), campaigner(world, other)):
+        await world.until(lambda: seen == 6)
+        await asyncio.sleep(10.5)
+        go.set()
+        done = await ended(world, campaign)
+
+    assert done.visited == 30
+    assert [len(acted(world, saga_id)) for saga_id in ids] == [1] * 30
+
+
+@in_virtual_time
+async def test_it_stops_where_it_may_not_do_what_it_is_to_do() -> None:
+    """After twenty visits a share of refusals means something; the reason is told."""
+    world = World()
+    await stuck(world, 60)
+    hopeless = Action(Act.RESOLVE, "ann", "why not", "hold room", Effect.DONE, "none")
+    campaign = await begun(world, hopeless, per_second=100)
+    async with driven(world):
+        done = await ended(world, campaign)
+
+    assert (done.state, done.count(Count.REFUSED), done.visited) == (State.STOPPED, 20, 20)
+    assert "of 20 visits 20 failed" in done.why
+    assert "is not open" in done.problem
+    assert trail(world)[-1]["action"] == "repair stopped"
+
+
+@in_virtual_time
+async def test_it_stops_when_what_it_asks_for_ends_as_new_dead_letters() -> None:
+    """Asking again is no failure; that the undo fails again is."""
+    world = World()
+    await stuck(world, 60)
+    campaign = await begun(world, per_second=100)
+
+    async def fails() -> None:
+        while True:
+            await asyncio.sleep(0.05)
+            world.call("XADD", "bank", "letters", "*", "reason", "closed")
+
+    failing = asyncio.create_task(fails())
+    async with driven(world):
+        done = await ended(world, campaign)
+    failing.cancel()
+
+    assert done.state is State.STOPPED
+    assert 20 <= done.visited < 60
+    assert "new dead letters" in done.why
+
+
+@in_virtual_time
+async def test_an_operator_stops_it() -> None:
+    """After the saga it is at; who and why is told, and what has ended stays as it is."""
+    world = World()
+    ids = await stuck(world, 50)
+    campaign = await begun(world, per_second=10)
+    async with driven(world):
+        await world.until(lambda: sum(len(acted(world, saga_id)) for saga_id in ids) >= 5)
+        stopped = await campaigns(world).stop(campaign.id, "bob", "it does not help")
+        visited = sum(len(acted(world, saga_id)) for saga_id in ids)
+        await asyncio.sleep(5)
+        again = await campaigns(world).stop(campaign.id, "eve", "me too")
+
+    assert stopped is not None
+    assert (stopped.state, stopped.why) == (State.STOPPED, "bob: it does not help")
+    assert again == stopped
+    assert sum(len(acted(world, saga_id)) for saga_id in ids) == visited < 50
+
+
+@in_virtual_time
+async def test_no_more_are_visited_than_the_preview_told() -> None:
+    world = World()
+    ids = await stuck(world, 10)
+    campaign = await begun(world, ABORT, most=4, per_second=100)
+    async with driven(world):
+        done = await ended(world, campaign)
+
+    assert (done.state, done.visited) == (State.DONE, 4)
+    assert Counter(world.status(saga_id) for saga_id in ids) == {"Aborted": 4, "NeedsAttention": 6}
+
+
+@in_virtual_time
+async def test_only_what_is_wanted_is_visited_and_what_ended_meanwhile_is_no_failure() -> None:
+    """Sagas that begin later, or wait at another step, are left alone."""
+    world = World()
+    await stuck(world, 3)
+    campaign = await begun(world, ABORT, step="hold room", per_second=100)
+    other = await begun(world, ABORT, step="charge card", per_second=100)
+    await asyncio.sleep(1)
+    later = await stuck(world, 2, prefix="later")
+    async with driven(world):
+        done = await ended(world, campaign)
+        nothing = await ended(world, other)
+
+    assert (done.visited, nothing.visited) == (3, 0)
+    assert {world.status(saga_id) for saga_id in later} == {"NeedsAttention"}
+
+
+@in_virtual_time
+async def test_server_trouble_interrupts_a_repair_and_nothing_is_lost() -> None:
+    world = World()
+    ids = await stuck(world, 20)
+    campaign = await begun(world, per_second=50)
+    wire = world.wire()
+    async with driven(world, campaigner(world, 1, wire)):
+        await world.until(lambda: sum(len(acted(world, saga_id)) for saga_id in ids) >= 5)
+        wire.refuse_all()
+        await asyncio.sleep(20)
+        wire.heal()
+        done = await ended(world, campaign)
+
+    assert (done.state, done.visited) == (State.DONE, 20)
+    assert [len(acted(world, saga_id)) for saga_id in ids] == [1] * 20
