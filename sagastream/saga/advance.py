@@ -24,9 +24,8 @@ from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Ask, Fact, Happening, Kind, Progress, Request
 
 _ENDED = "ended"
-_TOO_LATE_AT_THE_END = frozenset(
-    {Kind.CANCELLED, Kind.OVERDUE, Kind.GAVE_UP, Kind.POISONED, Kind.ABORTED, Kind.STATED_DONE, Kind.STATED_UNDONE}
-)
+_WISHES = frozenset({Kind.CANCELLED, Kind.GAVE_UP, Kind.POISONED})
+_TOO_LATE_AT_THE_END = _WISHES | {Kind.OVERDUE, Kind.ABORTED, Kind.STATED_DONE, Kind.STATED_UNDONE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +106,10 @@ def _follow(
     asks: tuple[Asked, ...] | None = None,
 ) -> Advance:
     had_ended = _ENDED in before.announced  # for good, even if a ledger contradicts it since
-    late = len(happenings) if had_ended else 0
+    late = len(happenings) if had_ended and not may_repeat else 0
     if had_ended:  # what asks for a way that can no longer be taken is not even remembered
-        happenings = [happening for happening in happenings if happening.kind not in _TOO_LATE_AT_THE_END]
+        too_late = _TOO_LATE_AT_THE_END if lifecycle.status(saga, before).is_end else _WISHES
+        happenings = [happening for happening in happenings if happening.kind not in too_late]
     progress, news = before.with_facts(happenings)
     status = lifecycle.status(saga, progress)
     if asks is None:

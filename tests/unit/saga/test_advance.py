@@ -124,6 +124,28 @@ def test_a_wish_after_the_end_hides_no_contradiction() -> None:
     assert story.announced == ["SagaStarted", "SagaCompleted", "SagaNeedsAttention"]
 
 
+def test_an_end_that_a_ledger_contradicts_is_not_looked_at_without_pause() -> None:
+    """What is overdue of it becomes a fact like of any other; a timer that stayed behind would fire for ever."""
+    story = Story()
+    story.tell("begin done", "reserve refused", "begin undone", second=0)
+    turn = story.tell("confirm done", second=1)
+    assert turn.status is Status.NEEDS_ATTENTION
+    assert turn.timer_ms == at(30)
+
+    overdue = story.wait(30)
+    assert (overdue.timer_ms, overdue.late) == (at(30) + 60 * MINUTE, 0)
+
+
+def test_a_person_closes_no_saga_that_has_ended_by_itself() -> None:
+    """Two answers cannot both be the last one; but where a ledger contradicts the end, a person may have it."""
+    story = Story()
+    story.tell("begin done", "reserve refused", "begin undone", second=0)
+    assert story.tell("begin aborted", second=1).status is Status.FAILED
+    story.tell("reserve done", second=2)
+
+    assert story.tell("begin aborted", second=3).status is Status.ABORTED
+
+
 def test_steps_are_asked_newest_first_and_one_at_a_time() -> None:
     """The next is asked only when the newer one is settled."""
     story = Story()
