@@ -156,7 +156,7 @@ class Deadlines:
         upto, behind = now_ms, None
         for at, stream in enumerate(self._streams):
             info, groups, pending = (_sound(reply) for reply in replies[at * 3 : at * 3 + 3])
-            read = _read_until(info, groups, pending, self._group, now_ms)
+            read = read_until(info, groups, pending, self._group, now_ms)
             if read < upto:
                 upto, behind = read, stream
         return upto, behind
@@ -175,7 +175,7 @@ class Deadlines:
         return monotonic >= self._steady_from
 
 
-def _read_until(info: Reply, groups: Reply, pending: Reply, group: str, now_ms: int) -> int:
+def read_until(info: Reply, groups: Reply, pending: Reply, group: str, now_ms: int) -> int:
     """Return the instant up to which a group has read and settled everything in a stream."""
     mine = next((g for g in (_named(g) for g in _list(groups)) if g["name"] == group), None)
     if mine is None:

@@ -31,7 +31,7 @@ _REQUESTS: dict[Request, type[StepRequest]] = {
     Request.RETRY: RetryRequested,
 }
 _json = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would build one anew at every call
-_FIELDS = ("version", "status", "process", "definition_version", "initiator", "progress")
+FIELDS = ("version", "status", "process", "definition_version", "initiator", "progress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ class Records:
 
     async def load_each(self, saga_ids: Sequence[str]) -> list[Record | Undecodable | None]:
         """Return the records of several sagas, in their order; an error for one this library did not write."""
-        stored = await self.reader.read_each(map(names.record, saga_ids), *_FIELDS)
-        return [_record(saga_id, fields) for saga_id, fields in zip(saga_ids, stored, strict=True)]
+        stored = await self.reader.read_each(map(names.record, saga_ids), *FIELDS)
+        return [read_record(saga_id, fields) for saga_id, fields in zip(saga_ids, stored, strict=True)]
 
     def save(
         self, saga: Saga, record: Record, turn: Advance, notes: Sequence[Note], *, cause: str, now_ms: int
@@ -138,7 +138,8 @@ class Records:
             tx.schedule(names.index("status", turn.status), progress.saga_id, at_ms)
 
 
-def _record(saga_id: str, fields: Sequence[str | None] | ReplyError) -> Record | Undecodable | None:
+def read_record(saga_id: str, fields: Sequence[str | None] | ReplyError) -> Record | Undecodable | None:
+    """Return the record of these ``FIELDS``, None where there is none, an error for one this library did not write."""
     try:
         if isinstance(fields, ReplyError):
             raise fields

@@ -1,0 +1,153 @@
+"""Everything that is known about one saga, side by side: record, history, timer, indexes, ledgers and events. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sagastream import keys as names
+from sagastream.coordinator.records import Note
+from sagastream.event import (
+    SagaAborted,
+    SagaCompensationCompleted,
+    SagaCompleted,
+    SagaFailed,
+    StepBarred,
+)
+from sagastream.ledger import BEGINNING as LEDGER_BEGINNING
+from sagastream.ledger import Remembered, State
+from sagastream.saga.definition import BEGINNING, Saga
+from sagastream.saga.lifecycle import Status
+from sagastream.saga.progress import Fact, Kind, Progress
+
+ENDS: Mapping[str, Status] = {
+    SagaCompleted.type_name(): Status.COMPLETED,
+    SagaFailed.type_name(): Status.FAILED,
+    SagaCompensationCompleted.type_name(): Status.COMPENSATED,
+    SagaAborted.type_name(): Status.ABORTED,
+}
+Ledger = Mapping[str, Remembered]
+
+
+class Sighting(NamedTuple):
+    """An event as it stands in a stream; ``step`` is what a request or one of the library's facts is about."""
+
+    stream: str
+    at_ms: int
+    id: str
+    type: str
+    source: str
+    cause: str
+    step: str
+
+
+@dataclass(slots=True)
+class Case:
+    """One saga. ``sightings`` is None where its events are not all there any more.
+
+    ``read_until_ms`` is the instant up to which every stream was read; ``is_forgotten`` tells that its ledgers may
+    have expired.
+    """
+
+    saga_id: str
+    saga: Saga
+    status: Status
+    progress: Progress
+    initiator: str
+    ended_ms: int | None
+    notes: Sequence[Note]
+    timer_ms: int | None
+    indexes: frozenset[str]
+    ledgers: Mapping[str, Ledger]
+    read_until_ms: int
+    is_forgotten: bool = False
+    sightings: Sequence[Sighting] | None = None
+    followed: frozenset[str] = field(default=frozenset())
+
+    def steps(self) -> Iterator[Row]:
+        """Yield every step as the table has it, the beginning first."""
+        saga = self.saga
+        undone = saga.cancelled_by.type_name() if saga.cancelled_by else ""
+        yield Row(BEGINNING, saga.begun_by, saga.begins_with.type_name(), "", undone)
+        for step in saga.steps:
+            refused, undone = (kind.type_name() if kind else "" for kind in (step.refused, step.undone))
+            yield Row(step.name, step.by, step.done.type_name(), refused, undone)
+
+    def entry(self, row: Row) -> Remembered | None:
+        """Return what the ledger of the one who performs a step remembers of its outcome."""
+        ledger = self.ledgers.get(row.by, {})
+        if row.name == BEGINNING:
+            return ledger.get(LEDGER_BEGINNING)
+        return next((entry for entry in ledger.values() if row.fits(entry)), None)
+
+    def expected_indexes(self) -> frozenset[str]:
+        """Return the names of the indexes that must hold the saga."""
+        found = {names.index("all"), names.index("process", self.saga.name), names.index("status", self.status)}
+        if self.initiator:
+            found.add(names.index("initiator", self.initiator))
+        return frozenset(found)
+
+    def entries(self) -> Iterator[tuple[str, str, Remembered]]:
+        """Yield what every participant remembers: participant, handler, entry."""
+        for participant, ledger in self.ledgers.items():
+            for handler, entry in ledger.items():
+                yield participant, handler, entry
+
+
+class Row(NamedTuple):
+    """One step of the table, by the names of its events; a name is empty where there is no such event."""
+
+    name: str
+    by: str
+    done: str
+    refused: str
+    undone: str
+
+    def fits(self, entry: Remembered) -> bool:
+        """Tell whether a ledger entry is the outcome of this step."""
+        match entry.state:
+            case State.DONE:
+                return entry.type == self.done
+            case State.REFUSED:
+                return bool(self.refused) and entry.type == self.refused
+            case State.UNDONE:
+                return bool(self.undone) and entry.type == self.undone
+            case State.BARRED:
+                return entry.type == StepBarred.type_name() and step_in(entry.data) == self.done
+            case _:
+                return False
+
+
+def step_in(data: str) -> str:
+    """Return the step a payload of the library is about, empty if it does not say."""
+    try:
+        told = json.loads(data)
+    except (ValueError, RecursionError):
+        return ""
+    step = told.get("step") if isinstance(told, dict) else None
+    return step if isinstance(step, str) else ""
+
+
+def note(written: str) -> Note:
+    """Read one line of a history.
+
+    Raises: ``ValueError``, ``TypeError`` or ``KeyError`` for one this library did not write.
+    """
+    told = json.loads(written)
+    return Note(
+        int(told["at"]), told["id"], told["type"], told.get("source", ""), told.get("cause", ""), told.get("step", ""),
+        told.get("kind", ""), told.get("reason", ""),
+    )  # fmt: skip
+
+
+def facts_of(notes: Sequence[Note]) -> dict[str, dict[Kind, Fact]]:
+    """Return the facts a history tells; of two that say the same the earlier one, as progress keeps it."""
+    facts: dict[str, dict[Kind, Fact]] = {}
+    for told in notes:
+        if told.kind:
+            fact, known = Fact(told.at_ms, told.id, told.reason), facts.setdefault(told.step, {})
+            kind = Kind(told.kind)
+            known[kind] = min(known.get(kind, fact), fact)
+    return facts

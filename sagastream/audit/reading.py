@@ -1,0 +1,160 @@
+"""Reads everything about some sagas, side by side. Speaks Redis; judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+
+from sagastream import keys as names
+from sagastream.audit.case import Case, Ledger, note
+from sagastream.audit.scene import Scene
+from sagastream.bus import Reply
+from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.records import FIELDS, read_record
+from sagastream.envelope import pairs
+from sagastream.errors import ReplyError, Undecodable
+from sagastream.keys import TIMERS
+from sagastream.ledger import parse
+from sagastream.saga.definition import Saga
+from sagastream.saga.lifecycle import Status
+
+_RECORD = (*FIELDS, "ended_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A saga whose record is not there, or cannot be read, or began with a table that is not known here."""
+
+    saga_id: str
+    why: str
+    is_absent: bool = False
+    is_foreign: bool = False
+
+
+class Cases:
+    """Loads sagas, a page at a time."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._keys = scene.keys
+        self._meanings = Meanings(scene.sagas)
+        self._followed = frozenset(stream.rpartition(":")[2] for stream in scene.streams())
+        self._retention_ms = scene.settings.ledger_retention // timedelta(milliseconds=1)
+        self._participants = tuple(dict.fromkeys(name for saga in scene.sagas for name in scene.ledgers(saga)))
+
+    async def load(self, saga_ids: Sequence[str], *, now_ms: int, read_until_ms: int) -> list[Case | Unreadable]:
+        """Return everything about these sagas but their events, in their order."""
+        if not saga_ids:
+            return []
+        key = self._keys.key
+        indexes = self._indexes()
+        commands: list[tuple[str | int, ...]] = [("HMGET", key(names.record(id_)), *_RECORD) for id_ in saga_ids]
+        commands += [("LRANGE", key(names.history(id_)), 0, -1) for id_ in saga_ids]
+        commands += [
+            ("HGETALL", self._keys.of(by).key(names.ledger(id_))) for id_ in saga_ids for by in self._participants
+        ]
+        commands += [("ZMSCORE", key(name), *saga_ids) for name in (TIMERS, *indexes)]
+        replies = iter(await self._scene.connection.pipeline(commands))
+        records = list(islice(replies, len(saga_ids)))
+        histories = list(islice(replies, len(saga_ids)))
+        ledgers = [list(islice(replies, len(self._participants))) for _ in saga_ids]
+        timers, *scores = ([_score(score) for score in _listed(reply)] for reply in replies)
+        found: list[Case | Unreadable] = []
+        for at, saga_id in enumerate(saga_ids):
+            stands_in = [name for name, members in zip(indexes, scores, strict=True) if members[at] is not None]
+            try:
+                case = self._case(saga_id, records[at], histories[at], ledgers[at], timers[at], stands_in)
+            except Undecodable as error:
+                is_foreign = isinstance(error, _Foreign)
+                found.append(Unreadable(saga_id, str(error), isinstance(error, _Absent), is_foreign))
+                continue
+            case.read_until_ms = read_until_ms
+            case.is_forgotten = now_ms - case.progress.last_ms > self._retention_ms
+            found.append(case)
+        await self._add_initiators(found)
+        return found
+
+    def _indexes(self) -> list[str]:
+        processes = dict.fromkeys(saga.name for saga in self._scene.sagas)
+        return [
+            names.index("all"),
+            *(names.index("process", name) for name in processes),
+            *(names.index("status", status) for status in Status),
+        ]
+
+    def _ledgers(self, told: Sequence[Reply | ReplyError]) -> dict[str, Ledger]:
+        found: dict[str, Ledger] = {}
+        for participant, reply in zip(self._participants, told, strict=True):
+            entries = pairs([str(part) for part in _listed(reply)])
+            found[participant] = {handler: parse(text) for handler, text in entries.items()}
+        return found
+
+    def _case(
+        self,
+        saga_id: str,
+        record: Reply | ReplyError,
+        history: Reply | ReplyError,
+        ledgers: Sequence[Reply | ReplyError],
+        timer_ms: int | None,
+        indexes: Sequence[str],
+    ) -> Case:
+        try:
+            *fields, ended = [None if value is None else str(value) for value in _listed(record)]
+            read = read_record(saga_id, fields)
+            if read is None:
+                raise _Absent("there is no record")
+            if isinstance(read, Undecodable):
+                raise read
+            status, notes = Status(read.status), [note(str(line)) for line in _listed(history)]
+            remembered = self._ledgers(ledgers)
+        except (ReplyError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise Undecodable(f"{saga_id} cannot be read: {type(error).__name__}: {error}") from None
+        progress = read.progress
+        return Case(
+            saga_id=saga_id,
+            saga=self._table(progress.definition, progress.version),
+            status=status,
+            progress=progress,
+            initiator=progress.initiator,
+            ended_ms=int(ended) if ended is not None else None,
+            notes=notes,
+            timer_ms=timer_ms,
+            indexes=frozenset(indexes),
+            ledgers=remembered,
+            read_until_ms=0,
+            followed=self._followed,
+        )
+
+    def _table(self, definition: str, version: int) -> Saga:
+        try:
+            return self._meanings.of(definition, str(version)).saga
+        except Undecodable as error:
+            raise _Foreign(str(error)) from None
+
+    async def _add_initiators(self, found: Sequence[Case | Unreadable]) -> None:
+        cases = [case for case in found if isinstance(case, Case) and case.initiator]
+        indexes = [names.index("initiator", case.initiator) for case in cases]
+        commands = [("ZSCORE", self._keys.key(index), case.saga_id) for case, index in zip(cases, indexes, strict=True)]
+        for case, index, score in zip(cases, indexes, await self._scene.connection.pipeline(commands), strict=True):
+            if score is not None:
+                case.indexes |= {index}
+
+
+class _Absent(Undecodable):
+    pass
+
+
+class _Foreign(Undecodable):
+    pass
+
+
+def _score(reply: Reply) -> int | None:
+    return None if reply is None else int(float(str(reply)))
+
+
+def _listed(reply: Reply | ReplyError) -> list[Reply]:
+    if isinstance(reply, ReplyError):
+        raise reply
+    return reply if isinstance(reply, list) else []

@@ -1,0 +1,127 @@
+"""What must not be left over once nothing is under way; and how far everything was read while something is.
+
+Speaks Redis; changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sagastream import keys as names
+from sagastream.audit.findings import Difference, Findings
+from sagastream.audit.rules import REST
+from sagastream.audit.scene import Scene
+from sagastream.bus import Reply
+from sagastream.consumer import subscriptions
+from sagastream.coordinator.deadlines import read_until
+from sagastream.coordinator.fleet import UNFINISHED
+from sagastream.coordinator.meaning import Meanings
+from sagastream.errors import ReplyError
+from sagastream.keys import ATTEMPTS, RETRIES
+from sagastream.saga.lifecycle import Status
+
+GRACE = timedelta(seconds=2)
+_MS = timedelta(milliseconds=1)
+MOST = 20  # sagas named of each status
+
+
+async def cut(scene: Scene, now_ms: int) -> int:
+    """Return the instant up to which coordinators have read and settled everything; at rest that is now."""
+    if scene.is_at_rest:
+        return now_ms
+    group, until_ms = scene.keys.owner, now_ms - GRACE // _MS
+    streams = Meanings(scene.sagas).streams(scene.keys)
+    commands = [
+        command
+        for stream in streams
+        for command in (("XINFO", "STREAM", stream), ("XINFO", "GROUPS", stream), ("XPENDING", stream, group))
+    ]
+    replies = await scene.connection.pipeline(commands)
+    for at in range(0, len(replies), 3):
+        info, groups, pending = replies[at : at + 3]
+        if isinstance(info, ReplyError):
+            continue  # no such stream: there is nothing to read
+        if isinstance(groups, ReplyError):
+            raise groups
+        until_ms = min(until_ms, read_until(info, groups, _or_none(pending), group, now_ms))
+    return until_ms
+
+
+async def at_rest(scene: Scene, findings: Findings) -> None:
+    """Note what is unread, unacknowledged, waiting for an attempt, or under way."""
+    await _groups(scene, findings)
+    await _waiting_rooms(scene, findings)
+    for status in UNFINISHED:
+        if status is Status.NEEDS_ATTENTION:
+            continue  # only a person can end it, and is asked to elsewhere
+        index = scene.keys.key(names.index("status", status))
+        reply = await scene.connection.execute("ZRANGE", index, 0, MOST - 1)
+        for saga_id in reply if isinstance(reply, list) else []:
+            findings.differs(Difference(REST.name, f"saga {saga_id}", "an end", str(status), str(saga_id)))
+
+
+async def _groups(scene: Scene, findings: Findings) -> None:
+    readers = _readers(scene)
+    streams = scene.streams()
+    infos = await scene.connection.pipeline([("XINFO", "STREAM", stream) for stream in streams])
+    groups = await scene.connection.pipeline([("XINFO", "GROUPS", stream) for stream in streams])
+    for stream, info, reply in zip(streams, infos, groups, strict=True):
+        if isinstance(info, ReplyError) or isinstance(reply, ReplyError):
+            continue  # nothing was ever published to it
+        last = str(_named(info)["last-generated-id"])
+        known = {str(group["name"]): group for group in map(_named, reply if isinstance(reply, list) else [])}
+        for name in dict.fromkeys((*known, *readers.get(stream, ()))):
+            group = known.get(name)
+            found = "no such group" if group is None else _left_over(group, last)
+            if found:
+                findings.differs(Difference(REST.name, f"group {name} on {stream}", "everything settled", found))
+            else:
+                findings.holds(REST.name)
+
+
+def _left_over(group: dict[str, Reply], last: str) -> str:
+    found = []
+    if str(group["last-delivered-id"]) != last:
+        found.append(f"read up to {group['last-delivered-id']} of {last}")
+    if int(str(group["pending"])):
+        found.append(f"{group['pending']} not acknowledged")
+    return ", ".join(found)
+
+
+async def _waiting_rooms(scene: Scene, findings: Findings) -> None:
+    for name in dict.fromkeys((*(p for saga in scene.sagas for p in scene.ledgers(saga)),)):
+        keys = scene.keys.of(name)
+        waiting, failed = await scene.connection.pipeline([("ZCARD", keys.key(RETRIES)), ("HLEN", keys.key(ATTEMPTS))])
+        left = max(int(str(waiting)), int(str(failed)))
+        if left:
+            about = f"participant {name}"
+            findings.differs(Difference(REST.name, about, "no message waiting for an attempt", str(left)))
+        else:
+            findings.holds(REST.name)
+
+
+def _readers(scene: Scene) -> dict[str, list[str]]:
+    """Return which groups must exist on which stream, as far as tables and participants tell."""
+    readers: dict[str, list[str]] = {}
+    told: Sequence[tuple[str, Sequence[str]]] = [
+        (scene.keys.owner, Meanings(scene.sagas).streams(scene.keys)),
+        *((each.name, subscriptions(each, scene.keys)) for each in scene.participants),
+    ]
+    for name, streams in told:
+        for stream in streams:
+            readers.setdefault(stream, []).append(name)
+    return readers
+
+
+def _named(reply: Reply) -> dict[str, Reply]:
+    flat = reply if isinstance(reply, list) else []
+    return dict(zip((str(name) for name in flat[::2]), flat[1::2], strict=True))
+
+
+def _or_none(reply: Reply | ReplyError) -> Reply:
+    if isinstance(reply, ReplyError):
+        if reply.code == "NOGROUP":
+            return None  # its groups tell the same
+        raise reply
+    return reply

@@ -1,0 +1,70 @@
+"""What an audit looks at, and how it goes about it: the server, the tables, the participants. Holds; reads nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from sagastream.audit.findings import Findings, Rule
+from sagastream.bus import Connection
+from sagastream.coordinator.lags import streams
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.participant import Participant
+from sagastream.saga.definition import Saga
+from sagastream.settings import Settings
+
+Pause = Callable[[], Awaitable[object]]
+
+
+async def _at_once() -> None:
+    await asyncio.sleep(0)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is audited.
+
+    ``is_at_rest``: nothing is under way, so whatever is left over is a difference. Without ``participants`` only
+    what the tables name is followed. ``pause`` is awaited after every ``page`` of sagas, so that an audit beside
+    other work takes only its share.
+    """
+
+    connection: Connection
+    settings: Settings
+    sagas: Sequence[Saga]
+    participants: Sequence[Participant] = ()
+    is_at_rest: bool = False
+    page: int = 250
+    pause: Pause = field(default=_at_once)
+
+    @property
+    def keys(self) -> Keys:
+        """Return the names of the coordinator's keys."""
+        return Keys(self.settings.key_prefix, COORDINATOR)
+
+    def streams(self) -> list[str]:
+        """Return every stream on which events of these sagas stand, the requests to participants among them."""
+        found = dict.fromkeys(streams(self.sagas, self.keys))
+        for participant in self.participants:
+            declared = (participant.handlers, participant.undos, participant.closes)
+            for handler in (handler for kind in declared for handler in kind.values()):
+                for event in handler.publishes:
+                    found[self.keys.of(event.by).events(event.type_name())] = None
+        return list(found)
+
+    def ledgers(self, saga: Saga) -> tuple[str, ...]:
+        """Return who may have a ledger of such a saga."""
+        return tuple(dict.fromkeys((*saga.participants, *(participant.name for participant in self.participants))))
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The rules of a project, for what only it knows of: its own books.
+
+    ``compare`` tries them on what the scene shows and notes everything in the findings, which list ``rules``.
+    It must tell apart what is under way from what has ended, unless the scene is at rest.
+    """
+
+    rules: tuple[Rule, ...]
+    compare: Callable[[Scene, Findings], Awaitable[None]]

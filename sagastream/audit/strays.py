@@ -1,0 +1,97 @@
+"""Keys nobody lists: records outside the index, and beginnings the coordinator never recorded. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from sagastream import keys as names
+from sagastream.audit.findings import Difference, Findings
+from sagastream.audit.rest import cut
+from sagastream.audit.rules import BEGUN
+from sagastream.audit.scene import Scene
+from sagastream.bus import Command
+from sagastream.clock import server_ms
+from sagastream.envelope import epoch_ms
+from sagastream.errors import ReplyError, Undecodable
+from sagastream.ledger import BEGINNING, State, parse
+
+AT_ONCE = 1_000
+
+
+async def begun_sagas_exist(scene: Scene, findings: Findings, acknowledged: Iterable[str] = ()) -> None:
+    """Look for records that are not listed, beginnings without a record, and acknowledged sagas without one."""
+    until_ms = await cut(scene, await server_ms(scene.connection))
+    records = scene.keys.key(names.record(""))
+    ledgers = {scene.keys.of(saga.begun_by).key(names.ledger("")) for saga in scene.sagas}
+    async for keys in _all_keys(scene):
+        await _listed(scene, findings, [key.removeprefix(records) for key in keys if key.startswith(records)])
+        for ledger in ledgers:
+            begun = [key.removeprefix(ledger) for key in keys if key.startswith(ledger)]
+            await _recorded(scene, findings, ledger, begun, until_ms)
+        await scene.pause()
+    wanted = list(acknowledged)
+    for at in range(0, len(wanted), AT_ONCE):
+        part = wanted[at : at + AT_ONCE]
+        for saga_id in await _without(scene, [("EXISTS", f"{records}{saga_id}") for saga_id in part], part):
+            _missing(findings, saga_id, "a record, for it was acknowledged")
+        findings.holds(BEGUN.name, len(part))
+
+
+async def _listed(scene: Scene, findings: Findings, saga_ids: Sequence[str]) -> None:
+    index = scene.keys.key(names.index("all"))
+    unlisted = await _without(scene, [("ZSCORE", index, saga_id) for saga_id in saga_ids], saga_ids)
+    for saga_id in unlisted:
+        again = await scene.connection.execute("EXISTS", scene.keys.key(names.record(saga_id)))
+        if again and await scene.connection.execute("ZSCORE", index, saga_id) is None:
+            found = "a record that no index holds"
+            findings.differs(Difference(BEGUN.name, f"saga {saga_id}", "to be listed", found, saga_id))
+    findings.holds(BEGUN.name, len(saga_ids) - len(unlisted))
+
+
+async def _recorded(scene: Scene, findings: Findings, ledger: str, saga_ids: Sequence[str], until_ms: int) -> None:
+    records = scene.keys.key(names.record(""))
+    unrecorded = await _without(scene, [("EXISTS", f"{records}{saga_id}") for saga_id in saga_ids], saga_ids)
+    findings.holds(BEGUN.name, len(saga_ids) - len(unrecorded))
+    for saga_id in unrecorded:
+        told = await scene.connection.execute("HGET", f"{ledger}{saga_id}", BEGINNING)
+        if not isinstance(told, str):
+            continue
+        try:
+            begun = parse(told)
+            is_due = begun.state is State.DONE and epoch_ms(begun.time) <= until_ms
+        except (ValueError, Undecodable):
+            is_due = True
+        if is_due and not await scene.connection.execute("EXISTS", f"{records}{saga_id}"):
+            _missing(findings, saga_id, "a record, for its beginning is remembered")
+
+
+def _missing(findings: Findings, saga_id: str, expected: str) -> None:
+    findings.differs(Difference(BEGUN.name, f"saga {saga_id}", expected, "none", saga_id))
+
+
+async def _without(scene: Scene, commands: Sequence[Command], saga_ids: Sequence[str]) -> list[str]:
+    """Return the sagas of which a question is answered by nothing."""
+    found = []
+    for at in range(0, len(commands), AT_ONCE):
+        replies = await scene.connection.pipeline(commands[at : at + AT_ONCE])
+        for saga_id, reply in zip(saga_ids[at : at + AT_ONCE], replies, strict=True):
+            if isinstance(reply, ReplyError):
+                raise reply
+            if reply is None or reply == 0:
+                found.append(saga_id)
+    return found
+
+
+async def _all_keys(scene: Scene) -> AsyncIterator[list[str]]:
+    cursor, pattern = "0", f"{_literal(scene.settings.key_prefix)}*"
+    while True:
+        reply = await scene.connection.execute("SCAN", cursor, "MATCH", pattern, "COUNT", AT_ONCE)
+        assert isinstance(reply, list)  # SCAN has no other answer
+        cursor, keys = str(reply[0]), reply[1]
+        yield [str(key) for key in keys] if isinstance(keys, list) else []
+        if cursor == "0":
+            return
+
+
+def _literal(prefix: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[]" else letter for letter in prefix)

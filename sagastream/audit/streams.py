@@ -1,0 +1,134 @@
+"""Reads the streams of sagas from the oldest entry on, and knows what was trimmed. Speaks Redis; judges nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from sagastream.audit.case import Sighting, step_in
+from sagastream.bus import Connection, Reply
+from sagastream.envelope import decode, pairs
+from sagastream.errors import ReplyError, Undecodable
+from sagastream.event import (
+    BarRequested,
+    LedgerLost,
+    RetryRequested,
+    StepBarred,
+    StepGaveUp,
+    UndoRequested,
+)
+
+AT_ONCE = 500
+_ABOUT_A_STEP = frozenset(
+    kind.type_name() for kind in (UndoRequested, BarRequested, RetryRequested, StepBarred, StepGaveUp, LedgerLost)
+)
+_WHERE = {"id": 2, "source": 4, "type": 6, "correlationid": 16, "causationid": 18, "data": 30}
+Entry = tuple[str, Sighting]  # whose it is, and what stands there
+
+
+class Stream:
+    """One stream, read forwards."""
+
+    def __init__(self, name: str, *, from_ms: int, count: int = AT_ONCE) -> None:
+        self.name = name
+        self._count = count
+        self._next = str(max(0, from_ms))
+        self._held: deque[Entry] = deque()
+        self._is_through = False
+
+    def wants(self) -> tuple[str | int, ...] | None:
+        """Return the command to be answered before more can be taken; None if something is held, or all was read."""
+        return None if self._held or self._is_through else ("XRANGE", self.name, self._next, "+", "COUNT", self._count)
+
+    def answer(self, reply: Reply) -> None:
+        """Hold what the server answered."""
+        entries = reply if isinstance(reply, list) else []
+        self._is_through = len(entries) < self._count
+        for entry in entries:
+            if isinstance(entry, list) and entry:
+                self._next = f"({entry[0]}"
+                found = sighted(self.name, str(entry[0]), entry[1])
+                if found is not None:
+                    self._held.append(found)
+
+    def take(self, until_ms: int) -> Iterator[Entry]:
+        """Yield what is held and not younger."""
+        while self._held and self._held[0][1].at_ms <= until_ms:
+            yield self._held.popleft()
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether more must be asked for: nothing is held, and the end was not reached."""
+        return not self._held and not self._is_through
+
+    def go_on(self) -> None:
+        """Look for more, though the end was reached before."""
+        self._is_through = False
+
+
+def sighted(stream: str, entry_id: str, told: Reply, *, strictly: bool = False) -> Entry | None:
+    """Return what an entry is and whose; None for one that is no event, which only ``strictly`` is found out of all."""
+    flat = told if isinstance(told, list) else []
+    fields = _fields(flat)
+    if fields is None:
+        return None
+    if strictly:
+        try:
+            decode(pairs([str(part) for part in flat]))
+        except Undecodable:
+            return None
+    step = step_in(fields["data"]) if fields["type"] in _ABOUT_A_STEP else ""
+    at_ms = int(entry_id.partition("-")[0])
+    return fields["correlationid"], Sighting(
+        stream, at_ms, fields["id"], fields["type"], fields["source"], fields["causationid"], step
+    )
+
+
+def _fields(flat: Sequence[Reply]) -> dict[str, str] | None:
+    """Return the fields that matter; their places are those every publisher keeps, or else they are looked for."""
+    if len(flat) == 32 and all(flat[at] == name for name, at in _WHERE.items()):
+        return {name: str(flat[at + 1]) for name, at in _WHERE.items()}
+    if len(flat) % 2:
+        return None
+    told = pairs([str(part) for part in flat])
+    return {name: told[name] for name in _WHERE} if told.keys() >= _WHERE.keys() else None
+
+
+async def horizon(connection: Connection, streams: Sequence[str]) -> int:
+    """Return the instant (epoch ms) after which every entry of all these streams is still there; 0 if all are."""
+    replies = await connection.pipeline([("XINFO", "STREAM", stream) for stream in streams])
+    return max((_horizon(reply) for reply in replies), default=0)
+
+
+def _horizon(reply: Reply | ReplyError) -> int:
+    if isinstance(reply, ReplyError):
+        if reply.code == "ERR":
+            return 0  # no such stream: nothing was ever published to it
+        raise reply
+    flat = reply if isinstance(reply, list) else []
+    told = dict(zip((str(name) for name in flat[::2]), flat[1::2], strict=True))
+    if told["entries-added"] == told["length"]:
+        return 0
+    kept_from = told["recorded-first-entry-id"] if told["length"] else told["last-generated-id"]
+    return max(_ms(kept_from), _ms(told["max-deleted-entry-id"])) + 1
+
+
+def _ms(entry_id: Reply) -> int:
+    return int(str(entry_id).partition("-")[0])
+
+
+async def between(connection: Connection, stream: str, from_ms: int, to_ms: int, most: int) -> list[Entry] | None:
+    """Return the events of a stream in a span of time, None if there are more than ``most``."""
+    found: list[Entry] = []
+    start = str(max(0, from_ms))
+    for _ in range(0, most, AT_ONCE):
+        reply = await connection.execute("XRANGE", stream, start, to_ms, "COUNT", AT_ONCE)
+        entries = reply if isinstance(reply, list) else []
+        for entry in entries:
+            if isinstance(entry, list) and entry:
+                start = f"({entry[0]}"
+                told = sighted(stream, str(entry[0]), entry[1], strictly=True)
+                found += [told] if told is not None else []
+        if len(entries) < AT_ONCE:
+            return found
+    return None

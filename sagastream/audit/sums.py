@@ -1,0 +1,194 @@
+"""Whether what is counted of all sagas is what their records add up to. Speaks Redis; changes nothing.
+
+Counters only grow, and each saga's share in them too; so while sagas go on the records, read in between, must add up
+to something between the counters before and after.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sagastream import keys as names
+from sagastream.audit.findings import Difference, Findings
+from sagastream.audit.rules import COUNTS, INDEXED, TIMER
+from sagastream.audit.scene import Scene
+from sagastream.bus import Reply
+from sagastream.coordinator.fleet import UNFINISHED
+from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.records import FIELDS, Record, read_record
+from sagastream.envelope import pairs
+from sagastream.errors import ReplyError, Undecodable
+from sagastream.keys import COUNTS as COUNTERS
+from sagastream.keys import TIMERS
+from sagastream.saga.advance import Advance
+from sagastream.saga.counting import counted, name
+from sagastream.saga.definition import Saga
+from sagastream.saga.lifecycle import Status
+from sagastream.saga.progress import Happening, Progress
+
+# Of an observed duration only that there is one follows from a record; facts may have come in any order.
+_KINDS = frozenset({"started", "turned_back", "ended", "steps", "timeouts", "undo_failed", "duration"})
+TIMES = 3
+
+
+async def counters_equal_records(scene: Scene, findings: Findings) -> None:
+    """Add up all records and compare; more than once where sagas go on, for one may slip through a single reading."""
+    sums = await _added_up(scene)
+    for _ in range(TIMES - 1):
+        if scene.is_at_rest or not sums.wrong():
+            break
+        sums = await _added_up(scene)
+    if sums.unknown:
+        findings.unknown(COUNTS.name, "records of unknown tables", sums.unknown)
+        return
+    wrong = sums.wrong()
+    findings.holds(COUNTS.name, len(sums.after) - len(wrong))
+    for counter in wrong:
+        low, high = sums.before[counter], sums.after[counter]
+        found = str(high) if low == high else f"{low} to {high}"
+        expected = f"{sums.records[counter]}, from the records"
+        findings.differs(Difference(COUNTS.name, f"counter {counter}", expected, found))
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Counters before and after, what the records in between add up to, and how many could not be added."""
+
+    before: Counter[str]
+    records: Counter[str]
+    after: Counter[str]
+    unknown: int
+
+    def wrong(self) -> list[str]:
+        every = self.before.keys() | self.records.keys() | self.after.keys()
+        return sorted(c for c in every if not self.before[c] <= self.records[c] <= self.after[c])
+
+
+async def _added_up(scene: Scene) -> _Sums:
+    before = await _counters(scene)
+    records, unknown = await _total(scene)
+    return _Sums(before, records, await _counters(scene), unknown)
+
+
+async def sizes_agree(scene: Scene, findings: Findings) -> None:
+    """Compare how many sagas there are by status, by timer and by counter; only what is so three times is told."""
+    differences = await _sizes(scene)
+    for _ in range(TIMES - 1):
+        if not differences or scene.is_at_rest:
+            break
+        await scene.pause()
+        again = await _sizes(scene)
+        differences = [difference for difference in differences if difference in again]
+    for rule in (COUNTS, INDEXED, TIMER):
+        mine = [difference for difference in differences if difference.rule == rule.name]
+        for difference in mine:
+            findings.differs(difference)
+        if not mine:
+            findings.holds(rule.name)
+
+
+async def _sizes(scene: Scene) -> list[Difference]:
+    key = scene.keys.key
+    replies = await scene.connection.pipeline(
+        [
+            ("HGETALL", key(COUNTERS)),
+            ("ZCARD", key(TIMERS)),
+            ("ZCARD", key(names.index("all"))),
+            *(("ZCARD", key(names.index("status", status))) for status in Status),
+        ]
+    )
+    counters = Counter(_numbers(replies[0]))
+    timers, every, *sizes = (int(str(_sound(reply))) for reply in replies[1:])
+    of = dict(zip(Status, sizes, strict=True))
+    running = sum(of[status] for status in UNFINISHED)
+    found = [
+        Difference(COUNTS.name, f"counter {counter}", "at least 0", str(value))
+        for counter, value in sorted(counters.items())
+        if value < 0
+    ]
+    for status, size in of.items():
+        ended = sum(counters[name("ended", process, status)] for process in _processes(counters))
+        if status.is_end and ended != size:
+            found.append(Difference(COUNTS.name, f"sagas {status}", f"{size}, as listed", f"{ended} counted"))
+    if every != sum(sizes):
+        found.append(Difference(INDEXED.name, "all sagas", f"{sum(sizes)} by status", f"{every} listed"))
+    if timers != running:
+        found.append(Difference(TIMER.name, "all sagas", f"{running} timers, one for each running", str(timers)))
+    return found
+
+
+async def _counters(scene: Scene) -> Counter[str]:
+    told = _numbers(await scene.connection.execute("HGETALL", scene.keys.key(COUNTERS)))
+    return _comparable(told)
+
+
+def _comparable(counters: Mapping[str, int]) -> Counter[str]:
+    """Return what follows from records; observations of a duration are only counted."""
+    found: Counter[str] = Counter()
+    for counter, value in counters.items():
+        kind, *of = counter.split("|")
+        if kind in _KINDS:
+            found[name(kind, *(of[:1] if kind == "duration" else of))] += value
+    return found
+
+
+async def _total(scene: Scene) -> tuple[Counter[str], int]:
+    """Return what all records add up to, and how many could not be added."""
+    meanings = Meanings(scene.sagas)
+    total: Counter[str] = Counter()
+    unknown = 0
+    async for saga_ids in listed(scene):
+        commands = [("HMGET", scene.keys.key(names.record(saga_id)), *FIELDS) for saga_id in saga_ids]
+        for saga_id, reply in zip(saga_ids, await scene.connection.pipeline(commands), strict=True):
+            record = read_record(saga_id, reply if isinstance(reply, ReplyError) else _texts(reply))
+            if record is None:
+                continue
+            try:
+                if isinstance(record, Undecodable):
+                    raise record
+                saga = meanings.of(record.progress.definition, str(record.progress.version)).saga
+                total.update(_share(saga, record))
+            except (Undecodable, ValueError):
+                unknown += 1
+    return _comparable(total), unknown
+
+
+def _share(saga: Saga, record: Record) -> Counter[str]:
+    progress = record.progress
+    news = tuple(Happening(step, kind, fact) for step, known in progress.facts.items() for kind, fact in known.items())
+    nothing = Progress(progress.saga_id, progress.definition, progress.version)
+    return counted(saga, nothing, Advance(progress, Status(record.status), news, (), (), None, 0))
+
+
+async def listed(scene: Scene) -> AsyncIterator[list[str]]:
+    """Yield all sagas, a page at a time; one that is added or moved meanwhile may be missing or come twice."""
+    index = scene.keys.key(names.index("all"))
+    start = 0
+    while True:
+        reply = await scene.connection.execute("ZRANGE", index, start, start + scene.page - 1)
+        page = _texts(reply)
+        if not page:
+            return
+        yield [str(saga_id) for saga_id in page]
+        start += len(page)
+        await scene.pause()
+
+
+def _processes(counters: Mapping[str, int]) -> Sequence[str]:
+    return list(dict.fromkeys(counter.split("|")[1] for counter in counters if counter.startswith("ended|")))
+
+
+def _numbers(reply: Reply | ReplyError) -> dict[str, int]:
+    return {counter: int(value) for counter, value in pairs([str(part) for part in _texts(_sound(reply))]).items()}
+
+
+def _texts(reply: Reply) -> list[str | None]:
+    return [None if part is None else str(part) for part in reply] if isinstance(reply, list) else []
+
+
+def _sound(reply: Reply | ReplyError) -> Reply:
+    if isinstance(reply, ReplyError):
+        raise reply
+    return reply
