@@ -7,6 +7,7 @@
 |                | address is told to all others in the environment variable ``url_setting``               |
 | `sagas`        | tables ``"module:attribute"``, for ``check`` and ``diagram``                            |
 | `participants` | participants, or functions that return one, for ``check``                               |
+| `audits`       | ``sagastream.audit.Audit`` values: rules of the project for `audit`                     |
 | `hint`         | what to try next: a text, or the name of a file with it; ``{url}`` is the base URL      |
 """
 
@@ -47,6 +48,7 @@ class _Table(BaseModel):
     companions: tuple[Companion, ...] = ()
     sagas: tuple[str, ...] = ()
     participants: tuple[str, ...] = ()
+    audits: tuple[str, ...] = ()
     hint: str = ""
 
 
@@ -60,6 +62,7 @@ class Project:
     sagas: tuple[str, ...]
     participants: tuple[str, ...]
     hint: str
+    audits: tuple[str, ...] = ()
 
     def service(self, name: str) -> tuple[str, str]:
         """Return name and factory of the service called ``name`` or ``name-service``.
@@ -90,7 +93,7 @@ def read_project(start: Path | None = None) -> Project:
         if hint and "\n" not in hint and (root / hint).is_file():
             hint = (root / hint).read_text()
         services = {service_name(target): target for target in told.services}
-        return Project(root, services, told.companions, told.sagas, told.participants, hint.strip())
+        return Project(root, services, told.companions, told.sagas, told.participants, hint.strip(), told.audits)
     raise ProjectError(f"no pyproject.toml with [tool.sagastream] in {start} or above it")
 
 

@@ -5,6 +5,6 @@ It goes past the services and changes nothing, so that no fault of theirs can hi
 
 from sagastream.audit.findings import Difference, Findings, Rule
 from sagastream.audit.scene import Audit, Scene
-from sagastream.audit.whole import Audited, audit
+from sagastream.audit.whole import Audited, audit, audit_one
 
-__all__ = ["Audit", "Audited", "Difference", "Findings", "Rule", "Scene", "audit"]
+__all__ = ["Audit", "Audited", "Difference", "Findings", "Rule", "Scene", "audit", "audit_one"]

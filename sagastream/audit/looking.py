@@ -18,6 +18,7 @@ from sagastream.audit.scene import Scene
 from sagastream.audit.streams import between, horizon
 from sagastream.audit.walk import SLACK_MS, Held
 from sagastream.clock import server_ms
+from sagastream.saga.lifecycle import Status
 
 MOST_OF_A_STREAM = 50_000  # entries read for one saga; beyond that its events cannot be told
 AFTER_MS = 60_000  # how long after its last known instant events of one saga are looked for
@@ -75,17 +76,18 @@ class Looking:
             await self.one(saga_id, strays, with_events=at < most)
             await self._scene.pause()
 
-    async def one(self, saga_id: str, strays: Sequence[Sighting] = (), *, with_events: bool = True) -> None:
-        """Read one saga and its events by itself, and say what is wrong with it."""
+    async def one(self, saga_id: str, strays: Sequence[Sighting] = (), *, with_events: bool = True) -> Status | None:
+        """Read one saga and its events by itself, say what is wrong with it, and return its status."""
         now_ms = await server_ms(self._scene.connection)
         read_until_ms = await cut(self._scene, now_ms)
         (case,) = await self._cases.load([saga_id], now_ms=now_ms, read_until_ms=read_until_ms)
         if isinstance(case, Unreadable):
             self._unreadable(case, strays)
-            return
+            return None
         if with_events:
             case.sightings = await self._sightings(case, now_ms, strays)
         self._note(saga_id, judged(case))
+        return case.status
 
     def _note(self, saga_id: str, answers: Sequence[tuple[Rule, Answer]]) -> None:
         self._findings.holds(READABLE.name)

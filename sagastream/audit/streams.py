@@ -102,8 +102,8 @@ async def horizon(connection: Connection, streams: Sequence[str]) -> int:
 
 def _horizon(reply: Reply | ReplyError) -> int:
     if isinstance(reply, ReplyError):
-        if reply.code == "ERR":
-            return 0  # no such stream: nothing was ever published to it
+        if "no such key" in str(reply):
+            return 0  # nothing was ever published to it
         raise reply
     flat = reply if isinstance(reply, list) else []
     told = dict(zip((str(name) for name in flat[::2]), flat[1::2], strict=True))

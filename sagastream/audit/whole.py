@@ -10,7 +10,7 @@ from sagastream import keys as names
 from sagastream.audit.findings import Findings
 from sagastream.audit.looking import Looking
 from sagastream.audit.rest import at_rest, cut
-from sagastream.audit.rules import OF_A_SAGA, READABLE, RULES
+from sagastream.audit.rules import BEGUN, OF_A_SAGA, READABLE, RULES
 from sagastream.audit.scene import Audit, Scene
 from sagastream.audit.strays import begun_sagas_exist
 from sagastream.audit.sums import counters_equal_records, sizes_agree
@@ -63,6 +63,17 @@ async def audit(scene: Scene, projects: Sequence[Audit] = (), *, acknowledged: I
         await project.compare(scene, mine)
         findings.add(mine)
     return Audited(now_ms, time.monotonic() - began_at, await _statuses(scene), findings)
+
+
+async def audit_one(scene: Scene, saga_id: str) -> Audited:
+    """Try the library's rules on one saga, its events included; nothing else is looked at."""
+    began_at = time.monotonic()
+    findings = Findings((READABLE, BEGUN, *(rule for rule, _ in OF_A_SAGA)))
+    now_ms = await server_ms(scene.connection)
+    looking = Looking(scene, findings)
+    status = await looking.one(saga_id)
+    statuses = {str(status): 1} if status is not None else {}
+    return Audited(now_ms, time.monotonic() - began_at, statuses, findings)
 
 
 async def _too_young(scene: Scene, findings: Findings, cut_ms: int) -> None:

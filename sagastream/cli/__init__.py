@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from sagastream.cli.words import DONE, FAILED, INTERRUPTED, parser
 from sagastream.errors import SagastreamError, ServerUnavailable
-from sagastream.project import ProjectError, read_project
+from sagastream.project import Project, ProjectError, read_project
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
 
@@ -56,11 +56,22 @@ def _run(words: Namespace, settings: Settings) -> int:
             from sagastream.cli.tables import diagram
 
             return diagram(project, words.saga)
+        case "audit":
+            return _audit(words, settings, project)
         case _:
             from sagastream.cli.running import run
 
             run(words, settings, project)
     return DONE
+
+
+def _audit(words: Namespace, settings: Settings, project: Project) -> int:
+    from sagastream.cli.auditing import audit_sagas, audits
+    from sagastream.cli.sight import with_bus
+    from sagastream.cli.tables import participants, sagas
+
+    tables, cast, rules = list(sagas(project).values()), participants(project), audits(project)
+    return with_bus(settings, lambda bus: audit_sagas(words, bus, settings, tables, cast, rules))
 
 
 def _look(words: Namespace, settings: Settings) -> int:

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import inspect
 import sys
+from typing import TYPE_CHECKING
 
 from sagastream.project import Project, ProjectError, load
 from sagastream.saga.definition import Saga
 
+if TYPE_CHECKING:
+    from sagastream.participant import Participant
+
 
 def check(project: Project) -> int:
     """Print what does not fit and return the exit code."""
-    from sagastream.participant import Participant
     from sagastream.saga.check import check
 
-    participants = []
-    for target in project.participants:
-        found = load(target, project.root)
-        participant = found() if inspect.isfunction(found) else found
-        if not isinstance(participant, Participant):
-            raise ProjectError(f"{target!r} is neither a Participant nor a function that returns one")
-        participants.append(participant)
-    problems = check(list(sagas(project).values()), participants)
+    problems = check(list(sagas(project).values()), participants(project))
     for problem in problems:
         sys.stdout.write(f"{problem}\n")
     return 1 if problems else 0
+
+
+def participants(project: Project) -> list[Participant]:
+    """Return the project's participants.
+
+    Raises: ``ProjectError`` for something that is none.
+    """
+    from sagastream.participant import Participant
+
+    found = []
+    for target in project.participants:
+        loaded = load(target, project.root)
+        participant = loaded() if inspect.isfunction(loaded) else loaded
+        if not isinstance(participant, Participant):
+            raise ProjectError(f"{target!r} is neither a Participant nor a function that returns one")
+        found.append(participant)
+    return found
 
 
 def diagram(project: Project, name: str | None) -> int:

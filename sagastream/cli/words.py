@@ -6,21 +6,23 @@ import argparse
 import re
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from sagastream.coordinator.listing import Position
 from sagastream.saga.lifecycle import Status
 from sagastream.version import VERSION
 
-DONE, FAILED, WRONG_WORDS, NO_SUCH_SAGA, ENDED_OTHERWISE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+DONE, FAILED, WRONG_WORDS, NO_SUCH_SAGA, ENDED_OTHERWISE, DIFFERENT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 _CODES = """exit codes:
   0    done
   1    failed, told in one line (for check: something does not fit)
   2    wrong words
   3    show, watch: there is no such saga
   4    watch SAGA_ID: it ended, but is not Completed
+  5    audit: some rule does not hold
   130  interrupted by Ctrl-C
 
-sagas, show and watch read the server REDIS_URL names, or that of the shop running here with the same DATA_DIR.
+sagas, show, watch and audit read the server REDIS_URL names, or that of the shop running here with the same DATA_DIR.
 `sagastream COMMAND --help` tells more."""
 _WATCH = """Without SAGA_ID the news of every saga are told until Ctrl-C, one line each. With it the saga's timeline is
 drawn, and the command ends when the saga does: exit 0 if it is Completed, 4 if it ended otherwise, 3 if there is
@@ -30,6 +32,10 @@ no such saga. With --json each line is one JSON object.
 ↶ undone    ⊘ barred       ↻ tried or asked again              ≡ delivered again
 … waiting   ○ to come       ☞ an operator"""
 _STORE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_AUDIT = """Without SAGA_ID everything is compared, by the library's rules and those the project names under `audits`:
+records, histories, ledgers, events, counters, and the project's own books. It only reads, and may run beside a shop
+at work; what is not decided yet is left out and counted as unknown. Exit 5 if some rule does not hold.
+docs/reference/audit.md tells what each rule proves and what it cannot."""
 _AGO = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _EPOCH_MS = re.compile(r"\d{5,15}", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -74,6 +80,19 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=wide,
     )
     watch.add_argument("saga_id", type=_saga_id, metavar="SAGA_ID", nargs="?")
+    audit = commands.add_parser(
+        "audit",
+        parents=[json],
+        help="compare everything that is written down about sagas",
+        epilog=_AUDIT,
+        formatter_class=wide,
+    )
+    audit.add_argument("saga_id", type=_saga_id, metavar="SAGA_ID", nargs="?")
+    audit.add_argument("--at-rest", action="store_true", help="nothing is under way: what is left over is a difference")
+    audit.add_argument("--wait", type=float, default=10.0, metavar="SECONDS", help="for rest, at most (10)")
+    audit.add_argument(
+        "--acknowledged", type=Path, metavar="FILE", help="ids of sagas that must exist, one on each line"
+    )
     return root
 
 

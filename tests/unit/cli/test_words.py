@@ -76,7 +76,9 @@ def test_wrong_words_are_told_in_one_line_and_end_with_2(wrong: list[str], capsy
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--help"], ["sagas", "--help"], ["show", "--help"], ["watch", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["sagas", "--help"], ["show", "--help"], ["watch", "--help"], ["audit", "--help"]]
+)
 def test_help_is_there(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
@@ -90,10 +92,18 @@ def test_help_tells_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
 
     told = capsys.readouterr().out.partition("exit codes:")[2]
-    assert [line.split()[0] for line in told.splitlines() if line.startswith("  ")] == ["0", "1", "2", "3", "4", "130"]
+    assert [line.split()[0] for line in told.splitlines() if line.startswith("  ")] == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+        "130",
+    ]
 
 
-@pytest.mark.parametrize("words", [["sagas"], ["show", "saga-1"], ["watch"]])
+@pytest.mark.parametrize("words", [["sagas"], ["show", "saga-1"], ["watch"], ["audit"]])
 def test_looking_where_nothing_is_leaves_nothing_behind(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,108 @@
+"""The command `audit` on a real server: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sagastream import Runtime, Settings
+from sagastream.audit.report import SHOWN
+from sagastream.cli.auditing import audit_sagas
+from sagastream.cli.words import DIFFERENT, DONE, parser
+from sagastream.keys import COORDINATOR, Keys
+from tests.trip import TRIP, TripBooked, bank, desk, hotel
+
+SETTINGS = Settings(key_prefix="audited:", block=timedelta(milliseconds=50))
+KEYS = Keys(SETTINGS.key_prefix, COORDINATOR)
+
+
+@pytest.fixture
+async def trips(server_url: str) -> AsyncIterator[Runtime]:
+    """Let one trip be done, one declined and one refused, in a database that was emptied of earlier ones."""
+    async with Runtime(server_url, participants=[desk, hotel, bank], sagas=[TRIP], settings=SETTINGS) as runtime:
+        await runtime.change(hotel, lambda tx: tx.set("rooms", {"free": 10}))
+        wishes = [TripBooked(nights=2), TripBooked(nights=3, card="bad"), TripBooked(nights=99)]
+        begun = [await runtime.begin(trip, key=str(number)) for number, trip in enumerate(wishes)]
+        assert all([await runtime.ended(saga.saga_id) for saga in begun])
+        yield runtime
+    keys = await runtime.bus.query.execute("KEYS", f"{SETTINGS.key_prefix}*")
+    await runtime.bus.query.execute("DEL", *(str(key) for key in keys if keys))  # type: ignore[union-attr]
+    await runtime.bus.close()
+
+
+async def run(trips: Runtime, *words: str) -> int:
+    """Run the command as it was said."""
+    said = parser().parse_args(["audit", *words])
+    return await audit_sagas(said, trips.bus, SETTINGS, [TRIP], [desk, hotel, bank], [])
+
+
+async def test_a_sound_server_is_clean(trips: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every rule has its line, and the last one says the verdict."""
+    assert await run(trips, "--at-rest") == DONE
+
+    told = capsys.readouterr().out
+    assert told.startswith("3 sagas: ")
+    assert re.search(r"^ledgers-equal-records +3 +0 +0$", told, re.MULTILINE)
+    assert told.endswith("\nnothing differs\n")
+
+
+async def test_a_difference_is_told_with_its_rule_and_what_to_do(
+    trips: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rule, saga, what was expected and found, and what to do next; the exit code is not that of success."""
+    (saga_id,) = await _listed(trips, "index:status:Completed")
+    await trips.bus.query.execute("ZADD", KEYS.key("timers"), 10**13, saga_id)
+
+    assert await run(trips, "--at-rest") == DIFFERENT
+
+    told = capsys.readouterr().out
+    assert f"  saga {saga_id}\n    expected  no timer, for it is Completed\n    found     one at 10000000000000" in told
+    assert "  what to do: a running saga without a timer" in told
+    assert told.endswith("2 differences; docs/reference/audit.md says what each rule proves\n")
+
+
+async def test_one_saga_can_be_audited_by_itself(trips: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its events are looked for where they must stand."""
+    (saga_id,) = await _listed(trips, "index:status:Compensated")
+
+    assert await run(trips, saga_id, "--json") == DONE
+    assert await run(trips, "unknown", "--json") == DIFFERENT
+
+    sound, absent = map(json.loads, capsys.readouterr().out.splitlines())
+    assert sound["statuses"] == {"Compensated": 1}
+    assert {rule["rule"]: rule["compared"] for rule in sound["rules"]}["effects-have-events"] == 1
+    assert absent["differences"][0]["sagaId"] == "unknown"
+
+
+async def test_what_was_acknowledged_must_exist(
+    trips: Runtime, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever noted what was answered can have it compared, as a program reads it."""
+    ids = [*await _listed(trips, "index:all"), "promised"]
+    (tmp_path / "ids").write_text("\n".join(ids))
+
+    assert await run(trips, "--json", "--acknowledged", str(tmp_path / "ids")) == DIFFERENT
+
+    told = json.loads(capsys.readouterr().out)
+    assert [(each["rule"], each["sagaId"]) for each in told["differences"]] == [("begun-sagas-exist", "promised")]
+    assert not told["isClean"]
+
+
+async def test_many_differences_are_cut_short(trips: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
+    """A report stays readable; how many there are is told."""
+    for number in range(SHOWN + 5):
+        await trips.bus.query.execute("HSET", KEYS.key("counts"), f"started|ghost-{number:02}", 1)
+
+    assert await run(trips) == DIFFERENT
+
+    assert "  and 5 more; --json" in capsys.readouterr().out
+
+
+async def _listed(trips: Runtime, index: str) -> list[str]:
+    reply = await trips.bus.query.execute("ZRANGE", KEYS.key(index), 0, -1)
+    return [str(saga_id) for saga_id in reply] if isinstance(reply, list) else []
