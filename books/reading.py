@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from sagastream.keys import COORDINATOR, Keys
 PAGE = 500
 PROCESS = "order"
 OUTBOX = "outbox"
+NO_ACCOUNT = Account()
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,24 @@ def read_accounts(calls: Path) -> dict[str, Account]:
             if not line.endswith(b"\n"):
                 break
             try:
-                call = json.loads(line)
-                key, outcome, cents = str(call["key"]), call["outcome"], int(call.get("amountCents", 0))
+                add_call(accounts, json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{calls} line {number} is not a call: {error!r}") from error
-            account = accounts.get(key, Account())
-            if outcome == "charged":
-                account = replace(account, taken_cents=account.taken_cents + cents, charges=account.charges + 1)
-            elif outcome == "refunded":
-                account = replace(account, returned_cents=account.returned_cents + cents)
-            accounts[key] = account
     return accounts
+
+
+def add_call(accounts: dict[str, Account], call: Mapping[str, object]) -> None:
+    """Add one call of the provider's record to what stands under its key.
+
+    Raises: ``KeyError``, ``ValueError`` or ``TypeError`` for what is no call.
+    """
+    key, outcome, cents = str(call["key"]), call["outcome"], int(str(call.get("amountCents", 0)))
+    account = accounts.get(key, NO_ACCOUNT)
+    if outcome == "charged":
+        account = replace(account, taken_cents=account.taken_cents + cents, charges=account.charges + 1)
+    elif outcome == "refunded":
+        account = replace(account, returned_cents=account.returned_cents + cents)
+    accounts[key] = account
 
 
 def read_outbox(outbox: Path) -> Counter[tuple[str, str]]:
@@ -105,59 +113,84 @@ async def _orders(reader: Reader) -> dict[str, Order]:
     found: dict[str, Order] = {}
     async for ids in _pages(reader, "orders"):
         for id_, fields in zip(ids, await _hashes(reader, "order", ids), strict=True):
-            pieces: dict[str, int] = {}
-            for product, quantity, _ in json.loads(fields["lines"]):
-                level = f"{fields['store_id']}:{product}"
-                pieces[level] = pieces.get(level, 0) + quantity
-            found[id_] = Order(
-                id=id_,
-                saga_id=fields["saga_id"],
-                status=fields["status"],
-                total_cents=int(fields["total_cents"]),
-                settled_ms=int(fields.get("settled_ms", 0)),
-                pieces=pieces,
-            )
+            found[id_] = order_of(id_, fields)
     return found
+
+
+def order_of(id_: str, fields: Mapping[str, str]) -> Order:
+    """Return an order as its hash tells it."""
+    pieces: dict[str, int] = {}
+    for product, quantity, _ in json.loads(fields["lines"]):
+        level = f"{fields['store_id']}:{product}"
+        pieces[level] = pieces.get(level, 0) + quantity
+    return Order(
+        id=id_,
+        saga_id=fields["saga_id"],
+        status=fields["status"],
+        total_cents=int(fields["total_cents"]),
+        settled_ms=int(fields.get("settled_ms", 0)),
+        pieces=pieces,
+    )
 
 
 async def _levels(reader: Reader) -> dict[str, Level]:
     found: dict[str, Level] = {}
     async for ids in _pages(reader, "levels"):
         for name, fields in zip(ids, await _hashes(reader, "level", ids), strict=True):
-            counts = (int(fields.get(what, 0)) for what in ("available", "reserved", "initial", "restocked"))
-            found[name] = Level(name, *counts)
+            found[name] = level_of(name, fields)
     return found
+
+
+def level_of(name: str, fields: Mapping[str, str]) -> Level:
+    """Return a level as its hash tells it."""
+    counts = (int(fields.get(what, 0)) for what in ("available", "reserved", "initial", "restocked"))
+    return Level(name, *counts)
 
 
 async def _reservations(reader: Reader) -> dict[str, Reservation]:
     found: dict[str, Reservation] = {}
     async for ids in _pages(reader, "reservations"):
         for id_, fields in zip(ids, await _hashes(reader, "reservation", ids), strict=True):
-            pieces = {f"{fields['store_id']}:{what}": many for what, many in json.loads(fields["pieces"]).items()}
-            found[id_] = Reservation(id_, fields["saga_id"], fields["status"] == "Held", pieces)
+            found[id_] = reservation_of(id_, fields)
     return found
+
+
+def reservation_of(id_: str, fields: Mapping[str, str]) -> Reservation:
+    """Return a reservation as its hash tells it."""
+    pieces = {f"{fields['store_id']}:{what}": many for what, many in json.loads(fields["pieces"]).items()}
+    return Reservation(id_, fields["saga_id"], fields["status"] == "Held", pieces)
 
 
 async def _payments(reader: Reader) -> dict[str, Payment]:
     found: dict[str, Payment] = {}
     async for ids in _pages(reader, "payments"):
         for id_, fields in zip(ids, await _hashes(reader, "payment", ids), strict=True):
-            found[id_] = Payment(id_, fields["key"], fields["status"], int(fields["amount_cents"]))
+            found[id_] = payment_of(id_, fields)
     return found
+
+
+def payment_of(id_: str, fields: Mapping[str, str]) -> Payment:
+    """Return a payment as its hash tells it."""
+    return Payment(id_, fields["key"], fields["status"], int(fields["amount_cents"]))
 
 
 async def _told(reader: Reader, mails: Counter[tuple[str, str]]) -> dict[str, Told]:
     found = {order_id: Told(mails[order_id, "notify"], mails[order_id, "tell_cancelled"]) for order_id, _ in mails}
     async for ids in _pages(reader, "notifications"):
         for id_, fields in zip(ids, await _hashes(reader, "notification", ids), strict=True):
-            told = found.get(id_, Told())
-            if fields.get("Confirmation.status") == "Sent" and fields.get("Confirmation.channel") != OUTBOX:
-                told = replace(told, confirmations=told.confirmations + 1)
-            is_refused = fields.get("Cancellation.status") == "Refused"  # for good: there is nobody to tell
-            if is_refused or fields.get("Cancellation.channel", OUTBOX) != OUTBOX:
-                told = replace(told, cancellations=told.cancellations + 1)
-            found[id_] = told
+            found[id_] = told_by(fields, found.get(id_, Told()))
     return found
+
+
+def told_by(fields: Mapping[str, str], mailed: Told, *, outbox: str = OUTBOX) -> Told:
+    """Return how often a customer was told: what lies in the outbox was ``mailed``, the rest says the hash."""
+    told = mailed
+    if fields.get("Confirmation.status") == "Sent" and fields.get("Confirmation.channel") != outbox:
+        told = replace(told, confirmations=told.confirmations + 1)
+    is_refused = fields.get("Cancellation.status") == "Refused"  # for good: there is nobody to tell
+    if is_refused or fields.get("Cancellation.channel", outbox) != outbox:
+        told = replace(told, cancellations=told.cancellations + 1)
+    return told
 
 
 async def _hashes(reader: Reader, kind: str, ids: Sequence[str]) -> list[dict[str, str]]:

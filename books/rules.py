@@ -7,7 +7,7 @@ closed to nothing, for what it left open was that person's decision.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from books.facts import Account, Books, Course, Order, Payment, Told, saga_of
@@ -21,6 +21,7 @@ class Difference:
 
     about: str
     what: str
+    saga_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +63,18 @@ def pieces_come_from_somewhere(books: Books) -> Findings:
         )
 
 
-def reserved_is_held_for_somebody(books: Books) -> Findings:
+def reserved_is_held_for_somebody(books: Books, held: Mapping[str, int] | None = None) -> Findings:
     """A store's reserved pieces are those of its reservations. Only at rest: the two are not read at once."""
     if books.under_way:
         return
-    held: dict[str, int] = defaultdict(int)
-    for reservation in books.reservations.values():
-        if reservation.is_held:
-            for level, quantity in reservation.pieces.items():
-                held[level] += quantity
+    held = _held(books) if held is None else held
     for name in books.levels.keys() | held.keys():
         reserved = books.levels[name].reserved if name in books.levels else 0
+        mine = held.get(name, 0)
         yield (
             None
-            if reserved == held[name]
-            else Difference(f"level {name}", f"{reserved} reserved, but {held[name]} held for orders")
+            if reserved == mine
+            else Difference(f"level {name}", f"{reserved} reserved, but {mine} held for orders")
         )
 
 
@@ -84,7 +82,11 @@ def orders_have_sagas(books: Books) -> Findings:
     """Every saga carries an order, and every settled order had a saga."""
     carried = {order.saga_id for order in books.orders.values()}
     for saga in books.sagas.values():
-        yield (None if saga.id in carried else Difference(f"saga {saga.id}", f"is {saga.status}, but has no order"))
+        yield (
+            None
+            if saga.id in carried
+            else Difference(f"saga {saga.id}", f"is {saga.status}, but has no order", saga.id)
+        )
 
 
 def orders_stand_as_their_sagas(books: Books) -> Findings:
@@ -139,7 +141,8 @@ def provider_keeps_what_is_owed(books: Books) -> Findings:
         yield None if problem is None else _difference(books, order, problem)
     for saga_id, account in accounts.items():
         if account.kept_cents and not books.under_way:
-            yield Difference(f"saga {saga_id}", f"the provider keeps {account.kept_cents}, but there is no order")
+            what = f"the provider keeps {account.kept_cents}, but there is no order"
+            yield Difference(f"saga {saga_id}", what, saga_id)
 
 
 def payments_say_what_the_provider_says(books: Books) -> Findings:
@@ -179,16 +182,29 @@ def customers_are_told_once(books: Books) -> Findings:
         yield None if problem is None else _difference(books, order, problem)
 
 
-RULES: dict[str, Rule] = {
+# What is said of all orders together, and what of each order by itself.
+OVERALL: dict[str, Rule] = {
     "available + reserved = initial + restocked": pieces_come_from_somewhere,
     "reserved = held for orders": reserved_is_held_for_somebody,
     "every saga carries an order": orders_have_sagas,
+}
+OF_AN_ORDER: dict[str, Rule] = {
     "Confirmed if done, Cancelled if undone": orders_stand_as_their_sagas,
     "stock is held for exactly the done": stock_is_held_for_done_sagas_only,
     "the provider keeps exactly what is owed": provider_keeps_what_is_owed,
     "payments = the provider's record": payments_say_what_the_provider_says,
     "every customer is told once": customers_are_told_once,
 }
+RULES: dict[str, Rule] = OVERALL | OF_AN_ORDER
+
+
+def _held(books: Books) -> dict[str, int]:
+    held: dict[str, int] = defaultdict(int)
+    for reservation in books.reservations.values():
+        if reservation.is_held:
+            for level, quantity in reservation.pieces.items():
+                held[level] += quantity
+    return held
 
 
 def _by_saga(books: Books) -> dict[str, Account]:
@@ -214,4 +230,4 @@ def _expected(payment: Payment) -> tuple[int, int]:
 def _difference(books: Books, order: Order, what: str) -> Difference:
     saga = books.sagas.get(order.saga_id)
     status = saga.status if saga else "not recorded"
-    return Difference(f"order {order.id}", f"{what} (saga {order.saga_id}: {status})")
+    return Difference(f"order {order.id}", f"{what} (saga {order.saga_id}: {status})", order.saga_id)

@@ -80,8 +80,9 @@ class Shop:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        self.record = MemoryRecord()
         self.provider = Provider(
-            MemoryRecord(), delays=Delays(timedelta(seconds=2), timedelta(seconds=30)), now_ms=lambda: 0
+            self.record, delays=Delays(timedelta(seconds=2), timedelta(seconds=30)), now_ms=lambda: 0
         )
         self.mails: dict[str, Message] = {}
         self.placed: dict[str, Order] = {}

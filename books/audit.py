@@ -1,0 +1,155 @@
+"""The shop's rules for `sagastream audit`: stock, payments, the provider's own record, mails. Owns their names.
+
+What must agree is said in ``rules``; here it is tried on orders a page at a time, so that a long list of orders
+needs no more memory than a page and what the provider says of every key.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from books.facts import Account, Books, Course, saga_of
+from books.pages import Pages, Shelf
+from books.provider import accounts
+from books.reading import read_outbox
+from books.rules import OF_AN_ORDER, Difference, pieces_come_from_somewhere, reserved_is_held_for_somebody
+from books.strangers import levels, sagas_without_orders, strangers
+from sagastream.audit import Audit, Findings, Rule, Scene
+from sagastream.audit import Difference as Told
+from sagastream.clock import server_ms
+
+_LOOK = "`sagastream show SAGA_ID` shows what happened; "
+STOCK = Rule(
+    "stock-adds-up",
+    "available + reserved = initial + restocked, and nothing is negative",
+    "count the product; a delivery puts right what is missing",
+)
+HELD = Rule(
+    "reserved-is-held",
+    "what a store has reserved is what is held for its orders",
+    "look for the reservation of that product that is missing or too much",
+)
+CARRIED = Rule(
+    "sagas-have-orders",
+    "every saga carries an order, every reservation and every request that was acknowledged has one",
+    "restore the order from its OrderCreated event, or place it again for the customer",
+)
+_OF_AN_ORDER = {
+    "Confirmed if done, Cancelled if undone": Rule(
+        "orders-equal-sagas",
+        "an order is Confirmed where its saga is wholly done, Cancelled where it is undone",
+        _LOOK + "the customer is shown something else than what happened",
+    ),
+    "stock is held for exactly the done": Rule(
+        "stock-equals-sagas",
+        "stock is held for exactly the orders whose sagas are done",
+        _LOOK + "put back what is held for nobody, or hold what is missing",
+    ),
+    "the provider keeps exactly what is owed": Rule(
+        "provider-keeps-what-is-owed",
+        "the provider keeps an order's total once where its saga is done, and nothing where it is undone",
+        _LOOK + "refund or charge at the provider by hand",
+    ),
+    "payments = the provider's record": Rule(
+        "payments-equal-provider",
+        "what the payment service wrote down is what the provider did under the same key",
+        _LOOK + "the provider's record is what was really moved",
+    ),
+    "every customer is told once": Rule(
+        "customers-are-told-once",
+        "a customer is told once how the order ended",
+        _LOOK + "tell the customer how it stands",
+    ),
+}
+OWED = _OF_AN_ORDER["the provider keeps exactly what is owed"]
+UNDER_WAY, BY_HAND, MOVING = "under way", "closed by a person", "sagas are under way"
+
+
+async def compare(scene: Scene, findings: Findings) -> None:
+    """Try the shop's rules on every order, level, reservation and charge."""
+    shelf = await _shelf(scene)
+    held: Counter[str] = Counter()
+    seen = 0
+    left = dict(shelf.accounts)
+    async for books in Pages(scene, shelf).orders():
+        for order in books.orders.values():
+            left.pop(order.saga_id, None)
+        for reservation in books.reservations.values():
+            if reservation.is_held:
+                held.update(reservation.pieces)
+        seen += len(books.orders)
+        _try(books, findings)
+    _nobodys_money(scene, left, findings)
+    await _try_levels(scene, held, findings)
+    for difference in [*await strangers(scene), *await sagas_without_orders(scene)]:
+        findings.differs(_told(CARRIED, difference))
+    findings.holds(CARRIED.name, seen)
+
+
+SHOP = Audit((STOCK, HELD, CARRIED, *_OF_AN_ORDER.values()), compare)
+
+
+async def _shelf(scene: Scene) -> Shelf:
+    at_ms = await server_ms(scene.connection)
+    by_saga: dict[str, dict[str, Account]] = {}
+    for key, account in (await accounts(scene.settings)).items():
+        by_saga.setdefault(saga_of(key), {})[key] = account
+    outbox: Path = scene.settings.data_dir / "outbox"
+    return Shelf(at_ms, by_saga, read_outbox(outbox) if outbox.is_dir() else None)
+
+
+def _try(books: Books, findings: Findings) -> None:
+    for course in Course:
+        orders = {id_: order for id_, order in books.orders.items() if books.course(order.saga_id) is course}
+        mine = replace(
+            books,
+            orders=orders,
+            reservations={id_: each for id_, each in books.reservations.items() if id_ in orders},
+            payments={id_: each for id_, each in books.payments.items() if id_ in orders},
+            accounts={},
+        )
+        carried = {order.saga_id for order in orders.values()}
+        mine = replace(mine, accounts={k: each for k, each in books.accounts.items() if saga_of(k) in carried})
+        for name, rule in _OF_AN_ORDER.items():
+            found = list(OF_AN_ORDER[name](mine))
+            wrong = [each for each in found if each is not None]
+            for difference in wrong:
+                findings.differs(_told(rule, difference))
+            if course in (Course.UNDER_WAY, Course.CLOSED_BY_HAND):
+                why = UNDER_WAY if course is Course.UNDER_WAY else BY_HAND
+                findings.unknown(rule.name, why, len(orders) - len(wrong))
+            else:
+                findings.holds(rule.name, len(found) - len(wrong))
+
+
+async def _try_levels(scene: Scene, held: Counter[str], findings: Findings) -> None:
+    found = await levels(scene)
+    books = Books(sagas={}, orders={}, levels=found)
+    _note(STOCK, pieces_come_from_somewhere(books), findings)
+    if scene.is_at_rest:
+        _note(HELD, reserved_is_held_for_somebody(books, held), findings)
+    else:
+        findings.unknown(HELD.name, MOVING, len(found))
+
+
+def _nobodys_money(scene: Scene, left: Mapping[str, Mapping[str, Account]], findings: Findings) -> None:
+    for saga_id, keys in left.items():
+        kept = sum(account.kept_cents for account in keys.values())
+        if kept and scene.is_at_rest:
+            what = f"the provider keeps {kept}, but there is no order"
+            findings.differs(_told(OWED, Difference(f"saga {saga_id}", what, saga_id)))
+
+
+def _note(rule: Rule, found: Iterable[Difference | None], findings: Findings) -> None:
+    for difference in found:
+        if difference is None:
+            findings.holds(rule.name)
+        else:
+            findings.differs(_told(rule, difference))
+
+
+def _told(rule: Rule, difference: Difference) -> Told:
+    return Told(rule.name, difference.about, rule.says, difference.what, difference.saga_id)

@@ -1,0 +1,105 @@
+"""Orders and all that belongs to them, a page at a time. Speaks Redis; judges nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from books.facts import Account, Books, Course, Saga, Told
+from books.reading import OUTBOX, order_of, payment_of, reservation_of, told_by
+from sagastream import keys as names
+from sagastream.audit import Scene
+from sagastream.bus import Reply
+from sagastream.envelope import pairs
+from sagastream.errors import ReplyError
+from sagastream.keys import COORDINATOR, Keys
+
+_MILLISECOND_SLACK = 1_000
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What is not kept in Redis, as it was at ``at_ms``: what stands at the provider by saga, and the outbox.
+
+    ``mails`` is None where the outbox cannot be looked into; then the notification service is believed.
+    """
+
+    at_ms: int
+    accounts: Mapping[str, Mapping[str, Account]]
+    mails: Counter[tuple[str, str]] | None
+
+
+class Pages:
+    """Reads orders with their sagas, reservations, payments and notices."""
+
+    def __init__(self, scene: Scene, shelf: Shelf) -> None:
+        self._connection = scene.connection
+        self._scene = scene
+        self._shelf = shelf
+
+    async def orders(self) -> AsyncIterator[Books]:
+        """Yield the books of a page of orders, and nothing of any other."""
+        async for ids in members(self._scene, "order", "orders"):
+            yield await self._books(ids)
+
+    def _keys(self, owner: str) -> Keys:
+        return Keys(self._scene.settings.key_prefix, owner)
+
+    async def _books(self, ids: Sequence[str]) -> Books:
+        carried = await self._connection.pipeline(
+            [("HGET", self._keys("order").key(f"order:{id_}"), "saga_id") for id_ in ids]
+        )
+        saga_ids = [str(reply) for reply in carried]
+        # Sagas come first: what an ended one left behind does not change any more.
+        record = self._keys(COORDINATOR).key
+        commands: list[tuple[str, ...]] = [
+            ("HMGET", record(names.record(saga_id)), "status", "ended_ms") for saga_id in saga_ids
+        ]
+        for owner, kind in (("order", "order"), ("stock", "reservation"), ("payment", "payment"),
+                            ("notification", "notification")):  # fmt: skip
+            commands += [("HGETALL", self._keys(owner).key(f"{kind}:{id_}")) for id_ in ids]
+        replies = [_listed(reply) for reply in await self._connection.pipeline(commands)]
+        count = len(ids)
+        hashes = [[pairs([str(part) for part in reply]) for reply in replies[at : at + count]]
+                  for at in range(count, len(replies), count)]  # fmt: skip
+        orders, reservations, payments, notices = (dict(zip(ids, part, strict=True)) for part in hashes)
+        sagas = {id_: self._saga(id_, told) for id_, told in zip(saga_ids, replies[:count], strict=True) if told[0]}
+        return Books(
+            sagas=sagas,
+            orders={id_: order_of(id_, fields) for id_, fields in orders.items()},
+            reservations={id_: reservation_of(id_, fields) for id_, fields in reservations.items() if fields},
+            payments={id_: payment_of(id_, fields) for id_, fields in payments.items() if fields},
+            told={id_: self._told(id_, fields) for id_, fields in notices.items()},
+            accounts={key: each for saga_id in saga_ids for key, each in self._shelf.accounts.get(saga_id, {}).items()},
+            now_ms=self._shelf.at_ms,
+        )
+
+    def _saga(self, id_: str, told: Sequence[Reply]) -> Saga:
+        """Return a saga; one that ended after the provider was read counts as under way."""
+        saga = Saga(id_, str(told[0]))
+        is_later = told[1] is None or int(str(told[1])) > self._shelf.at_ms - _MILLISECOND_SLACK
+        if saga.course is not Course.UNDER_WAY and is_later and not self._scene.is_at_rest:
+            return Saga(id_, "InProgress")
+        return saga
+
+    def _told(self, id_: str, fields: Mapping[str, str]) -> Told:
+        mails = self._shelf.mails
+        if mails is None:
+            return told_by(fields, Told(), outbox="")
+        return told_by(fields, Told(mails[id_, "notify"], mails[id_, "tell_cancelled"]), outbox=OUTBOX)
+
+
+async def members(scene: Scene, owner: str, index: str) -> AsyncIterator[list[str]]:
+    """Yield the members of an owner's index, the oldest first, a page at a time."""
+    key, start = Keys(scene.settings.key_prefix, owner).key(index), 0
+    while page := _listed(await scene.connection.execute("ZRANGE", key, start, start + scene.page - 1)):
+        yield [str(member) for member in page]
+        start += len(page)
+        await scene.pause()
+
+
+def _listed(reply: Reply | ReplyError) -> list[Reply]:
+    if isinstance(reply, ReplyError):
+        raise reply
+    return reply if isinstance(reply, list) else []

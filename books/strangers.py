@@ -1,0 +1,99 @@
+"""Levels, and what belongs to no order: reservations, requests, sagas. Speaks Redis; changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+
+from books.facts import Level
+from books.pages import members
+from books.reading import PROCESS, level_of
+from books.rules import Difference
+from sagastream import keys as names
+from sagastream.audit import Scene
+from sagastream.bus import Command
+from sagastream.envelope import pairs
+from sagastream.errors import ReplyError
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.ledger import BEGINNING, parse
+
+AT_ONCE = 1_000
+
+
+async def levels(scene: Scene) -> dict[str, Level]:
+    """Return every level; each is read at one instant."""
+    found: dict[str, Level] = {}
+    key = _keys(scene, "stock").key
+    async for page in members(scene, "stock", "levels"):
+        replies = await scene.connection.pipeline([("HGETALL", key(f"level:{name}")) for name in page])
+        for name, reply in zip(page, replies, strict=True):
+            fields = pairs([str(part) for part in reply]) if isinstance(reply, list) else {}
+            found[name] = level_of(name, fields)
+    return found
+
+
+async def strangers(scene: Scene) -> list[Difference]:
+    """Return reservations and remembered requests that belong to no order."""
+    found = []
+    async for ids in members(scene, "stock", "reservations"):
+        for id_ in await _without_order(scene, ids):
+            found.append(Difference(f"order {id_}", "has a reservation, but is not an order"))
+    async for keys in _requests(scene):
+        told = await scene.connection.pipeline([("HGET", key, "order_id") for key in keys])
+        ids = [str(reply) for reply in told if isinstance(reply, str)]
+        for id_ in await _without_order(scene, ids):
+            found.append(Difference(f"order {id_}", "was acknowledged, but is not an order"))
+        await scene.pause()
+    return found
+
+
+async def sagas_without_orders(scene: Scene) -> list[Difference]:
+    """Return sagas whose order is not there, as far as the beginning is remembered.
+
+    Where there are as many orders as sagas nothing is looked up: no two sagas carry one order.
+    """
+    sagas = _keys(scene, COORDINATOR).key(names.index("process", PROCESS))
+    orders = _keys(scene, "order").key("orders")
+    if await scene.connection.execute("ZCARD", sagas) == await scene.connection.execute("ZCARD", orders):
+        return []
+    found = []
+    async for ids in members(scene, COORDINATOR, names.index("process", PROCESS)):
+        ledger = [("HGET", _keys(scene, "order").key(names.ledger(id_)), BEGINNING) for id_ in ids]
+        begun = dict(zip(ids, await scene.connection.pipeline(ledger), strict=True))
+        carried = {id_: _order_in(told) for id_, told in begun.items() if isinstance(told, str)}
+        missing = set(await _without_order(scene, [order_id for order_id in carried.values() if order_id]))
+        for id_, order_id in carried.items():
+            if order_id in missing:
+                found.append(Difference(f"saga {id_}", f"carries order {order_id}, which is not there", id_))
+    return found
+
+
+def _order_in(told: str) -> str:
+    try:
+        return str(json.loads(parse(told).data).get("orderId", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
+async def _without_order(scene: Scene, ids: Sequence[str]) -> list[str]:
+    commands: list[Command] = [("EXISTS", _keys(scene, "order").key(f"order:{id_}")) for id_ in ids]
+    replies = await scene.connection.pipeline(commands)
+    for reply in replies:
+        if isinstance(reply, ReplyError):
+            raise reply
+    return [id_ for id_, reply in zip(ids, replies, strict=True) if not reply]
+
+
+async def _requests(scene: Scene) -> AsyncIterator[list[str]]:
+    cursor, pattern = "0", _keys(scene, "order").key("request:*")
+    while True:
+        reply = await scene.connection.execute("SCAN", cursor, "MATCH", pattern, "COUNT", AT_ONCE)
+        assert isinstance(reply, list)  # SCAN has no other answer
+        cursor, keys = str(reply[0]), reply[1]
+        yield [str(key) for key in keys] if isinstance(keys, list) else []
+        if cursor == "0":
+            return
+
+
+def _keys(scene: Scene, owner: str) -> Keys:
+    return Keys(scene.settings.key_prefix, owner)

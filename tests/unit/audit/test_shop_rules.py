@@ -1,0 +1,101 @@
+"""Every rule of the shop can fail, names the order's saga, and leaves a sound day alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from books.audit import SHOP
+from tests.unit.audit.orders import Orders, played
+
+Corruption = Callable[[Orders], object]
+LEVEL = "{stock}:level:store-1:product-1"
+
+
+def _set(key: str, field: str, value: str | int) -> Corruption:
+    return lambda orders: orders.call("HSET", key, field, value)
+
+
+def _add(key: str, field: str, amount: int) -> Corruption:
+    return lambda orders: orders.call("HINCRBY", key, field, amount)
+
+
+def _charged_again(orders: Orders) -> None:
+    _call(orders, "charged", f"{orders.saga('done')}.charge-again", 29998)
+
+
+def _given_back(orders: Orders) -> None:
+    _call(orders, "refunded", f"{orders.saga('done')}.charge", 29998)
+
+
+def _nobodys_money(orders: Orders) -> None:
+    _call(orders, "charged", "nobody.charge", 1)
+
+
+def _call(orders: Orders, outcome: str, key: str, cents: int) -> None:
+    call = {"atMs": 1, "call": "charge", "key": key, "outcome": outcome, "amountCents": cents}
+    with orders.calls().open("a") as file:
+        file.write(json.dumps(call) + "\n")
+
+
+def _moved(orders: Orders) -> None:
+    """Let a level hold a piece more than its reservations, without anything appearing or vanishing."""
+    orders.call("HINCRBY", LEVEL, "available", -1)
+    orders.call("HINCRBY", LEVEL, "reserved", 1)
+
+
+CORRUPTIONS: list[tuple[str, str, str, Corruption]] = [
+    ("a piece that vanished", "stock-adds-up", "", _add(LEVEL, "available", -1)),
+    ("a piece that appeared", "stock-adds-up", "", _add(LEVEL, "restocked", -1)),
+    ("pieces below zero", "stock-adds-up", "", lambda o: o.call("HSET", LEVEL, "available", -1, "reserved", 6)),
+    ("a piece held for nobody", "reserved-is-held", "", _moved),
+    ("an order that is gone", "sagas-have-orders", "done", lambda o: (o.call("DEL", "{order}:order:done"),
+                                                                      o.call("ZREM", "{order}:orders", "done"))),
+    ("a promise without an order", "sagas-have-orders", "", _set("{order}:request:x", "order_id", "promised")),
+    ("an order told otherwise", "orders-equal-sagas", "done", _set("{order}:order:done", "status", "Cancelled")),
+    ("an order left pending", "orders-equal-sagas", "declined", _set("{order}:order:declined", "status", "Pending")),
+    ("stock given away twice", "stock-equals-sagas", "done", _set("{stock}:reservation:done", "status", "Released")),
+    ("stock held for ever", "stock-equals-sagas", "declined", _set("{stock}:reservation:declined", "status", "Held")),
+    ("too few held", "stock-equals-sagas", "done", _set("{stock}:reservation:done", "pieces", '{"product-1":1}')),
+    ("charged twice", "provider-keeps-what-is-owed", "done", _charged_again),
+    ("given back behind the shop", "provider-keeps-what-is-owed", "done", _given_back),
+    ("money of nobody", "provider-keeps-what-is-owed", "", _nobodys_money),
+    ("a false payment", "payments-equal-provider", "done", _set("{payment}:payment:done", "status", "Refunded")),
+    (
+        "a customer not told",
+        "customers-are-told-once",
+        "done",
+        lambda orders: orders.call("DEL", "{notification}:notification:done"),
+    ),
+]  # fmt: skip
+
+
+def test_a_sound_day_is_clean_and_every_rule_was_tried(tmp_path: Path) -> None:
+    """Done, declined, short, charged without an answer and cancelled: every book agrees."""
+    told = played(tmp_path).audited()
+
+    assert told.findings.differences == []
+    assert [rule.name for rule in SHOP.rules if not told.findings.tried[rule.name].compared] == []
+    assert told.statuses.keys() == {"Completed", "Compensated", "Failed"}
+
+
+@pytest.mark.parametrize(("rule", "order", "corrupt"), [c[1:] for c in CORRUPTIONS], ids=[c[0] for c in CORRUPTIONS])
+def test_a_planted_corruption_is_found_by_its_rule(rule: str, order: str, corrupt: Corruption, tmp_path: Path) -> None:
+    """One book is falsified; the rule that guards it names the order's saga, and no other saga is suspected."""
+    orders = played(tmp_path)
+
+    corrupt(orders)
+    told = orders.audited()
+
+    saga_id = orders.saga(order) if order else ""
+    found = [each for each in told.findings.differences if each.rule == rule]
+    assert saga_id in {each.saga_id if order else "" for each in found}
+    assert {each.saga_id for each in told.findings.differences} <= {saga_id, "", "nobody"}
+
+
+def test_every_rule_has_a_corruption_that_breaks_it() -> None:
+    """No rule is there that nothing was shown to break."""
+    assert {rule for _, rule, _, _ in CORRUPTIONS} == {rule.name for rule in SHOP.rules}
