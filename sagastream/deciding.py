@@ -156,7 +156,9 @@ class Deciding:
                 return await self._undo(work, told, field)
             case State.REFUSED:
                 tx = self._transaction(envelope, work.handler, field)
-                self._publish(tx, StepBarred(step=request.step), envelope, id=self._barred_id(envelope, field))
+                # Caused by the refusal, not by who asks: however often it is asked, it is one event with one cause.
+                why = _trigger(envelope, told)
+                self._publish(tx, StepBarred(step=request.step), why, id=self._barred_id(envelope, field))
                 return tx
             case _:
                 return self._told_again(work, told)

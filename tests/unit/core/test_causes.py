@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from sagastream.event import StepBarred, StepGaveUp
+from sagastream.event import StepBarred, StepGaveUp, UndoRequested
 from tests.trip import TRIP, RoomHeld, TripBooked, TripConfirmed, bank, desk, hotel
 from tests.unit.core.world import SAGA, World, in_virtual_time
 
@@ -61,3 +61,21 @@ async def test_what_told_nothing_new_causes_nothing() -> None:
     assert began
     assert {"e-4", "e-6"}.isdisjoint(note["id"] for note in world.history())
     assert without_cause(world.history()) == []
+
+
+@in_virtual_time
+async def test_a_refused_step_is_barred_for_one_cause_however_often_it_is_asked() -> None:
+    """Two requests about a refused step are answered by one event, and that has one cause: the refusal."""
+    world = World()
+    async with world.running(world.consumer(hotel)):
+        world.tell(TripBooked(nights=2), id="e-1")
+        await world.quiet()
+        for _ in range(2):
+            world.ask("hotel", UndoRequested(step=RoomHeld.type_name()))
+            await world.quiet()
+
+    refused = world.ledger("hotel", "hold_room")
+    barred = world.events("hotel", StepBarred)
+    assert refused.state == "refused"
+    assert len(barred) == 2
+    assert {(event["id"], event["causationid"]) for event in barred} == {(barred[0]["id"], refused.id)}
