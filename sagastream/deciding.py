@@ -6,6 +6,7 @@ closed before it is undone, and a step that never happened is barred and announc
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -111,12 +112,14 @@ class Deciding:
     async def _perform(self, work: Work, handler: Handler, cause: Envelope, expected: State) -> Transaction:
         """Run a forward handler and say what it decided."""
         tx = self._transaction(work.envelope, handler)
-        event = await self._run(handler, cause.data, tx)
+        event = await self._run(work, handler, cause.data, tx)
         self._outcome(tx, handler.name, event, cause, expected)
         return tx
 
-    async def _run(self, handler: Handler, data: str, tx: Transaction) -> Event | None:
+    async def _run(self, work: Work, handler: Handler, data: str, tx: Transaction) -> Event | None:
+        begun_s = asyncio.get_running_loop().time()
         event = await handler.function(payload(handler.takes, data), tx, **self._resources[id(handler)])
+        work.took_s = asyncio.get_running_loop().time() - begun_s
         if event is not None and type(event) not in handler.publishes:
             raise DefinitionError(
                 f"{self._participant.name}.{handler.name} returned {type(event).__name__}, "
@@ -184,7 +187,7 @@ class Deciding:
             )
         cause = _trigger(work.envelope, told)
         tx = self._transaction(work.envelope, work.handler)
-        event = await self._run(close, cause.data, tx)
+        event = await self._run(work, close, cause.data, tx)
         if event is None:
             return self._bar(work, told.state, field, tx)
         if not isinstance(work.request, BarRequested):
@@ -198,7 +201,7 @@ class Deciding:
         if undo is None:
             raise DefinitionError(f"{self._participant.name} declares no way to undo {work.request.step}")
         tx = self._transaction(work.envelope, work.handler, field)
-        event = await self._run(undo, told.data, tx)
+        event = await self._run(work, undo, told.data, tx)
         if event is None:
             raise DefinitionError(f"{self._participant.name}.{undo.name} must return the event that says undone")
         position = self._publish(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
 import structlog
 
@@ -165,7 +166,8 @@ class Settling:
 
     def _count(self, work: Work) -> None:
         if work.fate is Fate.SETTLED:
-            self._telemetry.event_handled(work.envelope.type)
+            took = None if work.took_s is None else timedelta(seconds=work.took_s)
+            self._telemetry.event_handled(work.envelope.type, took)
         elif work.fate is Fate.BURIED:
             self._telemetry.buried()
         elif work.fate is Fate.WAITS:
