@@ -51,6 +51,7 @@ lint: $(VENV)/.dev
 	@$(BIN)/lint-imports --no-cache >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
 # Packages are installed again only when the lock changes: the stamp holds what was installed last.
+# The checkout itself is not installed; its command is a file that knows where it lies.
 $(VENV)/.run: requirements.lock
 $(VENV)/.dev: requirements-dev.lock
 $(VENV)/.run $(VENV)/.dev:
@@ -60,6 +61,8 @@ $(VENV)/.run $(VENV)/.dev:
 	  { test -x $(PY) && $(PY) -m pip --version >/dev/null 2>&1; } || $(PYTHON) -m venv $(VENV) \
 	    || { echo "$(PYTHON) -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }; \
 	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; }
+	@printf '#!/bin/sh\n%s\n' 'PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" exec "$(abspath $(PY))" -m sagastream.cli "$$@"' \
+	  >$(BIN)/sagastream && chmod +x $(BIN)/sagastream
 	@cp $< $@
 
 # Needs uv; the locks hold for Linux and macOS and every Python from 3.11.

@@ -127,7 +127,7 @@ def bare_app(
 
     ``always`` are the beginnings of paths that are served before ``is_open``.
     """
-    app = FastAPI(title=title, version=VERSION, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title=title, version=VERSION, lifespan=lifespan, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
     problems.install(app)
     # The last one added is met first.
     app.add_middleware(BodyGuard)

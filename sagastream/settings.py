@@ -49,10 +49,13 @@ class Settings(BaseSettings):
     operator_token: SecretStr | None = Field(None, min_length=16, max_length=256)
     """What operators must show to repair sagas, and what any address but loopback needs; nobody should guess it."""
     host: str = "127.0.0.1"
+    """The address to listen on."""
     port: Port = 8080
     """The port of the base URL; 0 takes a free one."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """What is logged: this and everything graver. Payloads appear at ``DEBUG`` only."""
     log_format: Literal["console", "json"] = "console"
+    """Lines for people, or one JSON object a line."""
     stop_within: Duration = Field(timedelta(seconds=10), gt=timedelta(0))
     """How long a process may take to end what it has begun once it is told to stop."""
     restart: bool = True

@@ -66,6 +66,14 @@ def test_the_pie_shows_every_saga_once(watched: Watched) -> None:
     assert shown == {**ENDED, "Started": 0, "InProgress": 1, "Compensating": 0, "NeedsAttention": 0}
 
 
+def test_the_one_saga_that_has_not_ended_is_the_active_one(watched: Watched) -> None:
+    (query,) = of("Active sagas")
+
+    shown = {labels["status"]: value for labels, value in watched.prometheus.ask(query.text)}
+
+    assert shown == {"Started": 0, "InProgress": 1, "Compensating": 0, "NeedsAttention": 0}
+
+
 def test_steps_are_shown_as_shares_of_the_sagas_begun(watched: Watched) -> None:
     (query,) = of("Step completion")
     (order,) = statistics(watched.shop)["processes"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -306,6 +307,21 @@ async def test_the_front_serves_routes_at_its_root_and_services_by_name(shop: Sh
     assert (unknown.status_code, ready.status_code) == (404, 200)
     assert 'choreographed_saga_service_up{service="stock-service"} 1.0' in metrics.text
     assert "/services/stock-service/health" in index.text
+
+
+async def test_the_page_at_the_base_url_leads_everywhere(shop: Shop) -> None:
+    """A visitor who knows nothing but the address finds documents and probes, and no link is dead."""
+    front = create_front([routes()], {"stock-service": local_service(shop.app)}, opens=[alive(shop.app)])
+
+    async with alive(front), local_service(front) as client:
+        page = (await client.get("/")).text
+        links = re.findall(r'href="([^"]+)"', page)
+        answers = {link: (await client.get(link)).status_code for link in links}
+        documents = (await client.get("/docs")).text
+
+    assert set(answers) >= {"/docs", "/openapi.json", "/health", "/services/stock-service/docs"}
+    assert set(answers.values()) == {200}
+    assert "/openapi.json" in documents
 
 
 async def test_the_front_says_which_service_is_away() -> None:

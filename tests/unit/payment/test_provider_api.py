@@ -62,6 +62,18 @@ async def test_a_balance_says_what_stands_under_a_key(client: httpx.AsyncClient)
     assert (nothing["key"], nothing["keptCents"]) == ("never/heard.of", 0)
 
 
+async def test_a_closed_key_takes_no_money_any_more(client: httpx.AsyncClient) -> None:
+    """What was taken before is told; a charge that lands later is refused."""
+    untouched = (await client.post("/closes", json={"key": "saga-1.charge"})).json()
+    late = (await client.post("/charges", json=CHARGE)).json()
+    balance = (await client.get("/balance/saga-1.charge")).json()
+
+    assert untouched["taken"] is None
+    assert late["taken"] is None
+    assert late["refused"]
+    assert (balance["takenCents"], balance["closed"]) == (0, True)
+
+
 @pytest.mark.parametrize(
     "change",
     [

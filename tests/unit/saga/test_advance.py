@@ -6,11 +6,12 @@ from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 
+from sagastream.event import SagaAborted
 from sagastream.saga.advance import Advance, advance, tick
 from sagastream.saga.counting import counted
-from sagastream.saga.definition import Saga
+from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
-from sagastream.saga.progress import Happening, Progress, Request
+from sagastream.saga.progress import Fact, Happening, Kind, Progress, Request
 from tests.unit.saga.tables import ORDER, PIVOTLESS, at, happening
 
 NOTHING = Progress("saga-1", "order", 1)
@@ -98,6 +99,21 @@ def test_a_cancellation_after_the_pivot_is_too_late() -> None:
 
     assert turn.status is Status.COMPLETED
     assert story.asked == []
+
+
+def test_a_saga_that_a_person_closes_is_announced_as_aborted() -> None:
+    """Once, with who and why; nothing is asked any more, and the clock is left alone."""
+    story = Story()
+    story.tell("begin done", "reserve done", "charge refused", second=0)
+    asked = list(story.asked)
+    closing = Happening(BEGINNING, Kind.ABORTED, Fact(at(1), "ann", "the goods were given away"))
+    turn = story.hear(closing, now_ms=at(1))
+    story.hear(closing, now_ms=at(2))
+
+    (told,) = [event for _, event in turn.announcements if isinstance(event, SagaAborted)]
+    assert (told.actor, told.reason) == ("ann", "the goods were given away")
+    assert story.announced.count("SagaAborted") == 1
+    assert (turn.status, turn.timer_ms, story.asked) == (Status.ABORTED, None, asked)
 
 
 def test_a_wish_after_the_end_changes_nothing() -> None:
