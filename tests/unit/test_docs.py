@@ -1,9 +1,13 @@
-"""README and docs say what is so: programs run, paths exist, the diagram is the table's."""
+"""README and docs say what is so: programs run, paths exist, the diagram is the table's.
+
+What needs a server or a shop is run by ``tests/processes/test_documents.py``.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
+import shlex
 import sys
 import types
 from collections.abc import Iterator
@@ -14,35 +18,30 @@ import pytest
 from coordinator.order_saga import ORDER
 from money import Currency
 from order_service.requests import read_order
+from sagastream.cli.words import parser
 from sagastream.coordinator.views import OpenView, SagaView, StateView, StepView, WaitView
 from sagastream.saga.diagram import diagram
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.standing import StepStatus, UndoStatus
+from tests.documents import DOCUMENTS, LANGUAGES, README, ROOT, Block, blocks, prose
 
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
 WALK = ROOT / "docs" / "walk.md"
-DOCUMENTS = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROGRAMS = [document for document in DOCUMENTS if any(not block.file for block in blocks(document, "python"))]
+NOT_RUN_HERE = [block for document in DOCUMENTS for block in blocks(document) if block.mark]
 TOP_LEVEL = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
 _CODE = re.compile(r"`([^`\n]+)`")
-_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PATH = re.compile(r"[\w.-]+(/[\w.-]+)*/?")
 _STEP_OF_WALK = re.compile(r"^\| \d \| `(\S+)` \| (.*?) \| (.*?) \|$", re.MULTILINE)
 
 
-def blocks(document: Path, language: str) -> list[str]:
-    """Return the code blocks of one language."""
-    return [text for told, text in _BLOCK.findall(document.read_text()) if told == language]
-
-
 def paths(document: Path) -> Iterator[str]:
     """Yield what a document names as a path of this checkout."""
-    prose = _BLOCK.sub("", document.read_text())
-    for code in _CODE.findall(prose):
+    text = prose(document)
+    for code in _CODE.findall(text):
         is_path = _PATH.fullmatch(code) and (code.partition("/")[0] in TOP_LEVEL or code.endswith((".py", ".md")))
         if (is_path and "/" in code) or code in TOP_LEVEL:
             yield code
-    for target in re.findall(r"\]\(([^)#:]+)\)", prose):
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
         yield str((document.parent / target).relative_to(ROOT))
 
 
@@ -57,45 +56,79 @@ def test_the_readme_is_short() -> None:
     assert len(README.read_text().splitlines()) < 120
 
 
-def test_the_program_of_the_readme_runs() -> None:
-    """A stranger's saga and its play on the stage, exactly as printed."""
-    module = types.ModuleType("readme")
-    sys.modules["readme"] = module  # annotations are looked up there
+@pytest.mark.parametrize("document", PROGRAMS, ids=lambda path: path.name)
+def test_the_programs_of_a_document_run(document: Path) -> None:
+    """One after the other, exactly as printed; those with a file name are run where the commands are."""
+    module = types.ModuleType(f"document_{document.stem}")
+    sys.modules[module.__name__] = module  # annotations are looked up there
     try:
-        for block in blocks(README, "python"):
-            exec(compile(block, "README.md", "exec"), module.__dict__)
+        for block in blocks(document, "python"):
+            if not block.file:
+                exec(compile(block.text, document.name, "exec"), module.__dict__)
     finally:
-        del sys.modules["readme"]
+        del sys.modules[module.__name__]
 
-    assert module.statuses
+
+def test_every_block_is_of_a_kind_that_is_run_or_compared() -> None:
+    """A kind that nobody looks at would be a place for what is not so."""
+    languages = {block.language for document in DOCUMENTS for block in blocks(document)}
+
+    assert languages <= LANGUAGES
+    assert {"README.md", "call-outside.md", "add-a-step.md"} <= {document.name for document in PROGRAMS}
+
+
+@pytest.mark.parametrize("block", NOT_RUN_HERE, ids=lambda block: block.text.split()[0])
+def test_a_block_that_is_not_run_says_why_and_is_looked_at_all_the_same(block: Block) -> None:
+    """What it starts exists: targets of make, words of our command, files that are named."""
+    named = [word for word in re.split(r"[\s,;]+", block.why + " " + block.text) if re.search(r"\w/\w.*\.\w+$", word)]
+
+    assert len(block.why) > 20
+    assert [path for path in named if not path.startswith("'/") and not (ROOT / path).exists()] == []
+    for line in block.text.splitlines():
+        words = [word for word in shlex.split(line, comments=True) if "=" not in word]
+        match words:
+            case ["make", target]:
+                assert target in targets()
+            case ["sagastream", *rest]:
+                parser().parse_args(rest)
+            case ["docker", "compose", "-f", file, *_]:
+                assert (ROOT / file).is_file()
+            case [word, *_]:
+                assert word in {"export", "pip"} or (ROOT / word).is_file(), line
+
+
+def targets() -> set[str]:
+    """Return what can be made."""
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def test_every_make_command_of_the_documents_is_a_target() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {target for document in DOCUMENTS for target in re.findall(r"\bmake ([a-z-]+)", code_of(document))}
 
-    assert named <= targets
+    assert named <= targets()
     assert {"run", "test", "test-fast", "books", "check"} <= named
 
 
 def code_of(document: Path) -> str:
     """Return everything a document sets as code, a line each."""
-    text = document.read_text()
-    return "\n".join([*(block for _, block in _BLOCK.findall(text)), *_CODE.findall(_BLOCK.sub("", text))])
+    return "\n".join([*(block.text for block in blocks(document)), *_CODE.findall(prose(document))])
 
 
 def test_the_order_of_the_readme_is_accepted() -> None:
-    (body,) = re.findall(r"-d '(\{.*?\})'$", "\n".join(blocks(README, "sh")), re.MULTILINE | re.DOTALL)
+    commands = "\n".join(block.text for block in blocks(README, "sh"))
+    (body,) = re.findall(r"-d '(\{.*?\})'$", commands, re.MULTILINE | re.DOTALL)
 
     order = read_order(body.encode(), Currency("EUR", 2), tolerance_cents=5)
 
     assert (order.total_amount_cents, order.items[0].total_price_cents) == (29999, 29998)
 
 
-def test_the_steps_of_the_readme_are_those_of_the_table() -> None:
-    shown = re.findall(r"^\| ([\w ]+) \| (\w+) \| Done \|$", README.read_text(), re.MULTILINE)
+def test_the_timeline_of_the_readme_is_that_of_the_table() -> None:
+    (timeline,) = blocks(README, "text")
+    shown = re.findall(r"● (?:began|done) +([\w ]+?)  +(\w+) +(\w+)$", timeline.text, re.MULTILINE)
 
-    assert shown == [("begin", ORDER.begun_by), *((step.name, step.by) for step in ORDER.steps)]
+    begun = ("begin", ORDER.begun_by, ORDER.begins_with.type_name())
+    assert shown == [begun, *((step.name, step.by, step.done.type_name()) for step in ORDER.steps)]
 
 
 def test_the_diagram_of_the_walk_is_the_tables() -> None:
