@@ -116,7 +116,11 @@ async def test_every_saga_is_visited_once_at_the_pace_that_was_set() -> None:
     assert 3800 <= instants[-1] - instants[0] <= 4500
     assert all(sum(at <= other < at + 1000 for other in instants) <= 11 for at in instants)
     assert {saga_id for saga_id in ids if world.hash(COORDINATOR, f"record:{saga_id}")["version"]} == set(ids)
-    assert Counter(entry["action"] for entry in trail(world)) == {"repair begun: retry": 1, "retry": 40, "repair done": 1}
+    assert Counter(entry["action"] for entry in trail(world)) == {
+        "repair begun: retry": 1,
+        "retry": 40,
+        "repair done": 1,
+    }
     assert {entry["repair"] for entry in trail(world)} == {campaign.id}
 
 
