@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from sagastream.serving import PortInUse, listen
+from sagastream.settings import Settings
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -22,7 +23,7 @@ async def test_no_answer_waits_for_an_acknowledgement(host: str) -> None:
         await writer.wait_closed()
 
     try:
-        wire = listen(host, 0)
+        wire = listen(Settings(host=host), 0)
     except PortInUse:
         pytest.skip(f"this machine has no {host}")
     async with await asyncio.start_server(greet, sock=wire):
@@ -34,5 +35,5 @@ async def test_no_answer_waits_for_an_acknowledgement(host: str) -> None:
 
 
 def test_a_taken_port_is_told() -> None:
-    with listen("127.0.0.1", 0) as wire, pytest.raises(PortInUse, match="try another PORT"):
-        listen("127.0.0.1", wire.getsockname()[1])
+    with listen(Settings(), 0) as wire, pytest.raises(PortInUse, match="try another PORT"):
+        listen(Settings(), wire.getsockname()[1])
