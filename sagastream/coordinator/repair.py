@@ -102,7 +102,8 @@ class Repairs:
         """Return the transaction that stores what an action led to, with its entry in the audit trail."""
         step, kind = next(((happening.step, str(happening.kind)) for happening in turn.news), ("", ""))
         why = f"{action.why}: {done.verdict.told}" if action.act is Act.ABORT else action.why
-        note = Note(now_ms, done.id, NOTES[action.act], OPERATOR, "", step, kind, why, action.actor)
+        before = done.record.progress.last_event_id  # a person acts on what has happened so far
+        note = Note(now_ms, done.id, NOTES[action.act], OPERATOR, before, step, kind, why, action.actor)
         tx = self._records.save(done.saga, done.record, turn, [note], cause=done.id, now_ms=now_ms)
         trail.record(
             tx, id=done.id, action=action.act, actor=action.actor, reason=action.reason, told=done.verdict.told,

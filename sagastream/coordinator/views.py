@@ -201,7 +201,7 @@ def _open(item: Open) -> OpenView:
     closed_by += ["retry: it is asked again at once"] if item.again_ms is not None else []
     closed_by += [f"resolve: evidence that it is {effect}" for effect in item.effects]
     return OpenView(
-        step=item.step, service=item.service, problem=item.problem, since=moment(item.since_ms), answer=item.answer,
+        step=item.step, service=item.service, problem=item.problem, since=instant(item.since_ms), answer=item.answer,
         again=moment(item.again_ms), stateable=list(item.effects), closed_by=[*closed_by, "abort: it is left as it is"],
     )  # fmt: skip
 

@@ -25,7 +25,8 @@ from sagastream.saga.progress import Ask, Fact, Happening, Kind, Progress, Reque
 
 _ENDED = "ended"
 _WISHES = frozenset({Kind.CANCELLED, Kind.GAVE_UP, Kind.POISONED})
-_TOO_LATE_AT_THE_END = _WISHES | {Kind.OVERDUE, Kind.ABORTED, Kind.STATED_DONE, Kind.STATED_UNDONE}
+_STATED = frozenset({Kind.STATED_DONE, Kind.STATED_UNDONE})
+_TOO_LATE_AT_THE_END = _WISHES | _STATED | {Kind.OVERDUE, Kind.ABORTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ class Advance:
     announcements: tuple[tuple[str, Event], ...]
     timer_ms: int | None
     late: int
+
+
+def has_ended(progress: Progress) -> bool:
+    """Tell whether the saga has ended, for good, even if a ledger contradicts it since."""
+    return _ENDED in progress.announced
 
 
 def advance(saga: Saga, progress: Progress, happenings: Sequence[Happening], *, now_ms: int) -> Advance:
@@ -105,8 +111,8 @@ def _follow(
     may_repeat: bool = False,
     asks: tuple[Asked, ...] | None = None,
 ) -> Advance:
-    had_ended = _ENDED in before.announced  # for good, even if a ledger contradicts it since
-    late = len(happenings) if had_ended and not may_repeat else 0
+    had_ended = has_ended(before)
+    late = sum(happening.kind not in _STATED for happening in happenings) if had_ended and not may_repeat else 0
     if had_ended:  # what asks for a way that can no longer be taken is not even remembered
         too_late = _TOO_LATE_AT_THE_END if lifecycle.status(saga, before).is_end else _WISHES
         happenings = [happening for happening in happenings if happening.kind not in too_late]

@@ -125,9 +125,10 @@ def _stateable(saga: Saga, progress: Progress, step: str, request: Request | Non
         return (Effect.UNDONE,)
     if request is Request.BAR:
         return (Effect.DONE, Effect.UNDONE)
+    if not _has_gone_forward(saga, progress) or lifecycle.is_done(progress, step):
+        return ()
     at = next((at for at, s in enumerate(saga.steps) if s.name == step), -1)
-    is_last = saga.is_after_pivot(at) and _has_gone_forward(saga, progress)
-    return (Effect.DONE,) if is_last and not lifecycle.is_done(progress, step) else ()
+    return (Effect.DONE,) if request is Request.RETRY or saga.is_after_pivot(at) else ()
 
 
 def _upto(saga: Saga) -> int:

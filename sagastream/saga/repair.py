@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sagastream.saga import lifecycle
-from sagastream.saga.advance import Advance, advance, ask_now
+from sagastream.saga.advance import Advance, advance, ask_now, has_ended
 from sagastream.saga.attention import Effect, Open, left_open, open_items
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
@@ -75,6 +75,9 @@ def repair(saga: Saga, progress: Progress, action: Action, *, id: str, now_ms: i
     status = lifecycle.status(saga, progress)
     if status.is_end:
         return Verdict(None, _ended(status, action.act), Because.ENDED)
+    if has_ended(progress) and action.act in (Act.COMPENSATE, Act.ABORT):
+        told = "it had ended, and a ledger contradicts that since: resolve what is open"
+        return Verdict(None, told, Because.ENDED)
     match action.act:
         case Act.COMPENSATE:
             return _compensate(saga, progress, action, id, now_ms)

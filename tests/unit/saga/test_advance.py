@@ -106,7 +106,7 @@ def test_a_saga_that_a_person_closes_is_announced_as_aborted() -> None:
     story = Story()
     story.tell("begin done", "reserve done", "charge refused", second=0)
     asked = list(story.asked)
-    closing = Happening(BEGINNING, Kind.ABORTED, Fact(at(1), "abort-1", "the goods were given away", actor="ann"))
+    closing = Happening(BEGINNING, Kind.ABORTED, Fact(at(1), "act-1", "the goods were given away", "ann"))
     turn = story.hear(closing, now_ms=at(1))
     story.hear(closing, now_ms=at(2))
 

@@ -129,6 +129,32 @@ def test_asking_again_cannot_help_where_ledgers_contradict_the_record() -> None:
     assert "confirm" in verdict.told
 
 
+@pytest.mark.parametrize("act", [Act.COMPENSATE, Act.ABORT])
+def test_an_end_that_a_ledger_contradicts_since_is_resolved_and_not_ended_another_way(act: Act) -> None:
+    """It was announced; a second, different end would make a liar of everybody who read the first."""
+    ended = advance(ORDER, known(), [happening(said) for said in (*PAST_PIVOT, "notify done")], now_ms=at(10))
+    assert ended.status is Status.COMPLETED
+    contradicted = advance(ORDER, ended.progress, [happening("charge undone", at(20))], now_ms=at(20))
+    assert contradicted.status is Status.NEEDS_ATTENTION
+
+    verdict = repair(ORDER, contradicted.progress, Action(act, "ann", "enough"), id="act-1", now_ms=at(30))
+    paid_again = Action(Act.RESOLVE, "ann", "paid again", "charge", Effect.DONE, "ticket 4711")
+    resolved = repair(ORDER, contradicted.progress, paid_again, id="act-2", now_ms=at(30))
+
+    assert (verdict.turn, verdict.refused) == (None, Because.ENDED)
+    assert "resolve what is open" in verdict.told
+    assert resolved.turn is not None
+    assert (resolved.turn.status, resolved.turn.announcements, resolved.turn.late) == (Status.COMPLETED, (), 0)
+
+
+def test_a_step_whose_event_was_lost_before_the_pivot_can_be_stated_done() -> None:
+    """The pivot is done, so the step was; only nobody tells."""
+    verdict = resolved("charge", Effect.DONE, "begin done", "reserve done", "confirm done", "charge overdue")
+
+    assert verdict.turn is not None
+    assert verdict.turn.status is Status.IN_PROGRESS
+
+
 @pytest.mark.parametrize("act", Act)
 def test_nothing_known_at_all_can_be_acted_upon(act: Act) -> None:
     """A record without facts is never stored, yet nothing breaks on one."""
