@@ -138,7 +138,7 @@ def note(written: str) -> Note:
     told = json.loads(written)
     return Note(
         int(told["at"]), told["id"], told["type"], told.get("source", ""), told.get("cause", ""), told.get("step", ""),
-        told.get("kind", ""), told.get("reason", ""),
+        told.get("kind", ""), told.get("reason", ""), told.get("actor", ""),
     )  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def facts_of(notes: Sequence[Note]) -> dict[str, dict[Kind, Fact]]:
     facts: dict[str, dict[Kind, Fact]] = {}
     for told in notes:
         if told.kind:
-            fact, known = Fact(told.at_ms, told.id, told.reason), facts.setdefault(told.step, {})
+            fact, known = Fact(told.at_ms, told.id, told.reason, told.actor), facts.setdefault(told.step, {})
             kind = Kind(told.kind)
             known[kind] = min(known.get(kind, fact), fact)
     return facts

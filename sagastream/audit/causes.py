@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from sagastream.audit.case import Case
 from sagastream.audit.findings import Answer, Unknown, Wrong
+from sagastream.coordinator.records import Note
+from sagastream.coordinator.repair import OPERATOR
 from sagastream.saga.definition import BEGINNING
 from sagastream.saga.progress import Kind
-
-_FROM_OUTSIDE = frozenset({Kind.POISONED, Kind.ABORTED})  # what could not be understood, and what a person did
 
 
 def causes_are_a_tree(case: Case) -> Answer:
@@ -22,7 +22,7 @@ def causes_are_a_tree(case: Case) -> Answer:
     for id_, cause, what in _told(case):
         if causes.setdefault(id_, cause) != cause:
             wrong.append(Wrong(f"one cause of {what} {id_}", f"{causes[id_]} and {cause}"))
-    rooted = {began.event_id, *(note.id for note in case.notes if note.kind in _FROM_OUTSIDE)}
+    rooted = {began.event_id, *(note.id for note in case.notes if _is_from_outside(note))}
     problems = dict.fromkeys(problem for id_ in causes if (problem := _climb(id_, causes, rooted)) is not None)
     return [*wrong, *(Wrong("every cause to lead to the beginning", problem) for problem in problems)]
 
@@ -42,10 +42,15 @@ def _climb(id_: str, causes: dict[str, str], rooted: set[str]) -> str | None:
     return None
 
 
+def _is_from_outside(note: Note) -> bool:
+    """Tell whether a note has no cause within the saga: what could not be understood, and what a person did."""
+    return note.kind == Kind.POISONED or note.source == OPERATOR
+
+
 def _told(case: Case) -> Iterator[tuple[str, str, str]]:
     """Yield id, cause and type of everything that has a cause within the saga."""
     for note in case.notes:
-        if note.kind not in _FROM_OUTSIDE:
+        if not _is_from_outside(note):
             yield note.id, note.cause, note.type
     for sighting in case.sightings or ():
         yield sighting.id, sighting.cause, sighting.type

@@ -29,6 +29,7 @@ _STATES: Mapping[Kind, tuple[State, ...]] = {
     Kind.REFUSED: (State.REFUSED,),
     Kind.BARRED: (State.BARRED, State.REFUSED),
 }
+_STATED = frozenset({Kind.STATED_DONE, Kind.STATED_UNDONE})
 _TOLD_OFTEN = frozenset({StepGaveUp.type_name(), LedgerLost.type_name()})
 
 
@@ -39,9 +40,12 @@ def ledgers_agree(case: Case) -> Answer:
     if case.status is Status.ABORTED:
         return BY_HAND
     wrong: list[Wrong] = []
-    unknown = False
+    unknown = is_stated = False
     for row in case.steps():
         known = case.progress.facts.get(row.name, {})
+        if not known.keys().isdisjoint(_STATED):
+            is_stated = True  # a person's word, where the ledger could not tell any more
+            continue
         kind = next((kind for kind in _STATES if kind in known), None)
         entry = case.entry(row)
         if kind is None:
@@ -54,7 +58,9 @@ def ledgers_agree(case: Case) -> Answer:
             wrong.append(Wrong(f"{row.name!r} {kind}, as the record", f"{row.by} says {said}"))
         elif entry.state == str(kind) and entry.id != known[kind].event_id:
             wrong.append(Wrong(f"{row.name!r} {kind} by event {known[kind].event_id}", f"{row.by} says {entry.id}"))
-    return FORGOTTEN if unknown and not wrong else wrong
+    if wrong:
+        return wrong
+    return FORGOTTEN if unknown else BY_HAND if is_stated else []
 
 
 def succeeds_once(case: Case) -> Answer:
@@ -111,7 +117,7 @@ def events_have_effects(case: Case) -> Answer:
 def _told(case: Case) -> Iterator[tuple[str, str]]:
     """Yield the id of every event that must stand in a stream, and what it is about."""
     for step, kind, fact in _facts(case):
-        if kind not in (Kind.OVERDUE, Kind.POISONED, Kind.ABORTED):
+        if not fact.actor and kind not in (Kind.OVERDUE, Kind.POISONED):
             yield fact.event_id, f"{step!r} {kind}"
     for note in case.notes:
         if note.source == COORDINATOR and not note.kind:  # a request or an announcement

@@ -10,7 +10,7 @@ from sagastream.audit.findings import Answer, Wrong
 from sagastream.event import BarRequested, RetryRequested, UndoRequested
 from sagastream.keys import COORDINATOR
 from sagastream.saga import lifecycle
-from sagastream.saga.progress import Kind, Progress, Request
+from sagastream.saga.progress import Fact, Kind, Progress, Request
 
 ASKED = {
     Request.UNDO: UndoRequested.type_name(),
@@ -35,7 +35,7 @@ def history_tells(case: Case) -> Answer:
     for step in dict.fromkeys((*known, *told)):
         for kind in dict.fromkeys((*known.get(step, {}), *told.get(step, {}))):
             mine, history = known.get(step, {}).get(kind), told.get(step, {}).get(kind)
-            if mine != history:
+            if not _is_same(mine, history):
                 wrong.append(Wrong(f"{step!r} {kind} as in its history: {history}", str(mine)))
     for step, ask in case.progress.asks.items():
         times = sum(note.step == step and note.type == ASKED[ask.request] for note in case.notes)
@@ -45,6 +45,13 @@ def history_tells(case: Case) -> Answer:
     if announced != len(case.progress.announced):
         wrong.append(Wrong(f"{len(case.progress.announced)} announcements in its history", str(announced)))
     return wrong
+
+
+def _is_same(mine: Fact | None, history: Fact | None) -> bool:
+    """Tell whether two tell the same; of what a person did the history tells more than the reason."""
+    if mine is None or history is None or not mine.actor:
+        return mine == history
+    return (mine.at_ms, mine.event_id, mine.actor) == (history.at_ms, history.event_id, history.actor)
 
 
 def ends_once(case: Case) -> Answer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sagastream.audit.case import ENDS, Case, Sighting
 from sagastream.audit.findings import Answer, Difference, Findings, Rule, Unknown
@@ -18,6 +19,7 @@ from sagastream.audit.scene import Scene
 from sagastream.audit.streams import between, horizon
 from sagastream.audit.walk import SLACK_MS, Held
 from sagastream.clock import server_ms
+from sagastream.coordinator.retention import kept
 from sagastream.saga.lifecycle import Status
 
 MOST_OF_A_STREAM = 50_000  # entries read for one saga; beyond that its events cannot be told
@@ -33,6 +35,7 @@ class Looking:
         self._findings = findings
         self._cases = Cases(scene)
         self._streams = scene.streams()
+        self._kept_ms = min(kept(scene.settings).values()) // timedelta(milliseconds=1)
         self._doubtful: dict[str, list[Sighting]] = {}
 
     async def judge(self, page: Sequence[Held], read_until_ms: int) -> None:
@@ -82,7 +85,9 @@ class Looking:
         read_until_ms = await cut(self._scene, now_ms)
         (case,) = await self._cases.load([saga_id], now_ms=now_ms, read_until_ms=read_until_ms)
         if isinstance(case, Unreadable):
-            self._unreadable(case, strays)
+            # Records of sagas that ended long ago are removed; their events may still be there.
+            if not (case.is_absent and strays and max(s.at_ms for s in strays) < now_ms - self._kept_ms):
+                self._unreadable(case, strays)
             return None
         if with_events:
             case.sightings = await self._sightings(case, now_ms, strays)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import timedelta
 
 from sagastream import keys as names
 from sagastream.audit.findings import Difference, Findings
@@ -11,6 +12,7 @@ from sagastream.audit.rules import BEGUN
 from sagastream.audit.scene import Scene
 from sagastream.bus import Command
 from sagastream.clock import server_ms
+from sagastream.coordinator.retention import kept
 from sagastream.envelope import epoch_ms
 from sagastream.errors import ReplyError, Undecodable
 from sagastream.ledger import BEGINNING, State, parse
@@ -50,6 +52,7 @@ async def _listed(scene: Scene, findings: Findings, saga_ids: Sequence[str]) -> 
 
 async def _recorded(scene: Scene, findings: Findings, ledger: str, saga_ids: Sequence[str], until_ms: int) -> None:
     records = scene.keys.key(names.record(""))
+    kept_ms = until_ms - min(kept(scene.settings).values()) // timedelta(milliseconds=1)  # older ones may be removed
     unrecorded = await _without(scene, [("EXISTS", f"{records}{saga_id}") for saga_id in saga_ids], saga_ids)
     findings.holds(BEGUN.name, len(saga_ids) - len(unrecorded))
     for saga_id in unrecorded:
@@ -58,7 +61,7 @@ async def _recorded(scene: Scene, findings: Findings, ledger: str, saga_ids: Seq
             continue
         try:
             begun = parse(told)
-            is_due = begun.state is State.DONE and epoch_ms(begun.time) <= until_ms
+            is_due = begun.state is State.DONE and kept_ms < epoch_ms(begun.time) <= until_ms
         except (ValueError, Undecodable):
             is_due = True
         if is_due and not await scene.connection.execute("EXISTS", f"{records}{saga_id}"):

@@ -30,6 +30,7 @@ from sagastream.saga.progress import Happening, Progress
 
 # Of an observed duration only that there is one follows from a record; facts may have come in any order.
 _KINDS = frozenset({"started", "turned_back", "ended", "steps", "timeouts", "undo_failed", "duration"})
+_KNOWN_WHEN_REMOVED = frozenset({"started", "ended", "duration"})
 TIMES = 3
 
 
@@ -59,17 +60,31 @@ class _Sums:
     before: Counter[str]
     records: Counter[str]
     after: Counter[str]
+    removed_before: Counter[str]
+    removed_after: Counter[str]
     unknown: int
 
     def wrong(self) -> list[str]:
         every = self.before.keys() | self.records.keys() | self.after.keys()
-        return sorted(c for c in every if not self.before[c] <= self.records[c] <= self.after[c])
+        return sorted(counter for counter in every if not self._agrees(counter))
+
+    def _agrees(self, counter: str) -> bool:
+        """Tell whether a counter is what records and the removed ones add up to, as far as that can be known."""
+        kind, process, *rest = counter.split("|")
+        ends = rest if kind == "ended" else [str(status) for status in Status]
+        low, high = (_removed(counters, process, ends) for counters in (self.removed_before, self.removed_after))
+        if kind not in _KNOWN_WHEN_REMOVED:
+            low = 0  # of a record that was removed it is not known how much of this it had
+        return (
+            self.before[counter] <= self.records[counter] + high and self.records[counter] + low <= self.after[counter]
+        )
 
 
 async def _added_up(scene: Scene) -> _Sums:
     before = await _counters(scene)
     records, unknown = await _total(scene)
-    return _Sums(before, records, await _counters(scene), unknown)
+    after = await _counters(scene)
+    return _Sums(_comparable(before), records, _comparable(after), before, after, unknown)
 
 
 async def sizes_agree(scene: Scene, findings: Findings) -> None:
@@ -109,7 +124,10 @@ async def _sizes(scene: Scene) -> list[Difference]:
         if value < 0
     ]
     for status, size in of.items():
-        ended = sum(counters[name("ended", process, status)] for process in _processes(counters))
+        ended = sum(
+            counters[name("ended", process, status)] - counters[name("removed", process, status)]
+            for process in _processes(counters)
+        )
         if status.is_end and ended != size:
             found.append(Difference(COUNTS.name, f"sagas {status}", f"{size}, as listed", f"{ended} counted"))
     if every != sum(sizes):
@@ -120,8 +138,12 @@ async def _sizes(scene: Scene) -> list[Difference]:
 
 
 async def _counters(scene: Scene) -> Counter[str]:
-    told = _numbers(await scene.connection.execute("HGETALL", scene.keys.key(COUNTERS)))
-    return _comparable(told)
+    return Counter(_numbers(await scene.connection.execute("HGETALL", scene.keys.key(COUNTERS))))
+
+
+def _removed(counters: Counter[str], process: str, statuses: Sequence[str]) -> int:
+    """Return how many records of a process were removed that had ended in one of these."""
+    return sum(counters[name("removed", process, status)] for status in statuses)
 
 
 def _comparable(counters: Mapping[str, int]) -> Counter[str]:
