@@ -94,6 +94,10 @@ def _compensate(saga: Saga, progress: Progress, action: Action, id: str, now_ms:
     if pivot is not None and lifecycle.is_done(progress, pivot.name):
         told = f"{pivot.name!r} is done, and nothing is undone after it: the saga goes on forward"
         return Verdict(None, told, Because.PAST_PIVOT)
+    contradiction = next(lifecycle.contradictions(saga, progress), None)
+    if contradiction is not None:
+        told = f"the ledgers contradict the record, which must be resolved first: {contradiction}"
+        return Verdict(None, told, Because.CONTRADICTION)
     if lifecycle.is_turned_back(saga, progress):
         return Verdict(None, "it is being undone already")
     if progress.has(BEGINNING, Kind.CANCELLED):

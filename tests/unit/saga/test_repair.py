@@ -155,6 +155,14 @@ def test_a_step_whose_event_was_lost_before_the_pivot_can_be_stated_done() -> No
     assert verdict.turn.status is Status.IN_PROGRESS
 
 
+def test_turning_back_is_refused_where_ledgers_contradict_the_record() -> None:
+    """Of a saga that had completed nothing would be undone: the wish would not even be remembered."""
+    verdict = acted(Act.COMPENSATE, "begin done", "reserve done", "charge done", "charge undone", saga=PIVOTLESS)
+
+    assert (verdict.turn, verdict.refused) == (None, Because.CONTRADICTION)
+    assert "'charge' is undone although the saga went forward" in verdict.told
+
+
 @pytest.mark.parametrize("act", Act)
 def test_nothing_known_at_all_can_be_acted_upon(act: Act) -> None:
     """A record without facts is never stored, yet nothing breaks on one."""
