@@ -19,7 +19,7 @@ export PYTHONUNBUFFERED := 1
 BIN := $(VENV)/bin
 PY  := $(BIN)/python
 
-.PHONY: run demo test test-fast books bench-quick lint check locks clean
+.PHONY: run demo test test-fast books bench-quick transitions lint check locks clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -43,6 +43,10 @@ bench-quick: $(VENV)/.run
 
 check: $(VENV)/.run
 	@$(PY) -m sagastream.cli check
+
+# What happens to an order, however it stands; after a change of its table or of the engine.
+transitions: $(VENV)/.run
+	@$(PY) -m sagastream.cli transitions order >docs/reference/transitions.md
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -58,6 +58,10 @@ def _run(words: Namespace, settings: Settings) -> int:
             return diagram(project, words.saga)
         case "audit":
             return _audit(words, settings, project)
+        case "transitions":
+            from sagastream.cli.tables import transitions
+
+            return transitions(project, words.saga)
         case _:
             from sagastream.cli.running import run
 

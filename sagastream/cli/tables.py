@@ -44,13 +44,25 @@ def diagram(project: Project, name: str | None) -> int:
     """Print the sequence diagrams of one saga or all, and return the exit code."""
     from sagastream.saga.diagram import diagram
 
+    for saga in _chosen(project, name):
+        sys.stdout.write(f"{diagram(saga)}\n")
+    return 0
+
+
+def transitions(project: Project, name: str | None) -> int:
+    """Print the transitions of one saga or all, and return the exit code."""
+    from sagastream.saga.transitions import transitions
+
+    for saga in _chosen(project, name):
+        sys.stdout.write(transitions(saga))
+    return 0
+
+
+def _chosen(project: Project, name: str | None) -> list[Saga]:
     known = sagas(project)
     if name is not None and name not in known:
         raise ProjectError(f"there is no saga {name!r}; there are {', '.join(known) or 'none'}")
-    for each, saga in known.items():
-        if name in (None, each):
-            sys.stdout.write(f"{diagram(saga)}\n")
-    return 0
+    return [saga for each, saga in known.items() if name in (None, each)]
 
 
 def sagas(project: Project) -> dict[str, Saga]:

@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("name", metavar="NAME", type=_store_name, help="letters, digits, `_`, `.` and `-`")
     diagram = commands.add_parser("diagram", help="print a saga's sequence diagram")
     diagram.add_argument("saga", nargs="?")
+    transitions = commands.add_parser("transitions", help="print what happens to a saga, however it stands")
+    transitions.add_argument("saga", nargs="?")
     json = argparse.ArgumentParser(add_help=False)
     json.add_argument("--json", action="store_true", help="print what the HTTP routes answer, for programs")
 
