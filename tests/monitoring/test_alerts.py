@@ -16,6 +16,7 @@ from tests.monitoring.prometheus_server import program
 RUNBOOK = SHIPPED / "RUNBOOK.md"
 COMMANDS = re.findall(r"^```sh\n(.*?)^```$", RUNBOOK.read_text(), re.MULTILINE | re.DOTALL)
 RULES = (SHIPPED / "alerts.yml").read_text()
+SERIES = sorted(set(re.findall(r"choreographed_saga_\w+", RULES)))
 CHANGES = [
     ("> 300", "> 330"),
     ("> 0.10", "> 0.12"),
@@ -25,7 +26,7 @@ CHANGES = [
     ("- min by", "- max by"),
     ("refused|gave up", "refused"),
     (" + step:timeouts:15m", ""),
-    ("choreographed_saga_compensation_triggered_total", "choreographed_saga_turned_back_total"),
+    *((name, f"{name}_renamed") for name in SERIES),
 ]
 
 
