@@ -105,10 +105,8 @@ def order_routes(at: Desk) -> APIRouter:
     async def show_course(order_id: OrderId) -> CourseView:
         """Show how an order's saga stands and what happened to it so far."""
         order = await desk.existing(order_id, at)
-        stored, history = await asyncio.gather(
-            at.sagas.find(order.saga_id), at.sagas.history(order.saga_id, MOST_NOTES)
-        )
-        shown = course(order, stored.record if stored else None, history)
+        found = await at.sagas.whole(order.saga_id, MOST_NOTES)
+        shown = course(order, *((found[0].record, found[1]) if found else (None, [])))
         if shown is None:
             raise Problem(404, f"order {order_id} is settled, and the record of its saga is no longer kept")
         return shown

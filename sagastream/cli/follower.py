@@ -165,10 +165,11 @@ class Follower:
         followed.hear(told, happening)
 
     async def _read(self, saga_id: str, followed: Followed | None = None) -> Followed | None:
-        stored = await self._listing.find(saga_id)
-        if stored is not None:
+        whole = await self._listing.whole(saga_id, MOST_NOTES)
+        if whole is not None:
+            stored, history = whole
             followed = followed or Followed(stored, self._table(stored))
-            followed.read(stored, await self._listing.history(saga_id, MOST_NOTES))
+            followed.read(stored, history)
         return followed
 
     def _unwritten(self, envelope: Envelope) -> Followed:

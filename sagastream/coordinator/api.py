@@ -105,10 +105,10 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
     @router.get("/state/{sagaId}", operation_id="getSaga", responses=problems({404: "No such saga"}))
     async def state(saga_id: SagaId) -> StateView:
         """Show one saga: its steps, whom it waits for, and all that happened to it."""
-        stored = await listing.find(saga_id)
-        if stored is None:
+        found = await listing.whole(saga_id, MOST_NOTES)
+        if found is None:
             raise Problem(404, f"there is no saga {saga_id}")
-        history = await listing.history(saga_id, MOST_NOTES)
+        stored, history = found
         return views.state(stored, table(stored), history)
 
     @router.get("/statistics", operation_id="getSagaStatistics", responses=problems({}))

@@ -20,6 +20,7 @@ from sagastream.saga.lifecycle import Status
 
 MOST_SCANNED = 2000
 _CHUNK = 250
+_READS = 5  # of a saga that goes on faster than it is read; then its last record stands with the history before it
 _CURSOR = re.compile(r"(-?\d{1,16})\.([A-Za-z0-9_-]{1,64})", re.ASCII)
 
 
@@ -115,6 +116,22 @@ class Listing:
             self._records.load(saga_id), self._reader.read(names.record(saga_id), "ended_ms")
         )
         return Stored(record, int(ended) if ended is not None else None) if record else None
+
+    async def whole(self, saga_id: str, most: int) -> tuple[Stored, list[str]] | None:
+        """Return one saga with the latest notes of its history, both of one instant; None if nothing is known of it.
+
+        A commit between the two reads would show an end that the status does not know of: they are read again.
+        """
+        stored = await self.find(saga_id)
+        history: list[str] = []
+        for _ in range(_READS):
+            if stored is None:
+                return None
+            history = await self.history(saga_id, most)
+            known, stored = stored, await self.find(saga_id)
+            if stored is not None and stored.record.version == known.record.version:
+                break
+        return None if stored is None else (stored, history)
 
     async def history(self, saga_id: str, most: int) -> list[str]:
         """Return the latest notes of a saga's history as stored, oldest first."""
