@@ -81,10 +81,11 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
     @router.get("/{sagaId}", operation_id="showSaga", responses=problems(_NO_SAGA))
     async def show(saga_id: SagaId) -> StateView:
         """Show one saga: its steps, whom it waits for, what is open, and all that happened to it."""
-        stored = await listing.find(saga_id)
-        if stored is None:
+        found = await listing.whole(saga_id, MOST_NOTES)
+        if found is None:
             raise Problem(404, f"there is no saga {saga_id}")
-        return views.state(stored, finding.table(stored), await listing.history(saga_id, MOST_NOTES))
+        stored, history = found
+        return views.state(stored, finding.table(stored), history)
 
     async def act(saga_id: str, action: Action, response: Response) -> RepairedView:
         try:

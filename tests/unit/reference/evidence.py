@@ -37,7 +37,10 @@ class _Module:
     path: Path
     definitions: dict[str, Definition]
     imports: dict[str, tuple[Path, str]]
-    """Names that come from modules of these tests: where from, and their name there; empty for a module itself."""
+    """Names that come from other modules of this checkout: where from, and their name there; empty for a module itself.
+
+    What stands in the product is only looked up for its constants: a test does not speak of all that it calls.
+    """
 
 
 @cache
@@ -67,7 +70,7 @@ def _module(path: Path) -> _Module:
                 definitions.update({each.id: node for each in targets if isinstance(each, ast.Name)})
             case ast.AnnAssign(target=ast.Name(id=name)):
                 definitions[name] = node
-            case ast.ImportFrom(module=str(module), names=names) if module.split(".")[0] == "tests":
+            case ast.ImportFrom(module=str(module), names=names, level=0):
                 for each in names:
                     imports[each.asname or each.name] = _origin(module, each.name)
     return _Module(path, definitions, imports)
@@ -100,7 +103,7 @@ def _collect(module: _Module, name: str, found: Evidence, seen: set[tuple[Path, 
 
 
 def _follow(path: Path, names: set[str], found: Evidence, seen: set[tuple[Path, str]]) -> None:
-    if path.is_file():
+    if path.is_file() and path.is_relative_to(ROOT / "tests"):
         there = _module(path)
         for name in names:
             if name in there.definitions:
@@ -152,6 +155,8 @@ def _texts(node: ast.AST, module: _Module) -> Iterator[str]:
                 yield "".join(_text(value, module) for value in values)
             case ast.BinOp(op=ast.Add()):
                 yield _text(each.left, module) + _text(each.right, module)
+            case ast.Name(id=name) if name in module.imports and (text := _text(each, module)) != GAP:
+                yield text
             case ast.Constant(value=str(text)) if id(each) not in parts and id(each) not in docstrings:
                 yield text
 
@@ -164,6 +169,9 @@ def _text(node: ast.AST, module: _Module) -> str:
             return _text(value, module)
         case ast.Name(id=name) if isinstance(one := module.definitions.get(name), ast.Assign):
             return _text(one.value, module)
+        case ast.Name(id=name) if name in module.imports and module.imports[name][0].is_file():
+            path, there = module.imports[name]
+            return _text(ast.Name(there), _module(path)) if there in _module(path).definitions else GAP
         case ast.JoinedStr(values=values):
             return "".join(_text(value, module) for value in values)
     return GAP

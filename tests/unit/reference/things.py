@@ -70,15 +70,23 @@ def all_panels() -> Iterator[Thing]:
 
 
 def _asks(method: str, path: str) -> Callable[[Evidence], bool]:
-    place = re.sub(r"\\\{[^}]*\\\}", "[^/?]+", re.escape(path))
-    pattern = rf"^({GAP}|http://[^/]+|{method} )?{place}(\?|$|{GAP}$)"
     words = {method, method.lower(), "request"} if method != "GET" else {method, "get", "request", "stream"}
+    # The last word of a path may come from elsewhere; then it must be told elsewhere.
+    *upto, last = path.split("/")
+    parts = [*(f"/{_part(part)}" for part in upto[1:]), f"/(?P<last>{_part(last)}|{GAP})"]
+    pattern = rf"^({GAP}|http://[^/]+|{method} )?{''.join(parts)}(\?|$|{GAP}$)"
 
     def is_in(told: Evidence) -> bool:
-        is_called = bool(words & told.names) or told.tells(rf"\b{method}\b")
-        return is_called and any(re.search(pattern, text) for text in _paths(told))
+        if not (words & told.names or told.tells(rf"\b{method}\b")):
+            return False
+        found = [match["last"] for text in _paths(told) if (match := re.search(pattern, text))]
+        return any(one != GAP or last.startswith("{") or told.tells(f"^{last}$") for one in found)
 
     return is_in
+
+
+def _part(part: str) -> str:
+    return re.sub(r"\\\{[^}]*\\\}", "[^/?]+", re.escape(part))
 
 
 def _paths(told: Evidence) -> Iterator[str]:
