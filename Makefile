@@ -1,4 +1,4 @@
-# make run | demo | test | test-fast | books | bench-quick | lint | check | clean; the rest is in README.md.
+# make run | demo | test | test-fast | test-sim | books | bench-quick | lint | check | clean; the rest is in README.md.
 # PROCS=1: one process per service.  PORT, HOST, DATA_DIR, REDIS_URL, RESTART=0 … : see sagastream/settings.py.
 
 PORT      ?= 8080
@@ -19,7 +19,7 @@ export PYTHONUNBUFFERED := 1
 BIN := $(VENV)/bin
 PY  := $(BIN)/python
 
-.PHONY: run demo test test-fast books bench-quick transitions lint check locks clean
+.PHONY: run demo test test-fast test-sim books bench-quick transitions lint check locks clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -34,6 +34,11 @@ test: $(VENV)/.dev
 
 test-fast: $(VENV)/.dev
 	@$(PY) -m pytest --numprocesses 2 -m "not server and not processes and not seeds" $(TESTS)
+
+# SEEDS=from:to; every seed is one play of a whole shop in virtual time, in which everything goes wrong that can.
+SEEDS ?= 0:20000
+test-sim: $(VENV)/.dev
+	@$(PY) -m tests.stage.play --seeds $(SEEDS) --jobs 2
 
 books: $(VENV)/.run
 	@$(PY) -m books

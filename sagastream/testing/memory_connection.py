@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from sagastream.bus import Argument, Command, Reply
 from sagastream.errors import ReplyError
-from sagastream.testing.memory_group_read import GroupRead
+from sagastream.testing.memory_group_read import group_read
 from sagastream.testing.memory_server import MemoryServer, encoded
 
 Hook = Callable[[Command], Awaitable[None]]
@@ -65,29 +65,27 @@ class MemoryConnection:
         return reply
 
     async def _read_blocked(self, command: Command) -> Reply:
-        reading = GroupRead([encoded(part) for part in command[1:]])
+        reading = group_read(tuple([encoded(part) for part in command[1:]]))
         if reading.block_ms is None:
             return None
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + reading.block_ms / 1000
         while True:
-            waiter: asyncio.Future[None] = loop.create_future()
-            too_late = asyncio.Event()
+            waiter: asyncio.Future[bool | None] = loop.create_future()
             self.server.space.wait_for(reading.keys, waiter)
-            timer = loop.call_at(ends_at, _give_up, waiter, too_late) if reading.block_ms else None
+            timer = loop.call_at(ends_at, _give_up, waiter) if reading.block_ms else None
             try:
-                await waiter
+                is_late = await waiter
             finally:
                 self.server.space.stop_waiting(reading.keys, waiter)
                 if timer is not None:
                     timer.cancel()
             # Another consumer of the group may have been woken by the same XADD and have read it first.
             reply = self.server.call(*command)
-            if reply is not None or too_late.is_set():
+            if reply is not None or is_late:
                 return reply
 
 
-def _give_up(waiter: asyncio.Future[None], too_late: asyncio.Event) -> None:
-    too_late.set()
+def _give_up(waiter: asyncio.Future[bool | None]) -> None:
     if not waiter.done():
-        waiter.set_result(None)
+        waiter.set_result(True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sagastream.errors import ReplyError
 from sagastream.testing.memory_keyspace import Args, integer, options, syntax_error
 
@@ -48,3 +50,9 @@ class GroupRead:
             )
         self.keys = names[: len(names) // 2]
         self.ids = names[len(names) // 2 :]
+
+
+@lru_cache(4096)
+def group_read(args: tuple[bytes, ...]) -> GroupRead:
+    """Return the arguments taken apart; readers ask for the same again and again."""
+    return GroupRead(args)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sagastream.errors import ReplyError
-from sagastream.testing.memory_group_read import GroupRead
+from sagastream.testing.memory_group_read import GroupRead, group_read
 from sagastream.testing.memory_keyspace import OK, Args, Keyspace, Raw, integer, syntax_error
 from sagastream.testing.memory_stream_log import ZERO, Consumer, EntryId, Group, Pending, Stream
 from sagastream.testing.memory_streams import entry_reply, id_text, interval, parse_id
@@ -59,7 +59,7 @@ def xgroup(space: Keyspace, args: Args) -> Raw:
 
 def xreadgroup(space: Keyspace, args: Args) -> Raw:
     """Answer ``XREADGROUP GROUP group consumer [COUNT n] [NOACK] STREAMS key … id …``; never block."""
-    reading = GroupRead(args)
+    reading = group_read(tuple(args))
     if reading.position != b"GROUP":
         raise ReplyError("ERR", "Missing GROUP option for XREADGROUP")
     now = space.clock()

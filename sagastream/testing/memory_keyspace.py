@@ -71,6 +71,9 @@ class SortedSet:
 
 Value = bytes | Hash | Set | List | SortedSet | Stream
 
+Waiter = asyncio.Future[bool | None]
+"""What a blocked reader awaits: None when something changed."""
+
 V = TypeVar("V", bytes, Hash, Set, List, SortedSet, Stream)
 
 
@@ -81,7 +84,7 @@ class Keyspace:
         self.clock = clock
         self.values: dict[bytes, Value] = {}
         self.expiries: dict[bytes, int] = {}
-        self._waiters: dict[bytes, dict[asyncio.Future[None], None]] = {}
+        self._waiters: dict[bytes, dict[Waiter, None]] = {}
 
     def look_up(self, key: bytes) -> Value | None:
         """Return what is stored under a key, unless it has expired."""
@@ -131,12 +134,12 @@ class Keyspace:
         for key in list(self._waiters):
             self.wake(key)
 
-    def wait_for(self, keys: Sequence[bytes], waiter: asyncio.Future[None]) -> None:
+    def wait_for(self, keys: Sequence[bytes], waiter: Waiter) -> None:
         """Have a future woken by the next change that a blocked reader of these streams must see."""
         for key in keys:
             self._waiters.setdefault(key, {})[waiter] = None
 
-    def stop_waiting(self, keys: Sequence[bytes], waiter: asyncio.Future[None]) -> None:
+    def stop_waiting(self, keys: Sequence[bytes], waiter: Waiter) -> None:
         """Forget a future that waits no more."""
         for key in keys:
             waiting = self._waiters.get(key)
@@ -151,6 +154,13 @@ class Keyspace:
             for waiter in self._waiters.pop(key, ()):
                 if not waiter.done():
                     waiter.set_result(None)
+
+    def fail_waiting(self, error: Exception) -> None:
+        """Break off every blocked read."""
+        for waiting in list(self._waiters.values()):
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_exception(error)
 
     def _expire(self, key: bytes) -> None:
         due = self.expiries.get(key)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sagastream.bus import Argument, Reply
-from sagastream.errors import ReplyError
+from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.testing.memory_commands import COMMANDS
 from sagastream.testing.memory_keyspace import OK, Args, Keyspace, Raw, integer
 from sagastream.testing.memory_scripts import ErrorElement, lua_host
@@ -28,6 +28,8 @@ class MemoryServer:
         Units: ``clock`` returns epoch milliseconds and may go backwards.
         """
         self.space = Keyspace(clock)
+        self.refuses: Callable[[bytes], ReplyError | None] | None = None
+        """While the server is in trouble: says how it refuses a command, None if it serves it all the same."""
         self._scripts: set[bytes] = set()
         self._own = {b"EVAL": self._eval, b"EVALSHA": self._evalsha, b"SCRIPT": self._script}
 
@@ -36,13 +38,25 @@ class MemoryServer:
 
         Raises: ReplyError exactly where and as the server answers with an error.
         """
-        name, *args = [encoded(part) for part in command]
-        own = self._own.get(name.upper())
-        return decoded(self._command(name, args) if own is None else own(args))
+        try:
+            name, *args = [part.encode() if type(part) is str else encoded(part) for part in command]
+        except UnicodeEncodeError:
+            name, *args = [encoded(part) for part in command]
+        found = COMMANDS.get(name)
+        if found is None or self.refuses is not None:
+            own = self._own.get(name.upper())
+            return decoded(self._command(name, args) if own is None else own(args))
+        handler, least, most = found
+        return decoded(handler(self.space, args) if least <= len(args) <= most else self._command(name, args))
 
     def forget_scripts(self) -> None:
         """Lose every loaded script, as a restart does."""
         self._scripts.clear()
+
+    def restart(self) -> None:
+        """Lose scripts and connections, as a restart with an append-only file does."""
+        self.forget_scripts()
+        self.space.fail_waiting(ServerUnavailable("the server was restarted"))
 
     def _command(self, name: bytes, args: Args) -> Raw:
         found = COMMANDS.get(name) or COMMANDS.get(name.upper())
@@ -54,6 +68,7 @@ class MemoryServer:
         handler, least, most = found
         if not least <= len(args) <= most:
             raise ReplyError("ERR", f"wrong number of arguments for '{name.decode().lower()}' command")
+        self._refuse(name)
         return handler(self.space, args)
 
     def _from_script(self, name: bytes, args: Args) -> Raw:
@@ -67,7 +82,14 @@ class MemoryServer:
             raise ReplyError("ERR", "Wrong number of args calling Redis command from script")
         if name.upper() in NOT_FROM_SCRIPTS:
             raise ReplyError("ERR", "This Redis command is not allowed from script")
+        self._refuse(name)
         return handler(self.space, args)
+
+    def _refuse(self, name: bytes) -> None:
+        if self.refuses is not None:
+            refusal = self.refuses(name.upper())
+            if refusal is not None:
+                raise refusal
 
     def _eval(self, args: Args) -> Raw:
         _at_least("eval", args, 2)
@@ -115,7 +137,10 @@ def decoded(raw: Raw) -> Reply:
         if isinstance(raw, ErrorElement):
             raise ReplyError("ERR", f"an error inside an array reply: {raw.decode(errors='replace')}")
         return raw.decode("utf-8", "surrogateescape")
-    return [decoded(item) for item in raw]
+    try:
+        return [item.decode() if type(item) is bytes else decoded(item) for item in raw]
+    except UnicodeDecodeError:
+        return [decoded(item) for item in raw]
 
 
 def _split(args: Args) -> tuple[Args, Args]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
@@ -46,18 +47,6 @@ class OrderedTask(asyncio.Task[T]):
         return self.order
 
 
-class OrderedTimer(asyncio.TimerHandle):
-    """A timer that fires after the ones set before it for the same instant."""
-
-    order: int = 0
-
-    def __lt__(self, other: asyncio.TimerHandle) -> bool:
-        mine, theirs = self.when(), other.when()
-        if mine == theirs and isinstance(other, OrderedTimer):
-            return self.order < other.order
-        return mine < theirs
-
-
 class VirtualTimeLoop(asyncio.BaseEventLoop):
     """Run coroutines in virtual time, starting at an instant given in epoch milliseconds."""
 
@@ -66,9 +55,11 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self._start = start
         self._tasks_created = 0
         self._timers_set = 0
+        self._alarms_set = 0
+        self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
+        self._alarms: list[tuple[int, int, Callable[[], object]]] = []
+        self.steps = 0
         super().__init__()
-        self._selector = _Leap(self)
-        self._clock_resolution = 1e-6
         self.slow_callback_duration = float("inf")
 
     def time(self) -> float:
@@ -83,12 +74,15 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Set a timer at an instant of ``time()``; timers of one instant fire in the order they were set."""
-        timer = OrderedTimer(when, callback, args, self, context)
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
         self._timers_set += 1
-        timer.order = self._timers_set
-        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]  # the base class's heap
-        timer._scheduled = True  # type: ignore[attr-defined]  # as the base class marks what is in its heap
+        heapq.heappush(self._timers, (round(when * 1_000_000), self._timers_set, timer))
         return timer
+
+    def at_step(self, step: int, call: Callable[[], object]) -> None:
+        """Call something between two steps of the tasks, once so many steps were taken."""
+        self._alarms_set += 1
+        heapq.heappush(self._alarms, (step, self._alarms_set, call))
 
     def create_task(
         self,
@@ -110,12 +104,30 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         """Return the tasks that have not ended, oldest first."""
         return sorted(asyncio.all_tasks(self), key=hash)
 
-    def _leap(self, timeout: float | None) -> None:
-        if timeout is None:
-            raise Deadlock(self._who_waits())
-        if timeout > 0:
-            timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # the base class's heap
-            self._micros = max(self._micros, round(timers[0].when() * 1_000_000))
+    def _run_once(self) -> None:
+        """Take every step that is ready; if there is none, leap to the next timer.
+
+        In place of the base class's: no selector, nothing is waited for, and what is ready does not depend on the
+        resolution of any clock.
+        """
+        ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]  # the base class's queue
+        timers = self._timers
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+        if not ready and not self._stopping:  # type: ignore[attr-defined]  # as the base class keeps it
+            if not timers:
+                raise Deadlock(self._who_waits())
+            self._micros = max(self._micros, timers[0][0])
+        while timers and timers[0][0] <= self._micros:
+            ready.append(heapq.heappop(timers)[2])
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if handle.cancelled():
+                continue
+            self.steps += 1
+            while self._alarms and self._alarms[0][0] <= self.steps:
+                heapq.heappop(self._alarms)[2]()
+            handle._run()
 
     def _who_waits(self) -> str:
         lines = [f"  {task.get_name()}: {_place(task)}" for task in self.pending_tasks()]
@@ -126,17 +138,6 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """Do nothing: nothing sleeps in a system call, so nothing has to be woken."""
-
-
-class _Leap:
-    """What the base loop takes for its selector: waiting for I/O is where time passes."""
-
-    def __init__(self, loop: VirtualTimeLoop) -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> tuple[()]:
-        self._loop._leap(timeout)
-        return ()
 
 
 def run(main: Coroutine[Any, Any, T], *, start: int = DEFAULT_START) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,10 @@ from coordinator.order_saga import ORDER
 from sagastream.audit import Audited
 from sagastream.bus import Reply
 from sagastream.settings import Settings
-from sagastream.testing.actor import Weather
 from sagastream.testing.auditor import audited
+from sagastream.testing.scenario import Scenario
 from sagastream.testing.stage import Stage
 from tests.stage.order_cast import CAST, Shop
-
-CALM = Weather(kills=0, freezes=0, crash=0.0, lost_reply=0.0, repeats=2, storm_s=1.0, slow_call=0.0)
 
 
 @dataclass
@@ -44,24 +41,29 @@ class Orders:
         return audited(self.stage.server, self.settings, [ORDER], CAST, [SHOP])
 
 
+ORDERS = (
+    ("done", "CreditCard", 2),
+    ("declined", "DeclinedCard", 1),
+    ("short", "CreditCard", 9),
+    ("late", "TimeoutAfterCharge", 1),
+    ("cancelled", "SlowProvider", 1),
+)
+
+
 def played(data_dir: Path) -> Orders:
     """Play orders that are done, declined, short of stock, answered too late, and cancelled."""
-    shop: Shop | None = None
-    stage = Stage([ORDER], CAST, seed=1, weather=CALM, resources=lambda actor: shop.resources(actor) if shop else {})
-    shop = Shop(stage)
-    day = shop
+    shop = Shop()
 
-    async def scenario(_: Stage) -> None:
-        await day.open()
-        await day.order("done", "CreditCard", 2)
-        await day.order("declined", "DeclinedCard", 1)
-        await day.order("short", "CreditCard", 9)
-        await day.order("late", "TimeoutAfterCharge", 1)
-        await day.order("cancelled", "SlowProvider", 1)
-        await day.cancel("cancelled")
-        await asyncio.sleep(1)
+    async def begin(stage: Stage, number: int) -> str:
+        order_id, method, quantity = ORDERS[number]
+        saga_id = await shop.order(stage, order_id, method, quantity)
+        if order_id == "cancelled":
+            await shop.turn_back(stage, saga_id)
+        return saga_id
 
-    stage.play(scenario)
+    day = Scenario([ORDER], CAST, begin, prepare=shop.open, resources=shop.resources, lies=shop.lies)
+    stage = Stage(day, seed=1, only=frozenset(), sagas=range(len(ORDERS)))
+    stage.play()
     settings = stage.settings.model_copy(update={"data_dir": data_dir})
     orders = Orders(stage, shop, settings)
     orders.calls().parent.mkdir(parents=True)

@@ -1,0 +1,179 @@
+"""What can go wrong on the stage, and which of it a seed lets happen where. Draws; does nothing by itself.
+
+Every seed knows only some kinds of faults ("swarm testing": combinations differ more that way than if every seed knew
+them all), each as often as the seed likes. Every single blow has a name, its *site*, so that a play can be repeated
+with some of them left out: ``stock-1.57`` is what strikes the 57th command of that worker, ``step.300`` what strikes
+between two steps of the event loop.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """A kind of thing that goes wrong."""
+
+    KILLED_BEFORE = "killed before a command"
+    KILLED_AFTER = "killed between a command and its reply"
+    KILLED_ANYWHERE = "killed at any await"
+    PAUSED = "paused at any await, back later as if nothing had been"
+    LOST_COMMAND = "command lost"
+    LOST_REPLY = "reply lost"
+    DELAYED = "commands and replies delayed"
+    SHUFFLED = "streams delivered in another order"
+    REPEATED = "event published again"
+    POISONED = "event that cannot be read"
+    RESTARTED = "server restarted, its scripts forgotten"
+    REFUSING = "server refuses to write"
+    CLOCK_STEPPED = "clock of the server stepped"
+    LEDGER_LOST = "ledger lost"
+    HANDLER_FAILED = "handler raised"
+    CALL_FAILED = "call to the outside failed"
+    CALL_UNANSWERED = "answer from the outside lost"
+    CALL_LATE = "call to the outside landed late"
+    CANCELLED = "saga cancelled"
+    OPERATED = "operator stepped in"
+
+
+# What strikes at a command of a worker, as often as the seed likes; the rest is planned or has chances of its own.
+AT_COMMANDS = (
+    Fault.KILLED_BEFORE,
+    Fault.KILLED_AFTER,
+    Fault.LOST_COMMAND,
+    Fault.LOST_REPLY,
+    Fault.PAUSED,
+)
+PLANNED = (
+    Fault.KILLED_ANYWHERE,
+    Fault.PAUSED,
+    Fault.REPEATED,
+    Fault.POISONED,
+    Fault.RESTARTED,
+    Fault.REFUSING,
+    Fault.CLOCK_STEPPED,
+    Fault.LEDGER_LOST,
+    Fault.OPERATED,
+)
+OF_CALLS = (Fault.CALL_FAILED, Fault.CALL_UNANSWERED, Fault.CALL_LATE)
+_IDLE = frozenset({"XGROUP", "XAUTOCLAIM", "TIME", "ZRANGE", "HGETALL", "HSET", "XINFO", "XPENDING", "ZMSCORE"})
+_BUSY = 8  # times as likely a command that is part of deciding something is struck than one of an idle worker
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How bad it gets; instants and durations in virtual seconds.
+
+    Faults end after the storm; from then on everything runs, so that every saga must come to its end.
+    """
+
+    storms_s: tuple[float, ...] = (20.0, 60.0, 120.0)
+    absences_s: tuple[float, ...] = (0.1, 3.0, 30.0, 100.0)
+    pauses_s: tuple[float, ...] = (0.5, 6.0, 20.0, 45.0, 120.0)
+    delays_s: tuple[float, ...] = (0.001, 0.004, 0.02, 0.3)
+    late_s: tuple[float, ...] = (0.05, 1.0, 20.0, 75.0)
+    between_blows: tuple[int, ...] = (120, 400, 1200)
+    kinds: float = 0.45
+
+
+class Storm:
+    """The faults of one play: which kinds there are, and what has happened so far.
+
+    ``only``: the sites at which something may happen; None for all.
+    """
+
+    def __init__(self, seed: int, weather: Weather, only: frozenset[str] | None = None) -> None:
+        self.seed = seed
+        self.weather = weather
+        self.only = only
+        self.fired: Counter[Fault] = Counter()
+        self.sites: dict[str, Fault] = {}
+        self.is_over = False
+        chance = self.chance("storm")
+        share = chance.choice((weather.kinds, weather.kinds, weather.kinds / 3, 1.0))
+        rare = {Fault.LEDGER_LOST: share / 3}  # it leaves a saga that a person must close: nothing more to see
+        self.kinds = frozenset(kind for kind in Fault if chance.random() < rare.get(kind, share))
+        self.ends_at = chance.choice(weather.storms_s)
+        self.between_blows = chance.choice(weather.between_blows)
+        self.at_commands = tuple(kind for kind in AT_COMMANDS if kind in self.kinds)
+        self.delay = chance.choice((0.03, 0.1, 0.3)) if Fault.DELAYED in self.kinds else 0.0
+        self.handler_fails = chance.choice((0.05, 0.4, 0.85)) if Fault.HANDLER_FAILED in self.kinds else 0.0
+        self.call_fails = {kind: chance.choice((0.05, 0.3, 0.7)) for kind in OF_CALLS if kind in self.kinds}
+
+    def chance(self, of: str) -> random.Random:
+        """Return the randomness of one part of the play; nobody else draws from it."""
+        return random.Random(f"{self.seed}:{of}")  # chance here is a seeded play, not a secret
+
+    def strikes(self, fault: Fault, site: str) -> bool:
+        """Tell whether a fault may happen at a site, and note that it does."""
+        if self.is_over or (self.only is not None and site not in self.only):
+            return False
+        self.fired[fault] += 1
+        self.sites[site] = fault
+        return True
+
+
+class Luck:
+    """The faults one worker meets, over all of its lives."""
+
+    def __init__(self, storm: Storm, name: str) -> None:
+        self.name = name
+        self._storm = storm
+        self._chance = storm.chance(name)
+        self._delays = storm.chance(f"{name} delays")
+        self._until = self._gap()
+        self._commands = self._calls = self._tries = 0
+
+    def at_command(self, name: str) -> Fault | None:
+        """Return what strikes at the next command of the worker; nearly always nothing does."""
+        self._commands += 1
+        self._until -= 1 if name in _IDLE else _BUSY
+        if self._until > 0 or not self._storm.at_commands:
+            return None
+        self._until = self._gap()
+        fault = self._chance.choice(self._storm.at_commands)
+        return fault if self._storm.strikes(fault, f"{self.name}.{self._commands}") else None
+
+    def delay(self, name: str) -> float:
+        """Return how long a command or reply is under way, in seconds."""
+        storm = self._storm
+        if not storm.delay or storm.is_over or name in _IDLE or self._delays.random() >= storm.delay:
+            return 0.0
+        seconds = self._delays.choice(storm.weather.delays_s)
+        return seconds if storm.strikes(Fault.DELAYED, "delays") else 0.0
+
+    def is_shuffled(self) -> bool:
+        """Tell whether the streams of one delivery come in another order."""
+        storm = self._storm
+        return (
+            Fault.SHUFFLED in storm.kinds and self._delays.random() < 0.5 and storm.strikes(Fault.SHUFFLED, "shuffled")
+        )
+
+    def at_call(self) -> dict[Fault, bool]:
+        """Return what becomes of the next call that leaves the process."""
+        self._calls += 1
+        drawn = {fault: self._chance.random() < chance for fault, chance in self._storm.call_fails.items()}
+        site = f"{self.name}.call{self._calls}"
+        return {fault: is_drawn and self._storm.strikes(fault, site) for fault, is_drawn in drawn.items()}
+
+    def handler_fails(self) -> bool:
+        """Tell whether the next run of a handler raises."""
+        if not self._storm.handler_fails:
+            return False
+        self._tries += 1
+        is_drawn = self._chance.random() < self._storm.handler_fails
+        return is_drawn and self._storm.strikes(Fault.HANDLER_FAILED, f"{self.name}.try{self._tries}")
+
+    def pause(self) -> float:
+        """Return how long a pause lasts, in seconds."""
+        return self.choose(self._storm.weather.pauses_s)
+
+    def choose(self, durations: tuple[float, ...]) -> float:
+        """Choose how long something lasts."""
+        return self._chance.choice(durations) * self._chance.uniform(0.5, 1.0)
+
+    def _gap(self) -> int:
+        return 1 + int(self._chance.expovariate(1 / self._storm.between_blows))

@@ -1,0 +1,85 @@
+"""The way of one worker to the server: everything it does beyond its own memory passes here, and may be struck here.
+
+A worker that was killed gets nothing through any more, not even an error; a paused one gets it through later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from sagastream.bus import Command, Reply
+from sagastream.errors import ReplyError, ServerUnavailable
+from sagastream.testing.faults import Fault, Luck
+from sagastream.testing.memory_connection import MemoryConnection
+from sagastream.testing.memory_server import MemoryServer
+
+SCRIPTS = frozenset({"EVALSHA", "EVAL"})
+UNWILLING = frozenset({"OOM", "READONLY"})  # as ``bus`` does: the server has trouble, the command is not at fault
+
+
+class Worker(Protocol):
+    """Whoever is at this end of the line."""
+
+    luck: Luck
+    life: int
+
+    def kill(self) -> None:
+        """End on the spot."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Stop for a while."""
+        ...
+
+    async def wake(self, life: int) -> None:
+        """Return when a worker of this life may go on: at once, after its pause, or never."""
+        ...
+
+
+class Line(MemoryConnection):
+    """The connection of one life of a worker. ``observe`` sees every script right after the server executed it."""
+
+    def __init__(self, server: MemoryServer, worker: Worker, observe: Callable[[], None]) -> None:
+        super().__init__(server)
+        self._worker = worker
+        self._life = worker.life
+        self._observe = observe
+
+    async def _execute(self, command: Command, *, can_block: bool) -> Reply:
+        worker, life, luck = self._worker, self._life, self._worker.luck
+        name = str(command[0])
+        fault = luck.at_command(name)
+        if fault is not None:
+            if fault is Fault.KILLED_BEFORE:
+                worker.kill()
+            elif fault is Fault.PAUSED:
+                worker.pause(luck.pause())
+            elif fault is Fault.LOST_COMMAND:
+                raise ServerUnavailable("the command was lost")
+        elif seconds := luck.delay(name):
+            await asyncio.sleep(seconds)
+        await worker.wake(life)
+        refused: ReplyError | None = None
+        reply: Reply = None
+        try:
+            reply = self.server.call(*command)
+            if reply is None and can_block and name == "XREADGROUP":
+                reply = await self._read_blocked(command)
+        except ReplyError as error:
+            refused = error
+        if name in SCRIPTS:
+            self._observe()
+        if fault is Fault.KILLED_AFTER:
+            worker.kill()
+        elif fault is Fault.LOST_REPLY:
+            raise ServerUnavailable("the reply was lost")
+        elif seconds := luck.delay(name):
+            await asyncio.sleep(seconds)
+        await worker.wake(life)
+        if refused is not None:
+            raise ServerUnavailable(str(refused)) if refused.code in UNWILLING else refused
+        if isinstance(reply, list) and len(reply) > 1 and name == "XREADGROUP" and luck.is_shuffled():
+            return reply[::-1]
+        return reply

@@ -1,0 +1,135 @@
+"""Many seeds of one scenario: played one after the other, or in several processes; the first lie is shrunk and raised.
+
+A range in which a kind of fault never happened proves nothing about it: the report says which.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from sagastream.errors import SagastreamError
+from sagastream.testing.scenario import Scenario
+from sagastream.testing.shrinking import Make, Shrinking
+from sagastream.testing.stage import Stage, Untrue
+
+ENOUGH = 1_000  # seeds after which every possible kind of fault must have happened
+_PART = 40
+
+
+@dataclass
+class Report:
+    """What a range of seeds has shown. ``seen`` counts faults, statuses and states of steps."""
+
+    seeds: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    seen: Counter[str] = field(default_factory=Counter)
+    wanted: set[str] = field(default_factory=set)
+    lying: list[int] = field(default_factory=list)
+    cpu_s: float = 0.0
+
+    @property
+    def missing(self) -> list[str]:
+        """Return what should have happened and never did."""
+        return sorted(what for what in self.wanted if not self.seen[what])
+
+    @property
+    def is_valid(self) -> bool:
+        """Tell whether everything happened that can; too few seeds are not judged."""
+        return self.seeds < ENOUGH or not self.missing
+
+    def add(self, other: Report) -> None:
+        """Take over what other seeds have shown."""
+        self.seeds += other.seeds
+        self.ends.update(other.ends)
+        self.seen.update(other.seen)
+        self.wanted |= other.wanted
+        self.lying += other.lying
+        self.cpu_s += other.cpu_s
+
+
+def simulate(scenario: Scenario | Make, *, seeds: int | Sequence[int] = 1_000) -> Report:
+    """Play a saga under so many seeds of everything that can go wrong.
+
+    ``scenario`` may be a function that makes one for a seed, for worlds that remember something.
+
+    Raises: ``Untrue`` for the first seed that lies, shrunk to what is needed, told as a timeline.
+    """
+    make = _maker(scenario)
+    report = Report()
+    for seed in range(seeds) if isinstance(seeds, int) else seeds:
+        report.add(played(make, [seed]))
+        if report.lying:
+            raise shrunk(make, seed)
+    return report
+
+
+def played(make: Make, seeds: Sequence[int]) -> Report:
+    """Play seeds until one of them lies; never raise."""
+    report, began = Report(), time.process_time()
+    for seed in seeds:
+        scenario = make(seed)
+        stage = Stage(scenario, seed=seed)
+        try:
+            report.ends.update(stage.play().values())
+        except Untrue:
+            report.lying.append(seed)
+        report.seeds += 1
+        report.seen.update(stage.outcome())
+        report.wanted |= {str(fault) for fault in scenario.possible()} | scenario.must_see
+        if report.lying:
+            break
+    report.cpu_s = time.process_time() - began
+    return report
+
+
+def shrunk(make: Make, seed: int) -> Untrue:
+    """Return the lie of a seed with as few sagas and blows as it needs."""
+    try:
+        Stage(make(seed), seed=seed).play()
+    except Untrue as lie:
+        return Shrinking(make, lie).shrunk()
+    raise SagastreamError(f"seed {seed} does not lie here: is something outside of the play different?")
+
+
+def played_by(target: str, seeds: Sequence[int]) -> Report:
+    """Play seeds of a scenario that is named as ``module:name``; for processes."""
+    return played(found(target), seeds)
+
+
+def in_processes(target: str, seeds: Sequence[int], jobs: int) -> Iterator[Report]:
+    """Play seeds in processes of their own; yield a report per part, in any order, until one has a lie."""
+    parts = [seeds[at : at + _PART] for at in range(0, len(seeds), _PART)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start) as pool:
+        futures = [pool.submit(played_by, target, part) for part in parts]
+        for future in as_completed(futures):
+            report = future.result()
+            yield report
+            if report.lying:
+                pool.shutdown(wait=False, cancel_futures=True)
+                return
+
+
+def found(target: str) -> Make:
+    """Return the scenario, or the function that makes one, that is named as ``module:name``."""
+    module, _, name = target.partition(":")
+    return _maker(getattr(import_module(module), name))
+
+
+def _maker(scenario: Scenario | Make) -> Make:
+    if isinstance(scenario, Scenario):
+        return lambda seed: scenario
+    make: Callable[[int], Scenario] = scenario
+    return make
+
+
+def _start() -> None:
+    gc.collect()
+    gc.freeze()  # what was imported stays: no need to look at it again and again
