@@ -31,7 +31,7 @@ from sagastream.testing.scenario import Scenario
 from sagastream.testing.truth import Truth
 
 LONGEST = timedelta(hours=12)
-MOST_STEPS = 300_000
+MOST_STEPS = 100_000
 T = TypeVar("T")
 
 
