@@ -50,7 +50,7 @@ class Actor:
         self._tell = tell
         self._failed = failed
         self._task: asyncio.Task[None] | None = None
-        self._paused_until = 0.0
+        self.paused_until = 0.0
         self._graves: list[asyncio.Future[None]] = []
 
     @property
@@ -61,7 +61,7 @@ class Actor:
     @property
     def is_away(self) -> bool:
         """Tell whether something of this worker is still to come: it is paused, or a call of it is under way."""
-        return self.journeys > 0 or asyncio.get_running_loop().time() < self._paused_until
+        return self.journeys > 0 or asyncio.get_running_loop().time() < self.paused_until
 
     def start(self) -> None:
         """Start the worker, as after a reboot: with nothing but what the server remembers."""
@@ -94,7 +94,7 @@ class Actor:
     def pause(self, seconds: float) -> None:
         """Stop the worker in its tracks for a while; it goes on later as if nothing had been."""
         self._tell(f"{self.name} is paused for {seconds:.1f} s")
-        self._paused_until = asyncio.get_running_loop().time() + seconds
+        self.paused_until = asyncio.get_running_loop().time() + seconds
 
     def bus(self) -> Bus:
         """Return the connections of this life of the worker."""
@@ -136,11 +136,11 @@ class Actor:
 
     async def wake(self, life: int) -> None:
         """Return when a worker of this life may go on: at once, after its pause, or never."""
-        if self._paused_until:
+        if self.paused_until:
             loop = asyncio.get_running_loop()
-            while loop.time() < self._paused_until:  # noqa: ASYNC110  # time is virtual, and a pause may grow
+            while loop.time() < self.paused_until:  # noqa: ASYNC110  # time is virtual, and a pause may grow
                 # A millisecond more than asked: virtual time is rounded, and waking a moment early would not thaw.
-                await asyncio.sleep(self._paused_until - loop.time() + 0.001)
+                await asyncio.sleep(self.paused_until - loop.time() + 0.001)
         if self.life != life:
             self._graves.append(asyncio.get_running_loop().create_future())
             await self._graves[-1]  # the dead do nothing more, not even fail

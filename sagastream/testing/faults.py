@@ -13,6 +13,8 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sagastream.bus import Command
+
 
 class Fault(StrEnum):
     """A kind of thing that goes wrong."""
@@ -59,8 +61,10 @@ PLANNED = (
     Fault.OPERATED,
 )
 OF_CALLS = (Fault.CALL_FAILED, Fault.CALL_UNANSWERED, Fault.CALL_LATE)
-_IDLE = frozenset({"XGROUP", "XAUTOCLAIM", "TIME", "ZRANGE", "HGETALL", "HSET", "XINFO", "XPENDING", "ZMSCORE"})
-_BUSY = 8  # times as likely a command that is part of deciding something is struck than one of an idle worker
+_IDLE = frozenset(
+    {"XGROUP", "XAUTOCLAIM", "TIME", "ZRANGE", "HGETALL", "HSET", "HSETNX", "XINFO", "XPENDING", "ZMSCORE", "XTRIM"}
+)
+_BUSY = 40  # times as likely a command that is part of deciding something is struck than one of an idle worker
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,12 @@ class Weather:
     Faults end after the storm; from then on everything runs, so that every saga must come to its end.
     """
 
-    storms_s: tuple[float, ...] = (20.0, 60.0, 120.0)
+    storms_s: tuple[float, ...] = (15.0, 45.0, 100.0)
     absences_s: tuple[float, ...] = (0.1, 3.0, 30.0, 100.0)
     pauses_s: tuple[float, ...] = (0.5, 6.0, 20.0, 45.0, 120.0)
     delays_s: tuple[float, ...] = (0.001, 0.004, 0.02, 0.3)
     late_s: tuple[float, ...] = (0.05, 1.0, 20.0, 75.0)
-    between_blows: tuple[int, ...] = (120, 400, 1200)
+    between_blows: tuple[int, ...] = (600, 2000, 6000)
     kinds: float = 0.45
 
 
@@ -127,23 +131,30 @@ class Luck:
         self._until = self._gap()
         self._commands = self._calls = self._tries = 0
 
-    def at_command(self, name: str) -> Fault | None:
-        """Return what strikes at the next command of the worker; nearly always nothing does."""
-        self._commands += 1
-        self._until -= 1 if name in _IDLE else _BUSY
-        if self._until > 0 or not self._storm.at_commands:
-            return None
-        self._until = self._gap()
-        fault = self._chance.choice(self._storm.at_commands)
-        return fault if self._storm.strikes(fault, f"{self.name}.{self._commands}") else None
+    def at_command(self, command: Command) -> tuple[Fault | None, float, float]:
+        """Return what strikes at the next command of the worker, and how long it and its reply are under way.
 
-    def delay(self, name: str) -> float:
-        """Return how long a command or reply is under way, in seconds."""
+        Nearly always nothing does. **Units**: seconds.
+        """
+        self._commands += 1
         storm = self._storm
-        if not storm.delay or storm.is_over or name in _IDLE or self._delays.random() >= storm.delay:
+        if command[0] in _IDLE or (command[0] == "XREADGROUP" and command[-1] != ">"):
+            self._until -= 1
+            there = back = 0.0
+        else:
+            self._until -= _BUSY
+            there, back = (self._delay(), self._delay()) if storm.delay else (0.0, 0.0)
+        if self._until > 0 or not storm.at_commands:
+            return None, there, back
+        self._until = self._gap()
+        fault = self._chance.choice(storm.at_commands)
+        return (fault if storm.strikes(fault, f"{self.name}.{self._commands}") else None), there, back
+
+    def _delay(self) -> float:
+        if self._delays.random() >= self._storm.delay:
             return 0.0
-        seconds = self._delays.choice(storm.weather.delays_s)
-        return seconds if storm.strikes(Fault.DELAYED, "delays") else 0.0
+        seconds = self._delays.choice(self._storm.weather.delays_s)
+        return seconds if self._storm.strikes(Fault.DELAYED, "delays") else 0.0
 
     def is_shuffled(self) -> bool:
         """Tell whether the streams of one delivery come in another order."""

@@ -24,6 +24,7 @@ class Worker(Protocol):
 
     luck: Luck
     life: int
+    paused_until: float
 
     def kill(self) -> None:
         """End on the spot."""
@@ -50,7 +51,7 @@ class Line(MemoryConnection):
     async def _execute(self, command: Command, *, can_block: bool) -> Reply:
         worker, life, luck = self._worker, self._life, self._worker.luck
         name = str(command[0])
-        fault = luck.at_command(name)
+        fault, there, back = luck.at_command(command)
         if fault is not None:
             if fault is Fault.KILLED_BEFORE:
                 worker.kill()
@@ -58,9 +59,10 @@ class Line(MemoryConnection):
                 worker.pause(luck.pause())
             elif fault is Fault.LOST_COMMAND:
                 raise ServerUnavailable("the command was lost")
-        elif seconds := luck.delay(name):
-            await asyncio.sleep(seconds)
-        await worker.wake(life)
+        if there:
+            await asyncio.sleep(there)
+        if worker.paused_until or worker.life != life:
+            await worker.wake(life)
         refused: ReplyError | None = None
         reply: Reply = None
         try:
@@ -75,11 +77,12 @@ class Line(MemoryConnection):
             worker.kill()
         elif fault is Fault.LOST_REPLY:
             raise ServerUnavailable("the reply was lost")
-        elif seconds := luck.delay(name):
-            await asyncio.sleep(seconds)
-        await worker.wake(life)
+        if back:
+            await asyncio.sleep(back)
+        if worker.paused_until or worker.life != life:
+            await worker.wake(life)
         if refused is not None:
             raise ServerUnavailable(str(refused)) if refused.code in UNWILLING else refused
-        if isinstance(reply, list) and len(reply) > 1 and name == "XREADGROUP" and luck.is_shuffled():
+        if name == "XREADGROUP" and isinstance(reply, list) and len(reply) > 1 and luck.is_shuffled():
             return reply[::-1]
         return reply

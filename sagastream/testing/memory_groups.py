@@ -16,6 +16,10 @@ NEEDS_KEY = (
 
 def xgroup(space: Keyspace, args: Args) -> Raw:
     """Answer ``XGROUP CREATE | SETID | DESTROY | CREATECONSUMER | DELCONSUMER key group …``."""
+    if len(args) == 5 and args[0] == b"CREATE" and args[3] == b"0" and args[4] == b"MKSTREAM":
+        known = space.values.get(args[1])  # what every start asks for, and mostly finds
+        if type(known) is Stream and args[2] in known.groups:
+            raise ReplyError("BUSYGROUP", "Consumer Group name already exists")
     word = args[0].upper()
     sizes = {b"CREATE": 4, b"SETID": 4, b"DESTROY": 3, b"CREATECONSUMER": 4, b"DELCONSUMER": 4}
     if word not in sizes:
@@ -76,15 +80,15 @@ def xreadgroup(space: Keyspace, args: Args) -> Raw:
         groups.append((key, stream, group, None if text == b">" else parse_id(text)))
     reply: list[Raw] = []
     for key, stream, group, after in groups:
+        consumer = group.consumer(reading.consumer, now)
         if after is not None:
-            consumer = group.consumer(reading.consumer, now)
             reply.append([key, _history(stream, group, reading, consumer, after, now)])
-        elif stream.order and stream.last_id > group.last_id:
-            consumer = group.consumer(reading.consumer, now)
-            if fresh := _deliver(stream, group, reading, consumer, now):
-                reply.append([key, fresh])
-        else:
-            group.consumer(reading.consumer, now)
+        elif (
+            stream.last_id > group.last_id
+            and stream.order
+            and (fresh := _deliver(stream, group, reading, consumer, now))
+        ):
+            reply.append([key, fresh])
     return reply or None
 
 

@@ -94,7 +94,7 @@ class Keyspace:
 
     def typed(self, key: bytes, kind: type[V]) -> V | None:
         """Return the value of a key, or None; refuse one of another type."""
-        if self.expiries:
+        if key in self.expiries:
             self._expire(key)
         value = self.values.get(key)
         if value is None or type(value) is kind:

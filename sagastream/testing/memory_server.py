@@ -8,7 +8,8 @@ survives trimming.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from sagastream.bus import Argument, Reply
 from sagastream.errors import ReplyError, ServerUnavailable
@@ -16,6 +17,8 @@ from sagastream.testing.memory_commands import COMMANDS
 from sagastream.testing.memory_keyspace import OK, Args, Keyspace, Raw, integer
 from sagastream.testing.memory_scripts import ErrorElement, lua_host
 
+# What idle workers send again and again, word for word.
+_RECURRING = frozenset({"XREADGROUP", "XAUTOCLAIM", "XGROUP", "XINFO", "XPENDING", "TIME", "HSETNX"})
 NOT_FROM_SCRIPTS = frozenset({b"EVAL", b"EVALSHA", b"SCRIPT", b"CONFIG"})
 
 
@@ -38,10 +41,7 @@ class MemoryServer:
 
         Raises: ReplyError exactly where and as the server answers with an error.
         """
-        try:
-            name, *args = [part.encode() if type(part) is str else encoded(part) for part in command]
-        except UnicodeEncodeError:
-            name, *args = [encoded(part) for part in command]
+        name, *args = _recurring(*command) if command[0] in _RECURRING else _words(command)
         found = COMMANDS.get(name)
         if found is None or self.refuses is not None:
             own = self._own.get(name.upper())
@@ -119,6 +119,18 @@ class MemoryServer:
             self.forget_scripts()
             return OK
         raise ReplyError("ERR", f"unknown subcommand '{args[0].decode(errors='replace')}'. Try SCRIPT HELP.")
+
+
+def _words(command: tuple[Argument, ...]) -> Sequence[bytes]:
+    try:
+        return [part.encode() if type(part) is str else encoded(part) for part in command]
+    except UnicodeEncodeError:
+        return [encoded(part) for part in command]
+
+
+@lru_cache(8192, typed=True)
+def _recurring(*command: Argument) -> Sequence[bytes]:
+    return _words(command)
 
 
 def encoded(part: Argument) -> bytes:

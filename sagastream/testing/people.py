@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from sagastream.consumer import Consumer
+from sagastream.coordinator.deadlines import PERIOD as DEADLINES
 from sagastream.coordinator.tracker import Coordinator
 from sagastream.entrance import Entrance
 from sagastream.keys import COORDINATOR, TIMERS, Keys
@@ -30,9 +31,9 @@ def company(stage: Stage) -> list[Actor]:
     chance = stage.storm.chance("people")
     people = [stage.actor("entrance", partial(_door, stage))]
     for participant in stage.cast.values():
-        for ordinal in range(1, chance.choice((2, 3, 3))):
+        for ordinal in range(1, chance.choice((2, 3))):
             people.append(stage.actor(f"{participant.name}-{ordinal}", partial(_consumer, stage, participant, ordinal)))
-    for ordinal in range(1, chance.choice((2, 3, 3))):
+    for ordinal in range(1, chance.choice((2, 3))):
         people.append(stage.actor(f"{COORDINATOR}-{ordinal}", partial(_coordinator, stage, ordinal)))
     return people
 
@@ -40,7 +41,7 @@ def company(stage: Stage) -> list[Actor]:
 def settings(storm: Storm) -> Settings:
     """Return the settings a seed likes: how much is taken at once, and how patient everybody is."""
     chance = storm.chance("settings")
-    return _settings(chance.choice((1, 3, 200)), chance.choice((5.0, 30.0, 60.0)), chance.choice((2.0, 15.0, 30.0)), 1)
+    return _settings(chance.choice((1, 3, 200)), chance.choice((8.0, 60.0)), chance.choice((5.0, 15.0, 30.0)), 1)
 
 
 class _Door:
@@ -72,6 +73,10 @@ def _coordinator(stage: Stage, ordinal: int, actor: Actor) -> Runs:
     async def ticker(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
         """Wake a sweep at any pace, but not where it would find nothing to do."""
         name = Keys(stage.settings.key_prefix, COORDINATOR).key(TIMERS).encode()
+        if period is not DEADLINES:
+            while True:
+                await asyncio.sleep(max(period.total_seconds(), LONGEST_NAP) * stage.chance.uniform(0.5, 1.5))
+                await call()
         while True:
             timers = stage.server.space.values.get(name)
             due_ms = timers.order[0][0] if isinstance(timers, SortedSet) and timers.order else float("inf")

@@ -101,7 +101,7 @@ def _restart(stage: Stage, chance: random.Random) -> str | None:
 
 def _refuse(stage: Stage, chance: random.Random) -> str | None:
     code, refused = chance.choice((("OOM", _OOM), ("READONLY", _READONLY)))
-    seconds = chance.choice((0.2, 5.0, 40.0))
+    seconds = chance.choice((0.2, 2.0, 15.0))
 
     def refuses(name: bytes) -> ReplyError | None:
         return ReplyError(code, "the server takes no writes") if name in refused else None
