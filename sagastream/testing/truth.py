@@ -140,7 +140,7 @@ class Truth:
                 steps.append((step.name, step.by, of_step))
         ledger = names.ledger(saga_id.decode())
         ledgers = [(step, name, self._keys.of(by).key(ledger).encode()) for step, by, name in steps]
-        unknown = {step: State.UNKNOWN for step in (BEGINNING, *(step.name for step in saga.steps))}
+        unknown = dict.fromkeys((BEGINNING, *(step.name for step in saga.steps)), State.UNKNOWN)
         known = self._known[saga_id] = _Known(saga, key, ledgers, steps=unknown)
         return known
 

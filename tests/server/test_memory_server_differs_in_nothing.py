@@ -6,6 +6,7 @@ It is long because the tables at its end are the grammar of the programs.
 
 from __future__ import annotations
 
+import ast
 import os
 import random
 import re
@@ -133,6 +134,46 @@ def test_random_programs_get_the_same_replies(wire: Wire, seed: int) -> None:
             assert simulated == real, f"program {number}:\n" + "\n".join(map(repr, done))
 
 
+# Asked of a real server only, by people and at a start; no play on the stage does.
+NOT_ON_STAGE = {
+    "COMMAND": "a column of the terminal, not the command",
+    "CONFIG": "what the server's durability is",
+    "DEBUG": "a level of the log, not the command",
+    "INFO": "as CONFIG",
+    "PING": "whether a server is there",
+    "READONLY": "a refusal of a replica, not the command",
+    "XREAD": "following a saga at the terminal and over HTTP",
+    "ZINTERCARD": "figures of the whole fleet",
+}
+
+
+def test_every_command_the_library_sends_is_compared(wire: Wire) -> None:
+    """Whatever the code or a script of it names as a command of the server is in the programs above."""
+    told = wire.call("COMMAND", "LIST")
+    assert isinstance(told, list)
+    commands = {str(name).upper() for name in told}
+    compared = {str(command[0]) for number in range(PROGRAMS) for command in program(random.Random(number))}
+
+    sent = named_in_the_code() & commands
+
+    assert len(sent) > 30
+    assert sorted(sent - compared) == sorted(NOT_ON_STAGE)
+
+
+def named_in_the_code() -> set[str]:
+    """Return every word that may be a command: constants in capitals, and what scripts call."""
+    words: set[str] = set()
+    library = Path(str(resources.files("sagastream")))
+    for path in library.rglob("*.py"):
+        if path.parent.name != "testing":
+            tree = ast.parse(path.read_text())
+            words |= {str(one.value) for one in ast.walk(tree) if isinstance(one, ast.Constant)}
+    for path in library.rglob("*.lua"):
+        if path.parent.name != "testing":
+            words |= set(re.findall(r"redis\.p?call\(\s*'(\w+)'", path.read_text()))
+    return {word for word in words if re.fullmatch("[A-Z]{3,}", word)}
+
+
 def answer(memory: MemoryServer, command: Command) -> Answer:
     """Ask the in-memory server; return its error as a value."""
     try:
@@ -148,6 +189,8 @@ def comparable(command: Command, reply: Answer) -> object:
             return reply.code
         return "error", re.sub(r" script: ([0-9a-f]{40}, )?on @user_script:\d+\.$", "", str(reply))
     name = str(command[0])
+    if name == "TIME" and isinstance(reply, list):
+        return [str(part).isdigit() for part in reply]
     if name in ("SMEMBERS", "KEYS") and isinstance(reply, list):
         return sorted(map(str, reply))
     if name == "SCAN" and isinstance(reply, list) and isinstance(reply[1], list):
@@ -228,6 +271,8 @@ SCRIPTS: tuple[Callable[[random.Random], Command], ...] = (
         c.choice(KEYS),
     ),
     lambda c: ("EVALSHA", "0" * 40, 0),
+    lambda c: ("SCRIPT", "EXISTS", "0" * 40),
+    lambda c: ("TIME",),
     lambda c: ("EVAL", "return 1", c.choice((0, 1, -1, "x"))),
 )
 
@@ -374,6 +419,8 @@ COLLECTION_COMMANDS: tuple[Callable[[random.Random], Command], ...] = (
     lambda c: ("SET", key(c), value(c), "PX", c.choice((100_000, 0, "x"))),
     lambda c: ("GET", key(c)),
     lambda c: ("INCRBY", key(c), value(c)),
+    lambda c: ("INCR", key(c)),
+    lambda c: ("UNLINK", key(c)),
     lambda c: ("PEXPIRE", key(c), c.choice((100_000, -1, "x"))),
     lambda c: ("EXPIRE", key(c), c.choice((100_000, 0, 2**62))),
     lambda c: ("DEL", key(c)),
