@@ -11,6 +11,7 @@ import shlex
 import sys
 import types
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,8 @@ def test_a_block_that_is_not_run_says_why_and_is_looked_at_all_the_same(block: B
                 assert target in targets()
             case ["sagastream", *rest]:
                 parser().parse_args(rest)
+            case ["python", "-m", module, *_]:
+                assert find_spec(module) is not None
             case ["docker", "compose", "-f", file, *_]:
                 assert (ROOT / file).is_file()
             case [word, *_]:
