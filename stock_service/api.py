@@ -44,7 +44,7 @@ class ProductRequest(_Request):
     """A product a store is to carry; ``unitPrice`` is a decimal string, absent for any price."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"quantity": 100, "name": "Milk jug", "unitPrice": "19.95"}]}
+        json_schema_extra={"examples": [{"quantity": 10_000, "name": "Espresso machine", "unitPrice": "149.99"}]}
     )
 
     quantity: Annotated[int, Field(ge=0, le=MAX_PIECES)]

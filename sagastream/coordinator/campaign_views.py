@@ -30,9 +30,11 @@ class FilterRequest(BaseModel):
     initiator_id: str | None = Field(None, alias="initiatorId", min_length=1, max_length=256)
     from_: Instant | None = Field(None, alias="from")
     to: Instant | None = None
-    older_than: float | None = Field(None, alias="olderThan", ge=0, le=10**9, description="begun so many seconds ago")
+    older_than: float | None = Field(
+        None, alias="olderThan", ge=0, le=10**9, strict=True, description="begun so many seconds ago"
+    )
     step: str | None = Field(None, min_length=1, max_length=200, description="the step it waits at")
-    stuck: bool | None = None
+    stuck: bool | None = Field(None, strict=True)
     why: str | None = Field(None, min_length=1, max_length=200, description="words of its reason")
 
     @model_validator(mode="after")
@@ -106,14 +108,15 @@ class CampaignRequest(PreviewRequest):
         },
     )
 
-    at_most: int = Field(alias="atMost", ge=1, le=10**7, description="the `count` that the preview told")
-    per_second: float = Field(20.0, alias="perSecond", ge=0.01, le=MOST_PER_SECOND, allow_inf_nan=False)
+    at_most: int = Field(alias="atMost", ge=1, le=10**7, strict=True, description="the `count` that the preview told")
+    per_second: float = Field(20.0, alias="perSecond", ge=0.01, le=MOST_PER_SECOND, allow_inf_nan=False, strict=True)
     stop_at: float = Field(
         0.1,
         alias="stopAtErrorRate",
         ge=0,
         le=1,
         allow_inf_nan=False,
+        strict=True,
         description="of the visits, the share that may be refused, fail, or be followed by a new dead letter",
     )
 

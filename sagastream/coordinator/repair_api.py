@@ -39,7 +39,7 @@ from sagastream.settings import Settings
 PREFIX = "/api/v1/sagas"
 _NO_SAGA = {404: "No such saga"}
 _ACTED = {**NOT_ADMITTED, **_NO_SAGA, 409: "The saga has ended, or is past the point up to which this can be done"}
-TrailCursor = Annotated[str, Field(pattern=r"^\d{1,15}-\d{1,10}$")]
+TrailCursor = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,14}-[0-9]{1,10}$")]
 Age = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
 
 

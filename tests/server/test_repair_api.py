@@ -298,6 +298,14 @@ async def test_an_aborted_saga_says_who_closed_it_why_and_what_it_left(counter: 
     assert await counter.bus.query.execute("ZSCORE", counter.keys.key("timers"), "stuck") is None
 
 
+@pytest.mark.parametrize("cursor", ["0-0", "\u0663-0", "1", "-"])
+async def test_a_position_that_no_page_gave_is_refused(counter: Counter, cursor: str) -> None:
+    """The server knows nothing before the first entry, and no digits but ours."""
+    answer = await counter.client.get("/api/v1/audit", params={"cursor": cursor}, headers=ANN)
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "cursor")
+
+
 async def test_the_trail_tells_who_did_what_and_why_and_only_what_changed_something(counter: Counter) -> None:
     """The newest first, page by page, by saga, actor and action; only for operators."""
     await counter.store("stuck", *STUCK, begun_s_ago=600)

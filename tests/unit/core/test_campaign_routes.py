@@ -68,6 +68,19 @@ async def test_a_repair_is_begun_looked_at_and_stopped() -> None:
 
 
 @in_virtual_time
+async def test_what_is_asked_about_many_sagas_is_never_guessed_from_another_type() -> None:
+    _, client = await with_two_stuck()
+    wrong: list[dict[str, object]] = [
+        {"stopAtErrorRate": False}, {"perSecond": True}, {"atMost": "2"},
+        {"filter": {"stuck": 0}}, {"filter": {"olderThan": "300"}},
+    ]  # fmt: skip
+
+    answers = [await client.post("/api/v1/repairs", json={**WHAT, "atMost": 2, **each}) for each in wrong]
+
+    assert [answer.status_code for answer in answers] == [422] * len(wrong)
+
+
+@in_virtual_time
 async def test_a_repair_that_is_not_known_and_one_nobody_may_begin() -> None:
     _, client = await with_two_stuck()
 
