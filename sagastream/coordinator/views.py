@@ -15,6 +15,7 @@ from sagastream.saga import lifecycle, standing, waiting
 from sagastream.saga.attention import Effect, Open, left_open, open_items
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
+from sagastream.saga.outlook import next_turn
 from sagastream.saga.standing import StepStatus, UndoStatus
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,7 +39,7 @@ class Answer(BaseModel):
 
 
 class WaitView(Answer):
-    """Whom a saga waits for. At ``until`` the coordinator acts or asks again; null: only a person can help."""
+    """Whom a saga waits for. At ``until`` the coordinator does ``next``; null: only a person can help."""
 
     who: str
     step: str | None
@@ -46,6 +47,7 @@ class WaitView(Answer):
     why: str
     since: Moment
     until: Moment | None
+    next: str = Field(description="what is done at `until` if nothing is heard by then, in words for people")
 
 
 class StepView(Answer):
@@ -131,8 +133,8 @@ class PageView(Answer):
 
 def glance(stored: Stored, saga: Saga | None) -> SagaView:
     """Return a saga at a glance; ``saga`` is None where nobody here knows its table."""
-    progress, ended = stored.record.progress, stored.ended_ms
-    status, began = Status(stored.record.status), stored.record.progress.began_ms
+    progress, status = stored.record.progress, Status(stored.record.status)
+    began, ended = progress.began_ms, stored.ended_ms if status.is_end else None
     return SagaView(
         saga_id=progress.saga_id,
         business_process=progress.definition,
@@ -186,13 +188,14 @@ def _waiting(stored: Stored, saga: Saga | None) -> WaitView | None:
         return WaitView(
             who="coordinator", step=None, what=f"a coordinator that knows table {table}",
             why="this one does not", since=instant(progress.last_ms), until=None,
+            next="nothing here: a person must start one that knows it",
         )  # fmt: skip
     wait = waiting.waiting_for(saga, progress)
     if wait is None:
         return None
     return WaitView(
         who=wait.who, step=wait.step or None, what=wait.what, why=wait.why,
-        since=instant(wait.since_ms), until=moment(wait.until_ms),
+        since=instant(wait.since_ms), until=moment(wait.until_ms), next=next_turn(saga, progress, wait),
     )  # fmt: skip
 
 

@@ -1,0 +1,36 @@
+"""What will be done about a saga if nothing more is heard of it, told to people. Pure; asks the engine itself."""
+
+from __future__ import annotations
+
+from sagastream.saga.advance import Advance, tick
+from sagastream.saga.definition import BEGINNING, Saga
+from sagastream.saga.progress import Kind, Progress, Request
+from sagastream.saga.standing import performers
+from sagastream.saga.waiting import Wait
+
+_ASKED = {Request.UNDO: "to undo", Request.BAR: "to bar", Request.RETRY: "for the outcome of"}
+
+
+def next_turn(saga: Saga, progress: Progress, wait: Wait) -> str:
+    """Return what happens when the wait is over and was in vain; never empty."""
+    if wait.until_ms is None:
+        return "nothing by itself: a person must act" if wait.step else "nothing by itself: a person must resolve it"
+    turn = tick(saga, progress, now_ms=wait.until_ms)
+    said = [*_overdue(turn), *_asked(saga, turn)]
+    return "; ".join(said) or "it is looked at again"
+
+
+def _overdue(turn: Advance) -> list[str]:
+    return [
+        "the beginning counts as lost" if happening.step == BEGINNING else f"{happening.step} counts as overdue"
+        for happening in turn.news
+        if happening.kind is Kind.OVERDUE
+    ]
+
+
+def _asked(saga: Saga, turn: Advance) -> list[str]:
+    by = dict(performers(saga))
+    return [
+        f"{by[ask.step]} is asked {_ASKED[ask.request]} {ask.step}{f' (time {ask.times})' if ask.times > 1 else ''}"
+        for ask in turn.asks
+    ]
