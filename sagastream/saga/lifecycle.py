@@ -37,6 +37,7 @@ class Status(StrEnum):
 
 _ENDS = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.FAILED, Status.ABORTED})
 _SMOOTH = frozenset({Kind.DONE})  # what most sagas only ever know: nothing to judge
+_CONTRARY = frozenset({Kind.BARRED, Kind.REFUSED, Kind.UNDONE, Kind.STATED_UNDONE})  # no dispute without one of them
 _REASONS = (Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED, Kind.ABORTED, Kind.STATED_UNDONE)
 _SETTLED = (Kind.UNDONE, Kind.BARRED, Kind.REFUSED, Kind.STATED_UNDONE)
 
@@ -94,7 +95,7 @@ def contradictions(saga: Saga, progress: Progress) -> Iterator[str]:
 
 def disputes(saga: Saga, progress: Progress) -> Iterator[tuple[str, str]]:
     """Yield the steps of which facts contradict each other, and how; a person's word with evidence settles one."""
-    if progress.kinds <= _SMOOTH:
+    if progress.kinds.isdisjoint(_CONTRARY):
         return
     steps = [BEGINNING, *(step.name for step in saga.steps)]
     upto = [step for at, step in enumerate(steps) if not saga.is_after_pivot(at - 1)]
