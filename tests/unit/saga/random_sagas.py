@@ -40,7 +40,7 @@ def _step(chance: random.Random, at: int, pivot_at: int | None) -> Step:
     by = "beginner" if at == pivot_at and chance.random() < 0.5 else f"worker-{at}"
     is_undone = pivot_at is None or at < pivot_at
     return Step(
-        f"step {at}",
+        f"step-{at}",
         by=by,
         done=_event(f"Done{at}", by),
         within=timedelta(seconds=chance.choice([5, 30, 90])),

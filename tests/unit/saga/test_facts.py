@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+import random
+
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sagastream.saga import lifecycle
@@ -10,12 +12,14 @@ from sagastream.saga.advance import advance, tick
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import LONGEST_PACE
 from sagastream.saga.progress import Kind, Progress
+from tests.unit.saga.examples import examples
+from tests.unit.saga.random_sagas import a_saga
 from tests.unit.saga.tables import ORDER, PIVOTLESS, at, every_fact, happening, with_facts
 
 WISHES = (Kind.CANCELLED, Kind.OVERDUE, Kind.GAVE_UP, Kind.POISONED)
-sagas = st.sampled_from([ORDER, PIVOTLESS])
+sagas = st.sampled_from([ORDER, PIVOTLESS, *(a_saga(random.Random(seed))[0] for seed in range(20))])
 seconds = st.integers(0, 50)
-many = settings(max_examples=300, deadline=None)
+many = examples(200)
 
 
 @st.composite

@@ -24,9 +24,12 @@ from tests.unit.saga.tables import CONFIRM, NOTIFY, ORDER, PIVOTLESS, RESERVE
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "transitions.md"
 SHORT = replace(ORDER, name="short", steps=(RESERVE, CONFIRM, NOTIFY))
-TABLES = [ORDER, SHORT, PIVOTLESS, *(a_saga(random.Random(seed))[0] for seed in range(6))]
-PAIRED = [pytest.param(ORDER, id="order", marks=pytest.mark.seeds), pytest.param(SHORT, id="short"),
-          pytest.param(PIVOTLESS, id="pivotless")]  # fmt: skip
+TABLES = [ORDER, SHORT, PIVOTLESS, *(a_saga(random.Random(seed))[0] for seed in range(3))]
+PAIRED = [
+    pytest.param(ORDER, id="order", marks=pytest.mark.seeds),
+    pytest.param(SHORT, id="short", marks=pytest.mark.seeds),
+    pytest.param(PIVOTLESS, id="pivotless"),
+]
 every_table = pytest.mark.parametrize("saga", TABLES, ids=lambda saga: f"{saga.name}-{len(saga.steps)}")
 # What asks for a way that can no longer be taken after the end, and so is not remembered then.
 WISHES = frozenset({Kind.CANCELLED, Kind.GAVE_UP, Kind.POISONED})
