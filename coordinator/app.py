@@ -8,6 +8,7 @@ from sagastream.coordinator.api import saga_routes
 from sagastream.coordinator.campaign_api import campaign_routes
 from sagastream.coordinator.campaigner import Campaigner
 from sagastream.coordinator.figures import Figures
+from sagastream.coordinator.letter_api import letter_routes
 from sagastream.coordinator.repair_api import repair_routes, trail_routes
 from sagastream.coordinator.tracker import Coordinator
 from sagastream.service import Context, Service
@@ -23,6 +24,7 @@ def create_service(context: Context) -> Service:
         saga_routes(sagas, bus=context.bus, settings=context.settings),
         repair_routes(sagas, bus=context.bus, settings=context.settings),
         campaign_routes(sagas, bus=context.bus, settings=context.settings),
+        letter_routes(sagas, bus=context.bus, settings=context.settings),
         trail_routes(bus=context.bus, settings=context.settings),
     ]
     repairs = Campaigner(sagas, bus=context.bus, settings=context.settings)

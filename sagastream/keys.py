@@ -10,7 +10,7 @@ never leave the slot.
 | ``ledger:<saga>``               | hash   | handler → state, what it published   | participant | ``LEDGER_RETENTION``|
 | ``attempts``                    | hash   | message → failed attempts            | participant | until handled       |
 | ``retries``                     | zset   | message, score: due ms               | participant | until handled       |
-| ``letters``                     | stream | whole message, reason, attempts      | participant | until dropped       |
+| ``letters``                     | stream | whole message, reason, attempts      | participant | for ever            |
 | ``requests:<participant>``      | stream | envelope fields                      | ``saga``    | trimmed when read   |
 | ``record:<saga>``               | hash   | version, status, progress …          | ``saga``    | retention           |
 | ``history:<saga>``              | list   | one JSON object per happening        | ``saga``    | retention           |
@@ -19,6 +19,7 @@ never leave the slot.
 | ``counts``                      | hash   | counter → integer                    | ``saga``    | for ever            |
 | ``parked:<table>:<version>``    | stream | whole messages of a table not known  | ``saga``    | until it is known   |
 | ``snapshots:<pace>``            | stream | ``hash``: ``counts`` as it was       | ``saga``    | by pace             |
+| ``letters:<owner>``             | hash   | letter → what became of it (JSON)    | ``saga``    | for ever            |
 | ``campaign:<id>``               | hash   | plan, state, cursor, counts          | ``saga``    | for ever            |
 | ``campaigns``                   | zset   | campaign, score: created ms          | ``saga``    | for ever            |
 | ``campaigns:open``              | zset   | the same                             | ``saga``    | until it ends       |
@@ -90,6 +91,11 @@ def record(saga_id: str) -> str:
 def history(saga_id: str) -> str:
     """Name the history of one saga."""
     return f"history:{saga_id}"
+
+
+def letters(owner: str) -> str:
+    """Name what became of one owner's dead letters."""
+    return f"letters:{owner}"
 
 
 def campaign(id: str) -> str:

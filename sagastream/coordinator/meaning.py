@@ -10,7 +10,7 @@ from sagastream import keys as names
 from sagastream.envelope import Envelope
 from sagastream.errors import DefinitionError, Undecodable, UnknownTable
 from sagastream.event import LIBRARY_FACTS, LIFECYCLE, LedgerLost, Refusal, StepBarred, StepGaveUp
-from sagastream.keys import Keys
+from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Fact, Happening, Kind
 from sagastream.work import payload
@@ -88,12 +88,12 @@ class Meanings:
     def publications(self) -> list[str]:
         """Return the names of the streams a coordinator of these tables publishes on."""
         asked = {participant for saga in self.sagas for participant in saga.participants}
-        return [names.requests(participant) for participant in sorted(asked)] + [
+        return [names.requests(owner) for owner in (*sorted(asked), COORDINATOR)] + [
             names.events(kind.type_name()) for kind in LIFECYCLE
         ]
 
     def streams(self, keys: Keys) -> list[str]:
-        """Return every stream on which facts about these sagas appear."""
+        """Return every stream on which facts about these sagas appear; the last one holds replays of dead letters."""
         found: dict[str, None] = {}
         for saga in self.sagas:
             for kind in saga.event_types():
@@ -101,7 +101,7 @@ class Meanings:
             for participant in saga.participants:
                 for kind in LIBRARY_FACTS:
                     found[keys.of(participant).events(kind.type_name())] = None
-        return list(found)
+        return [*found, keys.requests(COORDINATOR)]
 
 
 def _meaning(saga: Saga) -> Meaning:

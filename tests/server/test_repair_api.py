@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -14,15 +15,19 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from sagastream import Bus, Settings, connect
+from sagastream.coordinator.campaign_api import campaign_routes
+from sagastream.coordinator.campaigner import Campaigner
+from sagastream.coordinator.letter_api import letter_routes
 from sagastream.coordinator.records import Note, Record, Records
 from sagastream.coordinator.repair_api import PREFIX, repair_routes, trail_routes
-from sagastream.envelope import derived_id, pairs
+from sagastream.envelope import Envelope, derived_id, pairs
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.advance import advance
 from sagastream.saga.definition import BEGINNING
 from sagastream.saga.progress import Fact, Happening, Kind, Progress
 from sagastream.service import bare_app
 from sagastream.transaction import Transactor
+from tests.processes.until import until
 from tests.trip import TRIP
 
 TOKEN = "a-token-nobody-guesses"
@@ -97,6 +102,8 @@ async def counter(server_url: str, request: pytest.FixtureRequest) -> AsyncItera
 
     app = bare_app("coordinator", lifespan, is_open=lambda: True, always=())
     app.include_router(repair_routes([TRIP], bus=bus, settings=settings))
+    app.include_router(campaign_routes([TRIP], bus=bus, settings=settings))
+    app.include_router(letter_routes([TRIP], bus=bus, settings=settings))
     app.include_router(trail_routes(bus=bus, settings=settings))
     time = await bus.query.execute("TIME")
     assert isinstance(time, list)
@@ -338,3 +345,129 @@ async def test_the_trail_tells_who_did_what_and_why_and_only_what_changed_someth
     )  # fmt: skip
     assert (newest["reason"], newest["effect"], newest["businessProcess"]) == ("the customer called", "undone", "trip")
     assert (await counter.client.get("/api/v1/audit")).status_code == 401
+
+
+LETTERS = "/api/v1/dead-letters"
+
+
+async def letter(counter: Counter, owner: str, number: int, type_: str = "TripBooked") -> str:
+    """Put a letter away as its owner does, and return its id."""
+    event = Envelope(
+        id=f"event-{owner}", source="desk", type=type_, subject="s", saga_id="stuck", cause="", initiator="",
+        definition="trip", definition_version="1", data="{}", time="2026-01-31T12:00:00.000Z",
+    )  # fmt: skip
+    whole = {"stream": "the-stream", "id": "1-0", "fields": pairs(event.fields())}
+    told = ("message", json.dumps(whole), "reason", "KeyError: 'nights'", "attempts", "5", "saga", "stuck")
+    id_ = f"{counter.now_ms}-{number}"
+    return str(await counter.bus.writer.execute("XADD", counter.keys.of(owner).key("letters"), id_, *told))
+
+
+async def test_dead_letters_are_listed_shown_replayed_with_other_data_and_dropped(counter: Counter) -> None:
+    """For operators only, for they hold what customers sent; each deed stands in the audit trail."""
+    first = await letter(counter, "hotel", 1)
+    second = await letter(counter, "bank", 2, "RoomHeld")
+    await letter(counter, "saga", 3)
+
+    async def listed(**query: str | int) -> list[tuple[str, str]]:
+        page = (await counter.client.get(LETTERS, params=query, headers=ANN)).json()
+        return [(one["owner"], one["fate"]) for one in page["letters"]]
+
+    async def deal(owner: str, id_: str, what: str, **body: object) -> httpx.Response:
+        return await counter.client.post(f"{LETTERS}/{owner}/{id_}/{what}", headers=ANN, json={**WHY, **body})
+
+    assert await listed() == [("saga", "open"), ("bank", "open"), ("hotel", "open")]
+    assert await listed(owner="bank") == [("bank", "open")]
+    assert await listed(owner="nobody") == await listed(sagaId="other") == []
+    shown = (await counter.client.get(f"{LETTERS}/hotel/{first}", headers=ANN)).json()
+    assert (shown["type"], shown["reason"], shown["attempts"]) == ("TripBooked", "KeyError: 'nights'", 5)
+    assert (shown["stream"], shown["message"]["id"], shown["fate"]) == ("the-stream", "event-hotel", "open")
+
+    unfit = await deal("hotel", first, "replay", data={"nights": "many"})
+    replayed = await deal("hotel", first, "replay", data={"nights": 1})
+    again = await deal("hotel", first, "replay")
+    dropped = await deal("bank", second, "drop")
+
+    assert (unfit.status_code, unfit.json()["errors"][0]["field"]) == (422, "data")
+    assert (replayed.status_code, replayed.json()["fate"], replayed.json()["dealtBy"]) == (200, "replayed", "ann")
+    assert json.loads(replayed.json()["replayedData"])["nights"] == 1
+    assert replayed.json()["message"]["data"] == "{}"
+    assert (again.status_code, "replayed by ann" in again.text) == (409, True)
+    assert (dropped.status_code, dropped.json()["fate"]) == (200, "dropped")
+    assert await counter.asked("hotel") == ["TripBooked"]
+    assert await listed() == [("saga", "open")]
+    assert await listed(fate="dropped") == [("bank", "dropped")]
+    trail = (await counter.client.get("/api/v1/audit", headers=ANN)).json()["entries"]
+    assert [(entry["action"], entry["letter"]) for entry in trail] == [
+        ("letter dropped", f"bank {second}"), ("letter replayed", f"hotel {first}"),
+    ]  # fmt: skip
+    for path in ("", f"/hotel/{first}"):
+        assert (await counter.client.get(f"{LETTERS}{path}")).status_code == 401
+    assert (await deal("hotel", "1-1", "drop")).status_code == 404
+    assert (await deal("nobody", first, "drop")).status_code == 404
+
+
+REPAIRS = "/api/v1/repairs"
+MANY = {"action": "abort", "filter": {"step": "charge card"}, **WHY}
+
+
+async def ended(counter: Counter, location: str) -> dict[str, object]:
+    """Return a repair once it has ended."""
+
+    async def ask() -> dict[str, object]:
+        shown: dict[str, object] = (await counter.client.get(location, headers=ANN)).json()
+        return shown if shown["endedAt"] else {}
+
+    return await until(ask, "the repair ends")
+
+
+async def test_many_sagas_are_previewed_repaired_looked_at_and_stopped(counter: Counter) -> None:
+    """No more than the preview told, and none that was not counted there."""
+    for number in range(5):
+        await counter.store(f"stuck-{number}", *STUCK, begun_s_ago=600)
+    await counter.store("held", DONE[0], begun_s_ago=600)
+
+    async def post(path: str, body: dict[str, object]) -> httpx.Response:
+        return await counter.client.post(f"{REPAIRS}{path}", headers=ANN, json=body)
+
+    preview = await post("/preview", MANY)
+    begun = await post("", {**MANY, "atMost": 3, "perSecond": 100})
+    campaigner = Campaigner([TRIP], bus=counter.bus, settings=counter.settings)
+    stop = asyncio.Event()
+    running = asyncio.create_task(campaigner.run(stop))
+    shown = await ended(counter, begun.headers["Location"])
+    stop.set()
+    await running
+
+    assert (preview.json()["count"], preview.json()["exact"], len(preview.json()["sample"])) == (5, True, 5)
+    assert preview.json()["sample"][0]["would"] == "changed"
+    assert "left as it was: charge card: done, undo gave up" in preview.json()["sample"][0]["told"]
+    assert (begun.status_code, begun.json()["state"]) == (202, "running")
+    assert (shown["state"], shown["visited"], shown["changed"]) == ("done", 3, 3)
+    assert len(await counter.found(status="Aborted")) == 3
+    listed = (await counter.client.get(REPAIRS, headers=ANN)).json()
+    assert [one["id"] for one in listed] == [begun.json()["id"]]
+    second = (await post("", {**MANY, "atMost": 3})).json()
+    stopped = await post(f"/{second['id']}/stop", WHY)
+    assert (stopped.json()["state"], stopped.json()["why"]) == ("stopped", "ann: the customer called")
+    assert (await post("/0123456789abcdef/stop", WHY)).status_code == 404
+    assert (await counter.client.get(REPAIRS)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**MANY, "atMost": 0},
+        MANY,
+        {**MANY, "atMost": 1, "filter": {"status": "Completed"}},
+        {**MANY, "atMost": 1, "perSecond": 1000},
+        {**MANY, "atMost": 1, "stopAtErrorRate": 2},
+        {**MANY, "atMost": 1, "action": "resolve"},
+        {**MANY, "atMost": 1, "evidence": "none"},
+        {**MANY, "atMost": 1, "filter": {"unheard": 1}},
+    ],
+)
+async def test_a_repair_of_many_that_makes_no_sense_is_refused(counter: Counter, body: dict[str, object]) -> None:
+    answer = await counter.client.post(REPAIRS, headers=ANN, json=body)
+
+    assert answer.status_code == 422
+    assert (await counter.client.get(REPAIRS, headers=ANN)).json() == []

@@ -1,0 +1,99 @@
+"""The routes by which operators look at dead letters and deal with them. Speaks HTTP; decides nothing.
+
+Letters hold what customers sent, so they are shown to operators only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from sagastream.admission import NOT_ADMITTED, Actor, Admission
+from sagastream.bus import Bus
+from sagastream.coordinator.letter_views import (
+    DropRequest,
+    LetterPage,
+    LetterView,
+    ReplayRequest,
+    WholeLetterView,
+    glance,
+    place_of,
+    whole,
+)
+from sagastream.coordinator.letters import CannotDeal, DeadLetters, Dealt, Letter, Unfit
+from sagastream.coordinator.repair_api import actor
+from sagastream.documented import problems
+from sagastream.problems import Problem, invalid
+from sagastream.saga.definition import Saga
+from sagastream.settings import Settings
+
+PREFIX = "/api/v1/dead-letters"
+_OWNER = r"^[a-z][a-z0-9_-]{0,63}$"
+Owner = Annotated[str, Path(pattern=_OWNER, examples=["stock"])]
+LetterId = Annotated[str, Path(alias="letterId", pattern=r"^\d{1,15}-\d{1,10}$", examples=["1700000000000-0"])]
+LetterCursor = Annotated[str, Query(pattern=r"^\d{1,15}-\d{1,10}\.[a-z][a-z0-9_-]{0,63}$")]
+_NONE = {**NOT_ADMITTED, 404: "No such letter"}
+_DEALT = {**_NONE, 409: "It was dealt with already, or this cannot be done with it"}
+
+
+def letter_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRouter:
+    """Return the routes for the dead letters of everybody who takes part in these tables."""
+    letters = DeadLetters(sagas, bus=bus, settings=settings)
+    router = APIRouter(prefix=PREFIX, tags=["repair"], dependencies=[Depends(Admission(settings).operator)])
+
+    async def known(owner: str, id: str) -> Letter:
+        letter = await letters.find(owner, id) if owner in letters.owners else None
+        if letter is None:
+            raise Problem(404, f"{owner} has no letter {id}")
+        return letter
+
+    @router.get("", operation_id="listDeadLetters", responses=problems(NOT_ADMITTED))
+    async def list_(
+        owner: Annotated[str | None, Query(pattern=_OWNER, description="whose; `saga` is the coordinator")] = None,
+        saga_id: Annotated[str | None, Query(alias="sagaId", pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
+        fate: Annotated[Dealt | None, Query(description="open unless told")] = Dealt.OPEN,
+        cursor: LetterCursor | None = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> LetterPage:
+        """List messages that could not be handled, the newest first."""
+        owners = [name for name in letters.owners if owner in (None, name)]
+        found, following = await letters.page(owners, saga_id, fate, place_of(cursor), limit)
+        return LetterPage(
+            letters=[glance(letter) for letter in found],
+            next=f"{following.id}.{following.owner}" if following is not None else None,
+        )
+
+    @router.get("/{owner}/{letterId}", operation_id="showDeadLetter", responses=problems(_NONE))
+    async def show(owner: Owner, letter_id: LetterId) -> WholeLetterView:
+        """Show a letter whole: the message as it came, why it could not be handled, what became of it."""
+        return whole(await known(owner, letter_id))
+
+    @router.post(
+        "/{owner}/{letterId}/replay", operation_id="replayDeadLetter", responses=problems(_DEALT, takes_body=True)
+    )
+    async def replay(
+        owner: Owner, letter_id: LetterId, asked: ReplayRequest, operator: Actor = None
+    ) -> WholeLetterView:
+        """Hand a letter to its owner once more, with other data if they are given; the original is kept beside."""
+        data = None if asked.data is None else json.dumps(asked.data)
+        letter = await known(owner, letter_id)
+        try:
+            return whole(await letters.replay(letter, actor(asked.actor, operator), asked.reason, data))
+        except CannotDeal as error:
+            raise Problem(409, f"letter {letter_id} of {owner}: {error}") from None
+        except Unfit as error:
+            raise invalid(("data", str(error))) from None
+
+    @router.post("/{owner}/{letterId}/drop", operation_id="dropDeadLetter", responses=problems(_DEALT, takes_body=True))
+    async def drop(owner: Owner, letter_id: LetterId, asked: DropRequest, operator: Actor = None) -> LetterView:
+        """Say that nothing is to be done about a letter; it stays readable."""
+        letter = await known(owner, letter_id)
+        try:
+            return glance(await letters.drop(letter, actor(asked.actor, operator), asked.reason))
+        except CannotDeal as error:
+            raise Problem(409, f"letter {letter_id} of {owner}: {error}") from None
+
+    return router

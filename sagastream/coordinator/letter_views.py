@@ -1,0 +1,94 @@
+"""What operators send and are shown of dead letters. Pure; owns their shape."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from sagastream.coordinator.letters import Dealt, Letter, Place
+from sagastream.coordinator.repair_views import ActorName, Reason
+from sagastream.coordinator.views import Answer, Moment, instant
+
+
+class DropRequest(BaseModel):
+    """Why it is done, and by whom unless the header ``X-Operator`` says so."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra={"examples": [{"actor": "ann", "reason": "a test of last year"}]}
+    )
+
+    reason: Reason
+    actor: ActorName | None = None
+
+
+class ReplayRequest(DropRequest):
+    """A replay; ``data`` replaces the event's payload and must fit its model, absent it is replayed as it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"actor": "ann", "reason": "the service is mended"},
+                {"actor": "ann", "reason": "the address was wrong", "data": {"orderId": "o-1", "email": "a@b.example"}},
+            ]
+        }
+    )
+
+    data: dict[str, JsonValue] | None = None
+
+
+class LetterView(Answer):
+    """A dead letter at a glance. ``owner`` could not handle it; ``saga`` is the coordinator."""
+
+    id: str
+    owner: str
+    at: Moment
+    type: str | None
+    saga_id: str | None
+    reason: str
+    attempts: int
+    fate: Dealt
+    dealt_by: str | None
+    dealt_because: str | None
+    dealt_at: Moment | None
+
+
+class WholeLetterView(LetterView):
+    """A dead letter whole: the message as it came, and the data it was replayed with if they were others."""
+
+    stream: str
+    entry: str
+    message: dict[str, str] = Field(description="the message's fields as they came")
+    replayed_data: str | None
+
+
+class LetterPage(Answer):
+    """Dead letters, the newest first; ``next`` is the cursor of what follows, null at the end."""
+
+    letters: list[LetterView]
+    next: str | None
+
+
+def place_of(cursor: str | None) -> Place | None:
+    """Return the place a cursor names."""
+    if cursor is None:
+        return None
+    id_, _, owner = cursor.partition(".")
+    return Place.of(id_, owner)
+
+
+def glance(letter: Letter) -> LetterView:
+    """Return a letter at a glance."""
+    dealt = letter.dealt or {}
+    return LetterView(
+        id=letter.place.id, owner=letter.place.owner, at=instant(letter.place.ms),
+        type=letter.fields.get("type"), saga_id=letter.saga_id or None, reason=letter.reason,
+        attempts=letter.attempts, fate=letter.fate, dealt_by=dealt.get("actor"), dealt_because=dealt.get("reason"),
+        dealt_at=instant(int(dealt["at"])) if dealt else None,
+    )  # fmt: skip
+
+
+def whole(letter: Letter) -> WholeLetterView:
+    """Return everything about a letter."""
+    return WholeLetterView(
+        **dict(glance(letter)), stream=letter.stream, entry=letter.entry, message=dict(letter.fields),
+        replayed_data=(letter.dealt or {}).get("data"),
+    )  # fmt: skip

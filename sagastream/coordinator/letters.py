@@ -1,0 +1,278 @@
+"""Dead letters, looked at and dealt with. Speaks Redis; what a letter is replayed to decides by its own ledger.
+
+A letter stays where its owner put it, whole, for ever. What became of it is the coordinator's to keep, in the same
+commit as its entry in the audit trail: hash ``letters:<owner>``, letter → JSON. A replay goes to the letter's own
+owner by the stream on which the coordinator asks it, with the id and the saga of the message that could not be
+handled, so that the ledger that gave up opens again and everything else is recognised as handled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+
+from sagastream import keys as names
+from sagastream.bus import Bus, Reply
+from sagastream.clock import server_ms
+from sagastream.coordinator import trail
+from sagastream.coordinator.records import Note, Record, Records
+from sagastream.coordinator.repair import OPERATOR
+from sagastream.envelope import ID, Envelope, decode, derived_id, pairs, publishable
+from sagastream.errors import ReplyError, SagastreamError, Undecodable
+from sagastream.event import LIBRARY_FACTS, Event
+from sagastream.keys import COORDINATOR, LETTERS, Keys
+from sagastream.reader import Reader
+from sagastream.saga.definition import BEGINNING, Saga
+from sagastream.saga.progress import Kind
+from sagastream.settings import Settings
+from sagastream.transaction import Kind as Fate
+from sagastream.transaction import Transaction, Transactor
+from sagastream.work import REQUESTS, payload
+
+MOST_SCANNED = 2000
+SHARE_OF_MEMORY = 0.9  # of a ledger's; a letter that is older may be handled only after the ledger has forgotten
+
+
+class Dealt(StrEnum):
+    """What became of a letter."""
+
+    OPEN = "open"
+    REPLAYED = "replayed"
+    DROPPED = "dropped"
+
+
+class CannotDeal(SagastreamError):
+    """This cannot be done with the letter; the message says why and what can."""
+
+
+class Unfit(SagastreamError):
+    """The data it is to be replayed with do not fit the event; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a letter is: its position in its owner's stream, which tells when it was put away, and whose it is."""
+
+    ms: int
+    number: int
+    owner: str
+
+    @property
+    def id(self) -> str:
+        """Return the position as the stream writes it."""
+        return f"{self.ms}-{self.number}"
+
+    @classmethod
+    def of(cls, id: str, owner: str) -> Place:
+        """Return the place of a letter by its id."""
+        ms, _, number = id.partition("-")
+        return cls(int(ms), int(number), owner)
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Return what letters are sorted by, the newest last."""
+        return self.ms, self.number, self.owner
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message that could not be handled, and what became of it since; ``dealt`` holds who, why, when and new data."""
+
+    place: Place
+    reason: str
+    attempts: int
+    stream: str
+    entry: str
+    fields: Mapping[str, str]
+    fate: Dealt = Dealt.OPEN
+    dealt: Mapping[str, str] | None = None
+
+    @property
+    def saga_id(self) -> str:
+        """Return the saga the message names, if it names one that can be."""
+        told = self.fields.get("correlationid", "")
+        return told if ID.fullmatch(told) else ""
+
+
+class DeadLetters:
+    """The letters of everybody who takes part in these tables, the coordinator's own among them."""
+
+    def __init__(self, sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> None:
+        self._keys = Keys(settings.key_prefix, COORDINATOR)
+        self._query = bus.query
+        self._records = Records(bus, self._keys)
+        self._reader = Reader(bus.query, self._keys)
+        self._memory = settings.ledger_retention * SHARE_OF_MEMORY
+        self._transactor = Transactor(bus.writer, self._keys, retention=settings.ledger_retention)
+        self.owners = (*dict.fromkeys(name for saga in sagas for name in saga.participants), COORDINATOR)
+        self._models: dict[str, type[Event]] = {
+            **REQUESTS,
+            **{kind.type_name(): kind for kind in LIBRARY_FACTS},
+            **{kind.type_name(): kind for saga in sagas for kind in saga.event_types()},
+        }
+
+    async def find(self, owner: str, id: str) -> Letter | None:
+        """Return a letter, None if there is none."""
+        stream = self._keys.of(owner).key(LETTERS)
+        found = await self._with_fates(owner, await self._query.execute("XRANGE", stream, id, id))
+        return found[0] if found else None
+
+    async def page(
+        self, owners: Sequence[str], saga_id: str | None, fate: Dealt | None, before: Place | None, limit: int
+    ) -> tuple[list[Letter], Place | None]:
+        """Return letters that were put away before one, the newest first, and where to go on."""
+        found: list[Letter] = []
+        scanned = 0
+        while True:
+            chunk = await self._chunk(owners, before, limit)
+            for letter in chunk:
+                if fate in (None, letter.fate) and saga_id in (None, letter.saga_id):
+                    found.append(letter)
+                    if len(found) == limit:
+                        return found, letter.place
+            scanned += len(chunk)
+            if len(chunk) < limit:
+                return found, None
+            before = chunk[-1].place
+            if scanned >= MOST_SCANNED:
+                return found, before
+
+    async def replay(self, letter: Letter, actor: str, reason: str, data: str | None) -> Letter:
+        """Hand a letter to its owner once more, with other data if any are given; the letter stays as it is.
+
+        Raises: ``CannotDeal``, ``Unfit``.
+        """
+        _must_be_open(letter)
+        try:
+            envelope = decode(letter.fields)
+        except Undecodable as error:
+            raise CannotDeal(f"this was never an event ({error}), and can only be dropped") from None
+        if data is not None:
+            envelope = replace(envelope, data=self._fitting(envelope, data))
+        now_ms = await server_ms(self._query)
+        if now_ms - letter.place.ms > self._memory // timedelta(milliseconds=1):
+            raise CannotDeal("the ledger may have forgotten by now what it did about this message: drop it")
+        record = await self._record(letter)
+        if record is not None and _is_closed_by_a_person(record):
+            raise CannotDeal("a person has said what is true of this saga; a replay could act against it: drop it")
+        tx = self._transaction(letter, record, now_ms)
+        tx.append(names.requests(letter.place.owner), envelope.fields())
+        told = {"data": envelope.data} if data is not None else {}
+        return await self._settle(tx, letter, record, Dealt.REPLAYED, actor, reason, now_ms, told)
+
+    async def drop(self, letter: Letter, actor: str, reason: str) -> Letter:
+        """Say of a letter that nothing is to be done about it; it stays, and is no longer among the open ones.
+
+        Raises: ``CannotDeal``.
+        """
+        _must_be_open(letter)
+        record = await self._record(letter)
+        now_ms = await server_ms(self._query)
+        tx = self._transaction(letter, record, now_ms)
+        return await self._settle(tx, letter, record, Dealt.DROPPED, actor, reason, now_ms, {})
+
+    def _fitting(self, envelope: Envelope, data: str) -> str:
+        model = self._models.get(envelope.type)
+        if model is None:
+            raise CannotDeal(f"no table here knows {envelope.type}: it can be replayed only as it is")
+        try:
+            return publishable(payload(model, data))
+        except Undecodable as error:
+            raise Unfit(str(error)) from None
+
+    async def _record(self, letter: Letter) -> Record | None:
+        try:
+            return await self._records.load(letter.saga_id) if letter.saga_id else None
+        except Undecodable:
+            return None
+
+    def _transaction(self, letter: Letter, record: Record | None, now_ms: int) -> Transaction:
+        tx = Transaction(self._reader, saga_id="", key="", now_ms=now_ms)
+        tx.expect(names.letters(letter.place.owner), letter.place.id, None)
+        if record is not None:
+            tx.expect(names.record(letter.saga_id), "version", str(record.version))
+        return tx
+
+    async def _settle(
+        self, tx: Transaction, letter: Letter, record: Record | None, fate: Dealt, actor: str, reason: str, now_ms: int,
+        told: Mapping[str, str],
+    ) -> Letter:  # fmt: skip
+        owner, id_ = letter.place.owner, derived_id(letter.place.owner, letter.place.id, fate)
+        dealt = {"fate": str(fate), "actor": actor, "reason": reason, "at": str(now_ms), "id": id_, **told}
+        tx.set(names.letters(owner), {letter.place.id: json.dumps(dealt)})
+        if record is not None:
+            note = Note(now_ms, id_, f"DeadLetter{fate.capitalize()}", OPERATOR, record.progress.last_event_id,
+                        reason=f"{letter.fields.get('type', '')} to {owner}: {reason}", actor=actor)  # fmt: skip
+            tx.push(names.history(letter.saga_id), note.written())
+        edited = ", with other data" if told else ""
+        trail.record(
+            tx, id=id_, action=f"letter {fate}", actor=actor, reason=reason, letter=f"{owner} {letter.place.id}",
+            saga=letter.saga_id, told=f"{letter.fields.get('type', 'no event')[:200]} to {owner}{edited}",
+        )  # fmt: skip
+        (outcome,) = (await self._transactor.commit([tx])).outcomes
+        if outcome.kind is Fate.REFUSED:
+            raise CannotDeal("it, or its saga, changed meanwhile: look at it again")
+        if not outcome.is_ok:
+            raise CannotDeal(f"this cannot be stored: {outcome.kind}: {outcome.detail}")
+        return replace(letter, fate=fate, dealt=dealt)
+
+    async def _chunk(self, owners: Sequence[str], before: Place | None, limit: int) -> list[Letter]:
+        commands = []
+        for owner in owners:
+            end = "+"
+            if before is not None:  # of two letters of one instant and number the later owner's came first
+                end = before.id if owner < before.owner else f"({before.id}"
+            commands.append(("XREVRANGE", self._keys.of(owner).key(LETTERS), end, "-", "COUNT", limit))
+        replies = await self._query.pipeline(commands)
+        found: list[Letter] = []
+        for owner, reply in zip(owners, replies, strict=True):
+            if isinstance(reply, ReplyError):
+                raise reply
+            found += await self._with_fates(owner, reply)
+        return sorted(found, key=lambda letter: letter.place.order, reverse=True)[:limit]
+
+    async def _with_fates(self, owner: str, reply: Reply) -> list[Letter]:
+        letters = [_letter(owner, entry) for entry in reply] if isinstance(reply, list) else []
+        if not letters:
+            return []
+        fates = await self._reader.read(names.letters(owner), *(letter.place.id for letter in letters))
+        return [
+            letter if fate is None else replace(letter, fate=Dealt(json.loads(fate)["fate"]), dealt=json.loads(fate))
+            for letter, fate in zip(letters, fates, strict=True)
+        ]
+
+
+def _must_be_open(letter: Letter) -> None:
+    if letter.dealt is not None:
+        told = f"it was {letter.fate} by {letter.dealt['actor']}: {letter.dealt['reason']}"
+        raise CannotDeal(f"{told}; if it could not be handled again, that is a letter of its own")
+
+
+def _is_closed_by_a_person(record: Record) -> bool:
+    stated = (Kind.STATED_DONE, Kind.STATED_UNDONE)
+    return record.progress.has(BEGINNING, Kind.ABORTED) or any(
+        not known.keys().isdisjoint(stated) for known in record.progress.facts.values()
+    )
+
+
+def _letter(owner: str, entry: Reply) -> Letter:
+    assert isinstance(entry, list)  # what XRANGE answers
+    position, flat = entry
+    assert isinstance(flat, list)
+    told = pairs([str(value) for value in flat])
+    try:
+        whole = json.loads(told.get("message", "{}"))
+    except ValueError:
+        whole = {}
+    attempts = told.get("attempts", "")
+    return Letter(
+        place=Place.of(str(position), owner),
+        reason=told.get("reason", ""),
+        attempts=int(attempts) if attempts.isdecimal() else 0,
+        stream=str(whole.get("stream", "")),
+        entry=str(whole.get("id", "")),
+        fields={str(name): str(value) for name, value in whole.get("fields", {}).items()},
+    )

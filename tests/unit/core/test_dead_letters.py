@@ -1,0 +1,243 @@
+"""Dead letters are dealt with once: replayed to their owner as the same message, or dropped; the original stays."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from sagastream.coordinator.letters import CannotDeal, DeadLetters, Dealt, Letter, Unfit
+from sagastream.coordinator.repair import Repairs
+from sagastream.event import StepGaveUp, UndoRequested
+from sagastream.keys import COORDINATOR
+from sagastream.saga.repair import Act, Action
+from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed
+from tests.unit.core.casts import Gateway, Script, bank, desk, hotel
+from tests.unit.core.world import SAGA, World, in_virtual_time
+
+
+def letters(world: World) -> DeadLetters:
+    return DeadLetters([TRIP], bus=world.wire().bus, settings=world.settings)
+
+
+async def only(world: World, owner: str, fate: Dealt | None = Dealt.OPEN) -> Letter:
+    """Return the one letter of an owner."""
+    (letter,), following = await letters(world).page([owner], None, fate, None, 10)
+    assert following is None
+    return letter
+
+
+def broken(script: Script, trouble: str = "the door is locked") -> Script:
+    def fail(saga_id: str) -> None:
+        raise RuntimeError(trouble)
+
+    script.before = fail
+    return script
+
+
+async def buried(world: World, script: Script) -> Letter:
+    """Let the hotel give up on a booking, and return its letter."""
+    world.call("HSET", "hotel", "rooms", "free", 5)
+    world.tell(TripBooked(nights=2), id="booked")
+    async with world.running(world.consumer(hotel(broken(script)))):
+        await world.until(lambda: bool(world.letters("hotel")))
+        await world.quiet()
+    return await only(world, "hotel")
+
+
+@in_virtual_time
+async def test_a_replayed_letter_is_handled_as_the_message_it_was_and_stays_beside() -> None:
+    """The ledger that gave up opens again; what it publishes is caused by the first message."""
+    world, script = World(), Script()
+    letter = await buried(world, script)
+    assert (letter.saga_id, letter.attempts, letter.fields["id"]) == (SAGA, 3, "booked")
+    script.before = lambda saga_id: None
+
+    async with world.running(world.consumer(hotel(script))):
+        done = await letters(world).replay(letter, "ann", "the door is open", None)
+        await world.until(lambda: bool(world.events("hotel", RoomHeld)))
+        await world.quiet()
+
+    (held,) = world.events("hotel", RoomHeld)
+    assert (held["causationid"], world.ledger("hotel", "hold_room").state) == ("booked", "done")
+    assert world.hash("hotel", "rooms")["free"] == "3"
+    kept = await only(world, "hotel", Dealt.REPLAYED)
+    assert (kept, kept.fields) == (done, letter.fields)
+    assert kept.dealt is not None
+    assert (kept.dealt["actor"], kept.dealt["reason"], "data" in kept.dealt) == ("ann", "the door is open", False)
+
+
+@in_virtual_time
+async def test_a_letter_is_replayed_with_other_data_and_the_original_is_kept() -> None:
+    """Same event, same saga; only what it says is mended, and must fit the event's model."""
+    world, script = World(), Script()
+    letter = await buried(world, script)
+    script.before = lambda saga_id: None
+
+    for wrong in ('{"nights": "many"}', "{}", '{"nights": 1, "beds": 2}'):
+        with pytest.raises(Unfit, match="TripBooked"):
+            await letters(world).replay(letter, "ann", "they come for one night", wrong)
+    async with world.running(world.consumer(hotel(script))):
+        await letters(world).replay(letter, "ann", "they come for one night", '{"nights": 1}')
+        await world.until(lambda: bool(world.events("hotel", RoomHeld)))
+        await world.quiet()
+
+    assert world.hash("hotel", "rooms")["free"] == "4"
+    kept = await only(world, "hotel", Dealt.REPLAYED)
+    assert json.loads(kept.fields["data"])["nights"] == 2
+    assert kept.dealt is not None
+    assert json.loads(kept.dealt["data"])["nights"] == 1
+
+
+@in_virtual_time
+async def test_a_replay_of_what_was_settled_meanwhile_has_no_effect() -> None:
+    """The saga was turned back while the letter lay there: its step is barred, and stays so."""
+    world, script = World(), Script()
+    letter = await buried(world, script)
+    script.before = lambda saga_id: None
+    world.call("HSET", "desk", f"ledger:{SAGA}", "begin", f"done\n\nTripBooked\nid\n\n{TripBooked(nights=2).payload()}")
+    async with world.running(
+        world.consumer(hotel(script)), world.consumer(desk(Script())), world.coordinator(TRIP),
+        world.consumer(bank(Script()), resources={Gateway: Gateway()}),
+    ):  # fmt: skip
+        await world.until(lambda: world.status() == "Failed")
+        await letters(world).replay(letter, "ann", "try again", None)
+        await world.quiet()
+
+    assert world.events("hotel", RoomHeld) == []
+    assert world.hash("hotel", "rooms")["free"] == "5"
+    (note,) = [note for note in world.history() if note["type"] == "DeadLetterReplayed"]
+    assert (note["actor"], note["reason"]) == ("ann", "TripBooked to hotel: try again")
+
+
+@in_virtual_time
+async def test_an_undo_that_was_buried_is_replayed_too() -> None:
+    """Requests are messages like any other; their data may be mended as well."""
+    world, script = World(), Script()
+    world.call("HSET", "hotel", "rooms", "free", 3)
+    held = RoomHeld(nights=2, card="good")
+    world.call("HSET", "hotel", f"ledger:{SAGA}", "hold_room", f"done\n\nRoomHeld\nheld\n\n{held.payload()}")
+    for told in (TripBooked(nights=2), held, CardCharged(nights=2)):
+        world.tell(told)
+    async with world.running(world.coordinator(TRIP), world.consumer(hotel(broken(script))),
+                             world.consumer(desk(Script()))):  # fmt: skip
+        await world.until(lambda: world.status() == "Completed")
+        world.ask("hotel", UndoRequested(step="RoomHeld"))
+        await world.until(lambda: bool(world.letters("hotel")))
+        await world.quiet()
+        script.before = lambda saga_id: None
+        await letters(world).replay(await only(world, "hotel"), "ann", "the door is open", None)
+        await world.until(lambda: world.hash("hotel", "rooms")["free"] == "5")
+        await world.quiet()
+
+
+@in_virtual_time
+async def test_an_event_the_coordinator_could_not_understand_is_mended_and_heard() -> None:
+    """The bank's give-up was garbled; replayed with its true words the saga is turned back at once."""
+    world = World()
+    world.tell(TripBooked(nights=2))
+    gave_up = StepGaveUp(step="RoomHeld", undoing=False, reason="closed", attempts=3)
+    world.append("hotel", "StepGaveUp", {**world.fields(gave_up, SAGA, "gave-up"), "data": '{"step": 7}'})
+    async with world.running(world.coordinator(TRIP)):
+        await world.until(lambda: world.status() == "NeedsAttention")
+        letter = await only(world, COORDINATOR)
+        with pytest.raises(Unfit):
+            await letters(world).replay(letter, "ann", "mended", '{"step": 8}')
+        await letters(world).replay(letter, "ann", "mended", gave_up.payload())
+        await world.until(lambda: world.requests("desk") == ["BarRequested TripConfirmed"])
+        await world.quiet()
+
+    assert "gave up" in [note.get("kind") for note in world.history()]
+
+
+@in_virtual_time
+async def test_a_dropped_letter_stays_readable_and_is_no_longer_open() -> None:
+    world = World()
+    letter = await buried(world, Script())
+
+    await letters(world).drop(letter, "ann", "a test of last year")
+
+    found, _ = await letters(world).page(["hotel"], None, Dealt.OPEN, None, 10)
+    assert found == []
+    kept = await only(world, "hotel", Dealt.DROPPED)
+    assert (kept.fields, kept.dealt and kept.dealt["reason"]) == (letter.fields, "a test of last year")
+    entries = world.call("XRANGE", COORDINATOR, "audit", "-", "+")
+    assert isinstance(entries, list)
+    assert "letter dropped" in str(entries)
+
+
+@in_virtual_time
+async def test_a_letter_is_dealt_with_once() -> None:
+    """Two who look at it at the same time, and whoever comes later: the second is told what the first did."""
+    world = World()
+    letter = await buried(world, Script())
+    await letters(world).drop(letter, "ann", "a test")
+
+    with pytest.raises(CannotDeal, match="changed meanwhile"):
+        await letters(world).replay(letter, "bob", "try again", None)
+    with pytest.raises(CannotDeal, match="dropped by ann: a test"):
+        await letters(world).replay(await only(world, "hotel", None), "bob", "try again", None)
+    assert world.requests("hotel") == []
+
+
+@in_virtual_time
+async def test_what_never_was_an_event_can_only_be_dropped() -> None:
+    world = World()
+    world.append("desk", "TripBooked", {"no": "event"})
+    await world.work(world.consumer(hotel(Script())))
+    letter = await only(world, "hotel")
+
+    with pytest.raises(CannotDeal, match="never an event"):
+        await letters(world).replay(letter, "ann", "why not", None)
+    await letters(world).drop(letter, "ann", "nobody knows what it was")
+
+
+@in_virtual_time
+async def test_a_letter_older_than_the_ledgers_memory_is_not_replayed() -> None:
+    """Its ledger may have forgotten that it gave up, or that it was done after all."""
+    world = World()
+    letter = await buried(world, Script())
+    world.clock_step_ms = world.settings.ledger_retention // timedelta(milliseconds=1) - 3_600_000
+
+    with pytest.raises(CannotDeal, match="may have forgotten"):
+        await letters(world).replay(letter, "ann", "try again", None)
+
+
+@in_virtual_time
+async def test_nothing_is_replayed_against_what_a_person_said() -> None:
+    """The saga was aborted: a step that happened now would be nobody's."""
+    world = World()
+    letter = await buried(world, Script())
+    await world.work(world.coordinator(TRIP))
+    await Repairs([TRIP], bus=world.wire().bus, settings=world.settings).act(SAGA, Action(Act.ABORT, "ann", "enough"))
+
+    with pytest.raises(CannotDeal, match="a person has said"):
+        await letters(world).replay(letter, "ann", "try again", None)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7])
+@in_virtual_time
+async def test_letters_of_all_owners_come_newest_first_and_each_once(limit: int) -> None:
+    """Also those of one millisecond, whatever the size of the page."""
+    world = World()
+    for number in range(7):
+        for owner in ("hotel", "bank", COORDINATOR)[: 1 + number % 3]:
+            saga_id = f"saga-{number % 2}"
+            whole = {"stream": "s", "id": "1-0", "fields": world.fields(TripConfirmed(), saga_id, f"e-{number}")}
+            world.call("XADD", owner, "letters", f"{1000 + number // 2}-{number}",
+                       "message", json.dumps(whole), "reason", "why", "attempts", "1")  # fmt: skip
+    every = letters(world)
+
+    async def pages(saga_id: str | None) -> list[tuple[int, int, str]]:
+        found, before = [], None
+        while True:
+            page, before = await every.page(every.owners, saga_id, Dealt.OPEN, before, limit)
+            found += [letter.place.order for letter in page]
+            if before is None:
+                return found
+
+    found = await pages(None)
+    assert found == sorted(found, reverse=True)
+    assert len(found) == len(set(found)) == 13
+    assert len(await pages("saga-1")) == 6
