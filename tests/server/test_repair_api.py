@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -19,7 +20,7 @@ from sagastream.coordinator.campaign_api import campaign_routes
 from sagastream.coordinator.campaigner import Campaigner
 from sagastream.coordinator.letter_api import letter_routes
 from sagastream.coordinator.records import Note, Record, Records
-from sagastream.coordinator.repair_api import PREFIX, repair_routes, trail_routes
+from sagastream.coordinator.repair_api import repair_routes, trail_routes
 from sagastream.envelope import Envelope, derived_id, pairs
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.advance import advance
@@ -70,15 +71,15 @@ class Counter:
         """Return what a query finds, page by page."""
         ids, cursor = [], {}
         while True:
-            page = (await self.client.get(PREFIX, params={**query, **cursor})).json()
+            page = (await self.client.get("/api/v1/sagas", params={**query, **cursor})).json()
             ids += [saga["sagaId"] for saga in page["sagas"]]
             if page["next"] is None:
                 return ids
             cursor = {"cursor": page["next"]}
 
-    async def act(self, saga_id: str, act: str, **body: object) -> httpx.Response:
+    async def post(self, path: str, **body: object) -> httpx.Response:
         """Act as ann."""
-        return await self.client.post(f"{PREFIX}/{saga_id}/{act}", headers=ANN, json={**WHY, **body})
+        return await self.client.post(path, headers=ANN, json={**WHY, **body})
 
     async def asked(self, participant: str) -> list[str]:
         """Return what the coordinator asked a participant."""
@@ -144,27 +145,27 @@ async def test_a_search_that_looks_into_records_goes_on_where_it_stopped(counter
 async def test_a_saga_is_shown_whole(counter: Counter) -> None:
     await counter.store("held", DONE[0])
 
-    shown = (await counter.client.get(f"{PREFIX}/held")).json()
+    shown = (await counter.client.get("/api/v1/sagas/held")).json()
 
     assert (shown["sagaId"], shown["status"], shown["waitingFor"]["step"]) == ("held", "InProgress", "charge card")
     assert len(shown["steps"]) == 4
     assert shown["history"]
-    assert (await counter.client.get(f"{PREFIX}/nobody")).status_code == 404
+    assert (await counter.client.get("/api/v1/sagas/nobody")).status_code == 404
 
 
 async def test_an_operator_turns_a_saga_back(counter: Counter) -> None:
     """The answer says what happens now; wanting it twice is answered in peace."""
     await counter.store("held", DONE[0])
 
-    first = await counter.act("held", "compensate")
-    second = await counter.act("held", "compensate", actor="bob")
+    first = await counter.post("/api/v1/sagas/held/compensate")
+    second = await counter.post("/api/v1/sagas/held/compensate", actor="bob")
 
     told = first.json()
     assert (first.status_code, told["changed"], told["actor"], told["action"]) == (202, True, "ann", "compensate")
     assert (told["saga"]["waitingFor"]["who"], told["saga"]["waitingFor"]["step"]) == ("desk", "confirm")
     assert (second.status_code, second.json()["changed"], second.json()["id"]) == (200, False, None)
     assert await counter.asked("desk") == ["BarRequested"]
-    history = (await counter.client.get(f"{PREFIX}/held")).json()["history"]
+    history = (await counter.client.get("/api/v1/sagas/held")).json()["history"]
     (note,) = [note for note in history if note["type"] == "CompensationAsked"]
     assert (note["actor"], note["reason"], note["id"]) == ("ann", "the customer called", told["id"])
 
@@ -173,17 +174,17 @@ async def test_an_operator_turns_a_saga_back(counter: Counter) -> None:
 async def test_a_completed_saga_is_left_as_it_is(counter: Counter, act: str) -> None:
     await counter.store("done", *DONE)
 
-    answer = await counter.act("done", act)
+    answer = await counter.post(f"/api/v1/sagas/done/{act}")
 
     assert (answer.status_code, answer.headers["content-type"]) == (409, "application/problem+json")
     assert (answer.json()["because"], answer.json()["sagaStatus"]) == ("ended", "Completed")
-    assert (await counter.client.get(f"{PREFIX}/done")).json()["status"] == "Completed"
+    assert (await counter.client.get("/api/v1/sagas/done")).json()["status"] == "Completed"
 
 
 async def test_what_is_open_is_asked_again_each_time(counter: Counter) -> None:
     await counter.store("refund", *BACK, ("charge card", Kind.UNDO_GAVE_UP), begun_s_ago=600)
 
-    answers = [await counter.act("refund", "retry") for _ in range(2)]
+    answers = [await counter.post("/api/v1/sagas/refund/retry") for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].json()["id"] != answers[1].json()["id"]
@@ -212,16 +213,16 @@ async def test_who_and_why_must_be_told(
 ) -> None:
     await counter.store("held", DONE[0])
 
-    answer = await counter.client.post(f"{PREFIX}/held/{act}", headers=headers, json=body)
+    answer = await counter.client.post(f"/api/v1/sagas/held/{act}", headers=headers, json=body)
 
     assert answer.status_code == status
     assert said.casefold() in answer.text.casefold()
     assert await counter.asked("desk") == []
-    assert "Asked" not in (await counter.client.get(f"{PREFIX}/held")).text
+    assert "Asked" not in (await counter.client.get("/api/v1/sagas/held")).text
 
 
 async def test_there_is_nothing_to_do_about_a_saga_that_is_not(counter: Counter) -> None:
-    assert (await counter.act("nobody", "retry")).status_code == 404
+    assert (await counter.post("/api/v1/sagas/nobody/retry")).status_code == 404
 
 
 STUCK = (*BACK, ("charge card", Kind.UNDO_GAVE_UP), ("hold room", Kind.UNDONE), (BEGINNING, Kind.UNDONE))
@@ -232,7 +233,7 @@ async def test_a_saga_that_needs_attention_says_what_is_open_and_what_would_clos
     """In one call: why, on whom, since when, until when, what next."""
     await counter.store("stuck", *STUCK, begun_s_ago=600)
 
-    shown = (await counter.client.get(f"{PREFIX}/stuck")).json()
+    shown = (await counter.client.get("/api/v1/sagas/stuck")).json()
 
     (item,) = shown["open"]
     assert (shown["status"], item["step"], item["service"]) == ("NeedsAttention", "charge card", "bank")
@@ -251,12 +252,12 @@ async def test_a_saga_that_needs_attention_says_what_is_open_and_what_would_clos
 async def test_evidence_closes_what_nobody_answers_for_any_more(counter: Counter) -> None:
     await counter.store("stuck", *STUCK, begun_s_ago=600)
 
-    answer = await counter.act("stuck", "resolve", **FOUND)
-    again = await counter.act("stuck", "resolve", **FOUND)
+    answer = await counter.post("/api/v1/sagas/stuck/resolve", **FOUND)
+    again = await counter.post("/api/v1/sagas/stuck/resolve", **FOUND)
 
     assert (answer.status_code, answer.json()["saga"]["status"]) == (200, "Compensated")
     assert (again.status_code, again.json()["because"]) == (409, "ended")
-    shown = (await counter.client.get(f"{PREFIX}/stuck")).json()
+    shown = (await counter.client.get("/api/v1/sagas/stuck")).json()
     assert (shown["status"], shown["open"], shown["waitingFor"]) == ("Compensated", [], None)
     (note,) = [note for note in shown["history"] if note["type"] == "StepResolved"]
     assert (note["kind"], note["step"], note["actor"]) == ("stated undone", "charge card", "ann")
@@ -281,20 +282,20 @@ async def test_what_is_not_open_or_has_no_evidence_is_not_stated(
 ) -> None:
     await counter.store("stuck", *STUCK, begun_s_ago=600)
 
-    answer = await counter.act("stuck", "resolve", **body)
+    answer = await counter.post("/api/v1/sagas/stuck/resolve", **body)
 
     assert answer.status_code == status
-    assert (await counter.client.get(f"{PREFIX}/stuck")).json()["status"] == "NeedsAttention"
+    assert (await counter.client.get("/api/v1/sagas/stuck")).json()["status"] == "NeedsAttention"
 
 
 async def test_an_aborted_saga_says_who_closed_it_why_and_what_it_left(counter: Counter) -> None:
     await counter.store("stuck", *STUCK[:-2], begun_s_ago=600)
 
-    answer = await counter.act("stuck", "abort")
+    answer = await counter.post("/api/v1/sagas/stuck/abort")
 
     assert (answer.status_code, answer.json()["saga"]["status"]) == (200, "Aborted")
     assert answer.json()["saga"]["failedAt"] is not None
-    shown = (await counter.client.get(f"{PREFIX}/stuck")).json()
+    shown = (await counter.client.get("/api/v1/sagas/stuck")).json()
     assert shown["leftOpen"] == ["begin: done", "hold room: done", "charge card: done, undo gave up"]
     (note,) = [note for note in shown["history"] if note["type"] == "AbortAsked"]
     assert "charge card: done, undo gave up" in note["reason"]
@@ -318,11 +319,11 @@ async def test_the_trail_tells_who_did_what_and_why_and_only_what_changed_someth
     await counter.store("stuck", *STUCK, begun_s_ago=600)
     await counter.store("held", DONE[0])
     await counter.store("done", *DONE)
-    await counter.act("stuck", "retry")
-    await counter.act("done", "compensate")
-    await counter.act("held", "compensate", actor="bob")
-    await counter.act("held", "compensate")
-    await counter.act("stuck", "resolve", **FOUND)
+    await counter.post("/api/v1/sagas/stuck/retry")
+    await counter.post("/api/v1/sagas/done/compensate")
+    await counter.post("/api/v1/sagas/held/compensate", actor="bob")
+    await counter.post("/api/v1/sagas/held/compensate")
+    await counter.post("/api/v1/sagas/stuck/resolve", **FOUND)
 
     async def told(**query: str | int) -> list[tuple[str, str, str]]:
         found, cursor = [], {}
@@ -347,9 +348,6 @@ async def test_the_trail_tells_who_did_what_and_why_and_only_what_changed_someth
     assert (await counter.client.get("/api/v1/audit")).status_code == 401
 
 
-LETTERS = "/api/v1/dead-letters"
-
-
 async def letter(counter: Counter, owner: str, number: int, type_: str = "TripBooked") -> str:
     """Put a letter away as its owner does, and return its id."""
     event = Envelope(
@@ -369,23 +367,20 @@ async def test_dead_letters_are_listed_shown_replayed_with_other_data_and_droppe
     await letter(counter, "saga", 3)
 
     async def listed(**query: str | int) -> list[tuple[str, str]]:
-        page = (await counter.client.get(LETTERS, params=query, headers=ANN)).json()
+        page = (await counter.client.get("/api/v1/dead-letters", params=query, headers=ANN)).json()
         return [(one["owner"], one["fate"]) for one in page["letters"]]
-
-    async def deal(owner: str, id_: str, what: str, **body: object) -> httpx.Response:
-        return await counter.client.post(f"{LETTERS}/{owner}/{id_}/{what}", headers=ANN, json={**WHY, **body})
 
     assert await listed() == [("saga", "open"), ("bank", "open"), ("hotel", "open")]
     assert await listed(owner="bank") == [("bank", "open")]
     assert await listed(owner="nobody") == await listed(sagaId="other") == []
-    shown = (await counter.client.get(f"{LETTERS}/hotel/{first}", headers=ANN)).json()
+    shown = (await counter.client.get(f"/api/v1/dead-letters/hotel/{first}", headers=ANN)).json()
     assert (shown["type"], shown["reason"], shown["attempts"]) == ("TripBooked", "KeyError: 'nights'", 5)
     assert (shown["stream"], shown["message"]["id"], shown["fate"]) == ("the-stream", "event-hotel", "open")
 
-    unfit = await deal("hotel", first, "replay", data={"nights": "many"})
-    replayed = await deal("hotel", first, "replay", data={"nights": 1})
-    again = await deal("hotel", first, "replay")
-    dropped = await deal("bank", second, "drop")
+    unfit = await counter.post(f"/api/v1/dead-letters/hotel/{first}/replay", data={"nights": "many"})
+    replayed = await counter.post(f"/api/v1/dead-letters/hotel/{first}/replay", data={"nights": 1})
+    again = await counter.post(f"/api/v1/dead-letters/hotel/{first}/replay")
+    dropped = await counter.post(f"/api/v1/dead-letters/bank/{second}/drop")
 
     assert (unfit.status_code, unfit.json()["errors"][0]["field"]) == (422, "data")
     assert (replayed.status_code, replayed.json()["fate"], replayed.json()["dealtBy"]) == (200, "replayed", "ann")
@@ -401,20 +396,19 @@ async def test_dead_letters_are_listed_shown_replayed_with_other_data_and_droppe
         ("letter dropped", f"bank {second}"), ("letter replayed", f"hotel {first}"),
     ]  # fmt: skip
     for path in ("", f"/hotel/{first}"):
-        assert (await counter.client.get(f"{LETTERS}{path}")).status_code == 401
-    assert (await deal("hotel", "1-1", "drop")).status_code == 404
-    assert (await deal("nobody", first, "drop")).status_code == 404
+        assert (await counter.client.get(f"/api/v1/dead-letters{path}")).status_code == 401
+    assert (await counter.post("/api/v1/dead-letters/hotel/1-1/drop")).status_code == 404
+    assert (await counter.post(f"/api/v1/dead-letters/nobody/{first}/drop")).status_code == 404
 
 
-REPAIRS = "/api/v1/repairs"
-MANY = {"action": "abort", "filter": {"step": "charge card"}, **WHY}
+MANY: dict[str, Any] = {"action": "abort", "filter": {"step": "charge card"}}
 
 
-async def ended(counter: Counter, location: str) -> dict[str, object]:
+async def ended(counter: Counter, repair_id: str) -> dict[str, object]:
     """Return a repair once it has ended."""
 
     async def ask() -> dict[str, object]:
-        shown: dict[str, object] = (await counter.client.get(location, headers=ANN)).json()
+        shown: dict[str, object] = (await counter.client.get(f"/api/v1/repairs/{repair_id}", headers=ANN)).json()
         return shown if shown["endedAt"] else {}
 
     return await until(ask, "the repair ends")
@@ -426,15 +420,12 @@ async def test_many_sagas_are_previewed_repaired_looked_at_and_stopped(counter: 
         await counter.store(f"stuck-{number}", *STUCK, begun_s_ago=600)
     await counter.store("held", DONE[0], begun_s_ago=600)
 
-    async def post(path: str, body: dict[str, object]) -> httpx.Response:
-        return await counter.client.post(f"{REPAIRS}{path}", headers=ANN, json=body)
-
-    preview = await post("/preview", MANY)
-    begun = await post("", {**MANY, "atMost": 3, "perSecond": 100})
+    preview = await counter.post("/api/v1/repairs/preview", **MANY)
+    begun = await counter.post("/api/v1/repairs", **MANY, atMost=3, perSecond=100)
     campaigner = Campaigner([TRIP], bus=counter.bus, settings=counter.settings)
     stop = asyncio.Event()
     running = asyncio.create_task(campaigner.run(stop))
-    shown = await ended(counter, begun.headers["Location"])
+    shown = await ended(counter, begun.json()["id"])
     stop.set()
     await running
 
@@ -444,13 +435,13 @@ async def test_many_sagas_are_previewed_repaired_looked_at_and_stopped(counter: 
     assert (begun.status_code, begun.json()["state"]) == (202, "running")
     assert (shown["state"], shown["visited"], shown["changed"]) == ("done", 3, 3)
     assert len(await counter.found(status="Aborted")) == 3
-    listed = (await counter.client.get(REPAIRS, headers=ANN)).json()
+    listed = (await counter.client.get("/api/v1/repairs", headers=ANN)).json()
     assert [one["id"] for one in listed] == [begun.json()["id"]]
-    second = (await post("", {**MANY, "atMost": 3})).json()
-    stopped = await post(f"/{second['id']}/stop", WHY)
+    second = (await counter.post("/api/v1/repairs", **MANY, atMost=3)).json()
+    stopped = await counter.post(f"/api/v1/repairs/{second['id']}/stop")
     assert (stopped.json()["state"], stopped.json()["why"]) == ("stopped", "ann: the customer called")
-    assert (await post("/0123456789abcdef/stop", WHY)).status_code == 404
-    assert (await counter.client.get(REPAIRS)).status_code == 401
+    assert (await counter.post("/api/v1/repairs/0123456789abcdef/stop")).status_code == 404
+    assert (await counter.client.get("/api/v1/repairs")).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -466,8 +457,8 @@ async def test_many_sagas_are_previewed_repaired_looked_at_and_stopped(counter: 
         {**MANY, "atMost": 1, "filter": {"unheard": 1}},
     ],
 )
-async def test_a_repair_of_many_that_makes_no_sense_is_refused(counter: Counter, body: dict[str, object]) -> None:
-    answer = await counter.client.post(REPAIRS, headers=ANN, json=body)
+async def test_a_repair_of_many_that_makes_no_sense_is_refused(counter: Counter, body: dict[str, Any]) -> None:
+    answer = await counter.post("/api/v1/repairs", **body)
 
     assert answer.status_code == 422
-    assert (await counter.client.get(REPAIRS, headers=ANN)).json() == []
+    assert (await counter.client.get("/api/v1/repairs", headers=ANN)).json() == []
