@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".data")
     """Where a shop run from the checkout keeps everything it writes."""
 
+    base_url: str | None = Field(None, pattern=r"^https?://")
+    """Where operators' commands reach the shop; without it where the shop with the same `DATA_DIR` listens."""
     operator_token: SecretStr | None = Field(None, min_length=16, max_length=256)
     """What operators must show to repair sagas, and what any address but loopback needs; nobody should guess it."""
     host: str = "127.0.0.1"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from sagastream.cli.repair_words import REPAIRS
 from sagastream.cli.words import DONE, FAILED, INTERRUPTED, parser
 from sagastream.errors import SagastreamError, ServerUnavailable
 from sagastream.project import Project, ProjectError, read_project
@@ -42,6 +43,8 @@ def _run(words: Namespace, settings: Settings) -> int:
     # What a command does not need it does not import: looking at a saga must not take the time a shop needs to start.
     if words.command in ("sagas", "show", "watch"):
         return _look(words, settings)
+    if words.command in REPAIRS:
+        return _repair(words, settings)
     if words.command == "init":
         from sagastream.cli.naming import init
 
@@ -76,6 +79,16 @@ def _audit(words: Namespace, settings: Settings, project: Project) -> int:
 
     tables, cast, rules = list(sagas(project).values()), participants(project), audits(project)
     return with_bus(settings, lambda bus: audit_sagas(words, bus, settings, tables, cast, rules))
+
+
+def _repair(words: Namespace, settings: Settings) -> int:
+    if words.command == "dead-letters":
+        from sagastream.cli.lettering import dead_letters
+
+        return dead_letters(words, settings)
+    from sagastream.cli.repairing import repair
+
+    return repair(words, settings)
 
 
 def _look(words: Namespace, settings: Settings) -> int:

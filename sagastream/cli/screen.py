@@ -27,7 +27,7 @@ _STYLES = {
     Tone.WAITING: "cyan",
 }
 
-_SHAPES = "●✗◀↶⊘→↻≡…○■"
+_SHAPES = "●✗◀↶⊘→↻≡…○■☞"
 
 
 class Drawing(Protocol):

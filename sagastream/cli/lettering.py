@@ -1,0 +1,90 @@
+"""The command `dead-letters`: list, show, replay, drop. Prints; asks the shop."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from pydantic import JsonValue
+
+from sagastream.cli.office import Answer, Office, Refused
+from sagastream.cli.repairing import confirmed, told
+from sagastream.cli.screen import Screen
+from sagastream.cli.words import DONE, NOT_CONFIRMED, WRONG_WORDS
+from sagastream.settings import Settings
+
+
+def dead_letters(words: Namespace, settings: Settings) -> int:
+    """Do what is asked for and return the exit code."""
+    with Office(settings, getattr(words, "actor", None)) as office:
+        try:
+            match words.verb:
+                case "list":
+                    return _list(words, office)
+                case "show":
+                    return _show(words, office.get("dead-letters", words.owner, words.letter_id))
+                case _:
+                    return _deal(words, office)
+        except Refused as refused:
+            return told(refused)
+
+
+def _list(words: Namespace, office: Office) -> int:
+    page = office.get(
+        "dead-letters", owner=words.owner, sagaId=words.saga, fate=words.fate, limit=words.limit, cursor=words.cursor
+    )
+    if words.json:
+        print(json.dumps(page))
+        return DONE
+    for one in cast("Sequence[Answer]", page["letters"]):
+        Screen().say(_line(one))
+    if page["next"] is not None:
+        print(f"there are more: --cursor {page['next']}", file=sys.stderr)
+    elif not page["letters"]:
+        print("no such letters", file=sys.stderr)
+    return DONE
+
+
+def _show(words: Namespace, letter: Answer) -> int:
+    if words.json:
+        print(json.dumps(letter))
+        return DONE
+    screen = Screen()
+    screen.say(_line(letter), f"from {letter['stream']} {letter['entry']}")
+    for name, value in cast("dict[str, str]", letter["message"]).items():
+        screen.say(f"  {name}: {value}")
+    if letter["dealtBy"] is not None:
+        screen.say(f"{letter['fate']} by {letter['dealtBy']} at {letter['dealtAt']}: {letter['dealtBecause']}")
+    if letter["replayedData"] is not None:
+        screen.say(f"  with {letter['replayedData']}")
+    return DONE
+
+
+def _deal(words: Namespace, office: Office) -> int:
+    body: dict[str, JsonValue] = {"reason": words.reason}
+    if words.verb == "replay" and words.data is not None:
+        try:
+            text = Path(words.data[1:]).read_text() if words.data.startswith("@") else words.data
+            body["data"] = json.loads(text)
+        except (OSError, ValueError) as error:
+            print(f"sagastream: --data: {error}", file=sys.stderr)
+            return WRONG_WORDS
+    letter = office.get("dead-letters", words.owner, words.letter_id)
+    Screen(sys.stderr).say(_line(letter), f"  data: {cast('dict[str, str]', letter['message']).get('data', '')}")
+    if not confirmed(words, f"{words.verb} it?"):
+        return NOT_CONFIRMED
+    answer = office.post("dead-letters", words.owner, words.letter_id, words.verb, body=body)
+    if words.json:
+        print(json.dumps(answer))
+    else:
+        Screen().say(_line(answer))
+    return DONE
+
+
+def _line(one: Answer) -> str:
+    about = f"{one['type'] or 'no event'} of saga {one['sagaId'] or '?'}"
+    return f"{one['at']}  {one['owner']} {one['id']}  {about}  {one['fate']}  after {one['attempts']}: {one['reason']}"

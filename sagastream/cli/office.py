@@ -1,0 +1,95 @@
+"""The shop's routes for operators, asked by commands. Speaks HTTP; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import httpx
+from pydantic import JsonValue
+
+from sagastream.errors import SagastreamError
+from sagastream.settings import Settings
+from sagastream.tokens import operator_token
+
+_TIMEOUT_S = 30.0
+Answer = dict[str, JsonValue]
+
+
+class NoShop(SagastreamError):
+    """There is no shop to ask; the message says how to name one."""
+
+
+class Refused(SagastreamError):
+    """The shop did not do it; ``status`` is the answer's, the message why."""
+
+    def __init__(self, status: int, told: str) -> None:
+        super().__init__(told)
+        self.status = status
+
+
+class Office:
+    """One shop, asked with its token, in the name of one operator."""
+
+    def __init__(self, settings: Settings, actor: str | None) -> None:
+        token = operator_token(settings)
+        if token is None:
+            raise NoShop(
+                "operators must show a token: set OPERATOR_TOKEN to that of the shop, or DATA_DIR to the directory of "
+                "one that runs here"
+            )
+        self._actor = actor
+        headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
+        self._http = httpx.Client(base_url=_url(settings), headers=headers, timeout=_TIMEOUT_S, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, *path: str, **query: str | int | None) -> Answer:
+        """Return what a route answers.
+
+        Raises: ``Refused``, ``NoShop``.
+        """
+        told = {name: value for name, value in query.items() if value is not None}
+        return self._ask("GET", path, params=told)
+
+    def post(self, *path: str, body: Mapping[str, JsonValue]) -> Answer:
+        """Have something done, in the operator's name, and return the answer.
+
+        Raises: ``Refused``, ``NoShop``.
+        """
+        named = {"actor": self._actor} if self._actor is not None else {}
+        return self._ask("POST", path, json={**body, **named})
+
+    def _ask(self, method: str, path: tuple[str, ...], **rest: object) -> Answer:
+        place = "/api/v1/" + "/".join(quote(part, safe="") for part in path)
+        try:
+            answer = self._http.request(method, place, **rest)  # type: ignore[arg-type]  # params or json
+        except httpx.HTTPError as error:
+            raise NoShop(f"{self._http.base_url} cannot be asked: {str(error) or type(error).__name__}") from None
+        if answer.is_success:
+            found: Answer = answer.json()
+            return found
+        try:
+            told = str(answer.json()["detail"])
+        except (ValueError, KeyError, TypeError):
+            told = answer.text[:200]
+        raise Refused(answer.status_code, told)
+
+
+def _url(settings: Settings) -> str:
+    if settings.base_url is not None:
+        return settings.base_url
+    try:
+        return (settings.data_dir / "run" / "shop.url").read_text().strip()
+    except OSError:
+        raise NoShop(
+            f"no shop runs with {settings.data_dir}: set BASE_URL, or DATA_DIR to that of a shop running here"
+        ) from None

@@ -1,0 +1,136 @@
+"""What operators may say to the command `sagastream`: repairs, dead letters, the audit trail."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from sagastream.saga.attention import Effect
+from sagastream.saga.lifecycle import Status
+from sagastream.saga.repair import Act
+
+if TYPE_CHECKING:
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # what add_subparsers() returns
+Type = Callable[[str], object]
+REPAIRS = (*Act, "repairs", "dead-letters", "trail")
+UNFINISHED = tuple(status for status in Status if not status.is_end)
+_HELP = {
+    Act.COMPENSATE: "turn sagas back, unless their pivot is done",
+    Act.RETRY: "have everything that is open in sagas asked again at once",
+    Act.RESOLVE: "state what is true of a step, on evidence",
+    Act.ABORT: "close sagas with what they leave open",
+}
+_MANY = """With SAGA_IDs these are repaired one by one. Without, a filter says which: those of one unfinished status
+(NeedsAttention unless told), and of them whatever else is given. What would happen is shown first and must be
+confirmed, or --yes said. Many are repaired by the coordinator, at a pace, and go on if this command ends.
+
+The shop is asked at BASE_URL, or where the one running here with the same DATA_DIR listens; the token comes from
+OPERATOR_TOKEN, or from its run directory. Exit 3: no such saga; 6: refused, told why; 7: not confirmed."""
+
+
+def add_repairs(commands: Commands, *, json: argparse.ArgumentParser, saga_id: Type, instant: Type) -> None:
+    """Add the commands of operators."""
+    wide = argparse.RawDescriptionHelpFormatter
+    operator = argparse.ArgumentParser(add_help=False)
+    operator.add_argument("--as", dest="actor", type=_actor, metavar="NAME", default=_user(), help="who does it (you)")
+    does = argparse.ArgumentParser(add_help=False, parents=[json, operator])
+    does.add_argument("--reason", required=True, help="why; it stands in the history and in the audit trail")
+    does.add_argument("--yes", action="store_true", help="do not ask whether to go on")
+    for act in Act:
+        one = commands.add_parser(act, parents=[does], help=_HELP[act], epilog=_MANY, formatter_class=wide)
+        one.add_argument("saga_ids", metavar="SAGA_ID", nargs="*", type=saga_id)
+        if act is Act.RESOLVE:
+            one.add_argument("--step", required=True, help="the step it is about, such as 'charge payment'")
+            one.add_argument("--effect", required=True, type=Effect, choices=list(Effect), help="what is true of it")
+            one.add_argument("--evidence", required=True, help="how that is known: a statement, a ticket")
+        _add_filter(one, instant)
+    repairs = commands.add_parser("repairs", parents=[json, operator], help="list repairs of many sagas, or stop one")
+    repairs.add_argument("repair_id", metavar="REPAIR_ID", nargs="?", type=_repair_id)
+    repairs.add_argument("--stop", metavar="REASON", help="stop it after the saga it is at")
+    trail = commands.add_parser("trail", parents=[json], help="show who did what to which saga, when and why")
+    trail.add_argument("--saga", type=saga_id, metavar="SAGA_ID")
+    trail.add_argument("--actor", metavar="NAME")
+    trail.add_argument("--action", metavar="ACTION", help="such as retry, or 'letter dropped'")
+    _add_page(trail)
+    _add_letters(commands, json, does, saga_id)
+
+
+def _add_filter(one: argparse.ArgumentParser, instant: Type) -> None:
+    which = one.add_argument_group("which sagas, without SAGA_IDs")
+    which.add_argument("--status", type=_unfinished, help=f"one of {', '.join(UNFINISHED)}")
+    which.add_argument("--process", metavar="NAME", help="only sagas of this table")
+    which.add_argument("--initiator", metavar="ID", help="only sagas begun for this one")
+    which.add_argument("--at", metavar="STEP", help="only those that wait at this step")
+    which.add_argument("--older-than", type=instant, metavar="AGE", help="begun so long ago: 90s, 15m, 2h, 7d")
+    which.add_argument("--why", metavar="WORDS", help="only those whose reason has these words")
+    which.add_argument("--stuck", action="store_true", help="only those that do not move as they should")
+    which.add_argument("--per-second", type=float, default=20.0, metavar="N", help="how many, at most 200 (20)")
+    which.add_argument("--stop-at", type=float, default=0.1, metavar="SHARE", help="stop when so many fail (0.1)")
+    which.add_argument("--no-wait", action="store_true", help="do not wait for the end")
+
+
+def _add_letters(
+    commands: Commands,
+    json: argparse.ArgumentParser,
+    does: argparse.ArgumentParser,
+    saga_id: Type,
+) -> None:
+    letters = commands.add_parser("dead-letters", help="messages that could not be handled")
+    verbs = letters.add_subparsers(dest="verb", required=True, metavar="VERB")
+    listed = verbs.add_parser("list", parents=[json], help="list them, the newest first")
+    listed.add_argument("--owner", metavar="NAME", help="only this participant's; the coordinator is 'saga'")
+    listed.add_argument("--saga", type=saga_id, metavar="SAGA_ID")
+    listed.add_argument("--fate", choices=["open", "replayed", "dropped"], default="open", help="open unless told")
+    _add_page(listed)
+    shown = verbs.add_parser("show", parents=[json], help="show one whole")
+    replayed = verbs.add_parser("replay", parents=[does], help="hand one to its owner once more")
+    replayed.add_argument("--data", metavar="JSON", help="with this instead of its data; @FILE reads a file")
+    dropped = verbs.add_parser("drop", parents=[does], help="say that nothing is to be done about one")
+    for verb in (shown, replayed, dropped):
+        verb.add_argument("owner", metavar="OWNER")
+        verb.add_argument("letter_id", metavar="LETTER_ID", type=_letter_id)
+
+
+def _add_page(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--limit", type=int, default=50, choices=range(1, 201), metavar="N", help="1 to 200 (50)")
+    one.add_argument("--cursor", help="`next` of the page before")
+
+
+def _user() -> str | None:
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        return None
+    return name if _is_name(name) else None
+
+
+def _is_name(text: str) -> bool:
+    return re.fullmatch(r"[!-~]([ -~]{0,62}[!-~])?", text) is not None
+
+
+def _actor(text: str) -> str:
+    if not _is_name(text):
+        raise argparse.ArgumentTypeError("a name has 1 to 64 printable ASCII characters")
+    return text
+
+
+def _unfinished(text: str) -> Status:
+    for status in UNFINISHED:
+        if text.casefold() == status.casefold():
+            return status
+    raise argparse.ArgumentTypeError(f"{text!r} is no status that can be repaired; there are {', '.join(UNFINISHED)}")
+
+
+def _repair_id(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{16}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no repair's id")
+    return text
+
+
+def _letter_id(text: str) -> str:
+    if not re.fullmatch(r"\d{1,15}-\d{1,10}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no letter's id, such as 1700000000000-0")
+    return text
