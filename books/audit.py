@@ -65,6 +65,8 @@ _OF_AN_ORDER = {
     ),
 }
 OWED = _OF_AN_ORDER["the provider keeps exactly what is owed"]
+PAID = _OF_AN_ORDER["payments = the provider's record"]
+OUT_OF_REACH = "the provider's record is out of reach"
 UNDER_WAY, BY_HAND, MOVING = "under way", "closed by a person", "sagas are under way"
 
 
@@ -81,7 +83,7 @@ async def compare(scene: Scene, findings: Findings) -> None:
             if reservation.is_held:
                 held.update(reservation.pieces)
         seen += len(books.orders)
-        _try(books, findings)
+        _try(books, findings, shelf)
     _nobodys_money(scene, left, findings)
     await _try_levels(scene, held, findings)
     for difference in [*await strangers(scene), *await sagas_without_orders(scene)]:
@@ -95,13 +97,14 @@ SHOP = Audit((STOCK, HELD, CARRIED, *_OF_AN_ORDER.values()), compare)
 async def _shelf(scene: Scene) -> Shelf:
     at_ms = await server_ms(scene.connection)
     by_saga: dict[str, dict[str, Account]] = {}
-    for key, account in (await accounts(scene.settings)).items():
+    told = await accounts(scene.settings)
+    for key, account in (told or {}).items():
         by_saga.setdefault(saga_of(key), {})[key] = account
     outbox: Path = scene.settings.data_dir / "outbox"
-    return Shelf(at_ms, by_saga, read_outbox(outbox) if outbox.is_dir() else None)
+    return Shelf(at_ms, by_saga, read_outbox(outbox) if outbox.is_dir() else None, told is not None)
 
 
-def _try(books: Books, findings: Findings) -> None:
+def _try(books: Books, findings: Findings, shelf: Shelf) -> None:
     for course in Course:
         orders = {id_: order for id_, order in books.orders.items() if books.course(order.saga_id) is course}
         mine = replace(
@@ -114,6 +117,9 @@ def _try(books: Books, findings: Findings) -> None:
         carried = {order.saga_id for order in orders.values()}
         mine = replace(mine, accounts={k: each for k, each in books.accounts.items() if saga_of(k) in carried})
         for name, rule in _OF_AN_ORDER.items():
+            if rule in (OWED, PAID) and not shelf.is_open:
+                findings.unknown(rule.name, OUT_OF_REACH, len(orders))
+                continue
             found = list(OF_AN_ORDER[name](mine))
             wrong = [each for each in found if each is not None]
             for difference in wrong:

@@ -22,12 +22,14 @@ _MILLISECOND_SLACK = 1_000
 class Shelf:
     """What is not kept in Redis, as it was at ``at_ms``: what stands at the provider by saga, and the outbox.
 
-    ``mails`` is None where the outbox cannot be looked into; then the notification service is believed.
+    ``is_open`` tells whether the provider's record can be looked into. ``mails`` is None where the outbox cannot;
+    then the notification service is believed.
     """
 
     at_ms: int
     accounts: Mapping[str, Mapping[str, Account]]
     mails: Counter[tuple[str, str]] | None
+    is_open: bool = True
 
 
 class Pages:

@@ -17,14 +17,15 @@ class ProviderSilent(SagastreamError):
     """The provider does not show its record; see whether it runs, and ``PAYMENT_PROVIDER_URL``."""
 
 
-async def accounts(settings: Settings) -> dict[str, Account]:
-    """Return what stands under every key at the provider.
+async def accounts(settings: Settings) -> dict[str, Account] | None:
+    """Return what stands under every key at the provider, None where its record is out of reach.
 
     Raises: ``ProviderSilent``; ``ValueError`` for a record that is damaged.
     """
     url = os.environ.get("PAYMENT_PROVIDER_URL")
     if not url:
-        return read_accounts(settings.data_dir / "provider" / "calls.jsonl")
+        calls = settings.data_dir / "provider" / "calls.jsonl"
+        return read_accounts(calls) if calls.exists() else None
     found: dict[str, Account] = {}
     after: int | None = 0
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from books.audit import SHOP
 from coordinator.order_saga import order_saga
 from coordinator.settings import CoordinatorSettings
+from sagastream.audit.auditor import Auditor
 from sagastream.coordinator.api import saga_routes
 from sagastream.coordinator.campaign_api import campaign_routes
 from sagastream.coordinator.campaigner import Campaigner
@@ -28,4 +30,5 @@ def create_service(context: Context) -> Service:
         trail_routes(bus=context.bus, settings=context.settings),
     ]
     repairs = Campaigner(sagas, bus=context.bus, settings=context.settings)
-    return Service("coordinator", routers=routers, workers=[worker, repairs], port=8005)
+    auditor = Auditor(sagas, bus=context.bus, settings=context.settings, projects=[SHOP])
+    return Service("coordinator", routers=routers, workers=[worker, repairs, auditor], port=8005)

@@ -24,6 +24,8 @@ never leave the slot.
 | ``campaigns``                   | zset   | campaign, score: created ms          | ``saga``    | for ever            |
 | ``campaigns:open``              | zset   | the same                             | ``saga``    | until it ends       |
 | ``audit``                       | stream | who did what to which saga, why      | ``saga``    | for ever            |
+| ``auditor``                     | hash   | how far the continuous audit came    | ``saga``    | for ever            |
+| ``auditor:found``               | hash   | rule, what about → difference (JSON) | ``saga``    | until it is mended  |
 | ``groups``                      | hash   | stream → where its group began       | reader      | for ever            |
 | ``streams``                     | hash   | own stream → groups ever seen on it  | publisher   | for ever            |
 | ``store``                       | hash   | format, born, name                   | everybody   | for ever            |
@@ -124,6 +126,8 @@ LETTERS = "letters"
 TIMERS = "timers"
 COUNTS = "counts"
 AUDIT = "audit"
+AUDITOR = "auditor"
+FOUND = "auditor:found"
 CAMPAIGNS = "campaigns"
 OPEN_CAMPAIGNS = "campaigns:open"
 GROUPS = "groups"

@@ -53,4 +53,7 @@ STREAM_PENDING = Series("stream_pending_entries", "gauge", ("stream", "group"), 
 STREAM_OLDEST_PENDING = Series(
     "stream_oldest_pending_seconds", "gauge", ("stream", "group"), "Age of the oldest unacknowledged entry"
 )
+AUDIT_DIFFERENCES = Series("audit_differences", "gauge", ("rule",), "Where a rule of the audit does not hold")
+AUDIT_AT = Series("audit_timestamp_seconds", "gauge", (), "When the last round of the audit was complete; 0 if never")
+AUDITED = Series("audited_total", "counter", (), "Sagas audited since their end, some of them again")
 DEADLINE_LAG = Series("deadline_lag_seconds", "gauge", (), "How long overdue the oldest deadline is")

@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     """How long those of a compensated or failed saga are kept."""
     keep_aborted: Duration = Field(timedelta(days=365), gt=timedelta(0))
     """How long those of an aborted saga are kept."""
+    audit_every: Duration = Field(timedelta(seconds=10), ge=timedelta(0))
+    """How often a coordinator audits what sagas left behind since the last time; 0 is never."""
+    audit_share: float = Field(0.1, gt=0.0, le=1.0)
+    """How much of the time that audit may take."""
     store: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     """The name the store must have, given to it once by `sagastream init`; without it any store will do."""
 

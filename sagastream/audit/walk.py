@@ -18,6 +18,7 @@ from sagastream.errors import ReplyError
 SLACK_MS = 1_000  # by so much the instants of a saga's start and of its first entries may differ
 LINGER_MS = 5_000  # what follows an end (a notice, a repetition) mostly comes within this
 MOST_STRAYS = 10_000
+_ENDED = frozenset(ENDS.values())
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class Walk:
 
     def __init__(self, scene: Scene, *, from_ms: int = 0) -> None:
         self._scene = scene
-        self._from_ms = from_ms
+        self.from_ms = from_ms
         self._names = scene.streams()
         self._streams: list[Stream] | None = None
         self._horizon = 0
@@ -46,13 +47,14 @@ class Walk:
         self._at_position: set[str] = set()
         self._held: dict[str, Held] = {}
         self._ending: list[Held] = []
+        self._looked_up = 0
         self.strays: dict[str, list[Sighting]] = {}
         self.read_until_ms = from_ms
 
     @property
     def resume_ms(self) -> int:
         """Return from where another walk must begin so that it misses nothing this one still holds."""
-        return min((held.start_ms for held in self._held.values()), default=self._position)
+        return min((held.start_ms for held in self._held.values()), default=self.read_until_ms + 1)
 
     @property
     def held(self) -> int:
@@ -83,6 +85,22 @@ class Walk:
                 yield each
             await self._scene.pause()
 
+    async def overdue(self, before_ms: int) -> list[Held]:
+        """Return a page of sagas begun before an instant that have ended by their records, though no event told so.
+
+        They are held no longer. Called again it goes on where it ended, and begins anew at the end.
+        """
+        held = [each for each in self._held.values() if each.start_ms < before_ms and each.ends_ms is None]
+        part = held[self._looked_up : self._looked_up + self._scene.page]
+        self._looked_up = self._looked_up + len(part) if self._looked_up + len(part) < len(held) else 0
+        record = self._scene.keys.key
+        commands = [("HGET", record(names.record(each.saga_id)), "status") for each in part]
+        statuses = await self._scene.connection.pipeline(commands)
+        over = [each for each, status in zip(part, statuses, strict=True) if status in _ENDED or status is None]
+        for each in over:
+            del self._held[each.saga_id]
+        return over
+
     async def rest(self) -> AsyncIterator[list[Held]]:
         """Yield pages of what is still held: sagas without an end."""
         rest, self._held, self._ending = list(self._held.values()), {}, []
@@ -97,7 +115,7 @@ class Walk:
     async def _open(self) -> list[Stream]:
         if self._streams is None:
             self._horizon = await horizon(self._scene.connection, self._names)
-            start = max(self._from_ms - SLACK_MS, self._horizon)
+            start = max(self.from_ms - SLACK_MS, self._horizon)
             self._streams = [Stream(name, from_ms=start, count=2 * self._scene.page) for name in self._names]
         for stream in self._streams:
             stream.go_on()

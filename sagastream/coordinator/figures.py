@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from sagastream import series
+from sagastream.audit.results import figures as audit_figures
 from sagastream.bus import Bus
 from sagastream.coordinator.counts import COUNTED, Counts, Durations
 from sagastream.coordinator.fleet import Fleet, read_fleet
@@ -44,6 +45,7 @@ class Figures:
             *_of_steps(fleet.counts, steps),
             *_of_now(fleet),
             *chain.from_iterable(_of_lag(lag, fleet.now_ms) for lag in lags),
+            *await audit_figures(self._query, self._keys),
         ]
 
     async def fleet(self) -> Fleet:

@@ -62,7 +62,7 @@ def test_every_alert_has_a_case_and_a_section_in_the_runbook() -> None:
     alerts = re.findall(r"- alert: (\w+)", RULES)
     runbooks = [ROOT / path for path in re.findall(r"runbook: (\S+)#", RULES)]
 
-    assert len(alerts) == 5
+    assert len(alerts) == 6
     assert runbooks == [RUNBOOK] * len(alerts)
     assert re.findall(r"runbook: \S+#(\w+)", RULES) == [alert.lower() for alert in alerts]
     assert re.findall(r"^## (\w+)$", RUNBOOK.read_text(), re.MULTILINE) == alerts

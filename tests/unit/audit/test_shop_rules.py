@@ -96,6 +96,17 @@ def test_a_planted_corruption_is_found_by_its_rule(rule: str, order: str, corrup
     assert {each.saga_id for each in told.findings.differences} <= {saga_id, "", "nobody"}
 
 
+def test_a_provider_out_of_reach_is_unknown_and_no_alarm(tmp_path: Path) -> None:
+    """Where the provider keeps its record elsewhere nothing is said about its money."""
+    orders = played(tmp_path)
+    orders.calls().unlink()
+
+    told = orders.audited()
+
+    assert told.findings.differences == []
+    assert told.findings.tried["provider-keeps-what-is-owed"].unknown.total() == 5
+
+
 def test_every_rule_has_a_corruption_that_breaks_it() -> None:
     """No rule is there that nothing was shown to break."""
     assert {rule for _, rule, _, _ in CORRUPTIONS} == {rule.name for rule in SHOP.rules}

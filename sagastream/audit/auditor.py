@@ -1,0 +1,202 @@
+"""The audit that never ends: follows what sagas leave behind, a share of the time, and says where they differ.
+
+Any number of coordinators may run it; one holds it for a while, and when it dies another goes on. A saga is judged
+once, some seconds after its end; one that was found wrong is looked at again until it no longer is. Implements
+``sagastream.service.Worker``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+
+from sagastream.audit import results
+from sagastream.audit.findings import Difference, Findings
+from sagastream.audit.looking import Looking
+from sagastream.audit.rest import cut
+from sagastream.audit.results import Standing
+from sagastream.audit.rules import COUNTS, INDEXED, RULES, TIMER
+from sagastream.audit.scene import Audit, Scene
+from sagastream.audit.sums import sizes_agree
+from sagastream.audit.walk import Walk
+from sagastream.bus import Bus
+from sagastream.clock import server_ms
+from sagastream.errors import SagastreamError
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.participant import Participant
+from sagastream.reader import Reader
+from sagastream.saga.definition import Saga
+from sagastream.settings import Settings
+from sagastream.ticker import Ticker, every
+from sagastream.transaction import Transaction, Transactor
+
+log = structlog.get_logger(__name__)
+
+PAGE = 25  # sagas at a time: what else runs in this process must not wait for more
+HOLD = timedelta(minutes=1)
+WHOLE = timedelta(minutes=10)  # between two passes over the project's own books
+AGAIN = 50  # known differences looked at again in a round
+OVERDUE_MS = 600_000  # a saga without a terminal event is looked up by its record after this
+_MS = timedelta(milliseconds=1)
+
+
+class Lost(SagastreamError):
+    """Another coordinator has taken the audit over."""
+
+
+class Auditor:
+    """Audits the sagas of the given tables for one coordinator, and the project's own books now and then.
+
+    ``AUDIT_EVERY`` says how often, 0 never; ``AUDIT_SHARE`` how much of the time it may take.
+    """
+
+    name = "auditor"
+
+    def __init__(
+        self,
+        sagas: Sequence[Saga],
+        *,
+        bus: Bus,
+        settings: Settings,
+        participants: Sequence[Participant] = (),
+        projects: Sequence[Audit] = (),
+        ticker: Ticker = every,
+    ) -> None:
+        self._keys = Keys(settings.key_prefix, COORDINATOR)
+        self._me = f"{COORDINATOR}-{settings.consumer}"
+        self._period = settings.audit_every
+        self._share = settings.audit_share
+        self._query = bus.query
+        self._reader = Reader(bus.query, self._keys)
+        self._transactor = Transactor(bus.writer, self._keys, retention=settings.ledger_retention)
+        self._scene = Scene(bus.query, settings, sagas, participants, page=PAGE, pause=self._rest)
+        self._projects = tuple(projects)
+        self._ticker = ticker
+        self._walk: Walk | None = None
+        self._worked_since = self._hold_at = 0.0
+        self._standing = Standing()
+        self._overdue_from = 0
+        self._differences = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Audit until told to stop."""
+        if not self._period:
+            await stop.wait()
+            return
+        await self._ticker(self._period, self.round_safely, stop)
+
+    def is_ready(self) -> bool:
+        """Tell that nothing waits for the audit."""
+        return True
+
+    def describe(self) -> Mapping[str, str | int | float | bool | None]:
+        """Return what a person wants to know."""
+        return {
+            "auditing": self._walk is not None,
+            "held": self._walk.held if self._walk else None,
+            "differences": self._differences,
+        }
+
+    async def round_safely(self) -> None:
+        """Audit what came since the last round; leave it at that while the server is in trouble."""
+        try:
+            await self.round()
+        except (SagastreamError, OSError, ValueError) as error:
+            self._walk = None  # what it held may have been handed over: it goes on from where the last round ended
+            log.warning("audit.interrupted", error=str(error))
+
+    async def round(self) -> bool:
+        """Audit what came since the last round; False if somebody else does."""
+        now_ms = await server_ms(self._query)
+        standing = await results.read_standing(self._query, self._keys)
+        if (standing.holder != self._me and standing.until_ms > now_ms) or not await self._hold(standing, now_ms):
+            self._walk = None
+            return False
+        self._worked_since = asyncio.get_running_loop().time()
+        known = await results.read_found(self._query, self._keys)
+        walk = self._walk or Walk(self._scene, from_ms=standing.resume_ms)
+        self._walk = None  # unless the round comes to its end
+        findings = Findings(RULES)
+        judged = await self._follow(walk, findings, now_ms)
+        again = [each for each in known if each.saga_id][:AGAIN]
+        looking = Looking(self._scene, findings)
+        for saga_id in dict.fromkeys(each.saga_id for each in again):
+            await looking.one(saga_id)
+        await sizes_agree(self._scene, findings)
+        whole = await self._whole(standing, now_ms)
+        kept = [each for each in known if not self._is_judged_anew(each, again, whole)]
+        found = [*kept, *findings.differences, *(whole.differences if whole else ())]
+        now = replace(
+            self._standing, resume_ms=walk.resume_ms, round_ms=now_ms, judged=standing.judged + judged,
+            whole_ms=now_ms if whole else standing.whole_ms,
+            rules=tuple(rule.name for project in self._projects for rule in project.rules),
+        )  # fmt: skip
+        tx = self._transaction(now_ms)
+        results.conclude(tx, self._standing, now, known, found)
+        if not (await self._transactor.commit([tx])).outcomes[0].is_ok:
+            return False
+        for difference in found:
+            if difference not in known:
+                log.error("audit.difference", rule=difference.rule, saga_id=difference.saga_id, about=difference.about,
+                          expected=difference.expected, found=difference.found)  # fmt: skip
+        self._walk, self._differences = walk, len(found)
+        return True
+
+    async def _hold(self, standing: Standing, now_ms: int) -> bool:
+        """Take the audit, or hold it longer; False if another coordinator was faster."""
+        tx = self._transaction(now_ms)
+        held = results.hold(tx, standing, self._me, max(now_ms + HOLD // _MS, standing.until_ms + 1))
+        if not (await self._transactor.commit([tx])).outcomes[0].is_ok:
+            return False
+        self._standing = held
+        self._hold_at = asyncio.get_running_loop().time() + HOLD.total_seconds() / 3
+        return True
+
+    async def _follow(self, walk: Walk, findings: Findings, now_ms: int) -> int:
+        """Judge the sagas that have ended by now, and those whose end was never told; return how many."""
+        looking, judged = Looking(self._scene, findings), 0
+        async for page in walk.until(await cut(self._scene, now_ms)):
+            await looking.judge(page, walk.read_until_ms)
+            judged += len(page)
+        overdue = await walk.overdue(now_ms - OVERDUE_MS)
+        if overdue:
+            await looking.judge(overdue, walk.read_until_ms)
+        await looking.stray(walk.strays, walk.from_ms)
+        walk.strays = {}
+        await looking.second()
+        return judged + len(overdue)
+
+    async def _whole(self, held: Standing, now_ms: int) -> Findings | None:
+        """Try the project's rules if it is time; None if not."""
+        if not self._projects or now_ms - held.whole_ms < WHOLE // _MS:
+            return None
+        findings = Findings(rule for project in self._projects for rule in project.rules)
+        for project in self._projects:
+            await project.compare(self._scene, findings)
+        return findings
+
+    def _is_judged_anew(self, known: Difference, again: Sequence[Difference], whole: Findings | None) -> bool:
+        """Tell whether this round says anew what is so of a known difference."""
+        if any(known.rule == rule.name for project in self._projects for rule in project.rules):
+            return whole is not None
+        is_of_all = not known.saga_id and known.rule in (COUNTS.name, INDEXED.name, TIMER.name)
+        return is_of_all or known in again
+
+    async def _rest(self) -> None:
+        """Rest so long that the work done since the last rest took no more than its share of the time.
+
+        Raises: ``Lost``.
+        """
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._hold_at and not await self._hold(self._standing, await server_ms(self._query)):
+            raise Lost("another coordinator audits now")
+        worked = loop.time() - self._worked_since
+        await asyncio.sleep(worked * (1 / self._share - 1))
+        self._worked_since = loop.time()
+
+    def _transaction(self, now_ms: int) -> Transaction:
+        return Transaction(self._reader, saga_id="", key="", now_ms=now_ms)

@@ -1,0 +1,173 @@
+"""The audit that never ends: one coordinator at a time, a share of the time, and figures that all export alike."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from sagastream import series
+from sagastream.audit import Audit, Difference, Findings, Rule, Scene
+from sagastream.audit.auditor import HOLD, Auditor
+from sagastream.audit.results import CONTINUOUS, figures
+from sagastream.bus import Bus, Command
+from sagastream.series import Series
+from sagastream.testing.memory_connection import MemoryConnection
+from tests.trip import TRIP, TripBooked
+from tests.unit.audit.trips import EVERYBODY, Trips, played
+from tests.unit.core.world import in_virtual_time
+
+
+def auditor(trips: Trips, *projects: Audit, ordinal: int = 1, **settings: object) -> Auditor:
+    """Return a coordinator's auditor; its rounds come every ten seconds."""
+    connection = MemoryConnection(trips.server)
+    told = trips.world.settings.model_copy(update={"consumer": ordinal, "audit_share": 1.0, **settings})
+    bus = Bus(connection, connection, connection)
+    return Auditor([TRIP], bus=bus, settings=told, participants=EVERYBODY, projects=projects)
+
+
+async def exported(trips: Trips, what: Series) -> dict[str, float]:
+    """Return what is exported of one series, by its label if it has one."""
+    told = await figures(MemoryConnection(trips.server), trips.world.keys)
+    return {"".join(each.labels): each.value for each in told if each.series is what}
+
+
+@in_virtual_time
+async def test_what_ended_is_audited_in_the_next_round_and_every_rule_is_exported() -> None:
+    """Nothing is wrong: every rule at zero, the round's instant, and as many sagas as have ended."""
+    trips = await played()
+
+    async def compare(scene: Scene, findings: Findings) -> None:
+        findings.holds("odd")
+
+    assert await auditor(trips, Audit((Rule("odd", "books are even", "mend it"),), compare)).round()
+
+    assert await exported(trips, series.AUDIT_DIFFERENCES) == dict.fromkeys((*CONTINUOUS, "odd"), 0)
+    assert await exported(trips, series.AUDIT_AT) == {"": trips.world.now_ms() / 1000}
+    assert await exported(trips, series.AUDITED) == {"": 9}
+
+
+@in_virtual_time
+async def test_a_difference_is_found_exported_and_forgotten_once_it_is_mended() -> None:
+    """A saga that ends with a leftover timer is named until somebody takes the timer away."""
+    trips = await played()
+    watching = auditor(trips)
+    await watching.round()
+    async with trips.world.running(*(trips.world.consumer(each) for each in EVERYBODY), trips.world.coordinator(TRIP)):
+        trips.ids["late"] = await trips.begin("late", TripBooked(nights=1))
+        await trips.world.until(lambda: trips.world.status(trips.ids["late"]) == "Completed")
+        trips.call("ZADD", "saga", "timers", 10**14, trips.ids["late"])
+        await asyncio.sleep(30)
+
+    await watching.round()
+    found = await exported(trips, series.AUDIT_DIFFERENCES)
+    trips.call("ZREM", "saga", "timers", trips.ids["late"])
+    await watching.round()
+    mended = await exported(trips, series.AUDIT_DIFFERENCES)
+
+    assert {rule: count for rule, count in found.items() if count} == {"timer-while-running": 2}  # it, and the sum
+    assert not any(mended.values())
+
+
+@in_virtual_time
+async def test_one_coordinator_audits_and_another_goes_on_when_it_dies() -> None:
+    """Where nothing was under way nothing is judged twice, and nothing is missed."""
+    trips = await played()
+    first, second = auditor(trips), auditor(trips, ordinal=2)
+
+    assert await first.round()
+    assert not await second.round()
+    await asyncio.sleep(HOLD.total_seconds() + 1)
+    trips.call("HSET", "saga", f"record:{trips.ids['done']}", "status", "Failed")
+    assert await second.round()
+    assert not await first.round()
+
+    assert await exported(trips, series.AUDITED) == {"": 9}
+
+
+@in_virtual_time
+async def test_a_round_of_one_that_was_overtaken_changes_nothing() -> None:
+    """It was away for longer than it may hold the audit, and another has concluded meanwhile."""
+    trips = await played()
+    other = auditor(trips, ordinal=2)
+    awake = asyncio.Event()
+
+    async def compare(scene: Scene, findings: Findings) -> None:
+        await awake.wait()
+        findings.differs(Difference("late", "nothing", "x", "y"))
+
+    frozen = auditor(trips, Audit((Rule("late", "late", "late"),), compare))
+    asleep = asyncio.create_task(frozen.round())
+    await asyncio.sleep(HOLD.total_seconds() + 1)
+    assert await other.round()
+    awake.set()
+
+    assert not await asleep
+    assert "late" not in await exported(trips, series.AUDIT_DIFFERENCES)
+
+
+@in_virtual_time
+async def test_the_projects_own_books_are_compared_now_and_then() -> None:
+    """What they say stands until they are compared again."""
+    trips = await played()
+    answers = [[Difference("odd", "book 1", "even", "odd")], []]
+
+    async def compare(scene: Scene, findings: Findings) -> None:
+        for difference in answers.pop(0):
+            findings.differs(difference)
+
+    watching = auditor(trips, Audit((Rule("odd", "books are even", "mend it"),), compare))
+    told = []
+    for _ in range(3):
+        await watching.round()
+        told.append((await exported(trips, series.AUDIT_DIFFERENCES)).get("odd", 0))
+        await asyncio.sleep(400)
+
+    assert told == [1, 1, 0]
+
+
+@in_virtual_time
+async def test_it_takes_only_its_share_of_the_time() -> None:
+    """Where every command takes ten milliseconds, a tenth of the time is worked."""
+    trips = await played()
+    sent: list[Command] = []
+
+    async def slowly(command: Command) -> None:
+        sent.append(command)
+        await asyncio.sleep(0.01)
+
+    connection = MemoryConnection(trips.server, before=slowly)
+    bus = Bus(connection, connection, connection)
+    watching = Auditor([TRIP], bus=bus, settings=trips.world.settings)
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
+
+    assert await watching.round()
+
+    assert loop.time() - began_at > 0.01 * len(sent) * 8
+
+
+@in_virtual_time
+async def test_it_can_be_turned_off() -> None:
+    """`AUDIT_EVERY=0` leaves no trace."""
+    trips = await played()
+    stop = asyncio.Event()
+    running = asyncio.create_task(auditor(trips, audit_every=timedelta(0)).run(stop))
+    await asyncio.sleep(60)
+    stop.set()
+    await running
+
+    assert await exported(trips, series.AUDIT_AT) == {"": 0}
+
+
+@in_virtual_time
+async def test_a_missing_end_is_found_though_nothing_told_that_it_ended() -> None:
+    """A saga whose terminal event was never published is looked up by its record after a while."""
+    trips = await played()
+    watching = auditor(trips)
+    trips.unpublish("saga", "SagaCompleted", "done")
+
+    await watching.round()
+    await asyncio.sleep(700)
+    await watching.round()
+
+    assert (await exported(trips, series.AUDIT_DIFFERENCES))["one-end"] == 1
