@@ -23,6 +23,7 @@ from sagastream.keys import ATTEMPTS, COORDINATOR, COUNTS, RETRIES, TIMERS, Keys
 from sagastream.ledger import State
 from sagastream.saga.definition import BEGINNING, Saga, Step
 from sagastream.saga.lifecycle import Status
+from sagastream.testing.auditor import audited
 from sagastream.testing.memory_keyspace import Hash, List, SortedSet
 from sagastream.testing.memory_stream_log import Stream
 
@@ -65,6 +66,16 @@ def lies(stage: Stage) -> Iterator[str]:
     for timed in timers.scores if isinstance(timers, SortedSet) else ():
         if timed.decode() not in statuses:
             yield f"a timer is set for {timed.decode()}, of which there is no record"
+
+
+def differences(stage: Stage) -> Iterator[str]:
+    """Yield what the auditor finds; not where the seed damaged what it reads, or put it in the future."""
+    if stage.truth.harmed or stage.truth.poisoned or stage.clock_offset_ms < 0:
+        return
+    found = audited(stage.server, stage.settings, stage.scenario.sagas, stage.scenario.cast)
+    for tried in found.findings.tried.values():
+        for one in tried.differences:
+            yield f"the auditor finds against {one.rule}: {one.about}: expected {one.expected}, found {one.found}"
 
 
 def _of_saga(stage: Stage, saga_id: str, status: Status, told: Counter[tuple[str, str]]) -> Iterator[str]:

@@ -97,7 +97,7 @@ class Storm:
         self.sites: dict[str, Fault] = {}
         self.is_over = False
         chance = self.chance("storm")
-        share = chance.choice((weather.kinds, weather.kinds, weather.kinds / 3, 1.0))
+        share = weather.kinds * chance.choice((1.0, 1.0, 0.3, 2.2))
         rare = {Fault.LEDGER_LOST: share / 3}  # it leaves a saga that a person must close: nothing more to see
         self.kinds = frozenset(kind for kind in Fault if chance.random() < rare.get(kind, share))
         self.ends_at = chance.choice(weather.storms_s)

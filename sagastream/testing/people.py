@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from sagastream.consumer import Consumer
 from sagastream.coordinator.deadlines import PERIOD as DEADLINES
+from sagastream.coordinator.repair import Repairs
 from sagastream.coordinator.tracker import Coordinator
 from sagastream.entrance import Entrance
 from sagastream.keys import COORDINATOR, TIMERS, Keys
@@ -44,6 +46,14 @@ def settings(storm: Storm) -> Settings:
     return _settings(chance.choice((1, 3, 200)), chance.choice((8.0, 60.0)), chance.choice((5.0, 15.0, 30.0)), 1)
 
 
+@dataclass
+class Doors:
+    """The ways in from outside, as long as the process that serves them lives."""
+
+    entrances: dict[str, Entrance] = field(default_factory=dict)
+    repairs: Repairs = field(init=False)
+
+
 class _Door:
     """A process that serves only when it is asked."""
 
@@ -54,7 +64,8 @@ class _Door:
 def _door(stage: Stage, actor: Actor) -> Runs:
     bus = actor.bus()
     for participant in stage.cast.values():
-        stage.doors[participant.name] = Entrance(participant, bus=bus, settings=stage.settings)
+        stage.doors.entrances[participant.name] = Entrance(participant, bus=bus, settings=stage.settings)
+    stage.doors.repairs = Repairs(stage.scenario.sagas, bus=bus, settings=stage.settings)
     return _Door()
 
 

@@ -57,5 +57,4 @@ class Scenario:
         calls = [h for one in self.cast for h in (*one.handlers.values(), *one.undos.values()) if h.is_outside]
         if not calls:
             impossible.update(OF_CALLS)
-        impossible.add(Fault.OPERATED)
         return frozenset(Fault) - impossible

@@ -107,14 +107,15 @@ def in_processes(target: str, seeds: Sequence[int], jobs: int) -> Iterator[Repor
     """Play seeds in processes of their own; yield a report per part, in any order, until one has a lie."""
     parts = [seeds[at : at + _PART] for at in range(0, len(seeds), _PART)]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start) as pool:
-        futures = [pool.submit(played_by, target, part) for part in parts]
-        for future in as_completed(futures):
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start)
+    try:
+        for future in as_completed([pool.submit(played_by, target, part) for part in parts]):
             report = future.result()
             yield report
             if report.lying:
-                pool.shutdown(wait=False, cancel_futures=True)
                 return
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def found(target: str) -> Make:

@@ -22,6 +22,7 @@ from sagastream.errors import SagastreamError, ServerUnavailable
 from sagastream.event import Event
 from sagastream.participant import Participant
 from sagastream.saga.lifecycle import Status
+from sagastream.saga.repair import Action
 from sagastream.testing import aftermath, people, story, trouble, virtual_time
 from sagastream.testing.actor import Actor, Runs
 from sagastream.testing.faults import Fault, Storm
@@ -32,6 +33,7 @@ from sagastream.testing.truth import Truth
 
 LONGEST = timedelta(hours=12)
 MOST_STEPS = 100_000
+AUDITED = 3  # of so many seeds one is audited besides
 T = TypeVar("T")
 
 
@@ -73,7 +75,9 @@ class Stage:
         self.numbers = tuple(many if sagas is None else sagas)
         self._lie: str | None = None
         self._playing: asyncio.Task[dict[str, str]] | None = None
-        self.doors: dict[str, Entrance] = {}
+        self.doors = people.Doors()
+        self._asked = 0
+        self.acting: list[asyncio.Task[None]] = []
 
     def play(self) -> dict[str, str]:
         """Play to the end of every saga; return their statuses by saga id.
@@ -104,13 +108,21 @@ class Stage:
         return begun.saga_id
 
     async def ask(self, participant: Participant, call: Callable[[Entrance], Awaitable[T]]) -> T:
-        """Call a process that serves requests from outside, again until it answers: it may be killed meanwhile."""
+        """Ask a process that serves requests from outside, again until it answers: it may be killed meanwhile."""
+        return await self._answered(lambda: call(self.doors.entrances[participant.name]))
+
+    async def operate(self, saga_id: str, action: Action) -> None:
+        """Act on a saga as a person does, by way of a coordinator's routes, again until there is an answer."""
+        done = await self._answered(lambda: self.doors.repairs.act(saga_id, action))
+        self.tell(f"{action.act} {saga_id}: {done.verdict.told if done else 'there is no such saga'}")
+
+    async def _answered(self, call: Callable[[], Awaitable[T]]) -> T:
         door = self.actors[0]
-        chance = self.storm.chance(f"asking {len(self.story)}")
+        self._asked += 1
+        chance = self.storm.chance(f"request {self._asked}")
         while True:
-            entrance = self.doors.get(participant.name) if door.is_alive else None
-            if entrance is not None:
-                life, asked = door.life, asyncio.ensure_future(call(entrance))
+            if door.is_alive:
+                life, asked = door.life, asyncio.ensure_future(call())
                 while not asked.done() and door.life == life:
                     await asyncio.wait([asked], timeout=1)
                 if not asked.done():
@@ -142,12 +154,12 @@ class Stage:
         self.storm.is_over = True
         self.server.refuses = None
         self.tell("calm")
-        await asyncio.gather(*sagas)
+        await asyncio.gather(*sagas, *self.acting)
         await self._until(self._is_over)
         await self._until(lambda: not any(actor.is_away for actor in self.actors))
         await self._until(lambda: not self._left())
         self._look()
-        for lie in aftermath.lies(self):
+        for lie in (*aftermath.lies(self), *(aftermath.differences(self) if self.seed % AUDITED == 0 else ())):
             self.find_out(lie)
         await asyncio.sleep(0)  # where a lie ends the play
         return self.truth.statuses()

@@ -15,6 +15,7 @@ from sagastream.errors import ReplyError
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.ledger import parse
 from sagastream.saga.definition import BEGINNING
+from sagastream.saga.repair import Act, Action
 from sagastream.testing.faults import PLANNED, Fault
 from sagastream.testing.memory_keyspace import Hash
 from sagastream.testing.memory_stream_log import Stream
@@ -38,7 +39,7 @@ def plan(stage: Stage) -> None:
     for fault in PLANNED:
         times = chance.choice((1, 1, 2, 4))
         steps = [stage.loop.steps + int(10 ** chance.uniform(0.7, 3.2)) for _ in range(times)]
-        if fault not in stage.storm.kinds or fault not in _BLOWS:
+        if fault not in stage.storm.kinds:
             continue
         for at, step in enumerate(steps):
             site = f"step.{step}.{fault.name.lower()}"
@@ -145,6 +146,17 @@ def _lose_ledger(stage: Stage, chance: random.Random) -> str | None:
     return None
 
 
+def _operate(stage: Stage, chance: random.Random) -> str | None:
+    """Have a person turn a saga back, ask again, or, now and then, close it as it is."""
+    if not stage.begun:
+        return None
+    number = chance.choice(list(stage.begun))
+    act = chance.choice((*(Act.COMPENSATE,) * 6, *(Act.RETRY,) * 5, Act.ABORT))
+    action = Action(act, actor="somebody", reason="the stage wants it")
+    stage.acting.append(stage.loop.create_task(stage.operate(stage.begun[number], action)))
+    return f"somebody wants to {act} saga {number}"
+
+
 def _is_idle(stage: Stage, participant: str) -> bool:
     """Tell whether a participant has read and settled everything there is for it."""
     group = participant.encode()
@@ -193,4 +205,5 @@ _BLOWS: dict[Fault, Blow] = {
     Fault.REFUSING: _refuse,
     Fault.CLOCK_STEPPED: _step_clock,
     Fault.LEDGER_LOST: _lose_ledger,
+    Fault.OPERATED: _operate,
 }
