@@ -67,6 +67,7 @@ class Deciding:
         if work.known is State.UNKNOWN and self._clock.now_ms() - work.message.at_ms > self._retention_ms:
             raise Forgotten("the message is older than the ledger's memory: nobody knows whether it was handled")
         if work.is_outside and work.known in (State.UNKNOWN, State.GAVE_UP):
+            payload(work.handler.takes, work.envelope.data)  # nothing could close what was begun on an unreadable event
             return self._begun(work, work.known, trigger(work.envelope))
         return await self._perform(work, work.handler, work.envelope, work.known)
 
@@ -83,11 +84,23 @@ class Deciding:
             assert work.handler is not None  # recognise() found one
             done = work.handler.done
             step, cause = done.type_name() if done else work.handler.name, f"{work.envelope.id}:{work.attempts}"
-            if not work.is_ledger_broken:
-                tx.entry = Entry(tx.saga_id, work.handler.name, work.known, State.GAVE_UP, trigger(work.envelope))
+            remembers = self._remembers_of(work, work.handler)
+            if not work.is_ledger_broken and remembers is not None:
+                tx.entry = Entry(tx.saga_id, work.handler.name, work.known, State.GAVE_UP, remembers)
         event = StepGaveUp(step=step, undoing=work.is_undoing, reason=reason[:500], attempts=work.attempts)
         self._publish(tx, event, work.envelope, id=derived_id(cause, self._participant.name, step))
         return tx
+
+    def _remembers_of(self, work: Work, handler: Handler) -> str | None:
+        """Return what the ledger remembers of an event that is given up; None if it keeps what it has.
+
+        Nothing was begun on an event that cannot be read; another, sound one may have begun or given up the same step.
+        """
+        try:
+            payload(handler.takes, work.envelope.data)
+        except Undecodable:
+            return "" if work.known is State.UNKNOWN else None
+        return trigger(work.envelope)
 
     def lost(self, work: Work, reason: str) -> Transaction:
         """Return the transaction that says that a step may have been done and its ledger would not know.
@@ -151,7 +164,7 @@ class Deciding:
                 tx.expect(names.ledger(tx.saga_id), field, None)
                 self._publish(tx, lost, envelope, id=derived_id(envelope.id, self._participant.name, "lost"))
                 return tx
-            case State.BEGUN | State.GAVE_UP if work.is_outside:
+            case State.BEGUN | State.GAVE_UP if work.is_outside and (told.has_event or told.state is State.BEGUN):
                 return await self._close(work, told, field)
             case State.UNKNOWN | State.GAVE_UP | State.BEGUN:
                 return self._bar(work, told.state, field)
@@ -169,8 +182,8 @@ class Deciding:
     async def _retry(self, work: Work, told: Remembered) -> Transaction | None:
         if told.state.is_outcome:
             return self._told_again(work, told)
-        if told.state is State.UNKNOWN or work.handler is None:
-            return None  # its message was never given up: it is still to come
+        if told.state is State.UNKNOWN or work.handler is None or not told.has_event:
+            return None  # its message is still to come, or could not be read
         remembered = f"{told.time}\n{told.type}\n{told.id}\n{told.cause}\n{told.data}"
         if work.is_outside and told.state is State.GAVE_UP:
             return self._begun(work, told.state, remembered)

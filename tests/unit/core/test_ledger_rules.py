@@ -394,6 +394,44 @@ async def test_an_outside_step_that_gave_up_is_closed_too() -> None:
 
 
 @in_virtual_time
+async def test_an_outside_step_whose_event_cannot_be_read_is_barred_for_it_was_never_begun() -> None:
+    """Nothing was called, so there is nothing to close; asking to close it with what cannot be read would never end."""
+    world, gateway = World(), Gateway()
+    unreadable = world.fields(RoomHeld(nights=2, card="good"), SAGA, "held-1") | {"data": "{"}
+    world.append("hotel", "RoomHeld", unreadable)
+    await world.work(world.consumer(bank(Script()), resources={Gateway: gateway}))
+    assert world.ledger("bank", "charge_card").state is State.GAVE_UP
+    world.ask("bank", UndoRequested(step="CardCharged"))
+    await world.work(world.consumer(bank(Script()), resources={Gateway: gateway}))
+
+    assert world.ledger("bank", "charge_card").state is State.BARRED
+    assert len(world.events("bank", StepBarred)) == 1
+    assert len(world.events("bank", StepGaveUp)) == 1, "the event was given up, its undo was not"
+    assert gateway.calls == []
+
+
+@pytest.mark.parametrize("has_given_up", [False, True])
+@in_virtual_time
+async def test_an_event_that_cannot_be_read_takes_nothing_from_the_step_it_is_about(has_given_up: bool) -> None:
+    """A step that was begun on a sound event is closed with that event, whatever else came under its name."""
+    world, gateway = World(), Gateway()
+    world.tell(RoomHeld(nights=2, card="good"), id="held-1")
+    async with world.running(world.consumer(bank(failing(99)), resources={Gateway: gateway})):
+        wanted = State.GAVE_UP if has_given_up else State.BEGUN
+        await world.until(lambda: world.ledger("bank", "charge_card").state is wanted)
+        unreadable = world.fields(RoomHeld(nights=2, card="good"), SAGA, "held-2") | {"data": "{"}
+        world.append("hotel", "RoomHeld", unreadable)
+        await world.until(lambda: world.call("XLEN", "bank", "letters") == 1 + has_given_up)
+
+    assert world.ledger("bank", "charge_card").id == "held-1"
+    world.ask("bank", UndoRequested(step="CardCharged"))
+    await world.work(world.consumer(bank(Script()), resources={Gateway: gateway}))
+
+    assert world.ledger("bank", "charge_card").state is State.UNDONE
+    assert gateway.kept == []
+
+
+@in_virtual_time
 async def test_an_undo_that_gives_up_leaves_the_step_done_and_can_be_asked_again() -> None:
     """The coordinator hears of it; the next request tries anew."""
     world, script = World(), Script()
