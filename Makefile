@@ -33,7 +33,7 @@ test: $(VENV)/.dev
 	@$(PY) -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 test-fast: $(VENV)/.dev
-	@$(PY) -m pytest --numprocesses 2 -m "not server and not processes and not seeds" $(TESTS)
+	@$(PY) -m pytest --numprocesses 2 -m "not server and not processes and not seeds" $(or $(TESTS),tests/unit)
 
 # SEEDS=from:to; every seed is one play of a whole shop in virtual time, in which everything goes wrong that can.
 SEEDS ?= 0:20000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from sagastream.testing.scenario import Scenario
@@ -9,6 +10,7 @@ from sagastream.testing.stage import Stage, Untrue
 
 Make = Callable[[int], Scenario]
 MOST_PLAYS = 600
+MOST_S = 60.0  # a play that does not end takes seconds
 
 
 class Shrinking:
@@ -18,11 +20,12 @@ class Shrinking:
         self.lie = lie
         self._make = make
         self._left = most
+        self._ends_at = time.monotonic() + MOST_S
 
     def shrunk(self) -> Untrue:
         """Return the smallest lie that was found; every single thing that still goes wrong in it is needed.
 
-        At least as long as the number of plays sufficed.
+        At least as long as the plays and the time sufficed.
         """
         before = None
         while before != (before := (len(self.lie.sites), len(self.lie.began))):
@@ -56,7 +59,7 @@ class Shrinking:
     def _fails(self, sites: Sequence[str], sagas: Sequence[int]) -> bool:
         if self._left <= 0:
             return False
-        self._left -= 1
+        self._left = self._left - 1 if time.monotonic() < self._ends_at else 0
         stage = Stage(self._make(self.lie.seed), seed=self.lie.seed, only=frozenset(sites), sagas=sagas)
         try:
             stage.play()

@@ -31,7 +31,7 @@ from sagastream.testing.memory_server import MemoryServer
 from sagastream.testing.scenario import Scenario
 from sagastream.testing.truth import Truth
 
-LONGEST = timedelta(hours=12)
+LONGEST = timedelta(hours=6)
 MOST_STEPS = 100_000
 AUDITED = 3  # of so many seeds one is audited besides
 T = TypeVar("T")

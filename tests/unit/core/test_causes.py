@@ -25,7 +25,7 @@ def without_cause(history: list[dict[str, Any]]) -> list[str]:
 @in_virtual_time
 async def test_what_time_brings_about_was_caused_by_what_happened_last() -> None:
     """A step overdue, a request repeated for hours: each has a cause, and none is empty."""
-    world = World(sweep_s=1.0)
+    world = World(sweep_s=30.0, block=timedelta(seconds=30))
     world.call("HSET", "hotel", "rooms", "free", 5)
     async with world.running(world.consumer(desk), world.consumer(hotel), world.coordinator(TRIP)):
         begun = await world.entrance(desk).begin(TripBooked(nights=2), key="request-17")
