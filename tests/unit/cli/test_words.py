@@ -77,7 +77,20 @@ def test_wrong_words_are_told_in_one_line_and_end_with_2(wrong: list[str], capsy
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["sagas", "--help"], ["show", "--help"], ["watch", "--help"], ["audit", "--help"]]
+    "words",
+    [
+        ["--help"],
+        ["sagas", "--help"],
+        ["show", "--help"],
+        ["watch", "--help"],
+        ["audit", "--help"],
+        ["retry", "--help"],
+        ["resolve", "--help"],
+        ["repairs", "--help"],
+        ["trail", "--help"],
+        ["dead-letters", "--help"],
+        ["dead-letters", "replay", "--help"],
+    ],
 )
 def test_help_is_there(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -99,6 +112,8 @@ def test_help_tells_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
         "3",
         "4",
         "5",
+        "6",
+        "7",
         "130",
     ]
 
@@ -143,3 +158,33 @@ def test_settings_that_do_not_go_together_are_told_in_one_line(
     told = capsys.readouterr().err
     assert code == FAILED
     assert told == "sagastream: STREAM_RETENTION and UNREAD_RETENTION must be shorter than LEDGER_RETENTION\n"
+
+
+WHY = ["--reason", "why not"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["retry"],
+        ["retry", "no id", *WHY],
+        ["retry", "--status", "Completed", *WHY],
+        ["retry", "--older-than", "long", *WHY],
+        ["retry", "--as", "two\nlines", *WHY],
+        ["resolve", "saga-1", *WHY],
+        ["resolve", "saga-1", "--step", "pay", "--effect", "gone", "--evidence", "seen", *WHY],
+        ["dead-letters"],
+        ["dead-letters", "show", "stock", "first"],
+        ["dead-letters", "drop", "stock", "1-0"],
+        ["dead-letters", "list", "--fate", "lost"],
+        ["repairs", "first"],
+    ],
+)
+def test_wrong_words_of_operators_are_refused_before_anything_is_asked(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+
+    assert ended.value.code == WRONG_WORDS
+    assert "error:" in capsys.readouterr().err
