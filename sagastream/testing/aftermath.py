@@ -70,7 +70,7 @@ def lies(stage: Stage) -> Iterator[str]:
 
 def differences(stage: Stage) -> Iterator[str]:
     """Yield what the auditor finds; not where the seed damaged what it reads, or put it in the future."""
-    if stage.truth.harmed or stage.truth.poisoned or stage.clock_offset_ms < 0:
+    if stage.truth.harmed or stage.truth.poisoned or stage.has_gone_back:
         return
     found = audited(stage.server, stage.settings, stage.scenario.sagas, stage.scenario.cast)
     for tried in found.findings.tried.values():

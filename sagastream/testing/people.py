@@ -31,11 +31,12 @@ LONGEST_NAP = 15.0  # seconds until a sleeping sweep looks at the timers again, 
 def company(stage: Stage) -> list[Actor]:
     """Return everybody who works in a play, the process at the entrance first."""
     chance = stage.storm.chance("people")
+    most = chance.choice((2, 3, 3))  # 2: everybody works alone
     people = [stage.actor("entrance", partial(_door, stage))]
     for participant in stage.cast.values():
-        for ordinal in range(1, chance.choice((2, 3))):
+        for ordinal in range(1, chance.choice((2, most))):
             people.append(stage.actor(f"{participant.name}-{ordinal}", partial(_consumer, stage, participant, ordinal)))
-    for ordinal in range(1, chance.choice((2, 3))):
+    for ordinal in range(1, most):
         people.append(stage.actor(f"{COORDINATOR}-{ordinal}", partial(_coordinator, stage, ordinal)))
     return people
 
@@ -43,7 +44,7 @@ def company(stage: Stage) -> list[Actor]:
 def settings(storm: Storm) -> Settings:
     """Return the settings a seed likes: how much is taken at once, and how patient everybody is."""
     chance = storm.chance("settings")
-    return _settings(chance.choice((1, 3, 200)), chance.choice((8.0, 60.0)), chance.choice((5.0, 15.0, 30.0)), 1)
+    return _settings(chance.choice((1, 3, 200)), chance.choice((8.0, 60.0)), chance.choice((8.0, 30.0)), 1)
 
 
 @dataclass

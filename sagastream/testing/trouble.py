@@ -119,6 +119,7 @@ def _refuse(stage: Stage, chance: random.Random) -> str | None:
 def _step_clock(stage: Stage, chance: random.Random) -> str | None:
     step_ms = chance.choice(_STEPS_BACK_MS)
     stage.clock_offset_ms += step_ms
+    stage.has_gone_back |= step_ms < 0
     return f"the server's clock was set by {step_ms / 1000:+g} s"
 
 
