@@ -43,7 +43,7 @@ CHECKS = (
 OF_PROVIDER = {"charge", "refund", "closeKey", "listCalls", "readBalance"}
 TOKEN = "only-the-operators-know"
 QUICK = {"PROVIDER_SLOW": "0.05", "PROVIDER_SILENCE": "0.2", "PAYMENT_TIMEOUT": "0.1"}
-EXAMPLES = 10
+EXAMPLES = 5
 LONGEST_S = 120
 
 
@@ -162,7 +162,7 @@ async def _try(base_url: str, directory: Path, only: Iterable[str] = ()) -> Foun
     """Let schemathesis try a service's routes, in a process of its own."""
     written = directory / "tried.jsonl"
     told = environment(directory, SCHEMATHESIS_HOOKS="tests.processes.published", **{WRITTEN_TO: str(written)})
-    phases = "coverage" if only else "examples,coverage,fuzzing,stateful"
+    phases = "coverage" if only else "examples,coverage,fuzzing"
     words = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{base_url}/openapi.json"),
         *("--checks", ",".join(CHECKS), "--phases", phases, "--max-examples", str(EXAMPLES)),
