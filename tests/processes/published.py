@@ -56,8 +56,11 @@ BUSINESS_RULES = {
 BREAKS_ON_PURPOSE = ("charge", "BrokenProvider")
 """The one 5xx there may be: the simulated provider's, for the method by which a customer asks it to break."""
 
-NEED_SOMETHING_UNDER_WAY = {"compensateSaga", "retrySaga", "resolveStep", "abortSaga", "stopRepair"}
-"""What they change has ended by the time they are tried; tests of their own see them succeed."""
+NEED_SOMETHING_UNDER_WAY = {
+    "compensateSaga", "retrySaga", "resolveStep", "abortSaga", "stopRepair",
+    "showDeadLetter", "replayDeadLetter", "dropDeadLetter",
+}  # fmt: skip
+"""What they change has ended by the time they are tried, or never was; tests of their own see them succeed."""
 READ_AS_ANOTHER = "previewRepair"
 """Its path with GET is that of a repair with an impossible name: 422 rather than 405."""
 
