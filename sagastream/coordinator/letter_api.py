@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Path, Query
 
 from sagastream.admission import NOT_ADMITTED, Actor, Admission
 from sagastream.bus import Bus
+from sagastream.coordinator.letter import Dealt, Letter
 from sagastream.coordinator.letter_views import (
     DropRequest,
     LetterPage,
@@ -23,7 +24,7 @@ from sagastream.coordinator.letter_views import (
     place_of,
     whole,
 )
-from sagastream.coordinator.letters import CannotDeal, DeadLetters, Dealt, Letter, Unfit
+from sagastream.coordinator.letters import CannotDeal, DeadLetters, Unfit
 from sagastream.coordinator.repair_api import actor
 from sagastream.documented import problems
 from sagastream.problems import Problem, invalid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sagastream.coordinator.letters import Dealt, Letter, Place
+from sagastream.coordinator.letter import Dealt, Letter, Place
 from sagastream.coordinator.repair_views import ActorName, Reason
 from sagastream.coordinator.views import Answer, Moment, instant
 

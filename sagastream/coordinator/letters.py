@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from enum import StrEnum
 
 from sagastream import keys as names
 from sagastream.bus import Bus, Reply
 from sagastream.clock import server_ms
 from sagastream.coordinator import trail
+from sagastream.coordinator.letter import Dealt, Letter, Place, read_letter
 from sagastream.coordinator.records import Note, Record, Records
 from sagastream.coordinator.repair import OPERATOR
-from sagastream.envelope import ID, Envelope, decode, derived_id, pairs, publishable
+from sagastream.envelope import Envelope, decode, derived_id, publishable
 from sagastream.errors import ReplyError, SagastreamError, Undecodable
 from sagastream.event import LIBRARY_FACTS, Event
 from sagastream.keys import COORDINATOR, LETTERS, Keys
@@ -36,65 +36,12 @@ MOST_SCANNED = 2000
 SHARE_OF_MEMORY = 0.9  # of a ledger's; a letter that is older may be handled only after the ledger has forgotten
 
 
-class Dealt(StrEnum):
-    """What became of a letter."""
-
-    OPEN = "open"
-    REPLAYED = "replayed"
-    DROPPED = "dropped"
-
-
 class CannotDeal(SagastreamError):
     """This cannot be done with the letter; the message says why and what can."""
 
 
 class Unfit(SagastreamError):
     """The data it is to be replayed with do not fit the event; the message says where."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a letter is: its position in its owner's stream, which tells when it was put away, and whose it is."""
-
-    ms: int
-    number: int
-    owner: str
-
-    @property
-    def id(self) -> str:
-        """Return the position as the stream writes it."""
-        return f"{self.ms}-{self.number}"
-
-    @classmethod
-    def of(cls, id: str, owner: str) -> Place:
-        """Return the place of a letter by its id."""
-        ms, _, number = id.partition("-")
-        return cls(int(ms), int(number), owner)
-
-    @property
-    def order(self) -> tuple[int, int, str]:
-        """Return what letters are sorted by, the newest last."""
-        return self.ms, self.number, self.owner
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A message that could not be handled, and what became of it since; ``dealt`` holds who, why, when and new data."""
-
-    place: Place
-    reason: str
-    attempts: int
-    stream: str
-    entry: str
-    fields: Mapping[str, str]
-    fate: Dealt = Dealt.OPEN
-    dealt: Mapping[str, str] | None = None
-
-    @property
-    def saga_id(self) -> str:
-        """Return the saga the message names, if it names one that can be."""
-        told = self.fields.get("correlationid", "")
-        return told if ID.fullmatch(told) else ""
 
 
 class DeadLetters:
@@ -235,7 +182,7 @@ class DeadLetters:
         return sorted(found, key=lambda letter: letter.place.order, reverse=True)[:limit]
 
     async def _with_fates(self, owner: str, reply: Reply) -> list[Letter]:
-        letters = [_letter(owner, entry) for entry in reply] if isinstance(reply, list) else []
+        letters = [read_letter(owner, entry) for entry in reply] if isinstance(reply, list) else []
         if not letters:
             return []
         fates = await self._reader.read(names.letters(owner), *(letter.place.id for letter in letters))
@@ -255,24 +202,4 @@ def _is_closed_by_a_person(record: Record) -> bool:
     stated = (Kind.STATED_DONE, Kind.STATED_UNDONE)
     return record.progress.has(BEGINNING, Kind.ABORTED) or any(
         not known.keys().isdisjoint(stated) for known in record.progress.facts.values()
-    )
-
-
-def _letter(owner: str, entry: Reply) -> Letter:
-    assert isinstance(entry, list)  # what XRANGE answers
-    position, flat = entry
-    assert isinstance(flat, list)
-    told = pairs([str(value) for value in flat])
-    try:
-        whole = json.loads(told.get("message", "{}"))
-    except ValueError:
-        whole = {}
-    attempts = told.get("attempts", "")
-    return Letter(
-        place=Place.of(str(position), owner),
-        reason=told.get("reason", ""),
-        attempts=int(attempts) if attempts.isdecimal() else 0,
-        stream=str(whole.get("stream", "")),
-        entry=str(whole.get("id", "")),
-        fields={str(name): str(value) for name, value in whole.get("fields", {}).items()},
     )

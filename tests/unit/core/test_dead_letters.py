@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from sagastream.coordinator.letters import CannotDeal, DeadLetters, Dealt, Letter, Unfit
+from sagastream.coordinator.letter import Dealt, Letter
+from sagastream.coordinator.letters import CannotDeal, DeadLetters, Unfit
 from sagastream.coordinator.repair import Repairs
 from sagastream.event import StepGaveUp, UndoRequested
 from sagastream.keys import COORDINATOR

@@ -1,0 +1,85 @@
+"""A dead letter as its owner put it away, and what became of it since. Reads stream entries; decides nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sagastream.bus import Reply
+from sagastream.envelope import ID, pairs
+
+
+class Dealt(StrEnum):
+    """What became of a letter."""
+
+    OPEN = "open"
+    REPLAYED = "replayed"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a letter is: its position in its owner's stream, which tells when it was put away, and whose it is."""
+
+    ms: int
+    number: int
+    owner: str
+
+    @property
+    def id(self) -> str:
+        """Return the position as the stream writes it."""
+        return f"{self.ms}-{self.number}"
+
+    @classmethod
+    def of(cls, id: str, owner: str) -> Place:
+        """Return the place of a letter by its id."""
+        ms, _, number = id.partition("-")
+        return cls(int(ms), int(number), owner)
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Return what letters are sorted by, the newest last."""
+        return self.ms, self.number, self.owner
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message that could not be handled, and what became of it since; ``dealt`` holds who, why, when and new data."""
+
+    place: Place
+    reason: str
+    attempts: int
+    stream: str
+    entry: str
+    fields: Mapping[str, str]
+    fate: Dealt = Dealt.OPEN
+    dealt: Mapping[str, str] | None = None
+
+    @property
+    def saga_id(self) -> str:
+        """Return the saga the message names, if it names one that can be."""
+        told = self.fields.get("correlationid", "")
+        return told if ID.fullmatch(told) else ""
+
+
+def read_letter(owner: str, entry: Reply) -> Letter:
+    """Return the letter of an entry of its owner's stream."""
+    assert isinstance(entry, list)  # what XRANGE answers
+    position, flat = entry
+    assert isinstance(flat, list)
+    told = pairs([str(value) for value in flat])
+    try:
+        whole = json.loads(told.get("message", "{}"))
+    except ValueError:
+        whole = {}
+    attempts = told.get("attempts", "")
+    return Letter(
+        place=Place.of(str(position), owner),
+        reason=told.get("reason", ""),
+        attempts=int(attempts) if attempts.isdecimal() else 0,
+        stream=str(whole.get("stream", "")),
+        entry=str(whole.get("id", "")),
+        fields={str(name): str(value) for name, value in whole.get("fields", {}).items()},
+    )
