@@ -60,8 +60,8 @@ class Actor:
 
     @property
     def is_away(self) -> bool:
-        """Tell whether something of this worker is still to come: it is paused, or a call of it is under way."""
-        return self.journeys > 0 or asyncio.get_running_loop().time() < self.paused_until
+        """Tell whether something of this worker is still to come: it is dead, paused, or a call of it is under way."""
+        return not self.is_alive or self.journeys > 0 or asyncio.get_running_loop().time() < self.paused_until
 
     def start(self) -> None:
         """Start the worker, as after a reboot: with nothing but what the server remembers."""
@@ -141,6 +141,7 @@ class Actor:
             while loop.time() < self.paused_until:  # noqa: ASYNC110  # time is virtual, and a pause may grow
                 # A millisecond more than asked: virtual time is rounded, and waking a moment early would not thaw.
                 await asyncio.sleep(self.paused_until - loop.time() + 0.001)
+            self.paused_until = 0.0
         if self.life != life:
             self._graves.append(asyncio.get_running_loop().create_future())
             await self._graves[-1]  # the dead do nothing more, not even fail

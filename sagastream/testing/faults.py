@@ -131,6 +131,14 @@ class Luck:
         self._until = self._gap()
         self._commands = self._calls = self._tries = 0
 
+    def passes(self, command: Command) -> bool:
+        """Tell whether a command is an idle worker's, and nothing strikes it; count it if so."""
+        if self._until > 1 and _is_idle(command):
+            self._commands += 1
+            self._until -= 1
+            return True
+        return False
+
     def at_command(self, command: Command) -> tuple[Fault | None, float, float]:
         """Return what strikes at the next command of the worker, and how long it and its reply are under way.
 
@@ -138,7 +146,7 @@ class Luck:
         """
         self._commands += 1
         storm = self._storm
-        if command[0] in _IDLE or (command[0] == "XREADGROUP" and command[-1] != ">"):
+        if _is_idle(command):
             self._until -= 1
             there = back = 0.0
         else:
@@ -188,3 +196,7 @@ class Luck:
 
     def _gap(self) -> int:
         return 1 + int(self._chance.expovariate(1 / self._storm.between_blows))
+
+
+def _is_idle(command: Command) -> bool:
+    return command[0] in _IDLE or (command[0] == "XREADGROUP" and command[-1] != ">")

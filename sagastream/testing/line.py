@@ -6,10 +6,10 @@ A worker that was killed gets nothing through any more, not even an error; a pau
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from sagastream.bus import Command, Reply
+from sagastream.bus import Argument, Command, Reply
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.testing.faults import Fault, Luck
 from sagastream.testing.memory_connection import MemoryConnection
@@ -47,6 +47,34 @@ class Line(MemoryConnection):
         self._worker = worker
         self._life = worker.life
         self._observe = observe
+
+    async def execute(self, *command: Argument) -> Reply:
+        """Execute one command, as far as it gets."""
+        if self._is_plain(command):
+            return self._plain(command)
+        return await self._execute(command, can_block=True)
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
+        """Execute commands one after the other; error replies are returned in their places."""
+        replies: list[Reply | ReplyError] = []
+        for command in commands:
+            try:
+                is_plain = self._is_plain(command)
+                replies.append(self._plain(command) if is_plain else await self._execute(command, can_block=False))
+            except ReplyError as error:
+                replies.append(error)
+        return replies
+
+    def _is_plain(self, command: Command) -> bool:
+        """Tell whether nothing can happen to a command: the short way for what idle workers do all the time."""
+        worker = self._worker
+        return not worker.paused_until and worker.life == self._life and worker.luck.passes(command)
+
+    def _plain(self, command: Command) -> Reply:
+        try:
+            return self.server.call(*command)
+        except ReplyError as error:
+            raise ServerUnavailable(str(error)) if error.code in UNWILLING else error from None
 
     async def _execute(self, command: Command, *, can_block: bool) -> Reply:
         worker, life, luck = self._worker, self._life, self._worker.luck

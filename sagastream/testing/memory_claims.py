@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sagastream.errors import ReplyError
 from sagastream.testing.memory_groups import the_group
 from sagastream.testing.memory_keyspace import Args, Keyspace, Raw, integer, syntax_error
@@ -64,26 +66,14 @@ def xclaim(space: Keyspace, args: Args) -> Raw:
 
 def xautoclaim(space: Keyspace, args: Args) -> Raw:
     """Answer ``XAUTOCLAIM key group consumer min-idle-ms start [COUNT n] [JUSTID]``."""
-    min_idle = max(0, integer(args[3], "Invalid min-idle-time argument for XAUTOCLAIM"))
-    low = interval(args[4], b"+")
-    count, only_ids, at = 100, False, 5
-    while at < len(args):
-        word = args[at].upper()
-        if word == b"COUNT" and at + 1 < len(args):
-            at += 1
-            count = integer(args[at])
-            if count < 1:
-                raise ReplyError("ERR", "COUNT must be > 0")
-        elif word == b"JUSTID":
-            only_ids = True
-        else:
-            raise syntax_error()
-        at += 1
+    min_idle, low, count, only_ids = _auto_claim(tuple(args[3:]))
     stream, group = the_group(space, args[0], args[1])
     now = space.clock()
     claim = _Claim(stream, group, args[2], now, min_idle)
     claim.only_ids = only_ids
     group.consumer(claim.consumer, now)
+    if not group.pending:
+        return [id_text(ZERO), [], []]
     held = [] if low is None else group.held(*low)
     attempts, looked = count * 10, 0
     claimed: list[Raw] = []
@@ -104,6 +94,26 @@ def xautoclaim(space: Keyspace, args: Args) -> Raw:
         count -= 1
     cursor = held[looked] if looked < len(held) else ZERO
     return [id_text(cursor), claimed, lost]
+
+
+@lru_cache(1024)
+def _auto_claim(args: tuple[bytes, ...]) -> tuple[int, tuple[EntryId, EntryId] | None, int, bool]:
+    min_idle = max(0, integer(args[0], "Invalid min-idle-time argument for XAUTOCLAIM"))
+    low = interval(args[1], b"+")
+    count, only_ids, at = 100, False, 2
+    while at < len(args):
+        word = args[at].upper()
+        if word == b"COUNT" and at + 1 < len(args):
+            at += 1
+            count = integer(args[at])
+            if count < 1:
+                raise ReplyError("ERR", "COUNT must be > 0")
+        elif word == b"JUSTID":
+            only_ids = True
+        else:
+            raise syntax_error()
+        at += 1
+    return min_idle, low, count, only_ids
 
 
 def _leading_ids(args: Args) -> tuple[list[EntryId], int]:

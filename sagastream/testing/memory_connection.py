@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from sagastream.bus import Argument, Command, Reply
 from sagastream.errors import ReplyError
 from sagastream.testing.memory_group_read import group_read
-from sagastream.testing.memory_server import MemoryServer, encoded
+from sagastream.testing.memory_server import MemoryServer, encoded, words
 
 Hook = Callable[[Command], Awaitable[None]]
 
@@ -65,7 +65,7 @@ class MemoryConnection:
         return reply
 
     async def _read_blocked(self, command: Command) -> Reply:
-        reading = group_read(tuple([encoded(part) for part in command[1:]]))
+        reading = group_read(tuple(words(command)[1:]))
         if reading.block_ms is None:
             return None
         loop = asyncio.get_running_loop()

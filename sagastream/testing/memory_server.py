@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from sagastream.bus import Argument, Reply
+from sagastream.bus import Argument, Command, Reply
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.testing.memory_commands import COMMANDS
 from sagastream.testing.memory_keyspace import OK, Args, Keyspace, Raw, integer
@@ -41,7 +41,7 @@ class MemoryServer:
 
         Raises: ReplyError exactly where and as the server answers with an error.
         """
-        name, *args = _recurring(*command) if command[0] in _RECURRING else _words(command)
+        name, *args = words(command)
         found = COMMANDS.get(name)
         if found is None or self.refuses is not None:
             own = self._own.get(name.upper())
@@ -121,7 +121,12 @@ class MemoryServer:
         raise ReplyError("ERR", f"unknown subcommand '{args[0].decode(errors='replace')}'. Try SCRIPT HELP.")
 
 
-def _words(command: tuple[Argument, ...]) -> Sequence[bytes]:
+def words(command: Command) -> Sequence[bytes]:
+    """Return a command as the words that would travel."""
+    return _recurring(*command) if command[0] in _RECURRING else _words(command)
+
+
+def _words(command: Command) -> Sequence[bytes]:
     try:
         return [part.encode() if type(part) is str else encoded(part) for part in command]
     except UnicodeEncodeError:

@@ -37,7 +37,7 @@ def plan(stage: Stage) -> None:
     """Set the blows of this seed."""
     chance = stage.storm.chance("plan")
     for fault in PLANNED:
-        times = chance.choice((1, 1, 2, 4))
+        times = chance.choice((1, 1, 1, 3))
         steps = [stage.loop.steps + int(10 ** chance.uniform(0.7, 3.2)) for _ in range(times)]
         if fault not in stage.storm.kinds:
             continue
