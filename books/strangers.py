@@ -11,9 +11,8 @@ from books.reading import PROCESS, level_of
 from books.rules import Difference
 from sagastream import keys as names
 from sagastream.audit import Scene
-from sagastream.bus import Command
+from sagastream.audit.strays import absent
 from sagastream.envelope import pairs
-from sagastream.errors import ReplyError
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.ledger import BEGINNING, parse
 
@@ -76,12 +75,8 @@ def _order_in(told: str) -> str:
 
 
 async def _without_order(scene: Scene, ids: Sequence[str]) -> list[str]:
-    commands: list[Command] = [("EXISTS", _keys(scene, "order").key(f"order:{id_}")) for id_ in ids]
-    replies = await scene.connection.pipeline(commands)
-    for reply in replies:
-        if isinstance(reply, ReplyError):
-            raise reply
-    return [id_ for id_, reply in zip(ids, replies, strict=True) if not reply]
+    key = _keys(scene, "order").key
+    return await absent(scene.connection, {id_: key(f"order:{id_}") for id_ in ids})
 
 
 async def _requests(scene: Scene) -> AsyncIterator[list[str]]:

@@ -10,7 +10,7 @@ from itertools import islice
 from sagastream import keys as names
 from sagastream.audit.case import Case, Ledger, note
 from sagastream.audit.scene import Scene
-from sagastream.bus import Reply
+from sagastream.bus import Command, Reply
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import FIELDS, read_record
 from sagastream.envelope import pairs
@@ -50,12 +50,13 @@ class Cases:
             return []
         key = self._keys.key
         indexes = self._indexes()
-        commands: list[tuple[str | int, ...]] = [("HMGET", key(names.record(id_)), *_RECORD) for id_ in saga_ids]
+        commands: list[Command] = [("HMGET", key(names.record(id_)), *_RECORD) for id_ in saga_ids]
         commands += [("LRANGE", key(names.history(id_)), 0, -1) for id_ in saga_ids]
         commands += [
             ("HGETALL", self._keys.of(by).key(names.ledger(id_))) for id_ in saga_ids for by in self._participants
         ]
-        commands += [("ZMSCORE", key(name), *saga_ids) for name in (TIMERS, *indexes)]
+        encoded = [saga_id.encode() for saga_id in saga_ids]  # once, and not by the client for every index
+        commands += [("ZMSCORE", key(name), *encoded) for name in (TIMERS, *indexes)]
         replies = iter(await self._scene.connection.pipeline(commands))
         records = list(islice(replies, len(saga_ids)))
         histories = list(islice(replies, len(saga_ids)))
@@ -134,12 +135,18 @@ class Cases:
             raise _Foreign(str(error)) from None
 
     async def _add_initiators(self, found: Sequence[Case | Unreadable]) -> None:
-        cases = [case for case in found if isinstance(case, Case) and case.initiator]
-        indexes = [names.index("initiator", case.initiator) for case in cases]
-        commands = [("ZSCORE", self._keys.key(index), case.saga_id) for case, index in zip(cases, indexes, strict=True)]
-        for case, index, score in zip(cases, indexes, await self._scene.connection.pipeline(commands), strict=True):
-            if score is not None:
-                case.indexes |= {index}
+        of: dict[str, list[Case]] = {}
+        for case in found:
+            if isinstance(case, Case) and case.initiator:
+                of.setdefault(names.index("initiator", case.initiator), []).append(case)
+        commands = [
+            ("ZMSCORE", self._keys.key(index), *(case.saga_id for case in cases)) for index, cases in of.items()
+        ]
+        replies = await self._scene.connection.pipeline(commands)
+        for (index, cases), reply in zip(of.items(), replies, strict=True):
+            for case, score in zip(cases, _listed(reply), strict=True):
+                if score is not None:
+                    case.indexes |= {index}
 
 
 class _Absent(Undecodable):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from sagastream import keys as names
@@ -10,11 +10,11 @@ from sagastream.audit.findings import Difference, Findings
 from sagastream.audit.rest import cut
 from sagastream.audit.rules import BEGUN
 from sagastream.audit.scene import Scene
-from sagastream.bus import Command
+from sagastream.bus import Connection
 from sagastream.clock import server_ms
 from sagastream.coordinator.retention import kept
 from sagastream.envelope import epoch_ms
-from sagastream.errors import ReplyError, Undecodable
+from sagastream.errors import Undecodable
 from sagastream.ledger import BEGINNING, State, parse
 
 AT_ONCE = 1_000
@@ -34,14 +34,18 @@ async def begun_sagas_exist(scene: Scene, findings: Findings, acknowledged: Iter
     wanted = list(acknowledged)
     for at in range(0, len(wanted), AT_ONCE):
         part = wanted[at : at + AT_ONCE]
-        for saga_id in await _without(scene, [("EXISTS", f"{records}{saga_id}") for saga_id in part], part):
+        for saga_id in await absent(scene.connection, {saga_id: f"{records}{saga_id}" for saga_id in part}):
             _missing(findings, saga_id, "a record, for it was acknowledged")
         findings.holds(BEGUN.name, len(part))
 
 
 async def _listed(scene: Scene, findings: Findings, saga_ids: Sequence[str]) -> None:
     index = scene.keys.key(names.index("all"))
-    unlisted = await _without(scene, [("ZSCORE", index, saga_id) for saga_id in saga_ids], saga_ids)
+    if not saga_ids:
+        return
+    scores = await scene.connection.execute("ZMSCORE", index, *saga_ids)
+    known = scores if isinstance(scores, list) else []
+    unlisted = [saga_id for saga_id, score in zip(saga_ids, known, strict=True) if score is None]
     for saga_id in unlisted:
         again = await scene.connection.execute("EXISTS", scene.keys.key(names.record(saga_id)))
         if again and await scene.connection.execute("ZSCORE", index, saga_id) is None:
@@ -53,7 +57,7 @@ async def _listed(scene: Scene, findings: Findings, saga_ids: Sequence[str]) -> 
 async def _recorded(scene: Scene, findings: Findings, ledger: str, saga_ids: Sequence[str], until_ms: int) -> None:
     records = scene.keys.key(names.record(""))
     kept_ms = until_ms - min(kept(scene.settings).values()) // timedelta(milliseconds=1)  # older ones may be removed
-    unrecorded = await _without(scene, [("EXISTS", f"{records}{saga_id}") for saga_id in saga_ids], saga_ids)
+    unrecorded = await absent(scene.connection, {saga_id: f"{records}{saga_id}" for saga_id in saga_ids})
     findings.holds(BEGUN.name, len(saga_ids) - len(unrecorded))
     for saga_id in unrecorded:
         told = await scene.connection.execute("HGET", f"{ledger}{saga_id}", BEGINNING)
@@ -72,16 +76,16 @@ def _missing(findings: Findings, saga_id: str, expected: str) -> None:
     findings.differs(Difference(BEGUN.name, f"saga {saga_id}", expected, "none", saga_id))
 
 
-async def _without(scene: Scene, commands: Sequence[Command], saga_ids: Sequence[str]) -> list[str]:
-    """Return the sagas of which a question is answered by nothing."""
+async def absent(connection: Connection, keys: Mapping[str, str]) -> list[str]:
+    """Return the names of those keys that are not there; where all are that is one question."""
+    told = list(keys.items())
     found = []
-    for at in range(0, len(commands), AT_ONCE):
-        replies = await scene.connection.pipeline(commands[at : at + AT_ONCE])
-        for saga_id, reply in zip(saga_ids[at : at + AT_ONCE], replies, strict=True):
-            if isinstance(reply, ReplyError):
-                raise reply
-            if reply is None or reply == 0:
-                found.append(saga_id)
+    for at in range(0, len(told), AT_ONCE):
+        part = told[at : at + AT_ONCE]
+        if await connection.execute("EXISTS", *(key for _, key in part)) == len(part):
+            continue
+        replies = await connection.pipeline([("EXISTS", key) for _, key in part])
+        found += [name for (name, _), reply in zip(part, replies, strict=True) if reply == 0]
     return found
 
 
