@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,19 +51,19 @@ ORDERS = (
 )
 
 
-def played(data_dir: Path) -> Orders:
-    """Play orders that are done, declined, short of stock, answered too late, and cancelled."""
+def played(data_dir: Path, wanted: Sequence[tuple[str, str, int]] = ORDERS) -> Orders:
+    """Play orders, each with its way to pay and its pieces: done, declined, short of stock, late, cancelled."""
     shop = Shop()
 
     async def begin(stage: Stage, number: int) -> str:
-        order_id, method, quantity = ORDERS[number]
+        order_id, method, quantity = wanted[number]
         saga_id = await shop.order(stage, order_id, method, quantity)
         if order_id == "cancelled":
             await shop.turn_back(stage, saga_id)
         return saga_id
 
     day = Scenario([ORDER], CAST, begin, prepare=shop.open, resources=shop.resources, lies=shop.lies)
-    stage = Stage(day, seed=1, only=frozenset(), sagas=range(len(ORDERS)))
+    stage = Stage(day, seed=1, only=frozenset(), sagas=range(len(wanted)))
     stage.play()
     settings = stage.settings.model_copy(update={"data_dir": data_dir})
     orders = Orders(stage, shop, settings)
