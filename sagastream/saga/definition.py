@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -97,6 +97,21 @@ class Saga:
     def pivot_at(self) -> int | None:
         """Return the position of the pivot, or None."""
         return next((at for at, step in enumerate(self.steps) if step.pivot), None)
+
+    @cached_property
+    def judged(self) -> dict[tuple[str, str], object]:
+        """Return where ``lifecycle`` keeps what it has judged of sagas of this table, by question and shape."""
+        return {}
+
+    @cached_property
+    def performers(self) -> Mapping[str, str]:
+        """Return who performs each step, by the step's name; the beginning first, the others in their order."""
+        return {BEGINNING: self.begun_by, **{step.name: step.by for step in self.steps}}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the steps, the beginning first."""
+        return tuple(self.performers)
 
     @cached_property
     def participants(self) -> tuple[str, ...]:

@@ -7,14 +7,19 @@ newest first, whether it was heard of or not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from enum import StrEnum
+from functools import wraps
+from typing import TypeVar, cast
 
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Kind, Progress, Request
 
+T = TypeVar("T")
+
 LONGEST_PACE = timedelta(hours=1)
+MOST_JUDGED = 10_000  # answers kept per table; sagas have a few dozen shapes, unless somebody plays all of them
 
 
 class Status(StrEnum):
@@ -39,9 +44,30 @@ _ENDS = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.FAILED, Status.A
 _SMOOTH = frozenset({Kind.DONE})  # what most sagas only ever know: nothing to judge
 _CONTRARY = frozenset({Kind.BARRED, Kind.REFUSED, Kind.UNDONE, Kind.STATED_UNDONE})  # no dispute without one of them
 _REASONS = (Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED, Kind.ABORTED, Kind.STATED_UNDONE)
+_REACHED = (Kind.DONE, Kind.UNDONE, Kind.REFUSED)
 _SETTLED = (Kind.UNDONE, Kind.BARRED, Kind.REFUSED, Kind.STATED_UNDONE)
 
 
+def _by_shape(judge: Callable[[Saga, Progress], T]) -> Callable[[Saga, Progress], T]:
+    """Judge each shape once: for questions whose answer depends on which facts are known, never on what they say."""
+    name = judge.__name__
+
+    @wraps(judge)
+    def remembered(saga: Saga, progress: Progress) -> T:
+        question = (name, progress.shape)
+        judged = saga.judged
+        if question in judged:
+            return cast(T, judged[question])
+        answer = judge(saga, progress)
+        if len(judged) >= MOST_JUDGED:
+            judged.clear()
+        judged[question] = answer
+        return answer
+
+    return remembered
+
+
+@_by_shape
 def status(saga: Saga, progress: Progress) -> Status:
     """Return where the saga stands."""
     if progress.has(BEGINNING, Kind.ABORTED):
@@ -70,7 +96,7 @@ def troubles(saga: Saga, progress: Progress) -> Iterator[str]:
     if progress.kinds <= _SMOOTH:
         return
     yield from contradictions(saga, progress)
-    for step in (BEGINNING, *(step.name for step in saga.steps)):
+    for step in saga.names:
         known = progress.facts.get(step, {})
         if Kind.POISONED in known:
             yield f"an event could not be understood: {known[Kind.POISONED].reason}"
@@ -93,29 +119,39 @@ def contradictions(saga: Saga, progress: Progress) -> Iterator[str]:
     return (told for _, told in disputes(saga, progress))
 
 
-def disputes(saga: Saga, progress: Progress) -> Iterator[tuple[str, str]]:
-    """Yield the steps of which facts contradict each other, and how; a person's word with evidence settles one."""
+@_by_shape
+def disputes(saga: Saga, progress: Progress) -> tuple[tuple[str, str], ...]:
+    """Return the steps of which facts contradict each other, and how; a person's word with evidence settles one."""
+    return tuple(_disputes(saga, progress))
+
+
+def _disputes(saga: Saga, progress: Progress) -> Iterator[tuple[str, str]]:
     if progress.kinds.isdisjoint(_CONTRARY):
         return
-    steps = [BEGINNING, *(step.name for step in saga.steps)]
-    upto = [step for at, step in enumerate(steps) if not saga.is_after_pivot(at - 1)]
+    # Asked of every saga at every turn and look: what is known of a step is looked up once.
+    steps = saga.names
+    upto = steps if saga.pivot_at is None else steps[: saga.pivot_at + 2]
+    pivot = _pivot(saga)
     stopped_at = next((at for at, step in enumerate(upto) if _stops(saga, progress, step)), len(steps))
     for at, step in enumerate(steps):
-        if progress.has(step, Kind.STATED_UNDONE):
-            if progress.has(step, Kind.STATED_DONE):
+        known = progress.facts.get(step)
+        if not known:
+            continue
+        if Kind.STATED_UNDONE in known:
+            if Kind.STATED_DONE in known:
                 yield step, f"{step!r} is stated to be both done and undone"
             continue
-        is_stated = progress.has(step, Kind.STATED_DONE)
-        reached = next((kind for kind in (Kind.DONE, Kind.UNDONE, Kind.REFUSED) if progress.has(step, kind)), None)
+        is_stated = Kind.STATED_DONE in known
+        reached = next((kind for kind in _REACHED if kind in known), None)
         if reached is None:
             continue
-        is_settled_by_word = is_stated and step == _pivot(saga)
-        for kind in (Kind.BARRED, Kind.REFUSED):
-            if progress.has(step, kind) and step in upto and reached is not Kind.REFUSED and not is_settled_by_word:
-                yield step, f"{step!r} is both {kind} and {reached}"
+        if at < len(upto) and reached is not Kind.REFUSED and not (is_stated and step == pivot):
+            for kind in (Kind.BARRED, Kind.REFUSED):
+                if kind in known:
+                    yield step, f"{step!r} is both {kind} and {reached}"
         if at > stopped_at:
             yield step, f"{step!r} is {reached} although {steps[stopped_at]!r} before it never was"
-        if progress.has(step, Kind.UNDONE) and not is_stated and _has_gone_forward(saga, progress):
+        if Kind.UNDONE in known and not is_stated and _has_gone_forward(saga, progress):
             yield step, f"{step!r} is undone although the saga went forward"
 
 
@@ -127,6 +163,7 @@ def is_done(progress: Progress, step: str) -> bool:
     return Kind.DONE in known or Kind.STATED_DONE in known
 
 
+@_by_shape
 def is_turned_back(saga: Saga, progress: Progress) -> bool:
     """Tell whether the saga is being undone, for good."""
     if progress.kinds <= _SMOOTH:
@@ -140,6 +177,7 @@ def is_turned_back(saga: Saga, progress: Progress) -> bool:
     return progress.has(pivot, Kind.BARRED, Kind.STATED_UNDONE) or _refused_at(saga, progress) is not None
 
 
+@_by_shape
 def is_in_doubt(saga: Saga, progress: Progress) -> bool:
     """Tell whether the pivot's participant must judge which way the saga goes."""
     if progress.kinds <= _SMOOTH:
@@ -153,14 +191,15 @@ def is_in_doubt(saga: Saga, progress: Progress) -> bool:
     )
 
 
-def to_undo(saga: Saga, progress: Progress) -> list[str]:
+@_by_shape
+def to_undo(saga: Saga, progress: Progress) -> tuple[str, ...]:
     """Return the steps that must be undone or barred once the saga is turned back, newest first."""
     upto = saga.pivot_at if saga.pivot_at is not None else len(saga.steps)
     refused_at = _refused_at(saga, progress)
     if refused_at is not None:
         upto = min(upto, refused_at)
     steps = [step.name for step in reversed(saga.steps[:upto])]
-    return [*steps, BEGINNING] if saga.cancelled_by is not None else steps
+    return (*steps, BEGINNING) if saga.cancelled_by is not None else (*steps,)
 
 
 def is_settled(progress: Progress, step: str) -> bool:
@@ -173,7 +212,7 @@ def proof(saga: Saga, progress: Progress, step: str) -> str | None:
 
     Its own, or one of any later step: that one was only possible after it.
     """
-    names = [BEGINNING, *(s.name for s in saga.steps)]
+    names = saga.names
     own = progress.fact(step, Kind.DONE)
     if own is not None:
         return own.event_id
@@ -185,11 +224,16 @@ def proof(saga: Saga, progress: Progress, step: str) -> str | None:
     return None
 
 
-def wanted(saga: Saga, progress: Progress) -> Iterator[tuple[str, Request]]:
-    """Yield what must be asked about which step, as things stand.
+@_by_shape
+def wanted(saga: Saga, progress: Progress) -> tuple[tuple[str, Request], ...]:
+    """Return what must be asked about which step, as things stand.
 
     One undo at a time, newest first; one that gave up does not hold the older ones.
     """
+    return tuple(_wanted(saga, progress))
+
+
+def _wanted(saga: Saga, progress: Progress) -> Iterator[tuple[str, Request]]:
     if progress.has(BEGINNING, Kind.ABORTED) or next(contradictions(saga, progress), None):
         return
     if is_turned_back(saga, progress):
@@ -273,6 +317,8 @@ def ask_again_at(saga: Saga, progress: Progress, step: str, request: Request) ->
 
 def reason(saga: Saga, progress: Progress) -> str:
     """Return why the saga did not simply go forward, in words for people; empty if it did."""
+    if progress.kinds <= _SMOOTH:
+        return ""
     said = [
         (fact.at_ms, f"{step}: {fact.reason or kind}{f' ({fact.actor})' if fact.actor else ''}")
         for step, known in progress.facts.items()
@@ -288,10 +334,13 @@ def reason(saga: Saga, progress: Progress) -> str:
 
 def _stops(saga: Saga, progress: Progress, step: str) -> bool:
     """Tell whether a step is known to keep everything after it from happening."""
+    known = progress.facts.get(step)
+    if not known:
+        return False
+    is_against = Kind.REFUSED in known or Kind.BARRED in known
     if step == _pivot(saga):
-        is_against = progress.has(step, Kind.REFUSED, Kind.BARRED, Kind.STATED_UNDONE)
-        return is_against and not progress.has(step, Kind.STATED_DONE)
-    return progress.has(step, Kind.REFUSED, Kind.BARRED)
+        return (is_against or Kind.STATED_UNDONE in known) and Kind.STATED_DONE not in known
+    return is_against
 
 
 def _has_gone_forward(saga: Saga, progress: Progress) -> bool:
@@ -324,6 +373,8 @@ def _held_up(saga: Saga, progress: Progress) -> Iterator[tuple[str, list[Kind]]]
 
 def _refused_at(saga: Saga, progress: Progress) -> int | None:
     upto = saga.pivot_at + 1 if saga.pivot_at is not None else len(saga.steps)
+    if Kind.REFUSED not in progress.kinds:
+        return None
     return next((at for at in range(upto) if progress.has(saga.steps[at].name, Kind.REFUSED)), None)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 from sagastream.saga.definition import BEGINNING, Saga
 
@@ -42,8 +43,7 @@ class Request(StrEnum):
     RETRY = "retry"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Fact:
+class Fact(NamedTuple):
     """When something became known (epoch ms, server time), by which event, and why if it says so.
 
     ``actor`` is the person who said so, empty for what a service said.
@@ -109,6 +109,11 @@ class Progress:
     def kinds(self) -> frozenset[Kind]:
         """Return what is known about any step at all; most sagas only ever know ``done``."""
         return frozenset(kind for known in self.facts.values() for kind in known)
+
+    @cached_property
+    def shape(self) -> str:
+        """Return what is known about which step, instants and reasons aside: most sagas have one of a few shapes."""
+        return "\n".join([f"{step}\n{','.join(known)}" for step, known in self.facts.items()])
 
     @property
     def began_ms(self) -> int | None:

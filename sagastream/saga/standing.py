@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sagastream.saga import lifecycle
-from sagastream.saga.definition import BEGINNING, Saga
+from sagastream.saga.definition import Saga
 from sagastream.saga.progress import Kind, Progress, Request
 
 _ENDED = (Kind.DONE, Kind.STATED_DONE, Kind.REFUSED, Kind.BARRED)
@@ -82,11 +82,14 @@ def standings(saga: Saga, progress: Progress) -> Iterator[Standing]:
 
 def remaining(saga: Saga, progress: Progress) -> list[str]:
     """Return the steps still to be done, or, once the saga is turned back, still to be undone, in that order."""
-    if lifecycle.status(saga, progress).is_end:
-        return []
+    return [] if lifecycle.status(saga, progress).is_end else left(saga, progress)
+
+
+def left(saga: Saga, progress: Progress) -> list[str]:
+    """Return what remains of a saga that has not ended."""
     if lifecycle.is_turned_back(saga, progress):
         return [step for step in lifecycle.to_undo(saga, progress) if not lifecycle.is_settled(progress, step)]
-    return [name for name, _ in performers(saga) if not lifecycle.is_done(progress, name)]
+    return [name for name in saga.names if not lifecycle.is_done(progress, name)]
 
 
 def _status(progress: Progress, name: str, undo: UndoStatus | None, *, is_awaited: bool) -> StepStatus:
@@ -135,6 +138,4 @@ def _error(progress: Progress, name: str) -> str | None:
 
 def performers(saga: Saga) -> Iterator[tuple[str, str]]:
     """Yield every step and who performs it, the beginning first."""
-    yield BEGINNING, saga.begun_by
-    for step in saga.steps:
-        yield step.name, step.by
+    yield from saga.performers.items()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 from sagastream.event import Event, StepBarred
 from sagastream.saga import lifecycle
 from sagastream.saga.definition import BEGINNING, Saga, Step
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Kind, Progress, Request
-from sagastream.saga.standing import performers
 
+_HANDS_ON = (Kind.UNDONE, Kind.BARRED, Kind.UNDO_GAVE_UP, Kind.LOST)  # after which the next older step is asked
 _MS = timedelta(milliseconds=1)
 
 
@@ -33,8 +34,11 @@ class Wait:
 
 def waiting_for(saga: Saga, progress: Progress) -> Wait | None:
     """Return whom a saga waits for; None once it has ended."""
-    if lifecycle.status(saga, progress).is_end:
-        return None
+    return None if lifecycle.status(saga, progress).is_end else held_by(saga, progress)
+
+
+def held_by(saga: Saga, progress: Progress) -> Wait:
+    """Return whom a saga that has not ended waits for."""
     contradiction = next(lifecycle.contradictions(saga, progress), None)
     if contradiction is not None:
         return Wait("a person", "", "the ledgers to be set right", contradiction, progress.last_ms, None)
@@ -70,7 +74,7 @@ def _asked(saga: Saga, progress: Progress, wanted: list[tuple[str, Request]]) ->
     ask = progress.asks.get(name)
     times = f", asked {ask.times} times" if ask is not None and ask.request is request and ask.times > 1 else ""
     return Wait(
-        who=dict(performers(saga))[name],
+        who=saga.performers[name],
         step=name,
         what=answers(saga, name, request) + times,
         why=_trouble_of(progress, name) or lifecycle.reason(saga, progress),
@@ -99,20 +103,15 @@ def _asked_since(saga: Saga, progress: Progress, name: str, request: Request) ->
     """Return since when an answer is outstanding: since the fact that made the coordinator ask."""
     if request is Request.RETRY:
         return _earliest(progress, (name,), Kind.GAVE_UP, Kind.REFUSED, Kind.OVERDUE)
-    every = tuple(step for step, _ in performers(saga))
-    doubt_ms = _earliest(progress, every, Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED)
+    doubt_ms = _earliest(progress, saga.names, Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED)
     if request is Request.BAR:
         return doubt_ms
     barred = progress.fact(saga.steps[saga.pivot_at].name, Kind.BARRED) if saga.pivot_at is not None else None
     turned_ms = barred.at_ms if barred is not None else doubt_ms
     newer = lifecycle.to_undo(saga, progress)
     newer = newer[: newer.index(name)]
-    settled = [
-        fact.at_ms
-        for step in newer
-        for kind in (Kind.UNDONE, Kind.BARRED, Kind.UNDO_GAVE_UP, Kind.LOST)
-        if (fact := progress.fact(step, kind))
-    ]
+    known = (progress.facts[step] for step in newer if step in progress.facts)
+    settled = [fact.at_ms for facts in known for kind, fact in facts.items() if kind in _HANDS_ON]
     return max([turned_ms, *settled])
 
 
@@ -138,18 +137,19 @@ def _trouble_of(progress: Progress, name: str) -> str:
 
 
 def _earliest(progress: Progress, steps: tuple[str, ...], *kinds: Kind) -> int:
-    facts = (progress.fact(step, kind) for step in steps for kind in kinds)
-    return min((fact.at_ms for fact in facts if fact), default=progress.last_ms)
+    known = (progress.facts[step] for step in steps if step in progress.facts)
+    instants = [fact.at_ms for facts in known for kind, fact in facts.items() if kind in kinds]
+    return min(instants) if instants else progress.last_ms
 
 
+@cache
 def _either(*kinds: type[Event] | None) -> str:
     return " or ".join(kind.type_name() for kind in kinds if kind is not None)
 
 
 def _step(saga: Saga, name: str) -> Step:
-    return next(step for step in saga.steps if step.name == name)
+    return saga.steps[saga.names.index(name) - 1]
 
 
 def _before(saga: Saga, name: str) -> str:
-    names = [step for step, _ in performers(saga)]
-    return names[names.index(name) - 1]
+    return saga.names[saga.names.index(name) - 1]
