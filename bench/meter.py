@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from coordinator.order_saga import ORDER
 from sagastream import Settings, connect
 from sagastream.keys import COORDINATOR, Keys, index
 from sagastream.saga.lifecycle import Status
@@ -68,7 +69,7 @@ class Meter:
         began = time.perf_counter()
         while True:
             replies = await self._bus.query.pipeline(
-                [("ZCARD", self._keys.key(index("status", status))) for status in ENDS]
+                [("ZCARD", self._keys.key(index("status", status, ORDER.name))) for status in ENDS]
             )
             ended = Ended(
                 time.perf_counter() - began,

@@ -106,7 +106,9 @@ def campaign(id: str) -> str:
 
 
 def index(*what: str) -> str:
-    """Name an index of sagas."""
+    """Name an index of sagas: ``all``, ``process`` and its name, ``initiator`` and its name, ``status`` and its name
+    and the process, so that an index tells how many sagas of a process are in a status.
+    """
     return ":".join(("index", *what))
 
 

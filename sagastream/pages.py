@@ -1,4 +1,4 @@
-"""Members of a sorted set page by page, the highest score first. Reads; changes nothing.
+"""Members of sorted sets page by page, the highest score first. Reads; changes nothing.
 
 A page goes on strictly after the last member of the one before, by score and name, so members that are added
 meanwhile never move what follows.
@@ -6,11 +6,12 @@ meanwhile never move what follows.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator
 
@@ -20,9 +21,8 @@ from sagastream.reader import Reader
 _CURSOR = re.compile(r"(-?\d{1,16})\.([A-Za-z0-9_-]{1,64})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
-    """A member's place in a sorted set: its score, then its name."""
+class Position(NamedTuple):
+    """A member's place in a sorted set: its score, then its name. A tuple, for many are made and compared."""
 
     score: int
     member: str
@@ -75,22 +75,57 @@ async def read_page(reader: Reader, key: str, cursor: str | None, limit: int) ->
     Their names must be ids (``[A-Za-z0-9_-]{1,64}``) and their scores integers.
     Raises: ``ValueError`` for text that is no cursor.
     """
-    after = None if cursor is None else Position.of(cursor)
+    at = None if cursor is None else Position.of(cursor)
     found: list[Position] = []
-    highest = "+inf" if after is None else str(after.score)
-    count, offset = limit + 2, 0
-    while len(found) <= limit:
+    is_more = True
+    while is_more and len(found) <= limit:
+        chunk, is_more = await following(reader, [key], at, limit + 1)
+        found += chunk
+        at = chunk[-1] if chunk else at
+    return Page(tuple(position.member for position in found[:limit]), found[limit - 1] if len(found) > limit else None)
+
+
+async def following(
+    reader: Reader,
+    keys: Sequence[str],
+    after: Position | None,
+    count: int,
+    *,
+    lowest: int | None = None,
+    highest: int | None = None,
+) -> tuple[list[Position], bool]:
+    """Return members of several sets, as of one, that follow a position, and whether there are more.
+
+    No member may be in two of the sets. There are about ``count`` of them, none only if none follow. ``lowest``
+    and ``highest`` bound their scores, both included.
+    """
+    low = "-inf" if lowest is None else str(lowest)
+    high = "+inf" if highest is None else str(highest)
+    if after is not None and (highest is None or after.score <= highest):
+        high = str(after.score)
+    each = await asyncio.gather(*(_following(reader, key, after, count + 1, low, high) for key in keys))
+    if len(each) == 1:
+        return each[0]
+    # What lies beyond the end of a set's chunk is not known yet, so neither is what of the others comes after it.
+    floor = max((chunk[-1] for chunk, is_more in each if is_more), default=None)
+    merged = (position for chunk, _ in each for position in chunk if floor is None or position >= floor)
+    return sorted(merged, reverse=True), floor is not None
+
+
+async def _following(
+    reader: Reader, key: str, after: Position | None, count: int, low: str, high: str
+) -> tuple[list[Position], bool]:
+    offset = 0
+    while True:
         reply = await reader.command(
-            "ZRANGE", reader.keys.key(key), highest, "-inf", "BYSCORE", "REV", "LIMIT", offset, count, "WITHSCORES"
+            "ZRANGE", reader.keys.key(key), high, low, "BYSCORE", "REV", "LIMIT", offset, count, "WITHSCORES"
         )
         chunk = list(_positions(reply))
         # Those with the very score of the position may lie before it.
-        found += [position for position in chunk if after is None or position < after]
-        if len(chunk) < count:
-            break
+        fresh = chunk if after is None else [position for position in chunk if position < after]
+        if fresh or len(chunk) < count:
+            return fresh, len(chunk) == count
         offset += count
-    following = found[limit - 1] if len(found) > limit else None
-    return Page(tuple(position.member for position in found[:limit]), following)
 
 
 def _positions(reply: Reply) -> Iterator[Position]:

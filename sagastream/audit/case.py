@@ -84,7 +84,11 @@ class Case:
 
     def expected_indexes(self) -> frozenset[str]:
         """Return the names of the indexes that must hold the saga."""
-        found = {names.index("all"), names.index("process", self.saga.name), names.index("status", self.status)}
+        found = {
+            names.index("all"),
+            names.index("process", self.saga.name),
+            names.index("status", self.status, self.saga.name),
+        }
         if self.initiator:
             found.add(names.index("initiator", self.initiator))
         return frozenset(found)

@@ -82,7 +82,7 @@ class Cases:
         return [
             names.index("all"),
             *(names.index("process", name) for name in processes),
-            *(names.index("status", status) for status in Status),
+            *(names.index("status", status, name) for status in Status for name in processes),
         ]
 
     def _ledgers(self, told: Sequence[Reply | ReplyError]) -> dict[str, Ledger]:
@@ -103,7 +103,7 @@ class Cases:
     ) -> Case:
         try:
             *fields, ended = [None if value is None else str(value) for value in _listed(record)]
-            read = read_record(saga_id, fields)
+            read = read_record(saga_id, dict(zip(FIELDS, fields, strict=True)))
             if read is None:
                 raise _Absent("there is no record")
             if isinstance(read, Undecodable):

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sagastream import keys as names
 from sagastream.audit.findings import Difference, Findings
 from sagastream.audit.rules import REST
 from sagastream.audit.scene import Scene
+from sagastream.audit.statuses import status_indexes
 from sagastream.bus import Reply
 from sagastream.consumer import subscriptions
 from sagastream.coordinator.deadlines import read_until
-from sagastream.coordinator.fleet import UNFINISHED
 from sagastream.coordinator.meaning import Meanings
 from sagastream.errors import ReplyError
 from sagastream.keys import ATTEMPTS, RETRIES
@@ -52,10 +51,9 @@ async def at_rest(scene: Scene, findings: Findings) -> None:
     """Note what is unread, unacknowledged, waiting for an attempt, or under way."""
     await _groups(scene, findings)
     await _waiting_rooms(scene, findings)
-    for status in UNFINISHED:
-        if status is Status.NEEDS_ATTENTION:
-            continue  # only a person can end it, and is asked to elsewhere
-        index = scene.keys.key(names.index("status", status))
+    for (status, _), index in (await status_indexes(scene)).items():
+        if status.is_end or status is Status.NEEDS_ATTENTION:
+            continue  # only a person can end the latter, and is asked to elsewhere
         reply = await scene.connection.execute("ZRANGE", index, 0, MOST - 1)
         for saga_id in reply if isinstance(reply, list) else []:
             findings.differs(Difference(REST.name, f"saga {saga_id}", "an end", str(status), str(saga_id)))

@@ -14,8 +14,8 @@ from sagastream import keys as names
 from sagastream.audit.findings import Difference, Findings
 from sagastream.audit.rules import COUNTS, INDEXED, TIMER
 from sagastream.audit.scene import Scene
+from sagastream.audit.statuses import status_indexes
 from sagastream.bus import Reply
-from sagastream.coordinator.fleet import UNFINISHED
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import FIELDS, Record, read_record
 from sagastream.envelope import pairs
@@ -106,30 +106,29 @@ async def sizes_agree(scene: Scene, findings: Findings) -> None:
 
 async def _sizes(scene: Scene) -> list[Difference]:
     key = scene.keys.key
+    by_status = await status_indexes(scene)
     replies = await scene.connection.pipeline(
         [
             ("HGETALL", key(COUNTERS)),
             ("ZCARD", key(TIMERS)),
             ("ZCARD", key(names.index("all"))),
-            *(("ZCARD", key(names.index("status", status))) for status in Status),
+            *(("ZCARD", index) for index in by_status.values()),
         ]
     )
     counters = Counter(_numbers(replies[0]))
     timers, every, *sizes = (int(str(_sound(reply))) for reply in replies[1:])
-    of = dict(zip(Status, sizes, strict=True))
-    running = sum(of[status] for status in UNFINISHED)
+    of = dict(zip(by_status, sizes, strict=True))
+    running = sum(size for (status, _), size in of.items() if not status.is_end)
     found = [
         Difference(COUNTS.name, f"counter {counter}", "at least 0", str(value))
         for counter, value in sorted(counters.items())
         if value < 0
     ]
-    for status, size in of.items():
-        ended = sum(
-            counters[name("ended", process, status)] - counters[name("removed", process, status)]
-            for process in _processes(counters)
-        )
+    for (status, process), size in of.items():
+        ended = counters[name("ended", process, status)] - counters[name("removed", process, status)]
         if status.is_end and ended != size:
-            found.append(Difference(COUNTS.name, f"sagas {status}", f"{size}, as listed", f"{ended} counted"))
+            what = f"sagas {process} {status}"
+            found.append(Difference(COUNTS.name, what, f"{size}, as listed", f"{ended} counted"))
     if every != sum(sizes):
         found.append(Difference(INDEXED.name, "all sagas", f"{sum(sizes)} by status", f"{every} listed"))
     if timers != running:
@@ -164,7 +163,9 @@ async def _total(scene: Scene) -> tuple[Counter[str], int]:
     async for saga_ids in listed(scene):
         commands = [("HMGET", scene.keys.key(names.record(saga_id)), *FIELDS) for saga_id in saga_ids]
         for saga_id, reply in zip(saga_ids, await scene.connection.pipeline(commands), strict=True):
-            record = read_record(saga_id, reply if isinstance(reply, ReplyError) else _texts(reply))
+            record = read_record(
+                saga_id, reply if isinstance(reply, ReplyError) else dict(zip(FIELDS, _texts(reply), strict=True))
+            )
             if record is None:
                 continue
             try:
@@ -196,10 +197,6 @@ async def listed(scene: Scene) -> AsyncIterator[list[str]]:
         yield [str(saga_id) for saga_id in page]
         start += len(page)
         await scene.pause()
-
-
-def _processes(counters: Mapping[str, int]) -> Sequence[str]:
-    return list(dict.fromkeys(counter.split("|")[1] for counter in counters if counter.startswith("ended|")))
 
 
 def _numbers(reply: Reply | ReplyError) -> dict[str, int]:

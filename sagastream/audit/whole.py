@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,11 +13,11 @@ from sagastream.audit.looking import Looking
 from sagastream.audit.rest import at_rest, cut
 from sagastream.audit.rules import BEGUN, OF_A_SAGA, READABLE, RULES
 from sagastream.audit.scene import Audit, Scene
+from sagastream.audit.statuses import status_indexes
 from sagastream.audit.strays import begun_sagas_exist
 from sagastream.audit.sums import counters_equal_records, sizes_agree
 from sagastream.audit.walk import Walk
 from sagastream.clock import server_ms
-from sagastream.saga.lifecycle import Status
 
 TOO_YOUNG = "begun after what its coordinators have read"
 
@@ -84,6 +85,9 @@ async def _too_young(scene: Scene, findings: Findings, cut_ms: int) -> None:
 
 
 async def _statuses(scene: Scene) -> dict[str, int]:
-    commands = [("ZCARD", scene.keys.key(names.index("status", status))) for status in Status]
-    sizes = await scene.connection.pipeline(commands)
-    return {str(status): int(str(size)) for status, size in zip(Status, sizes, strict=True) if str(size) != "0"}
+    indexes = await status_indexes(scene)
+    sizes = await scene.connection.pipeline([("ZCARD", index) for index in indexes.values()])
+    found: Counter[str] = Counter()
+    for (status, _), size in zip(indexes, sizes, strict=True):
+        found[str(status)] += int(str(size))
+    return dict(+found)

@@ -222,10 +222,7 @@ class Follower:
             return None
 
     def _table(self, stored: Stored) -> Saga | None:
-        try:
-            return self._meaning(stored).saga
-        except Undecodable:
-            return None
+        return self._meanings.table(stored.record.progress)
 
     def _meaning(self, stored: Stored) -> Meaning:
         progress = stored.record.progress

@@ -10,13 +10,14 @@ from datetime import timedelta
 
 from sagastream.bus import Bus, connect
 from sagastream.coordinator import views
-from sagastream.coordinator.listing import Filter, Listing, Position, Stored
+from sagastream.coordinator.listing import Filter, Listing
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import Records
 from sagastream.coordinator.views import PageView
 from sagastream.embedded import server_url
-from sagastream.errors import SagastreamError, Undecodable
+from sagastream.errors import SagastreamError
 from sagastream.keys import COORDINATOR, Keys
+from sagastream.pages import Position
 from sagastream.rundir import AlreadyRunning, RunDir
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
@@ -32,20 +33,8 @@ async def page(
     sagas: Sequence[Saga], bus: Bus, prefix: str, wanted: Filter, after: Position | None, limit: int
 ) -> PageView:
     """Return the wanted sagas that follow a position."""
-    meanings = Meanings(sagas)
-
-    def table(stored: Stored) -> Saga | None:
-        progress = stored.record.progress
-        try:
-            return meanings.of(progress.definition, str(progress.version)).saga
-        except Undecodable:
-            return None
-
-    found = await Listing(Records(bus, Keys(prefix, COORDINATOR))).page(wanted, after, limit)
-    return PageView(
-        sagas=[views.glance(stored, table(stored)) for stored in found.sagas],
-        next=found.next.cursor() if found.next is not None else None,
-    )
+    listing = Listing(Records(bus, Keys(prefix, COORDINATOR)))
+    return views.page(await listing.page(wanted, after, limit), Meanings(sagas).table)
 
 
 def with_bus(settings: Settings, work: Callable[[Bus], Awaitable[int]], *, must_run: bool = False) -> int:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sagastream.cli.repair_words import add_repairs
-from sagastream.coordinator.listing import Position
+from sagastream.pages import Position
 from sagastream.saga.lifecycle import Status
 from sagastream.version import VERSION
 

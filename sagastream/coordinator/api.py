@@ -9,12 +9,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from fastapi.openapi.models import Example
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
 
 from sagastream.bus import Bus
 from sagastream.coordinator import measures, statistics, views
 from sagastream.coordinator.figures import Figures
-from sagastream.coordinator.listing import Filter, Listing, Position, Stored
+from sagastream.coordinator.listing import Filter, Listing
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.measures import Family
 from sagastream.coordinator.records import Records
@@ -22,8 +22,8 @@ from sagastream.coordinator.statistics import StatisticsView
 from sagastream.coordinator.views import PageView, StateView
 from sagastream.coordinator.window import Window
 from sagastream.documented import problems
-from sagastream.errors import Undecodable
 from sagastream.keys import COORDINATOR, Keys
+from sagastream.pages import Cursor, Position
 from sagastream.problems import Problem
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
@@ -50,14 +50,8 @@ def _epoch_ms(told: object) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
-def _cursor(told: str) -> str:
-    Position.of(told)
-    return told
-
-
 _INSTANT = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}
 Instant = Annotated[int, BeforeValidator(_epoch_ms), WithJsonSchema(_INSTANT)]
-Cursor = Annotated[str, AfterValidator(_cursor)]
 _WINDOW = "how far back from now: an ISO 8601 duration or seconds, from PT1M to P30D; all time if not told"
 _WINDOWS: dict[str, Example] = {
     "all": {"summary": "all time", "value": None},
@@ -75,13 +69,6 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
     figures = Figures(sagas, bus=bus, settings=settings)
     router = APIRouter(prefix=PREFIX, tags=["sagas"])
 
-    def table(stored: Stored) -> Saga | None:
-        progress = stored.record.progress
-        try:
-            return meanings.of(progress.definition, str(progress.version)).saga
-        except Undecodable:
-            return None
-
     @router.get("/states", operation_id="listSagas", responses=problems({}))
     async def states(
         status: Annotated[Status | None, Query()] = None,
@@ -96,11 +83,8 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
     ) -> PageView:
         """List sagas, the newest first."""
         wanted = Filter(status, business_process, initiator_id, from_, to)
-        page = await listing.page(wanted, Position.of(cursor) if cursor is not None else None, limit)
-        return PageView(
-            sagas=[views.glance(stored, table(stored)) for stored in page.sagas],
-            next=page.next.cursor() if page.next is not None else None,
-        )
+        after = Position.of(cursor) if cursor is not None else None
+        return views.page(await listing.page(wanted, after, limit), meanings.table)
 
     @router.get("/state/{sagaId}", operation_id="getSaga", responses=problems({404: "No such saga"}))
     async def state(saga_id: SagaId) -> StateView:
@@ -109,7 +93,7 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
         if found is None:
             raise Problem(404, f"there is no saga {saga_id}")
         stored, history = found
-        return views.state(stored, table(stored), history)
+        return views.state(stored, meanings.table(stored.record.progress), history)
 
     @router.get("/statistics", operation_id="getSagaStatistics", responses=problems({}))
     async def statistics_(

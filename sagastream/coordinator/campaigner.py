@@ -20,11 +20,12 @@ from sagastream.coordinator import campaign as campaigns
 from sagastream.coordinator import trail
 from sagastream.coordinator.campaign import Campaign, Count, State
 from sagastream.coordinator.finding import Finding, place
-from sagastream.coordinator.listing import Listing, Position
+from sagastream.coordinator.listing import Listing
 from sagastream.coordinator.records import Records
 from sagastream.coordinator.repair import Repaired, Repairs
 from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable, Undecodable
 from sagastream.keys import COORDINATOR, LETTERS, OPEN_CAMPAIGNS, Keys
+from sagastream.pages import Position
 from sagastream.reader import Reader
 from sagastream.saga.definition import Saga
 from sagastream.saga.repair import Because

@@ -13,11 +13,12 @@ from sagastream.coordinator import trail
 from sagastream.coordinator.campaign import Campaign, Count, Plan, State
 from sagastream.coordinator.campaigner import Campaigner, counted
 from sagastream.coordinator.finding import Finding, Search
-from sagastream.coordinator.listing import Listing, Position, Stored
+from sagastream.coordinator.listing import Listing, Stored
 from sagastream.coordinator.records import Records
 from sagastream.coordinator.repair import Repairs
 from sagastream.errors import SagastreamError, Undecodable
 from sagastream.keys import CAMPAIGNS, COORDINATOR, Keys
+from sagastream.pages import Position
 from sagastream.reader import Reader
 from sagastream.saga.definition import Saga
 from sagastream.saga.repair import Action

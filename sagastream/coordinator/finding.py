@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sagastream.coordinator.listing import MOST_SCANNED, Filter, Listing, Page, Position, Stored
+from sagastream.coordinator.listing import MOST_SCANNED, Filter, Listing, Page, Stored
 from sagastream.coordinator.meaning import Meanings
-from sagastream.errors import Undecodable
+from sagastream.pages import Position
 from sagastream.saga import lifecycle, waiting
 from sagastream.saga.definition import Saga
 
@@ -58,16 +58,12 @@ class Finding:
     """Finds sagas of the given tables."""
 
     def __init__(self, sagas: Sequence[Saga], listing: Listing) -> None:
-        self._meanings = Meanings(sagas)
+        self.meanings = Meanings(sagas)
         self._listing = listing
 
     def table(self, stored: Stored) -> Saga | None:
         """Return the table a saga began with, None if it is not known here."""
-        progress = stored.record.progress
-        try:
-            return self._meanings.of(progress.definition, str(progress.version)).saga
-        except Undecodable:
-            return None
+        return self.meanings.table(stored.record.progress)
 
     async def page(self, search: Search, after: Position | None, limit: int, now_ms: int) -> Page:
         """Return the wanted sagas that follow a position, the newest first."""

@@ -15,6 +15,7 @@ from sagastream.coordinator.counts import Counts
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 from sagastream.keys import COUNTS, TIMERS, Keys
+from sagastream.reader import Reader
 from sagastream.saga.lifecycle import Status
 
 UNFINISHED = tuple(status for status in Status if not status.is_end)
@@ -42,38 +43,29 @@ class Fleet:
 async def read_fleet(connection: Connection, keys: Keys, processes: Sequence[str]) -> Fleet:
     """Return the fleet; ``processes`` are those to be counted even if nothing was ever counted of them."""
     first = await connection.pipeline(
-        [
-            ("TIME",),
-            ("HGETALL", keys.key(COUNTS)),
-            ("ZRANGE", keys.key(TIMERS), 0, 0, "WITHSCORES"),
-            *(("ZRANGE", keys.key(names.index("status", status)), 0, 0, "WITHSCORES") for status in UNFINISHED),
-        ]
+        [("TIME",), ("HGETALL", keys.key(COUNTS)), ("ZRANGE", keys.key(TIMERS), 0, 0, "WITHSCORES")]
     )
-    time, counted, timer, *oldest = (_sound(reply) for reply in first)
+    time, counted, timer = (_sound(reply) for reply in first)
     counts = Counts.of(pairs([str(value) for value in _list(counted)]))
-    every = counts.processes(processes)
+    cells = [(process, status) for process in counts.processes(processes) for status in UNFINISHED]
+    indexes = [keys.key(names.index("status", status, process)) for process, status in cells]
+    second = await connection.pipeline(
+        [command for index in indexes for command in (("ZCARD", index), ("ZRANGE", index, 0, 0, "WITHSCORES"))]
+    )
+    sizes, oldest = ([_sound(reply) for reply in second[at::2]] for at in (0, 1))
     starts = [start for start in map(_score, oldest) if start is not None]
     return Fleet(
         now_ms=ms_of(time),
         counts=counts,
-        active=await _active(connection, keys, every),
+        active={cell: int(str(size)) for cell, size in zip(cells, sizes, strict=True)},
         oldest_ms=min(starts, default=None),
         due_ms=_score(timer),
     )
 
 
-async def _active(connection: Connection, keys: Keys, processes: Sequence[str]) -> dict[tuple[str, Status], int]:
-    cells = [(process, status) for process in processes for status in UNFINISHED]
-    replies = await connection.pipeline([_counting(keys, *cell, is_only=len(processes) == 1) for cell in cells])
-    return {cell: int(str(_sound(reply))) for cell, reply in zip(cells, replies, strict=True)}
-
-
-def _counting(keys: Keys, process: str, status: Status, *, is_only: bool) -> tuple[str | int, ...]:
-    """Return the command that counts a cell; where there is only one process its index need not be crossed."""
-    by_status = keys.key(names.index("status", status))
-    if is_only:
-        return ("ZCARD", by_status)
-    return ("ZINTERCARD", 2, by_status, keys.key(names.index("process", process)))
+async def read_processes(reader: Reader) -> list[str]:
+    """Return the names of all processes of which there ever was a saga."""
+    return Counts.of(await reader.read_all(COUNTS)).processes()
 
 
 def _score(reply: Reply) -> int | None:

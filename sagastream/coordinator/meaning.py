@@ -12,7 +12,7 @@ from sagastream.errors import DefinitionError, Undecodable, UnknownTable
 from sagastream.event import LIBRARY_FACTS, LIFECYCLE, LedgerLost, Refusal, StepBarred, StepGaveUp
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.definition import BEGINNING, Saga
-from sagastream.saga.progress import Fact, Happening, Kind
+from sagastream.saga.progress import Fact, Happening, Kind, Progress
 from sagastream.work import payload
 
 
@@ -79,6 +79,11 @@ class Meanings:
         if meaning is None:
             raise UnknownTable(f"no table {definition[:64]!r} of version {version[:16]!r} is known here")
         return meaning
+
+    def table(self, progress: Progress) -> Saga | None:
+        """Return the table a saga began with, None if it is not known here."""
+        meaning = self._known.get((progress.definition, str(progress.version)))
+        return meaning.saga if meaning is not None else None
 
     def types(self) -> set[str]:
         """Return every event type that means something to one of the tables."""

@@ -30,6 +30,7 @@ _REQUESTS: dict[Request, type[StepRequest]] = {
     Request.BAR: BarRequested,
     Request.RETRY: RetryRequested,
 }
+_KINDS = {str(kind): kind for kind in Kind}  # an enum looks a value up many times slower
 _json = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would build one anew at every call
 FIELDS = ("version", "status", "process", "definition_version", "initiator", "progress")
 
@@ -87,7 +88,7 @@ class Records:
 
     async def load_each(self, saga_ids: Sequence[str]) -> list[Record | Undecodable | None]:
         """Return the records of several sagas, in their order; an error for one this library did not write."""
-        stored = await self.reader.read_each(map(names.record, saga_ids), *FIELDS)
+        stored = await self.reader.read_all_each(map(names.record, saga_ids))
         return [read_record(saga_id, fields) for saga_id, fields in zip(saga_ids, stored, strict=True)]
 
     def save(
@@ -132,18 +133,18 @@ class Records:
                 tx.schedule(names.index("initiator", progress.initiator), progress.saga_id, at_ms)
         if record.status != turn.status:
             if record.status:
-                tx.unschedule(names.index("status", record.status), progress.saga_id)
-            tx.schedule(names.index("status", turn.status), progress.saga_id, at_ms)
+                tx.unschedule(names.index("status", record.status, progress.definition), progress.saga_id)
+            tx.schedule(names.index("status", turn.status, progress.definition), progress.saga_id, at_ms)
         elif moved:
-            tx.schedule(names.index("status", turn.status), progress.saga_id, at_ms)
+            tx.schedule(names.index("status", turn.status, progress.definition), progress.saga_id, at_ms)
 
 
-def read_record(saga_id: str, fields: Sequence[str | None] | ReplyError) -> Record | Undecodable | None:
+def read_record(saga_id: str, fields: Mapping[str, str | None] | ReplyError) -> Record | Undecodable | None:
     """Return the record of these ``FIELDS``, None where there is none, an error for one this library did not write."""
     try:
         if isinstance(fields, ReplyError):
             raise fields
-        version, status, process, defined, initiator, progress = fields
+        version, status, process, defined, initiator, progress = map(fields.get, FIELDS)
         if version is None or progress is None:
             return None
         known = _progress(saga_id, process or "", int(defined or 0), initiator or "", progress)
@@ -234,7 +235,7 @@ def _progress(saga_id: str, definition: str, version: int, initiator: str, writt
         version=version,
         initiator=initiator,
         facts={
-            step: {Kind(kind): Fact(*fact) for kind, fact in known.items()} for step, known in told["facts"].items()
+            step: {_KINDS[kind]: Fact(*fact) for kind, fact in known.items()} for step, known in told["facts"].items()
         },
         asks={step: Ask(Request(request), times, at) for step, (request, times, at) in told["asks"].items()},
         announced=tuple(told["announced"]),

@@ -12,9 +12,9 @@ from sagastream.admission import NOT_ADMITTED, Actor, Admission
 from sagastream.bus import Bus
 from sagastream.clock import server_ms
 from sagastream.coordinator import trail, views
-from sagastream.coordinator.api import MOST_NOTES, Cursor, Instant, SagaId
+from sagastream.coordinator.api import MOST_NOTES, Instant, SagaId
 from sagastream.coordinator.finding import Finding, Search
-from sagastream.coordinator.listing import Filter, Listing, Position
+from sagastream.coordinator.listing import Filter, Listing
 from sagastream.coordinator.records import Records
 from sagastream.coordinator.repair import Repairs
 from sagastream.coordinator.repair_views import (
@@ -29,6 +29,7 @@ from sagastream.coordinator.views import PageView, StateView
 from sagastream.documented import problems
 from sagastream.errors import Undecodable
 from sagastream.keys import COORDINATOR, Keys
+from sagastream.pages import Cursor, Position
 from sagastream.problems import Problem, invalid
 from sagastream.reader import Reader
 from sagastream.saga.definition import Saga
@@ -73,10 +74,7 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
             to = min(now_ms - int(older_than * 1000), to if to is not None else now_ms)
         search = Search(Filter(status, business_process, initiator_id, from_, to), step, stuck, why)
         page = await finding.page(search, Position.of(cursor) if cursor is not None else None, limit, now_ms)
-        return PageView(
-            sagas=[views.glance(stored, finding.table(stored)) for stored in page.sagas],
-            next=page.next.cursor() if page.next is not None else None,
-        )
+        return views.page(page, finding.meanings.table)
 
     @router.get("/{sagaId}", operation_id="showSaga", responses=problems(_NO_SAGA))
     async def show(saga_id: SagaId) -> StateView:

@@ -14,6 +14,7 @@ import structlog
 from sagastream import keys as names
 from sagastream.bus import Reply
 from sagastream.clock import ms_of
+from sagastream.coordinator.fleet import read_processes
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import COUNTS
 from sagastream.reader import Reader
@@ -66,9 +67,16 @@ class Retention:
 
     async def sweep(self) -> int:
         """Remove every saga whose time is over; return how many."""
-        return sum([await self._sweep(status, kept_ms) for status, kept_ms in self._keep.items()])
+        processes = await read_processes(self._reader)
+        return sum(
+            [
+                await self._sweep(names.index("status", status, process), status, kept_ms)
+                for status, kept_ms in self._keep.items()
+                for process in processes
+            ]
+        )
 
-    async def _sweep(self, status: Status, kept_ms: int) -> int:
+    async def _sweep(self, index: str, status: Status, kept_ms: int) -> int:
         removed = passed_over = 0
         loop = asyncio.get_running_loop()
         while True:
@@ -76,9 +84,15 @@ class Retention:
             now_ms = ms_of(await self._reader.command("TIME"))
             # By start: who started late enough cannot have ended early enough.
             found = await self._reader.command(
-                "ZRANGE", self._reader.keys.key(names.index("status", status)), "-inf", now_ms - kept_ms, "BYSCORE",
-                "LIMIT", passed_over, AT_ONCE,
-            )  # fmt: skip
+                "ZRANGE",
+                self._reader.keys.key(index),
+                "-inf",
+                now_ms - kept_ms,
+                "BYSCORE",
+                "LIMIT",
+                passed_over,
+                AT_ONCE,
+            )
             saga_ids = [str(saga_id) for saga_id in _list(found)]
             batch = await self._batch(status, saga_ids, now_ms - kept_ms)
             if batch:
@@ -110,7 +124,7 @@ class Retention:
         tx.expect(names.record(saga_id), "version", version)
         tx.remove(names.record(saga_id))
         tx.remove(names.history(saga_id))
-        indexes = [("all",), ("status", status), ("process", process)]
+        indexes = [("all",), ("status", status, process), ("process", process)]
         for what in [*indexes, ("initiator", initiator)] if initiator else indexes:
             tx.unschedule(names.index(*what), saga_id)
         tx.tally(COUNTS, {f"removed|{process}|{status}": 1})

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from sagastream.coordinator.listing import Stored
+from sagastream.coordinator.listing import Page, Stored
 from sagastream.saga import lifecycle, standing, waiting
 from sagastream.saga.attention import Effect, Open, left_open, open_items
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.outlook import next_turn
+from sagastream.saga.progress import Progress
 from sagastream.saga.standing import StepStatus, UndoStatus
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,7 +40,10 @@ class Answer(BaseModel):
 
 
 class WaitView(Answer):
-    """Whom a saga waits for. At ``until`` the coordinator does ``next``; null: only a person can help."""
+    """Whom a saga waits for. At ``until`` the coordinator does ``next``; null: only a person can help.
+
+    In lists ``next`` is null: ask for the saga itself.
+    """
 
     who: str
     step: str | None
@@ -47,7 +51,7 @@ class WaitView(Answer):
     why: str
     since: Moment
     until: Moment | None
-    next: str = Field(description="what is done at `until` if nothing is heard by then, in words for people")
+    next: str | None = Field(description="what is done at `until` if nothing is heard by then, in words for people")
 
 
 class StepView(Answer):
@@ -131,8 +135,19 @@ class PageView(Answer):
     next: str | None = Field(description="the cursor of what follows; null at the end")
 
 
-def glance(stored: Stored, saga: Saga | None) -> SagaView:
-    """Return a saga at a glance; ``saga`` is None where nobody here knows its table."""
+def page(found: Page, table: Callable[[Progress], Saga | None]) -> PageView:
+    """Return a page; ``table`` tells the table a saga began with, None where nobody here knows it."""
+    return PageView(
+        sagas=[glance(stored, table(stored.record.progress), is_one_of_many=True) for stored in found.sagas],
+        next=found.next.cursor() if found.next is not None else None,
+    )
+
+
+def glance(stored: Stored, saga: Saga | None, *, is_one_of_many: bool = False) -> SagaView:
+    """Return a saga at a glance; ``saga`` is None where nobody here knows its table.
+
+    Of ``is_one_of_many`` it is not told what comes next: that is the engine's next turn, worked out for each.
+    """
     progress, status = stored.record.progress, Status(stored.record.status)
     began, ended = progress.began_ms, stored.ended_ms if status.is_end else None
     return SagaView(
@@ -146,8 +161,8 @@ def glance(stored: Stored, saga: Saga | None) -> SagaView:
         failed_at=moment(ended) if status is not Status.COMPLETED else None,
         duration_ms=ended - began if ended is not None and began is not None else None,
         failure_reason=_failure(stored, saga),
-        remaining_steps=standing.remaining(saga, progress) if saga else [],
-        waiting_for=_waiting(stored, saga),
+        remaining_steps=standing.left(saga, progress) if saga and not status.is_end else [],
+        waiting_for=_waiting(stored, saga, is_one_of_many) if not status.is_end else None,
     )
 
 
@@ -179,23 +194,20 @@ def _failure(stored: Stored, saga: Saga | None) -> str | None:
     return lifecycle.reason(saga, stored.record.progress) or None
 
 
-def _waiting(stored: Stored, saga: Saga | None) -> WaitView | None:
+def _waiting(stored: Stored, saga: Saga | None, is_one_of_many: bool) -> WaitView:
     progress = stored.record.progress
     if saga is None:
-        if Status(stored.record.status).is_end:
-            return None
         table = f"{progress.definition!r} version {progress.version}"
         return WaitView(
             who="coordinator", step=None, what=f"a coordinator that knows table {table}",
             why="this one does not", since=instant(progress.last_ms), until=None,
             next="nothing here: a person must start one that knows it",
         )  # fmt: skip
-    wait = waiting.waiting_for(saga, progress)
-    if wait is None:
-        return None
+    wait = waiting.held_by(saga, progress)
     return WaitView(
         who=wait.who, step=wait.step or None, what=wait.what, why=wait.why,
-        since=instant(wait.since_ms), until=moment(wait.until_ms), next=next_turn(saga, progress, wait),
+        since=instant(wait.since_ms), until=moment(wait.until_ms),
+        next=None if is_one_of_many else next_turn(saga, progress, wait),
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """What one turn of the engine adds to the figures kept in Redis. Pure.
 
-A counter's name is its parts joined by ``|``: ``started|order``, ``ended|order|Completed``,
+A counter's name is its parts joined by ``|``: ``sagas|order`` (records), ``started|order``, ``ended|order|Completed``,
 ``steps|order|reserve stock|done``, ``duration|order|0.5`` (one observation up to half a second, not cumulated).
 """
 
@@ -26,6 +26,8 @@ def name(*parts: str) -> str:
 def counted(saga: Saga, before: Progress, turn: Advance) -> Counter[str]:
     """Return what to add to which counter. Times are in whole milliseconds."""
     tally: Counter[str] = Counter()
+    if not before.facts:  # also of those whose beginning is never seen: whoever lists sagas finds every table here
+        tally[name("sagas", saga.name)] += 1
     fresh = set(turn.progress.announced) - set(before.announced)
     # A fact may be told again with an earlier instant; that is news, but it did not happen twice.
     for step, kind in dict.fromkeys((happening.step, happening.kind) for happening in turn.news):

@@ -55,7 +55,7 @@ async def test_a_difference_is_told_with_its_rule_and_what_to_do(
     trips: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Rule, saga, what was expected and found, and what to do next; the exit code is not that of success."""
-    (saga_id,) = await _listed(trips, "index:status:Completed")
+    (saga_id,) = await _listed(trips, "index:status:Completed:trip")
     await trips.bus.query.execute("ZADD", KEYS.key("timers"), 10**13, saga_id)
 
     assert await run(trips, "--at-rest") == DIFFERENT
@@ -68,7 +68,7 @@ async def test_a_difference_is_told_with_its_rule_and_what_to_do(
 
 async def test_one_saga_can_be_audited_by_itself(trips: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
     """Its events are looked for where they must stand."""
-    (saga_id,) = await _listed(trips, "index:status:Compensated")
+    (saga_id,) = await _listed(trips, "index:status:Compensated:trip")
 
     assert await run(trips, saga_id, "--json") == DONE
     assert await run(trips, "unknown", "--json") == DIFFERENT

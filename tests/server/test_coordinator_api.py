@@ -139,7 +139,7 @@ async def test_a_cursor_outlives_the_saga_it_names(office: Office) -> None:
     first = (await office.client.get("/states", params={"limit": 2, "status": "Started"})).json()
     keys = Keys(office.settings.key_prefix, COORDINATOR)
 
-    await office.bus.writer.execute("ZREM", keys.key("index:status:Started"), "saga-2")
+    await office.bus.writer.execute("ZREM", keys.key("index:status:Started:trip"), "saga-2")
 
     rest = await office.client.get("/states", params={"status": "Started", "cursor": first["next"]})
     assert [saga["sagaId"] for saga in rest.json()["sagas"]] == ["saga-1", "saga-0"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagastream.keys import Keys
-from sagastream.pages import Position, read_page
+from sagastream.pages import Position, following, read_page
 from sagastream.reader import Reader
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
@@ -43,6 +43,39 @@ async def test_every_member_comes_once_the_highest_score_first(members: dict[str
     expected = [member for _, member in sorted(((score, member) for member, score in members.items()), reverse=True)]
 
     assert await all_pages(reader_of(members), limit) == expected
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[A-Za-z0-9_-]{1,4}", fullmatch=True),
+        st.tuples(st.integers(-3, 3), st.integers(0, 2)),
+        max_size=40,
+    ),
+    st.integers(1, 5),
+    st.integers(-3, 3),
+    st.integers(0, 4),
+)
+async def test_several_sets_are_walked_as_if_they_were_one(
+    members: dict[str, tuple[int, int]], count: int, lowest: int, width: int
+) -> None:
+    """Whichever set runs out first, and wherever a chunk is cut off."""
+    server = MemoryServer(lambda: 0)
+    for member, (score, of) in members.items():
+        server.call("ZADD", f"p:{{o}}:set-{of}", score, member)
+    reader = Reader(MemoryConnection(server), Keys("p:", "o"))
+    highest = lowest + width
+    within = [Position(score, member) for member, (score, _) in members.items() if lowest <= score <= highest]
+
+    found: list[Position] = []
+    is_more = True
+    while is_more:
+        chunk, is_more = await following(
+            reader, ["set-0", "set-1", "set-2"], found[-1] if found else None, count, lowest=lowest, highest=highest
+        )
+        assert chunk or not is_more
+        found += chunk
+
+    assert found == sorted(within, reverse=True)
 
 
 async def test_a_page_that_is_just_full_has_no_successor() -> None:

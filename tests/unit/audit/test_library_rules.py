@@ -125,13 +125,13 @@ CORRUPTIONS: list[tuple[str, str, str, Corruption]] = [
         "a status nobody lists",
         "indexes-equal-records",
         "done",
-        lambda trips: trips.call("ZREM", "saga", "index:status:Completed", trips.ids["done"]),
+        lambda trips: trips.call("ZREM", "saga", "index:status:Completed:trip", trips.ids["done"]),
     ),
     (
         "a status it has not",
         "indexes-equal-records",
         "done",
-        lambda trips: trips.call("ZADD", "saga", "index:status:Failed", 1, trips.ids["done"]),
+        lambda trips: trips.call("ZADD", "saga", "index:status:Failed:trip", 1, trips.ids["done"]),
     ),
     (
         "a lost initiator",
@@ -234,7 +234,7 @@ OF_ALL: list[tuple[str, str, str, Corruption]] = [
     (
         "an end that was counted otherwise",
         "counters-equal-records",
-        "sagas Completed",
+        "sagas trip Completed",
         lambda trips: trips.call("HINCRBY", "saga", "counts", "ended|trip|Completed", -1),
     ),
     (

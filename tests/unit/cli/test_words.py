@@ -9,7 +9,7 @@ import pytest
 
 from sagastream.cli import main
 from sagastream.cli.words import DONE, FAILED, WRONG_WORDS, instant, parser
-from sagastream.coordinator.listing import Position
+from sagastream.pages import Position
 from sagastream.saga.lifecycle import Status
 
 NOW = 1_800_000_000_000

@@ -167,7 +167,7 @@ async def test_ended_sagas_are_removed_when_their_time_is_over_and_counted() -> 
     assert world.call("ZCARD", COORDINATOR, "index:all") == 1
     assert world.call("ZCARD", COORDINATOR, "index:process:trip") == 1
     assert world.call("ZCARD", COORDINATOR, "index:initiator:customer-1") == 1
-    assert world.call("ZCARD", COORDINATOR, "index:status:Completed") == 0
+    assert world.call("ZCARD", COORDINATOR, "index:status:Completed:trip") == 0
     assert world.hash(COORDINATOR, "record:saga-7") == {}
     assert world.history("saga-7") == []
     assert world.status("unfinished") != ""

@@ -60,6 +60,7 @@ def test_a_saga_goes_forward_and_is_announced_and_counted_once() -> None:
     assert story.asked == []
     assert story.announced == ["SagaStarted", "SagaCompleted"]
     assert {name: n for name, n in story.counts.items() if "duration" not in name} == {
+        "sagas|order": 1,
         "started|order": 1, "ended|order|Completed": 1, "late": 10,
         **{f"steps|order|{step}|done": 1 for step in ("reserve", "charge", "confirm", "notify")},
     }  # fmt: skip
