@@ -34,19 +34,15 @@ class Reader:
 
     async def read_each(self, keys: Iterable[str], *fields: str) -> list[list[str | None] | ReplyError]:
         """Return the same fields of several hashes, the refusal for each that is none; no task and no wait for each."""
-        return [
-            reply
-            if isinstance(reply, ReplyError)
-            else [str(value) if value is not None else None for value in _listed(reply)]
-            for reply in await self._each([("HMGET", self.keys.key(key), *fields) for key in keys])
-        ]
-
-    async def read_all_each(self, keys: Iterable[str]) -> list[dict[str, str] | ReplyError]:
-        """Return several whole hashes, the refusal for each that is none; cheaper to ask for than a few fields."""
-        return [
-            reply if isinstance(reply, ReplyError) else pairs([str(value) for value in _listed(reply)])
-            for reply in await self._each([("HGETALL", self.keys.key(key)) for key in keys])
-        ]
+        commands = [("HMGET", self.keys.key(key), *fields) for key in keys]
+        found: list[list[str | None] | ReplyError] = []
+        for at in range(0, len(commands), _AT_ONCE):
+            for reply in await self._connection.pipeline(commands[at : at + _AT_ONCE]):
+                if isinstance(reply, ReplyError):
+                    found.append(reply)
+                else:
+                    found.append([str(value) if value is not None else None for value in _listed(reply)])
+        return found
 
     async def read_at_once(self, keys: Sequence[str], *fields: str) -> list[list[str | None] | ReplyError]:
         """Return what ``read_each`` does, by one reply: quicker for the client, a little dearer for the server."""
@@ -77,12 +73,6 @@ class Reader:
         order = ("REV",) if newest_first else ()
         reply = await self.command("ZRANGE", self.keys.key(key), start, start + count - 1, *order)
         return [str(member) for member in _listed(reply)]
-
-    async def _each(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
-        found: list[Reply | ReplyError] = []
-        for at in range(0, len(commands), _AT_ONCE):
-            found += await self._connection.pipeline(commands[at : at + _AT_ONCE])
-        return found
 
     async def commands(self, commands: Sequence[Command]) -> list[Reply]:
         """Send several reading commands as one pipeline of their own.

@@ -103,7 +103,7 @@ class Cases:
     ) -> Case:
         try:
             *fields, ended = [None if value is None else str(value) for value in _listed(record)]
-            read = read_record(saga_id, dict(zip(FIELDS, fields, strict=True)))
+            read = read_record(saga_id, fields)
             if read is None:
                 raise _Absent("there is no record")
             if isinstance(read, Undecodable):

@@ -163,9 +163,7 @@ async def _total(scene: Scene) -> tuple[Counter[str], int]:
     async for saga_ids in listed(scene):
         commands = [("HMGET", scene.keys.key(names.record(saga_id)), *FIELDS) for saga_id in saga_ids]
         for saga_id, reply in zip(saga_ids, await scene.connection.pipeline(commands), strict=True):
-            record = read_record(
-                saga_id, reply if isinstance(reply, ReplyError) else dict(zip(FIELDS, _texts(reply), strict=True))
-            )
+            record = read_record(saga_id, reply if isinstance(reply, ReplyError) else _texts(reply))
             if record is None:
                 continue
             try:

@@ -178,9 +178,8 @@ class Listing:
 
 
 def _stored(saga_id: str, values: Sequence[str | None] | ReplyError) -> Stored | Undecodable | None:
-    fields = values if isinstance(values, ReplyError) else dict(zip(_STORED, values, strict=True))
-    record = read_record(saga_id, fields)
-    ended = None if isinstance(fields, ReplyError) else fields["ended_ms"]
+    ended = None if isinstance(values, ReplyError) else values[-1]
+    record = read_record(saga_id, values if isinstance(values, ReplyError) else values[:-1])
     return Stored(record, int(ended) if ended else None) if isinstance(record, Record) else record
 
 

@@ -88,8 +88,8 @@ class Records:
 
     async def load_each(self, saga_ids: Sequence[str]) -> list[Record | Undecodable | None]:
         """Return the records of several sagas, in their order; an error for one this library did not write."""
-        stored = await self.reader.read_all_each(map(names.record, saga_ids))
-        return [read_record(saga_id, fields) for saga_id, fields in zip(saga_ids, stored, strict=True)]
+        stored = await self.reader.read_each(map(names.record, saga_ids), *FIELDS)
+        return [read_record(saga_id, values) for saga_id, values in zip(saga_ids, stored, strict=True)]
 
     def save(
         self, saga: Saga, record: Record, turn: Advance, notes: Sequence[Note], *, cause: str, now_ms: int
@@ -139,12 +139,12 @@ class Records:
             tx.schedule(names.index("status", turn.status, progress.definition), progress.saga_id, at_ms)
 
 
-def read_record(saga_id: str, fields: Mapping[str, str | None] | ReplyError) -> Record | Undecodable | None:
+def read_record(saga_id: str, fields: Sequence[str | None] | ReplyError) -> Record | Undecodable | None:
     """Return the record of these ``FIELDS``, None where there is none, an error for one this library did not write."""
     try:
         if isinstance(fields, ReplyError):
             raise fields
-        version, status, process, defined, initiator, progress = map(fields.get, FIELDS)
+        version, status, process, defined, initiator, progress = fields
         if version is None or progress is None:
             return None
         known = _progress(saga_id, process or "", int(defined or 0), initiator or "", progress)

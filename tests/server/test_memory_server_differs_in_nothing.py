@@ -143,7 +143,6 @@ NOT_ON_STAGE = {
     "PING": "whether a server is there",
     "READONLY": "a refusal of a replica, not the command",
     "XREAD": "following a saga at the terminal and over HTTP",
-    "ZINTERCARD": "figures of the whole fleet",
 }
 
 
