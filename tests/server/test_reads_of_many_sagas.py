@@ -15,7 +15,7 @@ from bench.reads import BOUND_MS, Times, late, measured, served
 from bench.stored import fill
 from sagastream.embedded import EmbeddedServer
 
-pytestmark = [pytest.mark.server, pytest.mark.processes]
+pytestmark = pytest.mark.many
 
 SAGAS = 100_000
 ROUNDS = 3
