@@ -35,8 +35,7 @@ def test_no_status_is_ever_untrue_in_four_hundred_seeds() -> None:
 
     assert report.lying == []
     assert report.seeds == SEEDS
-    assert set(report.ends) == {"Completed", "Compensated", "Failed", "NeedsAttention"}
-    assert report.missing == []
+    assert report.missing == [], "a kind of fault or of end that never came up has not been tried"
 
 
 def test_the_same_seed_is_the_same_play() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import runpy
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import sagastream.testing
 from sagastream import Entrance
 from sagastream.saga import lifecycle
 from sagastream.testing import Fault, Scenario, Stage, Untrue, simulate
@@ -93,3 +96,11 @@ def test_whoever_asks_is_answered_once_although_the_entrance_dies() -> None:
     simulate(Scenario([trip.TRIP], [trip.desk, trip.hotel, trip.bank], begin, most=1), seeds=30)
 
     assert len(set(begun)) == 1
+
+
+def test_who_has_no_lua_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra is named instead of a module nobody has heard of."""
+    monkeypatch.setitem(sys.modules, "lupa", None)
+
+    with pytest.raises(ImportError, match=r"pip install 'sagastream\[testing\]'"):
+        runpy.run_path(str(Path(sagastream.testing.__file__)), run_name="sagastream.testing")
