@@ -182,9 +182,24 @@ def read_until(info: Reply, groups: Reply, pending: Reply, group: str, now_ms: i
         return 0
     oldest = _list(pending)[1] if _list(pending) else None
     until = now_ms if oldest is None else _ms_of(str(oldest)) - 1
-    if mine["last-delivered-id"] == _named(info)["last-generated-id"]:
+    if _has_read_all(info, mine["last-delivered-id"]):
         return min(until, now_ms)
     return min(until, _ms_of(mine["last-delivered-id"]) - 1)
+
+
+def _has_read_all(info: Reply, delivered: str) -> bool:
+    """Tell whether nothing that is still in a stream comes after what was delivered last.
+
+    Not whether everything that ever was in it was delivered: what was trimmed before the group began never will be.
+    """
+    told = _list(info)
+    last = _list(told[told.index("last-entry") + 1])
+    return not last or _entry_id(str(last[0])) <= _entry_id(delivered)
+
+
+def _entry_id(text: str) -> tuple[int, int]:
+    ms, _, seq = text.partition("-")
+    return int(ms), int(seq)
 
 
 def _sound(reply: Reply | ReplyError) -> Reply:

@@ -58,6 +58,20 @@ async def test_a_coordinator_that_was_away_turns_back_nothing_that_was_done() ->
 
 
 @in_virtual_time
+async def test_a_stream_of_which_nothing_is_left_holds_no_deadline_back() -> None:
+    """Its entries were trimmed before this group ever was: there is nothing to read, and nothing to wait for."""
+    world = World()
+    for saga_id in ("old-1", "old-2"):
+        world.tell(CardCharged(nights=1), saga_id)
+    world.call("XTRIM", "bank", "events:CardCharged", "MAXLEN", 0)
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1))
+        await asyncio.sleep(31)
+
+        assert world.requests("desk") == BAR
+
+
+@in_virtual_time
 async def test_a_deadline_waits_for_what_another_coordinator_has_read_and_not_stored() -> None:
     """One coordinator is frozen with the confirmation in its hands; the other fires nothing until it is settled."""
     world, thaw = World(sweep_s=0.5, claim_idle=timedelta(seconds=600)), asyncio.Event()
