@@ -141,18 +141,8 @@ def _counts(stage: Stage, statuses: dict[str, str]) -> Iterator[str]:
 
 def _told(stage: Stage) -> dict[str, Counter[tuple[str, str]]]:
     """Return under how many ids each kind of event was published, per saga; of bars, per step."""
-    found: dict[str, set[tuple[str, str, str]]] = {}
-    for key, stream in stage.server.space.values.items():
-        if not isinstance(stream, Stream) or b":events:" not in key:
-            continue
-        for fields in stream.entries.values():
-            told = dict(zip(fields[::2], fields[1::2], strict=True))
-            if told[b"id"].startswith(b"poison-"):
-                continue
-            kind = told[b"type"].decode()
-            about = json.loads(told[b"data"])["step"] if kind == StepBarred.type_name() else ""
-            found.setdefault(told[b"correlationid"].decode(), set()).add((kind, about, told[b"id"].decode()))
-    return {saga_id: Counter((kind, about) for kind, about, _ in ids) for saga_id, ids in found.items()}
+    told = stage.truth.told.items()
+    return {saga_id: Counter((kind, about) for kind, about, _ in ids) for saga_id, ids in told}
 
 
 def _key(stage: Stage, name: str) -> bytes:

@@ -42,9 +42,12 @@ def company(stage: Stage) -> list[Actor]:
 
 
 def settings(storm: Storm) -> Settings:
-    """Return the settings a seed likes: how much is taken at once, and how patient everybody is."""
+    """Return the settings a seed likes: how much is taken at once, how patient everybody is, how long streams stay."""
     chance = storm.chance("settings")
-    return _settings(chance.choice((1, 3, 200)), chance.choice((8.0, 60.0)), chance.choice((8.0, 30.0)), 1)
+    return _settings(
+        chance.choice((1, 3, 200)), chance.choice((8.0, 60.0)), chance.choice((8.0, 30.0)),
+        timedelta(days=chance.choice((0, 1, 1))), 1,
+    )  # fmt: skip
 
 
 @dataclass
@@ -106,16 +109,19 @@ def _coordinator(stage: Stage, ordinal: int, actor: Actor) -> Runs:
 
 
 def _ordinal(told: Settings, ordinal: int) -> Settings:
-    return _settings(told.batch, told.block.total_seconds(), told.claim_idle.total_seconds(), ordinal)
+    return _settings(
+        told.batch, told.block.total_seconds(), told.claim_idle.total_seconds(), told.stream_retention, ordinal
+    )
 
 
 @cache
-def _settings(batch: int, block_s: float, claim_idle_s: float, ordinal: int) -> Settings:
+def _settings(batch: int, block_s: float, claim_idle_s: float, stream_retention: timedelta, ordinal: int) -> Settings:
     return Settings(
         redis_url=None,
         key_prefix="stage:",
         block=timedelta(seconds=block_s),
         claim_idle=timedelta(seconds=claim_idle_s),
+        stream_retention=stream_retention,
         batch=batch,
         consumer=ordinal,
     )

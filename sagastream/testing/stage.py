@@ -146,8 +146,13 @@ class Stage:
 
     async def _play(self) -> dict[str, str]:
         self.actors = people.company(self)
+        # Where nothing is kept once all have read it, whoever has never been there cannot be waited for.
+        self.storm.is_over = not self.settings.stream_retention
         for actor in self.actors:
             actor.start()
+        if self.storm.is_over:
+            await asyncio.sleep(1)
+            self.storm.is_over = False
         await self.scenario.prepare(self)
         trouble.plan(self)
         sagas = [asyncio.create_task(self._one(number)) for number in self.numbers]

@@ -19,6 +19,7 @@ from sagastream.saga.repair import Act, Action
 from sagastream.testing.faults import PLANNED, Fault
 from sagastream.testing.memory_keyspace import Hash
 from sagastream.testing.memory_stream_log import Stream
+from sagastream.testing.truth import POISON
 
 if TYPE_CHECKING:
     from sagastream.testing.stage import Stage
@@ -89,7 +90,10 @@ def _poison(stage: Stage, chance: random.Random) -> str | None:
         return None
     stream, fields = found
     told = dict(zip(fields[::2], fields[1::2], strict=True))
-    told["id"], told["data"] = f"poison-{stage.loop.steps}", chance.choice(("{", "[]", '{"unheard":"of"}', ""))
+    told["id"], told["data"] = (
+        f"{POISON.decode()}{stage.loop.steps}",
+        chance.choice(("{", "[]", '{"unheard":"of"}', "")),
+    )
     stage.truth.poisoned.add(told["correlationid"])
     _append(stage, stream, [part for pair in told.items() for part in pair])
     return f"published with a payload nobody can read: {_named(fields)}"
