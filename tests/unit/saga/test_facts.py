@@ -108,3 +108,12 @@ def test_what_has_not_ended_is_always_looked_at_again(drawn: tuple[Saga, list[st
         turn = tick(saga, turn.progress, now_ms=now_ms)
         assert turn.timer_ms is None or turn.timer_ms > now_ms
         assert turn.timer_ms is None or turn.timer_ms - now_ms <= LONGEST_PACE.total_seconds() * 1000
+
+
+def test_of_two_tellings_of_a_fact_the_earlier_one_stays() -> None:
+    """Whichever comes first: a step that is told again was not done later."""
+    early, late = happening("reserve done", at(1)), happening("reserve done", at(2))
+    empty = Progress("saga-1", ORDER.name, ORDER.version)
+
+    for order in ((early, late), (late, early)):
+        assert with_facts(empty, order).fact("reserve", Kind.DONE) == early.fact
