@@ -23,7 +23,7 @@ from sagastream.saga.lifecycle import Status
 log = structlog.get_logger(__name__)
 
 MOST_SCANNED = 2000
-_CHUNK = 500
+_CHUNK = 1000
 _STORED = (*FIELDS, "ended_ms")
 _READS = 5  # of a saga that goes on faster than it is read; then its last record stands with the history before it
 
@@ -123,12 +123,13 @@ class Listing:
         narrowest, *others = await self._narrowest_first(wanted)
         found: list[Position] = []
         scanned, at, is_more = 0, after, True
-        count = _CHUNK if others else limit + 1
+        count = 2 * limit if others else limit + 1
         while is_more and scanned < MOST_SCANNED and len(found) <= limit:
             chunk, is_more = await following(
                 self._reader, narrowest, at, count, lowest=wanted.from_ms, highest=wanted.to_ms
             )
             scanned += len(chunk)
+            count = min(2 * count, _CHUNK, MOST_SCANNED - scanned)  # where little matches, look further at once
             found += await self._in_all(others, chunk) if others else chunk
             at = chunk[-1] if chunk else at
         last_looked_at = at if is_more else None
