@@ -27,7 +27,7 @@ from sagastream.transaction import Kind, Transaction, Transactor
 
 MOST_COUNTED = 20_000  # sagas looked into by a preview
 SAMPLE = 10
-_CHUNK = 200
+_CHUNK = 50  # small, so that whoever shares the process is not held up by a preview
 
 
 class CannotBegin(SagastreamError):
@@ -121,6 +121,9 @@ class Campaigns:
                 raise CannotBegin(f"{outcome.kind}: {outcome.detail}")
 
     async def _count(self, search: Search, now_ms: int) -> tuple[int, bool]:
+        indexed = await self.finding.indexed(search)
+        if indexed is not None:
+            return indexed, True
         count = scanned = 0
         at: Position | None = None
         while True:

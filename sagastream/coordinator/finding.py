@@ -14,7 +14,7 @@ from sagastream.pages import Position
 from sagastream.saga import lifecycle, waiting
 from sagastream.saga.definition import Saga
 
-_CHUNK = 200
+_CHUNK = 50  # records in one go: whoever shares the process must not wait for many
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,10 @@ class Finding:
     def table(self, stored: Stored) -> Saga | None:
         """Return the table a saga began with, None if it is not known here."""
         return self.meanings.table(stored.record.progress)
+
+    async def indexed(self, search: Search) -> int | None:
+        """Return how many sagas are wanted, None where records must be looked into."""
+        return await self._listing.count(search.filter) if search.is_answered_by_indexes else None
 
     async def page(self, search: Search, after: Position | None, limit: int, now_ms: int) -> Page:
         """Return the wanted sagas that follow a position, the newest first."""

@@ -167,15 +167,17 @@ class DeadLetters:
         return replace(letter, fate=fate, dealt=dealt)
 
     async def _chunk(self, owners: Sequence[str], before: Place | None, limit: int) -> list[Letter]:
-        commands = []
+        commands, asked = [], []
         for owner in owners:
-            end = "+"
+            end: str | None = "+"
             if before is not None:  # of two letters of one instant and number the later owner's came first
-                end = before.id if owner < before.owner else f"({before.id}"
-            commands.append(("XREVRANGE", self._keys.of(owner).key(LETTERS), end, "-", "COUNT", limit))
+                end = before.id if owner < before.owner else trail.just_before(before.id)
+            if end is not None:
+                asked.append(owner)
+                commands.append(("XREVRANGE", self._keys.of(owner).key(LETTERS), end, "-", "COUNT", limit))
         replies = await self._query.pipeline(commands)
         found: list[Letter] = []
-        for owner, reply in zip(owners, replies, strict=True):
+        for owner, reply in zip(asked, replies, strict=True):
             if isinstance(reply, ReplyError):
                 raise reply
             found += await self._with_fates(owner, reply)

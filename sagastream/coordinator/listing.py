@@ -113,6 +113,16 @@ class Listing:
                 break
         return None if stored is None else (stored, history)
 
+    async def count(self, wanted: Filter) -> int | None:
+        """Return how many sagas there are of a filter; None where indexes alone cannot tell."""
+        sets = wanted.sets(await read_processes(self._reader) if wanted.status and wanted.process is None else ())
+        if len(sets) > 1:
+            return None
+        low = "-inf" if wanted.from_ms is None else wanted.from_ms
+        high = "+inf" if wanted.to_ms is None else wanted.to_ms
+        replies = await self._reader.commands([("ZCOUNT", self._key(index), low, high) for index in sets[0]])
+        return sum(int(str(reply)) for reply in replies)
+
     async def history(self, saga_id: str, most: int) -> list[str]:
         """Return the latest notes of a saga's history as stored, oldest first."""
         reply = await self._reader.command("LRANGE", self._key(names.history(saga_id)), -most, -1)

@@ -55,9 +55,9 @@ def record(tx: Transaction, **fields: str) -> None:
 async def entries(reader: Reader, wanted: Trace, before: str | None, limit: int) -> tuple[list[Entry], str | None]:
     """Return entries before a position, the newest first, and where to go on; a page may be short, yet more follow."""
     found: list[Entry] = []
-    at = f"({before}" if before is not None else "+"
+    at = "+" if before is None else just_before(before)
     scanned = 0
-    while True:
+    while at is not None:
         reply = await reader.command("XREVRANGE", reader.keys.key(AUDIT), at, "-", "COUNT", limit)
         chunk = [_entry(one) for one in reply] if isinstance(reply, list) else []
         for entry in chunk:
@@ -70,7 +70,16 @@ async def entries(reader: Reader, wanted: Trace, before: str | None, limit: int)
             return found, None
         if scanned >= MOST_SCANNED:
             return found, chunk[-1].position
-        at = f"({chunk[-1].position}"
+        at = just_before(chunk[-1].position)
+    return found, None
+
+
+def just_before(position: str) -> str | None:
+    """Return the position before one in a stream, None where none can be; the server refuses to go before the first."""
+    ms, number = (int(part) for part in position.split("-"))
+    if number:
+        return f"{ms}-{number - 1}"
+    return str(ms - 1) if ms else None  # of a whole millisecond the server takes the last
 
 
 def _entry(reply: Reply) -> Entry:

@@ -462,3 +462,16 @@ async def test_a_repair_of_many_that_makes_no_sense_is_refused(counter: Counter,
 
     assert answer.status_code == 422
     assert (await counter.client.get("/api/v1/repairs", headers=ANN)).json() == []
+
+
+@pytest.mark.parametrize("cursor", ["0-0", "0-5", "5-0", "999999999999999-9999999999"])
+async def test_a_cursor_that_nothing_lies_before_is_the_end(counter: Counter, cursor: str) -> None:
+    """Also the first position there is, before which the server refuses to go."""
+    trail = await counter.client.get("/api/v1/audit", params={"cursor": cursor}, headers=ANN)
+    if cursor.startswith("0-"):
+        assert trail.status_code == 422  # nothing is written down in the year 1970
+        trail = await counter.client.get("/api/v1/audit", params={"cursor": "1-0"}, headers=ANN)
+    letters = await counter.client.get("/api/v1/dead-letters", params={"cursor": f"{cursor}.a"}, headers=ANN)
+
+    assert (trail.status_code, trail.json()) == (200, {"entries": [], "next": None})
+    assert (letters.status_code, letters.json()) == (200, {"letters": [], "next": None})
