@@ -37,7 +37,7 @@ test-fast: $(VENV)/.dev
 
 # With a hundred thousand sagas stored: one leaked unit is found, and every page answers in time. Some minutes, 2 GB.
 test-many: $(VENV)/.dev
-	@$(PY) -m pytest -m many tests/server
+	@$(PY) -m pytest -m many $(or $(TESTS),tests/server)
 
 # SEEDS=from:to; every seed is one play of a whole shop in virtual time, in which everything goes wrong that can.
 SEEDS ?= 0:20000
