@@ -82,13 +82,13 @@ class Wire:
         """Lose the next replies to a command; the command itself happens."""
         self.on_way_back = _for_some(name, times, "lost")
 
-    def die_after(self, name: str) -> None:
-        """End the worker between a command and its reply."""
-        self.on_way_back = _for_some(name, 1, "dead")
+    def die_after(self, name: str, about: bytes = b"") -> None:
+        """End the worker between a command and its reply; ``about`` is in the last argument of the one meant."""
+        self.on_way_back = _for_some(name, 1, "dead", about)
 
-    def die_before(self, name: str) -> None:
+    def die_before(self, name: str, about: bytes = b"") -> None:
         """End the worker before a command reaches the server."""
-        self.on_way_there = _for_some(name, 1, "dead")
+        self.on_way_there = _for_some(name, 1, "dead", about)
 
     def refuse_all(self) -> None:
         """Be as a server that cannot be reached."""
@@ -129,9 +129,14 @@ class _Counting(MemoryConnection):
         return await super().pipeline(commands)
 
 
-def _for_some(name: str, times: int, verdict: str) -> Callable[[Command], str | None]:
+def _for_some(name: str, times: int, verdict: str, about: bytes = b"") -> Callable[[Command], str | None]:
     left = itertools.repeat(verdict, times)
-    return lambda command: next(left, None) if command[0] == name else None
+
+    def decide(command: Command) -> str | None:
+        last = command[-1] if isinstance(command[-1], bytes) else str(command[-1]).encode()
+        return next(left, None) if command[0] == name and about in last else None
+
+    return decide
 
 
 class World:
