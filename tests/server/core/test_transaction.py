@@ -233,7 +233,7 @@ async def test_a_duplicate_is_recognised_before_its_guards(desk: Desk) -> None:
     first = await desk.commit(*take, entry=entry)
     second = await desk.commit(*take, entry=entry)
 
-    assert (first.kind, second.kind, second.state) == (Kind.OK, Kind.IS, State.DONE)
+    assert (first, second) == (Outcome(Kind.OK), Outcome(Kind.IS, State.DONE))
     assert await desk.call("XLEN", "events:StockReserved") == 1
 
 

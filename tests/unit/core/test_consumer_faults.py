@@ -79,6 +79,22 @@ async def test_wherever_a_worker_dies_its_successor_finishes_with_one_effect(com
 
 
 @in_virtual_time
+async def test_what_was_under_way_at_a_crash_comes_first_at_the_next_start() -> None:
+    """A worker started again under its name takes up what it had in hand, long before another would claim it."""
+    world = with_rooms(claim_idle=timedelta(minutes=30))
+    book(world, sagas=10)
+    wire = world.wire()
+    wire.die_after("XREADGROUP")
+    await world.until_dead(world.consumer(hotel(Script()), wire), wire)
+
+    async with world.running(world.consumer(hotel(Script()))):
+        await world.until(lambda: not world.unsettled(), timedelta(seconds=5))
+
+    assert free(world) == "80"
+    assert len(world.events("hotel", RoomHeld)) == 10
+
+
+@in_virtual_time
 async def test_what_a_dead_worker_left_is_claimed_by_another() -> None:
     """Nobody has to start it again: after ``claim_idle`` its entries are somebody else's."""
     world = with_rooms(claim_idle=timedelta(seconds=30))

@@ -178,6 +178,17 @@ def test_steps_are_asked_newest_first_and_one_at_a_time() -> None:
     assert story.counts["ended|order|Compensated"] == 1
 
 
+def test_a_refusal_at_the_first_step_announces_no_compensation() -> None:
+    """Only its record is closed: nothing was done that could be undone, and nobody is told that it was."""
+    story = Story()
+    story.tell("begin done", second=0)
+    story.tell("reserve refused", second=1)
+    closed = story.tell("begin undone", second=2)
+
+    assert closed.status is Status.FAILED
+    assert story.announced == ["SagaStarted", "SagaFailed"]
+
+
 def test_an_undo_that_gave_up_does_not_hold_the_older_ones() -> None:
     """They are asked at once; it itself is asked again at a pace that slows down to once an hour."""
     story = Story()

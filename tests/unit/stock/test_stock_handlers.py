@@ -147,6 +147,22 @@ async def test_two_releases_at_once_put_back_once(warehouse: Warehouse) -> None:
     assert await warehouse.pieces("jug") == (10, 0)
 
 
+async def test_a_release_that_comes_too_late_takes_nothing_from_another_order(warehouse: Warehouse) -> None:
+    """Both read Held; there would be enough reserved for a second release, but it is somebody else's."""
+    await warehouse.stock(JUG)
+    reserved, _ = await warehouse.handle(reserve, _order(("jug", 3, 500)))
+    assert isinstance(reserved, StockReserved)
+    await warehouse.handle(reserve, _order(("jug", 4, 500)).model_copy(update={"order_id": "order-2"}), "saga-2")
+    both = [warehouse.transaction("saga-1"), warehouse.transaction("saga-1")]
+    for tx in both:
+        await release(reserved, tx)
+
+    outcomes = await warehouse.commit(*both)
+
+    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.REFUSED]
+    assert await warehouse.pieces("jug") == (6, 4)
+
+
 async def test_nothing_is_released_that_was_never_held_by_this_saga(warehouse: Warehouse) -> None:
     """A ledger that says reserved without a reservation is a contradiction, not a success."""
     await warehouse.stock(JUG)
