@@ -1,4 +1,4 @@
-# make run | demo | test | test-fast | test-sim | books | bench-quick | lint | check | clean; the rest is in README.md.
+# make run | demo | test | test-fast | test-sim | mutants | books | bench-quick | lint | check | clean; the rest is in README.md.
 # PROCS=1: one process per service.  PORT, HOST, DATA_DIR, REDIS_URL, RESTART=0 … : see sagastream/settings.py.
 
 PORT      ?= 8080
@@ -19,7 +19,7 @@ export PYTHONUNBUFFERED := 1
 BIN := $(VENV)/bin
 PY  := $(BIN)/python
 
-.PHONY: run demo test test-fast test-many test-sim books bench-quick transitions lint check locks clean
+.PHONY: run demo test test-fast test-many test-sim mutants books bench-quick transitions lint check locks clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -43,6 +43,10 @@ test-many: $(VENV)/.dev
 SEEDS ?= 0:20000
 test-sim: $(VENV)/.dev
 	@$(PY) -m tests.stage.play --seeds $(SEEDS) --jobs 2
+
+# Bugs planted into a copy; each must be noticed by the test that its row names. MUTANTS="01-no-bar …" tries only these.
+mutants: $(VENV)/.dev
+	@$(PY) -m tests.mutants $(MUTANTS)
 
 books: $(VENV)/.run
 	@$(PY) -m books
