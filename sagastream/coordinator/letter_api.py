@@ -35,7 +35,7 @@ PREFIX = "/api/v1/dead-letters"
 _OWNER = r"^[a-z][a-z0-9_-]{0,63}$"
 Owner = Annotated[str, Path(pattern=_OWNER, examples=["stock"])]
 LetterId = Annotated[str, Path(alias="letterId", pattern=r"^\d{1,15}-\d{1,10}$", examples=["1700000000000-0"])]
-LetterCursor = Annotated[str, Query(pattern=r"^[1-9][0-9]{0,14}-[0-9]{1,10}\.[a-z][a-z0-9_-]{0,63}$")]
+LetterCursor = Annotated[str, Query(pattern=r"^\d{1,15}-\d{1,10}\.[a-z][a-z0-9_-]{0,63}$")]
 _NONE = {**NOT_ADMITTED, 404: "No such letter"}
 _DEALT = {**_NONE, 409: "It was dealt with already, or this cannot be done with it"}
 
