@@ -45,7 +45,7 @@ class Untrue(SagastreamError):
         self.what = what
         self.seed = stage.seed
         self.sites = dict(stage.storm.sites)
-        self.began = stage.begun
+        self.began = stage.numbers  # those not yet begun when it lied have a part in it too
 
 
 class Stage:
