@@ -40,7 +40,7 @@ test-many: $(VENV)/.dev
 	@$(PY) -m pytest -m many $(or $(TESTS),tests/server)
 
 # SEEDS=from:to; every seed is one play of a whole shop in virtual time, in which everything goes wrong that can.
-SEEDS ?= 0:20000
+SEEDS ?= 0:13000
 test-sim: $(VENV)/.dev
 	@$(PY) -m tests.stage.play --seeds $(SEEDS) --jobs 2
 
