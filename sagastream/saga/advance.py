@@ -113,9 +113,14 @@ def _follow(
 ) -> Advance:
     had_ended = has_ended(before)
     late = sum(happening.kind not in _STATED for happening in happenings) if had_ended and not may_repeat else 0
-    if had_ended:  # what asks for a way that can no longer be taken is not even remembered
-        too_late = _TOO_LATE_AT_THE_END if lifecycle.status(saga, before).is_end else _WISHES
-        happenings = [happening for happening in happenings if happening.kind not in too_late]
+    if had_ended:  # what asks for a way that can no longer be taken, or took no effect, is not even remembered
+        is_at_rest = lifecycle.status(saga, before).is_end
+        too_late = _TOO_LATE_AT_THE_END if is_at_rest else _WISHES
+        happenings = [
+            happening
+            for happening in happenings
+            if happening.kind not in too_late and not (is_at_rest and _is_idle(before, happening))
+        ]
     progress, news = before.with_facts(happenings)
     status = lifecycle.status(saga, progress)
     if asks is None:
@@ -129,6 +134,11 @@ def _follow(
         progress = replace(progress, announced=(*progress.announced, *fresh))
     timer = lifecycle.timer(saga, progress, now_ms)
     return Advance(progress, status, news, asks, tuple(fresh.items()), timer, late)
+
+
+def _is_idle(progress: Progress, happening: Happening) -> bool:
+    """Tell whether a step was refused that had long been done: a ledger forgot it and tried again, to no effect."""
+    return happening.kind is Kind.REFUSED and progress.has(happening.step, Kind.DONE, Kind.UNDONE)
 
 
 def _due(saga: Saga, progress: Progress, now_ms: int, *, may_repeat: bool) -> Iterator[Asked]:

@@ -284,3 +284,23 @@ def test_an_earlier_telling_of_a_known_fact_is_not_counted_again() -> None:
     assert story.counts["steps|order|reserve|barred"] == 1
     assert folded.counts["steps|order|reserve|barred"] == 1
     assert story.progress.facts["reserve"] == folded.progress.facts["reserve"]
+
+
+def test_a_refusal_of_what_was_done_contradicts_no_end() -> None:
+    """A ledger that forgot tries a step once more and refuses it: nothing was changed, and the end stays true."""
+    undone, completed = Story(), Story()
+    undone.tell("begin done", "reserve done", "charge refused", "reserve undone", "begin undone", second=0)
+    completed.tell("begin done", "reserve done", "charge done", "confirm done", "notify done", second=0)
+    turns = [story.tell("reserve refused", second=9) for story in (undone, completed)]
+
+    assert [turn.status for turn in turns] == [Status.COMPENSATED, Status.COMPLETED]
+    assert [turn.late for turn in turns] == [1, 1]
+
+
+def test_a_refusal_of_what_was_never_done_contradicts_an_end() -> None:
+    """A step after a bar was reached: the bar was not kept."""
+    story = Story()
+    story.tell("begin done", "confirm barred", "charge barred", "reserve barred", "begin undone", second=0)
+    turn = story.tell("notify refused", second=9)
+
+    assert turn.status is Status.NEEDS_ATTENTION
