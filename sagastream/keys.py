@@ -17,6 +17,7 @@ never leave the slot.
 | ``timers``                      | zset   | saga, score: due ms                  | ``saga``    | until the saga ends |
 | ``index:<what>``                | zset   | saga, score: start ms                | ``saga``    | retention           |
 | ``counts``                      | hash   | counter → integer                    | ``saga``    | for ever            |
+| ``changes``                     | stream | ``names``: sagas whose record changed| ``saga``    | the latest 10,000   |
 | ``parked:<table>:<version>``    | stream | whole messages of a table not known  | ``saga``    | until it is known   |
 | ``snapshots:<pace>``            | stream | ``hash``: ``counts`` as it was       | ``saga``    | by pace             |
 | ``letters:<owner>``             | hash   | letter → what became of it (JSON)    | ``saga``    | for ever            |
@@ -127,6 +128,7 @@ RETRIES = "retries"
 LETTERS = "letters"
 TIMERS = "timers"
 COUNTS = "counts"
+CHANGES = "changes"
 AUDIT = "audit"
 AUDITOR = "auditor"
 FOUND = "auditor:found"

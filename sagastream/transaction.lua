@@ -20,6 +20,7 @@ local now_ms = clock[1] .. string.format('%03d', math.floor(tonumber(clock[2]) /
 local kinds = {}  -- key → type, remembered for the call: nobody else writes meanwhile
 local claimed = {}  -- key → what this transaction makes of a key that is not there yet
 local tallies = {}  -- counters that are only ever added to, written once per call
+local mentions = {}  -- capped stream → what is mentioned in it, written once per call as one entry
 local unwilling = { OOM = true, READONLY = true, MISCONF = true, NOREPLICAS = true, MASTERDOWN = true }
 local now_text
 
@@ -133,6 +134,8 @@ function checks.publish(op)
   if not is(root .. op[2], 'stream') then return 'not a stream: ' .. op[2] end
 end
 
+checks.mention = checks.publish
+
 -- One entry per period, however many ask for it: the first one's instant is what the others are measured by.
 function checks.keep(op)
   if not is(root .. op[2], 'hash') then return 'not a hash: ' .. op[2] end
@@ -218,6 +221,13 @@ function writes.publish(op)
   redis.call('XADD', root .. op[2], '*', unpack(fields))
 end
 
+function writes.mention(op)
+  local key = root .. op[2]
+  kinds[key] = 'stream'
+  mentions[key] = mentions[key] or { most = op[4] }
+  table.insert(mentions[key], op[3])
+end
+
 -- All of a hash as one text, since a hash of any size fits; the entry's id says when. What is older than op[5] ms goes.
 function writes.keep(op)
   local key = root .. op[2]
@@ -287,4 +297,7 @@ for _, transaction in ipairs(transactions) do
   outcomes[#outcomes + 1] = problem or 'ok'
 end
 for key in pairs(tallies) do write_tallies(key) end
+for key, names in pairs(mentions) do
+  redis.call('XADD', key, 'MAXLEN', '~', names.most, '*', 'names', table.concat(names, ' '))
+end
 return outcomes

@@ -154,6 +154,15 @@ class Transaction:
         """
         self._operations.append(("keep", key, stream, _score(since_ms), _ms(life)))
 
+    def mention(self, stream: str, name: str, *, most: int) -> None:
+        """Mention a name in a stream that keeps about the ``most`` latest entries: nothing may depend on it.
+
+        **Shape**: one entry per call, whose field ``names`` is what its transactions mentioned, with blanks between.
+        """
+        if name.split() != [name]:
+            raise ValueError(f"a name without blanks can be mentioned, got {name[:80]!r}")
+        self._operations.append(("mention", stream, name, _small(most)))
+
     def publish(self, envelope: Envelope) -> int:
         """Append an event to the owner's stream of its type; return the position of the operation."""
         return self.append(names.events(envelope.type), envelope.fields())

@@ -16,7 +16,7 @@ from sagastream.bus import Bus
 from sagastream.envelope import Envelope, derived_id, publishable
 from sagastream.errors import ReplyError, Undecodable
 from sagastream.event import BarRequested, Event, RetryRequested, StepRequest, UndoRequested
-from sagastream.keys import COORDINATOR, COUNTS, TIMERS
+from sagastream.keys import CHANGES, COORDINATOR, COUNTS, TIMERS
 from sagastream.reader import Reader
 from sagastream.saga import lifecycle
 from sagastream.saga.advance import Advance, Asked
@@ -32,6 +32,7 @@ _REQUESTS: dict[Request, type[StepRequest]] = {
 }
 _KINDS = {str(kind): kind for kind in Kind}  # an enum looks a value up many times slower
 _json = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would build one anew at every call
+CHANGES_KEPT = 10_000  # calls, each of which names the sagas it wrote; views that fell further behind load anew
 FIELDS = ("version", "status", "process", "definition_version", "initiator", "progress")
 
 
@@ -120,6 +121,7 @@ class Records:
             tx.publish(envelope)
         if notes:
             tx.push(names.history(saga_id), *(note.written() for note in notes))
+        tx.mention(CHANGES, saga_id, most=CHANGES_KEPT)
         return tx
 
     def _index(self, tx: Transaction, record: Record, turn: Advance) -> None:

@@ -15,8 +15,9 @@ from sagastream import keys as names
 from sagastream.bus import Reply
 from sagastream.clock import ms_of
 from sagastream.coordinator.fleet import read_processes
+from sagastream.coordinator.records import CHANGES_KEPT
 from sagastream.errors import ReplyError, ServerUnavailable
-from sagastream.keys import COUNTS
+from sagastream.keys import CHANGES, COUNTS
 from sagastream.reader import Reader
 from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
@@ -128,6 +129,7 @@ class Retention:
         for what in [*indexes, ("initiator", initiator)] if initiator else indexes:
             tx.unschedule(names.index(*what), saga_id)
         tx.tally(COUNTS, {f"removed|{process}|{status}": 1})
+        tx.mention(CHANGES, saga_id, most=CHANGES_KEPT)
         return tx
 
 

@@ -91,6 +91,7 @@ async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
         lambda tx: tx.expire("level", timedelta(minutes=1)),
         lambda tx: tx.publish(envelope()),
         lambda tx: tx.keep("old", "past", since_ms=0, life=DAY),
+        lambda tx: tx.mention("news", "saga-1", most=10),
     )
 
     assert outcome == Outcome(Kind.OK)
@@ -107,6 +108,53 @@ async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
     assert await desk.call("XLEN", "events:StockReserved") == 1
     ((_, kept),) = await desk.call("XRANGE", "past", "-", "+")  # type: ignore[misc, union-attr]  # the one entry
     assert kept == ["hash", "kept\ny"]
+    assert await mentioned(desk, "news") == ["saga-1"]
+
+
+async def mentioned(desk: Desk, stream: str) -> list[str]:
+    """Return what each entry of a stream mentions."""
+    entries = await desk.call("XRANGE", stream, "-", "+")
+    assert isinstance(entries, list)
+    return [str(entry[1][1]) for entry in entries]  # type: ignore[index]  # id and fields
+
+
+async def test_what_the_transactions_of_a_call_mention_is_one_entry(desk: Desk) -> None:
+    """Only what was applied is mentioned, and a call that applies nothing says nothing."""
+    await desk.call("SET", "text", "x")
+
+    def mentioning(name: str, *declare: Declare, stream: str = "news") -> Transaction:
+        return desk.transaction(lambda tx: tx.mention(stream, name, most=10), *declare)
+
+    refused = await desk.commit_all(mentioning("nobody", lambda tx: tx.expect("a", "b", "c")))
+    outcomes = await desk.commit_all(
+        mentioning("one"),
+        mentioning("two", lambda tx: tx.at_least("a", "b", 1)),
+        mentioning("three"),
+        mentioning("four", stream="text"),
+        mentioning("five", stream="other"),
+    )
+
+    assert [outcome.kind for outcome in refused] == [Kind.REFUSED]
+    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.REFUSED, Kind.OK, Kind.MALFORMED, Kind.OK]
+    assert await mentioned(desk, "news") == ["one three"]
+    assert await mentioned(desk, "other") == ["five"]
+
+
+async def test_mentions_are_kept_up_to_about_a_bound(desk: Desk) -> None:
+    """The server drops whole nodes of a hundred entries, so some more may be there."""
+    for number in range(350):
+        await desk.commit(lambda tx, number=number: tx.mention("news", f"saga-{number}", most=100))  # type: ignore[misc]  # a default of a lambda
+
+    told = await mentioned(desk, "news")
+
+    assert told[-1] == "saga-349"
+    assert 100 <= len(told) <= 200
+
+
+def test_a_name_with_a_blank_cannot_be_mentioned(desk: Desk) -> None:
+    for name in ("", "two names", "line\nbreak"):
+        with pytest.raises(ValueError, match="without blanks"):
+            desk.transaction(lambda tx, name=name: tx.mention("news", name, most=10))  # type: ignore[misc]  # a default of a lambda
 
 
 async def test_a_hash_is_kept_once_per_period_with_what_the_call_has_counted_so_far(desk: Desk) -> None:

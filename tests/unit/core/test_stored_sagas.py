@@ -48,7 +48,7 @@ def _timeless(name: str, reply: Reply) -> object:
         return sorted({re.sub(r"(duration\|.*)\|[^|]*$", r"\1|…", counter) for counter in counters})
     if name.startswith("history:"):
         return sorted(json.dumps({**json.loads(str(note)), "at": 0}, sort_keys=True) for note in reply)
-    if name.startswith(("record:", "events:", "requests:")):
+    if name.startswith(("record:", "events:", "requests:", "changes")):
         # Entry ids and instants differ; ids of events do not.
         return re.sub(r"\b1[0-9]{12}(-\d+)?\b|\d{4}-\d\d-\d\dT[0-9:.]+Z", "…", repr(reply))
     return reply
