@@ -1,24 +1,84 @@
 """The engine's speed in under a minute: ``python -m bench.quick``, or ``make bench-quick``.
 
 Every guarantee is on: ledger, history, indexes, figures, deadlines, metrics. The sagas are begun before the workers
-start; the clock runs until the last record says that its saga has ended. Compare figures of one run only.
+start; the clock runs until the last record says that its saga has ended. In the same run their commands are sent again
+as fast as the server takes them (``bench.limit``): what part of that the engine reaches is the last column. Compare
+figures of one run only.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 import statistics
 import sys
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.limit import LIMIT, recorded, replayed
 from bench.machine import described
+from bench.rows import append
 from bench.runs import ARRANGEMENTS, PATHS, Case, Figures, measured
 from sagastream.logs import configure
 from sagastream.settings import Settings
+
+HEAD = (
+    f"{'fsync':<9} {'workers':<8} {'path':<12} {'sagas/s':>8} {'of limit':>9} {'server µs':>10} {'python µs':>10}"
+    f" {'server busy':>12}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Median:
+    """One case, run several times: the middle of each figure, and of the ratios to the limit of the same round."""
+
+    case: Case
+    runs: tuple[Figures, ...]
+    limits: tuple[Figures, ...]
+
+    @property
+    def sagas_per_s(self) -> float:
+        """Return the throughput."""
+        return statistics.median(run.sagas_per_s for run in self.runs)
+
+    @property
+    def server_us(self) -> float:
+        """Return the server's CPU microseconds per saga."""
+        return statistics.median(run.server_us for run in self.runs)
+
+    @property
+    def python_us(self) -> float:
+        """Return the CPU microseconds per saga of everything that is not the server."""
+        return statistics.median(run.python_us for run in self.runs)
+
+    @property
+    def server_busy(self) -> float:
+        """Return which part of the time the server was at work."""
+        return statistics.median(run.server_cpu_s / run.ended.seconds for run in self.runs)
+
+    @property
+    def of_limit(self) -> float:
+        """Return which part of the limit was reached."""
+        return statistics.median(
+            run.sagas_per_s / limit.sagas_per_s for run, limit in zip(self.runs, self.limits, strict=True)
+        )
+
+
+def medians(asked: argparse.Namespace) -> Iterator[Median]:
+    """Run what was asked for, the limit and the engine by turns, and yield a median per case."""
+    for path in asked.path:
+        case = Case("one", path, "no", asked.sagas)
+        mix = asyncio.run(recorded(case))
+        for policy in asked.appendfsync:
+            limits: list[Figures] = []
+            runs: dict[str, list[Figures]] = {name: [] for name in asked.arrangement}
+            for _ in range(asked.repeat):
+                limits.append(asyncio.run(replayed(mix, replace(case, arrangement=LIMIT, appendfsync=policy))))
+                for name, so_far in runs.items():
+                    so_far.append(asyncio.run(measured(replace(case, arrangement=name, appendfsync=policy))))
+            for name, found in {LIMIT: limits, **runs}.items():
+                yield Median(replace(case, arrangement=name, appendfsync=policy), tuple(found), tuple(limits))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,18 +88,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{asked.sagas} sagas of the order's table per run · commit {on['commit']}")
     print(f"{on['cpu']}, {on['cores']} cores, load {on['load']} · Python {on['python']}"
           f" · redis-py {on['redis_py']}\n")  # fmt: skip
-    print(f"{'fsync':<9} {'workers':<8} {'path':<12} {'sagas/s':>8} {'server µs':>10} {'python µs':>10}")
+    print(HEAD)
     is_sound = True
-    for case in _cases(asked):
-        runs = [asyncio.run(measured(case)) for _ in range(asked.repeat)]
-        middle = sorted(runs, key=lambda run: run.sagas_per_s)[len(runs) // 2]
-        for run in runs:
-            if not case.is_true(run.ended):
+    for median in medians(asked):
+        for run in median.runs:
+            if not median.case.is_true(run.ended):
                 is_sound = False
                 print(f"  NOT AS IT MUST: {run.ended.by_status} after {run.ended.seconds:.0f} s", file=sys.stderr)
-        print(_line(case, runs), flush=True)
+        print(line(median), flush=True)
         if asked.csv is not None:
-            _append(asked.csv, _row(on, middle))
+            append(asked.csv, [row(on, median)])
     return 0 if is_sound else 1
 
 
@@ -57,44 +115,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _cases(asked: argparse.Namespace) -> list[Case]:
-    return [
-        Case(arrangement, path, policy, asked.sagas)
-        for policy, arrangement, path in product(asked.appendfsync, asked.arrangement, asked.path)
-    ]
-
-
-def _line(case: Case, runs: Sequence[Figures]) -> str:
-    speed, server, python = (
-        statistics.median(values)
-        for values in zip(*((run.sagas_per_s, run.server_us, run.python_us) for run in runs), strict=True)
-    )
+def line(median: Median) -> str:
+    """Return a line of the table."""
+    case = median.case
     return (
-        f"{case.appendfsync:<9} {case.arrangement:<8} {case.path:<12} {speed:>8,.0f} {server:>10,.0f} {python:>10,.0f}"
+        f"{case.appendfsync:<9} {case.arrangement:<8} {case.path:<12} {median.sagas_per_s:>8,.0f} "
+        f"{median.of_limit:>9.2f} {median.server_us:>10,.0f} {median.python_us:>10,.0f} {median.server_busy:>12.0%}"
     )
 
 
-def _row(on: dict[str, str], run: Figures) -> dict[str, str]:
+def row(on: dict[str, str], median: Median) -> dict[str, str]:
+    """Return a row of the file."""
     return {
         **on,
-        "server": run.server,
-        "appendfsync": run.case.appendfsync,
-        "workers": run.case.arrangement,
-        "path": run.case.path,
-        "sagas": str(run.ended.sagas),
-        "sagas_per_s": f"{run.sagas_per_s:.0f}",
-        "server_us_per_saga": f"{run.server_us:.1f}",
-        "python_us_per_saga": f"{run.python_us:.1f}",
+        "server": median.runs[0].server,
+        "appendfsync": median.case.appendfsync,
+        "workers": median.case.arrangement,
+        "path": median.case.path,
+        "sagas": str(median.case.sagas),
+        "runs": str(len(median.runs)),
+        "sagas_per_s": f"{median.sagas_per_s:.0f}",
+        "of_limit": f"{median.of_limit:.3f}",
+        "server_us_per_saga": f"{median.server_us:.1f}",
+        "python_us_per_saga": f"{median.python_us:.1f}",
+        "server_busy": f"{median.server_busy:.2f}",
     }
-
-
-def _append(path: Path, row: dict[str, str]) -> None:
-    is_new = not path.exists() or path.stat().st_size == 0
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if is_new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 import os
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from bench.machine import described
 from bench.questions import Question, questions
+from bench.rows import append
 from bench.stored import fill
 from sagastream.embedded import EmbeddedServer, free_port
 from sagastream.offspring import dies_with_parent
@@ -136,22 +136,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shares = " ".join(f"{times.percentile(share):>7.1f}" for share in (0.5, 0.99, 1.0))
         print(f"{times.kind:<56} {len(times.ms):>6} {shares}")
     if told.csv is not None:
-        _append(told.csv, [{**on, "sagas": str(told.sagas), **_row(times)} for times in found])
+        append(told.csv, [{**on, "sagas": str(told.sagas), **_row(times)} for times in found])
     return int(bool(late(found)))
 
 
 def _row(times: Times) -> dict[str, str]:
     shares = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0}
     return {"question": times.kind, **{name: f"{times.percentile(share):.2f}" for name, share in shares.items()}}
-
-
-def _append(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    is_new = not path.exists() or path.stat().st_size == 0
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        if is_new:
-            writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

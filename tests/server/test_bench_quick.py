@@ -26,11 +26,13 @@ def test_every_saga_of_a_short_run_ends_as_it_must_in_both_arrangements(
     with rows.open() as file:
         found = list(csv.DictReader(file))
     assert [(row["workers"], row["path"], row["sagas"]) for row in found] == [
+        ("limit", "half-undone", "50"),
         ("one", "half-undone", "50"),
         ("procs", "half-undone", "50"),
     ]
     assert all(row[name] for row in found for name in ("date", "python", "redis_py", "server", "cpu"))
     assert all(float(row["server_us_per_saga"]) > 0 < float(row["python_us_per_saga"]) for row in found)
+    assert float(found[0]["of_limit"]) == 1
 
 
 def test_a_run_whose_sagas_did_not_end_as_they_must_is_not_taken_for_sound() -> None:
