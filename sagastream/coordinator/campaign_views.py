@@ -36,6 +36,7 @@ class FilterRequest(BaseModel):
     step: str | None = Field(None, min_length=1, max_length=200, description="the step it waits at")
     stuck: bool | None = Field(None, strict=True)
     why: str | None = Field(None, min_length=1, max_length=200, description="words of its reason")
+    id: str | None = Field(None, pattern=r"^[!-~]{1,256}$", description="what its id or its initiator's begins with")
 
     @model_validator(mode="after")
     def _is_unfinished(self) -> FilterRequest:
@@ -47,7 +48,7 @@ class FilterRequest(BaseModel):
         """Return what is looked for; sagas that begin later are never among it."""
         to_ms = min(now_ms - int((self.older_than or 0) * 1000), self.to if self.to is not None else now_ms)
         within = Filter(self.status, self.business_process, self.initiator_id, self.from_, to_ms)
-        return Search(within, self.step, self.stuck, self.why)
+        return Search(within, self.step, self.stuck, self.why, self.id)
 
 
 class PreviewRequest(BaseModel):

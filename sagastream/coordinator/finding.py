@@ -6,7 +6,7 @@ Indexes answer the rest. The work per page is bounded as the listing's: a page m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sagastream.coordinator.listing import MOST_SCANNED, Filter, Listing, Page, Stored
 from sagastream.coordinator.meaning import Meanings
@@ -22,26 +22,37 @@ class Search:
     """Which sagas are wanted; None is any.
 
     ``step`` is the one the saga waits at. ``is_stuck``: it does not move as it should. ``why`` must occur in the
-    reason or in what keeps it from ending, in any case of letters.
+    reason or in what keeps it from ending, in any case of letters. ``id`` is what its id or its initiator's begins
+    with.
     """
 
     filter: Filter = field(default_factory=Filter)
     step: str | None = None
     is_stuck: bool | None = None
     why: str | None = None
+    id: str | None = None
 
     @property
     def is_answered_by_indexes(self) -> bool:
         """Tell whether no record must be looked into."""
-        return self.step is None and self.is_stuck is None and self.why is None
+        return self.step is None and self.is_stuck is None and self.why is None and self.id is None
+
+    @property
+    def narrowed(self) -> Filter:
+        """Return what indexes can tell of it: what is stuck has not ended."""
+        is_unfinished = self.filter.is_unfinished or self.is_stuck is True or self.step is not None
+        return replace(self.filter, is_unfinished=is_unfinished)
 
     def fits(self, stored: Stored, saga: Saga | None, now_ms: int) -> bool:
         """Tell whether a saga is wanted, what indexes answer aside; one of an unknown table only waits and is stuck."""
         if self.is_answered_by_indexes:
             return True
-        if saga is None:
-            return self.step is None and self.why is None and self.is_stuck is True
         progress = stored.record.progress
+        ids = (progress.saga_id, progress.initiator)
+        if self.id is not None and not any(each.startswith(self.id) for each in ids if each):
+            return False
+        if saga is None:
+            return self.step is None and self.why is None and self.is_stuck is not False
         if self.step is not None:
             wait = waiting.waiting_for(saga, progress)
             if wait is None or wait.step != self.step:
@@ -76,7 +87,7 @@ class Finding:
         found: list[Stored] = []
         scanned, at = 0, after
         while True:
-            chunk = await self._listing.page(search.filter, at, _CHUNK)
+            chunk = await self._listing.page(search.narrowed, at, _CHUNK)
             for stored in chunk.sagas:
                 if search.fits(stored, self.table(stored), now_ms):
                     found.append(stored)

@@ -14,7 +14,7 @@ import structlog
 
 from sagastream import keys as names
 from sagastream.bus import Reply
-from sagastream.coordinator.fleet import read_processes
+from sagastream.coordinator.fleet import UNFINISHED, read_processes
 from sagastream.coordinator.records import FIELDS, Record, Records, read_record
 from sagastream.errors import ReplyError, Undecodable
 from sagastream.pages import Position, following
@@ -30,13 +30,22 @@ _READS = 5  # of a saga that goes on faster than it is read; then its last recor
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which sagas are wanted; None is any. Instants are epoch ms, both included."""
+    """Which sagas are wanted; None is any. Instants are epoch ms, both included.
+
+    ``is_unfinished``: in any of the statuses that are no end; it says nothing beside a ``status``.
+    """
 
     status: Status | None = None
     process: str | None = None
     initiator: str | None = None
     from_ms: int | None = None
     to_ms: int | None = None
+    is_unfinished: bool = False
+
+    @property
+    def statuses(self) -> tuple[Status, ...]:
+        """Return the statuses that are wanted; none if any will do."""
+        return (self.status,) if self.status is not None else UNFINISHED if self.is_unfinished else ()
 
     def sets(self, processes: Sequence[str]) -> list[tuple[str, ...]]:
         """Return the sets that have just the wanted sagas in common, each as the indexes it is made of.
@@ -44,9 +53,9 @@ class Filter:
         ``processes`` are all there are; needed for a status of any process.
         """
         found = []
-        if self.status is not None:
+        if self.statuses:
             of = processes if self.process is None else [self.process]
-            found.append(tuple(names.index("status", self.status, process) for process in of))
+            found.append(tuple(names.index("status", status, process) for status in self.statuses for process in of))
         elif self.process is not None:
             found.append((names.index("process", self.process),))
         if self.initiator is not None:
@@ -56,8 +65,9 @@ class Filter:
     def fits(self, record: Record) -> bool:
         """Tell whether a record is wanted, its start aside."""
         progress = record.progress
+        if self.statuses and Status(record.status) not in self.statuses:
+            return False
         pairs = (
-            (self.status, record.status),
             (self.process, progress.definition),
             (self.initiator, progress.initiator),
         )
@@ -115,7 +125,7 @@ class Listing:
 
     async def count(self, wanted: Filter) -> int | None:
         """Return how many sagas there are of a filter; None where indexes alone cannot tell."""
-        sets = wanted.sets(await read_processes(self._reader) if wanted.status and wanted.process is None else ())
+        sets = wanted.sets(await self._processes(wanted))
         if len(sets) > 1:
             return None
         low = "-inf" if wanted.from_ms is None else wanted.from_ms
@@ -140,6 +150,8 @@ class Listing:
             )
             scanned += len(chunk)
             count = min(2 * count, _CHUNK, MOST_SCANNED - scanned)  # where little matches, look further at once
+            # A saga that changed its status between two of the reads was seen in both.
+            chunk = list(dict.fromkeys(chunk))
             found += await self._in_all(others, chunk) if others else chunk
             at = chunk[-1] if chunk else at
         last_looked_at = at if is_more else None
@@ -155,9 +167,12 @@ class Listing:
                 sagas.append(one)
         return Page(tuple(sagas), next_)
 
+    async def _processes(self, wanted: Filter) -> Sequence[str]:
+        return await read_processes(self._reader) if wanted.statuses and wanted.process is None else ()
+
     async def _narrowest_first(self, wanted: Filter) -> list[tuple[str, ...]]:
         """Return the sets of a filter, the one with the fewest sagas in its span of time first."""
-        sets = wanted.sets(await read_processes(self._reader) if wanted.status and wanted.process is None else ())
+        sets = wanted.sets(await self._processes(wanted))
         if len(sets) == 1:
             return sets
         low = "-inf" if wanted.from_ms is None else wanted.from_ms

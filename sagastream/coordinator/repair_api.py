@@ -65,6 +65,11 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
         step: Annotated[str | None, Query(min_length=1, max_length=200, description="the step it waits at")] = None,
         stuck: Annotated[bool | None, Query(description="whether it fails to move as it should")] = None,
         why: Annotated[str | None, Query(min_length=1, max_length=200, description="words of its reason")] = None,
+        id_: Annotated[
+            str | None,
+            Query(alias="id", pattern=r"^[!-~]{1,256}$", description="what its id or its initiator's begins with"),
+        ] = None,
+        unfinished: Annotated[bool, Query(description="only those that have not ended")] = False,
         cursor: Annotated[Cursor | None, Query(description="`next` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> PageView:
@@ -72,7 +77,8 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
         now_ms = await server_ms(bus.query)
         if older_than is not None:
             to = min(now_ms - int(older_than * 1000), to if to is not None else now_ms)
-        search = Search(Filter(status, business_process, initiator_id, from_, to), step, stuck, why)
+        within = Filter(status, business_process, initiator_id, from_, to, is_unfinished=unfinished)
+        search = Search(within, step, stuck, why, id_)
         page = await finding.page(search, Position.of(cursor) if cursor is not None else None, limit, now_ms)
         return views.page(page, finding.meanings.table)
 

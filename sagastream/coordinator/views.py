@@ -42,7 +42,7 @@ class Answer(BaseModel):
 class WaitView(Answer):
     """Whom a saga waits for. At ``until`` the coordinator does ``next``; null: only a person can help.
 
-    In lists ``next`` is null: ask for the saga itself.
+    In lists ``next`` is null: ask for the saga itself. Whoever was ``asked`` more than once has not answered in time.
     """
 
     who: str
@@ -51,6 +51,7 @@ class WaitView(Answer):
     why: str
     since: Moment
     until: Moment | None
+    asked: int = Field(0, description="how often the coordinator has asked for it")
     next: str | None = Field(description="what is done at `until` if nothing is heard by then, in words for people")
 
 
@@ -204,9 +205,10 @@ def _waiting(stored: Stored, saga: Saga | None, is_one_of_many: bool) -> WaitVie
             next="nothing here: a person must start one that knows it",
         )  # fmt: skip
     wait = waiting.held_by(saga, progress)
+    ask = progress.asks.get(wait.step)
     return WaitView(
         who=wait.who, step=wait.step or None, what=wait.what, why=wait.why,
-        since=instant(wait.since_ms), until=moment(wait.until_ms),
+        since=instant(wait.since_ms), until=moment(wait.until_ms), asked=ask.times if ask is not None else 0,
         next=None if is_one_of_many else next_turn(saga, progress, wait),
     )  # fmt: skip
 

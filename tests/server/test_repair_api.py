@@ -130,6 +130,25 @@ async def test_sagas_are_found_by_the_step_they_wait_at_their_age_and_whether_th
     assert await counter.found(step="hold room", limit=1) == ["fresh", "refund"]
 
 
+async def test_sagas_are_found_by_what_their_ids_begin_with_and_by_having_no_end(counter: Counter) -> None:
+    """What has not ended is found among any number of sagas that have, and what is stuck never is one of these."""
+    await counter.store("aa-open", DONE[0], begun_s_ago=30)
+    await counter.store("ab-done", *DONE, ("tell customer", Kind.DONE), begun_s_ago=20)
+    await counter.store("b-stuck", *BACK, ("charge card", Kind.UNDO_GAVE_UP), begun_s_ago=600)
+
+    assert await counter.found(id="a") == ["ab-done", "aa-open"]
+    assert await counter.found(id="aa") == ["aa-open"]
+    assert await counter.found(id="cust") == ["ab-done", "aa-open", "b-stuck"]
+    assert await counter.found(id="open") == []
+    assert await counter.found(unfinished="true") == ["aa-open", "b-stuck"]
+    assert await counter.found(unfinished="true", businessProcess="trip", initiatorId="cust-1") == [
+        "aa-open",
+        "b-stuck",
+    ]
+    assert await counter.found(unfinished="true", id="b") == ["b-stuck"]
+    assert (await counter.post("/api/v1/repairs/preview", action="retry", filter={"id": "b"})).json()["count"] == 1
+
+
 async def test_a_search_that_looks_into_records_goes_on_where_it_stopped(counter: Counter) -> None:
     """Whatever the size of its pages, each saga is found once."""
     for number in range(23):
@@ -150,6 +169,7 @@ async def test_a_saga_is_shown_whole(counter: Counter) -> None:
     assert (shown["sagaId"], shown["status"], shown["waitingFor"]["step"]) == ("held", "InProgress", "charge card")
     assert len(shown["steps"]) == 4
     assert shown["history"]
+    assert shown["waitingFor"]["asked"] == 0
     assert (await counter.client.get("/api/v1/sagas/nobody")).status_code == 404
 
 
