@@ -5,10 +5,13 @@ from __future__ import annotations
 from books.audit import SHOP
 from coordinator.order_saga import order_saga
 from coordinator.settings import CoordinatorSettings
+from coordinator.trial import TRIAL
 from sagastream.audit.auditor import Auditor
 from sagastream.coordinator.api import saga_routes
 from sagastream.coordinator.campaign_api import campaign_routes
 from sagastream.coordinator.campaigner import Campaigner
+from sagastream.coordinator.console.api import console_routes
+from sagastream.coordinator.definition_api import definition_routes
 from sagastream.coordinator.figures import Figures
 from sagastream.coordinator.letter_api import letter_routes
 from sagastream.coordinator.repair_api import repair_routes, trail_routes
@@ -28,6 +31,8 @@ def create_service(context: Context) -> Service:
         campaign_routes(sagas, bus=context.bus, settings=context.settings),
         letter_routes(sagas, bus=context.bus, settings=context.settings),
         trail_routes(bus=context.bus, settings=context.settings),
+        definition_routes(sagas),
+        console_routes(TRIAL),
     ]
     repairs = Campaigner(sagas, bus=context.bus, settings=context.settings)
     auditor = Auditor(sagas, bus=context.bus, settings=context.settings, projects=[SHOP])

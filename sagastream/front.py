@@ -93,7 +93,9 @@ def create_front(
         own = {"front": (telemetry.render() if telemetry else b"").decode() + expose(up).decode()}
         return Response(exposition.merge({**texts, **own}), media_type=CONTENT_TYPE)
 
+    # Where a service has a page of its own at the root, that one was met first.
     @app.get("/", include_in_schema=False)
+    @app.get("/services/", include_in_schema=False)
     async def index() -> Response:
         return HTMLResponse(_index(title, list(upstreams)))
 

@@ -113,7 +113,8 @@ class Gate:
         await unavailable("the service is starting and waits for its store").response()(scope, receive, send)
 
     def _is_always(self, path: str) -> bool:
-        return path == "/" or path.startswith(self._always)
+        # The console comes up before the store does, and says itself that it waits for it.
+        return path == "/" or path.startswith(("/console/", *self._always))
 
 
 def _refuse_loose_json(body: bytearray) -> None:

@@ -318,7 +318,9 @@ async def test_the_page_at_the_base_url_leads_everywhere(shop: Shop) -> None:
         links = re.findall(r'href="([^"]+)"', page)
         answers = {link: (await client.get(link)).status_code for link in links}
         documents = (await client.get("/docs")).text
+        again = (await client.get("/services/")).text
 
+    assert again == page
     assert set(answers) >= {"/docs", "/openapi.json", "/health", "/services/stock-service/docs"}
     assert set(answers.values()) == {200}
     assert "/openapi.json" in documents

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import httpx
-from starlette.routing import Route
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute, Route
 
 import events
 from coordinator.app import create_service as coordinator
@@ -18,6 +19,7 @@ from order_service.app import create_service as order
 from payment_service.app import create_provider_service as provider
 from payment_service.app import create_service as payment
 from sagastream import Bus, Event, Refusal, Settings, event, series
+from sagastream.coordinator.console.api import console_routes
 from sagastream.front import create_front
 from sagastream.hosting import Host
 from sagastream.probes import probes
@@ -124,7 +126,7 @@ def _published() -> Iterator[str]:
 def _unpublished() -> Iterator[str]:
     """Yield what is asked by machines, or is a page for people, and so stands in no OpenAPI document."""
     front = create_front([], {"{name}": httpx.AsyncClient()})
-    for route in front.routes:
+    for route in (*front.routes, *(route for route in console_routes().routes if not _is_published(route))):
         assert isinstance(route, Route), f"{route} is something new"
         path = re.sub(r":path\b", "", route.path)
         yield f"{'GET' if 'GET' in (route.methods or ()) else route.methods} {path}"
@@ -134,6 +136,10 @@ def _unpublished() -> Iterator[str]:
     ).routes:
         assert isinstance(route, Route), f"{route} is something new"
         yield f"GET {route.path}"
+
+
+def _is_published(route: BaseRoute) -> bool:
+    return isinstance(route, APIRoute) and route.include_in_schema
 
 
 def _context() -> Context:

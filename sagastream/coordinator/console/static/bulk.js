@@ -1,0 +1,2 @@
+// Repairs of everything a filter finds. Shown beside the list.
+export const Bulk = () => null;

@@ -1,0 +1,101 @@
+// A page of sagas that news keeps current: rows change where they are, new ones come in on top, within a bound.
+import { batch, signal } from "./html.js";
+import { get } from "./api.js";
+import { exactly } from "./clock.js";
+import { fits, inOrder } from "./fits.js";
+import { onNews } from "./live.js";
+
+/**
+ * The sagas of a filter, after `start` (a `cursor`, or an instant `to`; neither: the newest). `older` is the start of
+ * the page that follows, null at the end. `hold` keeps rows where they are while somebody points at them; what would
+ * have moved them is counted in `waiting` and comes with `release`.
+ */
+export function liveList(filter, start, limit) {
+  const rows = signal(null);
+  const older = signal(null);
+  const problem = signal(null);
+  const waiting = signal(0);
+  const isFirst = !start.cursor && !start.to;
+  let fresh = new Map(); // what news told and is not drawn yet
+  let held = new Map();
+  let isHeld = false;
+  let isLoading = false;
+  let frame = null;
+  let asked = 0;
+
+  async function reload() {
+    const mine = ++asked;
+    isLoading = true;
+    try {
+      const page = await get("api/v1/sagas", { ...filter, ...start, limit });
+      if (mine !== asked) return;
+      isLoading = false;
+      batch(() => {
+        held = new Map();
+        problem.value = null;
+        older.value = page.next ? { cursor: page.next } : null;
+        rows.value = page.sagas;
+        draw(); // the page may be older than news that came while it was on its way
+      });
+    } catch (error) {
+      if (mine !== asked) return;
+      isLoading = false;
+      problem.value = error;
+    }
+  }
+
+  function merge(changed) {
+    if (rows.value === null) return;
+    const nowMs = exactly();
+    const last = rows.value.at(-1);
+    const byId = new Map(rows.value.map((saga) => [saga.sagaId, saga]));
+    for (const saga of changed) {
+      if (!fits(saga, filter, nowMs)) {
+        byId.delete(saga.sagaId);
+        held.delete(saga.sagaId);
+      } else if (byId.has(saga.sagaId)) byId.set(saga.sagaId, saga);
+      // What is older than this page stands on one that follows; a later page takes nothing in.
+      else if (isFirst && (!older.value || !last || inOrder(saga, last) < 0)) (isHeld ? held : byId).set(saga.sagaId, saga);
+    }
+    const shown = [...byId.values()].sort(inOrder);
+    rows.value = shown.slice(0, limit);
+    if (shown.length > limit) older.value = { to: rows.value.at(-1).startedAt };
+    waiting.value = held.size;
+    if (older.value && shown.length < limit / 2 && !isLoading) reload();
+  }
+
+  function draw() {
+    frame = null;
+    const changed = [...fresh.values()];
+    if (!isLoading) fresh = new Map();
+    if (changed.length > 0) batch(() => merge(changed));
+  }
+
+  function soon() {
+    // Frames are not drawn for a tab in the background, which is to be current all the same.
+    frame ??= document.hidden ? setTimeout(draw, 100) : requestAnimationFrame(draw);
+  }
+
+  return {
+    rows, older, problem, waiting, reload,
+    hold() { isHeld = true; },
+    release() {
+      isHeld = false;
+      const late = [...held.values()];
+      held = new Map();
+      if (late.length > 0) batch(() => merge(late));
+    },
+    start() {
+      reload();
+      const off = onNews((news) => {
+        if (news.kind === "reset") return reload();
+        if (news.kind === "sagas") {
+          for (const saga of news.sagas) fresh.set(saga.sagaId, saga);
+          soon();
+        }
+        return null;
+      });
+      return () => { off(); asked += 1; };
+    },
+  };
+}

@@ -1,0 +1,1 @@
+export const SagaPage = () => null;

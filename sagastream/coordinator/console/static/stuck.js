@@ -1,0 +1,9 @@
+// Which sagas do not move as they should. The same rule as the API's `stuck`, for sagas that news brings.
+
+/** Tell whether a saga is stuck at an instant (epoch ms). */
+export function isStuck(saga, nowMs) {
+  const wait = saga.waitingFor;
+  if (!wait) return false;
+  if (saga.status === "NeedsAttention" || wait.until === null || Date.parse(wait.until) < nowMs) return true;
+  return wait.asked > 1;
+}
