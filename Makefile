@@ -1,4 +1,4 @@
-# make run | demo | test | test-fast | test-sim | mutants | books | bench-quick | lint | check | clean; the rest is in README.md.
+# make run | demo | test | test-fast | test-sim | mutants | chaos | books | bench-quick | lint | check | clean; the rest is in README.md.
 # PROCS=1: one process per service.  PORT, HOST, DATA_DIR, REDIS_URL, RESTART=0 … : see sagastream/settings.py.
 
 PORT      ?= 8080
@@ -19,7 +19,7 @@ export PYTHONUNBUFFERED := 1
 BIN := $(VENV)/bin
 PY  := $(BIN)/python
 
-.PHONY: run demo test test-fast test-many test-sim mutants books bench-quick transitions lint check locks clean
+.PHONY: run demo test test-fast test-many test-sim mutants chaos books bench-quick transitions lint check locks clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -47,6 +47,12 @@ test-sim: $(VENV)/.dev
 # Bugs planted into a copy; each must be noticed by the test that its row names. MUTANTS="01-no-bar …" tries only these.
 mutants: $(VENV)/.dev
 	@$(PY) -m tests.mutants $(MUTANTS)
+
+# SAGAS=n SEED=n: a whole shop in which everything is killed, frozen, lost and poisoned, and then audited. Besides
+# RATE=orders a second, JSON=file for the summary; 3 is a run in which something never happened. Nothing stays running.
+chaos: $(VENV)/.dev
+	@exec $(PY) -m tests.chaos --sagas $(or $(SAGAS),250) --seed $(or $(SEED),1) $(if $(RATE),--rate $(RATE)) \
+	  $(if $(JSON),--json $(JSON))
 
 books: $(VENV)/.run
 	@$(PY) -m books

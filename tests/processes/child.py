@@ -54,6 +54,10 @@ class Child:
     def is_running(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
     def said(self, lines: int = 15) -> str:
         """Return the last lines of the log."""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])

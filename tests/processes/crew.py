@@ -57,6 +57,18 @@ class Crew(Shop):
         """Let a process go on."""
         self._children[name].signal(signal.SIGCONT)
 
+    def pid(self, name: str) -> int:
+        """Return the process id a process has, or had."""
+        return self._children[name].pid
+
+    def exit_code(self, name: str) -> int | None:
+        """Return with what a process ended, the negative of a signal if it was killed; None while it runs."""
+        return self._children[name].exit_code
+
+    def url(self, name: str) -> str:
+        """Return the base URL of one process."""
+        return f"http://127.0.0.1:{self._ports[name]}"
+
     async def end(self, name: str) -> int:
         """Ask a process to end and return its exit code."""
         return await self._children.pop(name).end()
@@ -80,7 +92,7 @@ class Crew(Shop):
         await asyncio.gather(*(child.end() for child in self._children.values()))
 
     async def _works(self, name: str) -> None:
-        child, url = self._children[name], f"http://127.0.0.1:{self._ports[name]}/readyz"
+        child, url = self._children[name], f"{self.url(name)}/readyz"
 
         async def ask() -> bool:
             assert child.is_running, child.said()

@@ -50,7 +50,7 @@ class Shop:
         await self.http.aclose()
         await self.bus.close()
 
-    async def place(self, body: Body, key: str | None = None) -> Placed:
+    async def place(self, body: Body, key: str | None = None, *, within_s: float = 60.0) -> Placed:
         """Place an order, again under the same key while the shop cannot be reached or takes no orders."""
         headers = {"Idempotency-Key": key or uuid4().hex}
 
@@ -61,7 +61,7 @@ class Shop:
                 return None
             return None if answer.status_code in TRY_AGAIN else answer
 
-        answer = await until(ask, "an answer to an order", within_s=60, every_s=0.2)
+        answer = await until(ask, "an answer to an order", within_s, every_s=0.2)
         assert answer.status_code == 202, answer.text
         return Placed(answer.json()["orderId"], answer.json()["sagaId"])
 

@@ -142,6 +142,8 @@ class Wire:
                     await trap.spring()
                     if trap.drops:
                         return
+                if writer.is_closing():  # the server has gone, and what comes next it will never hear
+                    return
                 writer.write(command)
             await writer.drain()
 
