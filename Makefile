@@ -19,7 +19,7 @@ export PYTHONUNBUFFERED := 1
 BIN := $(VENV)/bin
 PY  := $(BIN)/python
 
-.PHONY: run demo test test-fast test-many test-sim mutants chaos books bench-quick transitions lint check locks clean
+.PHONY: run demo test test-fast test-many test-sim mutants chaos books bench-quick transitions alerts lint check locks clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -67,10 +67,14 @@ check: $(VENV)/.run
 transitions: $(VENV)/.run
 	@$(PY) -m sagastream.cli transitions order >docs/reference/transitions.md
 
+# After a change of the rules or of what is promised.
+alerts: $(VENV)/.run
+	@$(PY) -m prometheus.rules >$(VENV)/alerts.yml && cp $(VENV)/alerts.yml prometheus/alerts.yml
+
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy --no-error-summary $(wildcard sagastream coordinator *_service books demo *.py bench)
+	@$(BIN)/mypy --no-error-summary $(wildcard sagastream coordinator *_service books demo *.py bench prometheus)
 	@$(BIN)/lint-imports --no-cache >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
 # Packages are installed again only when the lock changes: the stamp holds what was installed last.

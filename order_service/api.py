@@ -24,6 +24,7 @@ from order_service.model import Order, Status
 from order_service.requests import CancelRequest, OrderRequest, UserOrderRequest
 from sagastream import pages
 from sagastream.documented import problems
+from sagastream.measured import held_back
 from sagastream.problems import Problem
 
 MOST_NOTES = 1000
@@ -70,7 +71,7 @@ def order_routes(at: Desk) -> APIRouter:
         asked = _read(lambda: requests.read_order(body, at.currency, at.tolerance_cents))
         order = await desk.take(desk.order_of(asked, at), idempotency_key, at)
         response.headers["Location"] = answers.state_path(order.saga_id)
-        return await _accepted(order, wait, response)
+        return await _accepted(order, wait, request, response)
 
     @router.post(
         "/api/orders",
@@ -87,7 +88,7 @@ def order_routes(at: Desk) -> APIRouter:
         asked = _read(lambda: requests.read_user_order(body, at.currency))
         order = await desk.take(desk.order_of_user(asked, at), idempotency_key, at)
         response.headers["Location"] = answers.course_path(order.id)
-        return await _accepted(order, wait, response)
+        return await _accepted(order, wait, request, response)
 
     @router.get("/api/orders/user/{userId}", operation_id="listOrdersOfUser", responses=problems())
     async def show_all(user_id: UserId, cursor: Cursor = None, limit: Limit = 50) -> OrdersView:
@@ -129,7 +130,9 @@ def order_routes(at: Desk) -> APIRouter:
         response.headers["Location"] = answers.state_path(order.saga_id)
         return _told(order)
 
-    async def _accepted(order: Order, wait: float, response: Response) -> Accepted:
+    async def _accepted(order: Order, wait: float, request: Request, response: Response) -> Accepted:
+        if wait:
+            held_back(request.scope)
         if wait and await at.endings.wait(order.saga_id, timedelta(seconds=wait)) is not None:
             response.status_code = 200
             order = await desk.existing(order.id, at)

@@ -78,6 +78,7 @@ class Consumer:
         self._intake = Intake(
             bus, keys, subscriptions(participant, keys), consumer=f"{participant.name}-{settings.consumer}",
             begins_at=participant.begins_at, size=settings.batch, store=settings.store,
+            on_trimmed=telemetry.trimmed,
         )  # fmt: skip
         self._loop = Loop(
             bus, self._intake, clock, handle=self._handle, recovered=self._recovered, beside=self._beside,

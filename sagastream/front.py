@@ -17,7 +17,7 @@ from sagastream.hosting import Host
 from sagastream.probes import PATHS
 from sagastream.proxy import proxy_routes
 from sagastream.series import SERVICE_UP
-from sagastream.service import bare_app
+from sagastream.service import bare_app, include
 from sagastream.telemetry import CONTENT_TYPE, Figure, Telemetry, expose
 from sagastream.version import VERSION
 
@@ -37,9 +37,10 @@ def create_front(
 
     ``upstreams`` reach each service, in this process or another, all the same. ``hosts`` say when what the
     ``routers`` need is open; ``opens`` is entered for as long as the app is up. ``telemetry`` is what this
-    process counts besides.
+    process counts itself.
     """
     started_at = datetime.now(UTC)
+    telemetry = telemetry or Telemetry("front")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -53,9 +54,8 @@ def create_front(
     def is_open() -> bool:
         return all(host.is_open for host in hosts)
 
-    app = bare_app(title, lifespan, is_open=is_open, always=(*PATHS, "/services/"))
-    for router in routers:
-        app.include_router(router)
+    app = bare_app(title, lifespan, is_open=is_open, always=(*PATHS, "/services/"), telemetry=telemetry)
+    include(app, routers, telemetry)
     app.router.routes.extend(proxy_routes(upstreams))
 
     @app.get("/livez", include_in_schema=False)
@@ -90,7 +90,7 @@ def create_front(
         answers = await _ask_all(upstreams, "/metrics")
         texts = {name: answer.text for name, answer in answers.items() if answer and answer.is_success}
         up = [Figure(SERVICE_UP, (name,), float(name in texts)) for name in answers]
-        own = {"front": (telemetry.render() if telemetry else b"").decode() + expose(up).decode()}
+        own = {"front": telemetry.render().decode() + expose(up).decode()}
         return Response(exposition.merge({**texts, **own}), media_type=CONTENT_TYPE)
 
     # Where a service has a page of its own at the root, that one was met first.

@@ -7,7 +7,7 @@ every start and after every read error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
@@ -44,7 +44,8 @@ class Message:
 class Intake:
     """One consumer of one group over several streams.
 
-    ``begins_at`` is the position of a group that never existed; a group that was lost begins at ``0``.
+    ``begins_at`` is the position of a group that never existed; a group that was lost begins at ``0``. ``on_trimmed``
+    is told how many entries turned out to be lost.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Intake:
         begins_at: str = "0",
         size: int = 200,
         store: str | None = None,
+        on_trimmed: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.streams = tuple(streams)
         self.group = keys.owner
@@ -69,6 +71,7 @@ class Intake:
         self._held: list[Message] = []
         self._claims_from = dict.fromkeys(self.streams, "0-0")
         self._store = StoreMark(bus, keys, name=store)
+        self._on_trimmed = on_trimmed
 
     async def open(self) -> None:
         """Make sure that the group exists on every stream.
@@ -133,6 +136,7 @@ class Intake:
             found += _entries(stream, reply[1])
             if len(reply) > 2 and reply[2]:
                 log.error("entries.trimmed_while_pending", stream=stream, group=self.group, entries=reply[2])
+                self._on_trimmed(len(cast("list[Reply]", reply[2])))
         return found
 
     async def again(self, name: str) -> Message | None:
@@ -153,6 +157,7 @@ class Intake:
         lost = [message for message in found if not message.fields]
         if lost:
             log.error("entries.trimmed_while_pending", group=self.group, entries=[m.name for m in lost])
+            self._on_trimmed(len(lost))
             await self.acknowledge(lost)
         return [message for message in found if message.fields]
 

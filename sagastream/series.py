@@ -32,6 +32,13 @@ DEAD_LETTERS = Series("dead_letters_total", "counter", ("service",), "Messages p
 DUPLICATES = Series("duplicates_total", "counter", ("service",), "Messages recognised as handled before")
 CONFLICTS = Series("conflicts_total", "counter", ("service",), "Decisions taken again on fresh reads")
 HANDLER_SECONDS = Series("handler_seconds", "histogram", ("service", "type"), "Time a handler took to decide")
+TRIMMED = Series(
+    "trimmed_while_pending_total", "counter", ("service",), "Entries that were lost: trimmed before they were settled"
+)
+REQUESTS = Series("requests_total", "counter", ("service", "method", "route", "status"), "HTTP requests answered")
+REQUEST_SECONDS = Series(
+    "request_seconds", "histogram", ("service", "method", "route"), "Time from a request to the beginning of its answer"
+)
 SERVICE_UP = Series("service_up", "gauge", ("service",), "1 if the service answered the front, else 0")
 
 # What the coordinator counted in Redis; outlives every process.
@@ -53,6 +60,7 @@ STREAM_PENDING = Series("stream_pending_entries", "gauge", ("stream", "group"), 
 STREAM_OLDEST_PENDING = Series(
     "stream_oldest_pending_seconds", "gauge", ("stream", "group"), "Age of the oldest unacknowledged entry"
 )
+OPEN_LETTERS = Series("dead_letters_open", "gauge", ("owner",), "Dead letters nobody has dealt with yet")
 AUDIT_DIFFERENCES = Series("audit_differences", "gauge", ("rule",), "Where a rule of the audit does not hold")
 AUDIT_AT = Series("audit_timestamp_seconds", "gauge", (), "When the last round of the audit was complete; 0 if never")
 AUDITED = Series("audited_total", "counter", (), "Sagas audited since their end, some of them again")

@@ -14,6 +14,7 @@ from sagastream import problems
 from sagastream.bus import connect
 from sagastream.guards import BodyGuard, Gate, LastResort
 from sagastream.hosting import Host, Worker
+from sagastream.measured import Measured, expect_requests
 from sagastream.probes import PATHS, probes
 from sagastream.settings import Settings
 from sagastream.telemetry import Telemetry
@@ -30,6 +31,7 @@ __all__ = [
     "alive",
     "bare_app",
     "create_app",
+    "include",
     "opened_context",
     "routers_of",
 ]
@@ -96,10 +98,9 @@ def create_app(service: Service, context: Context, *, with_workers: bool = True)
         async with host:
             yield
 
-    app = bare_app(service.name, lifespan, is_open=lambda: host.is_open, always=PATHS)
+    app = bare_app(service.name, lifespan, is_open=lambda: host.is_open, always=PATHS, telemetry=context.telemetry)
     app.state.host = host
-    for router in service.routers:
-        app.include_router(router)
+    include(app, service.routers, context.telemetry)
     app.include_router(probes(host, context.bus.query, context.telemetry))
     return app
 
@@ -122,10 +123,11 @@ def bare_app(
     *,
     is_open: Callable[[], bool],
     always: tuple[str, ...],
+    telemetry: Telemetry | None = None,
 ) -> FastAPI:
     """Return an app without routes that answers errors as problems, bounds bodies and waits at its gate.
 
-    ``always`` are the beginnings of paths that are served before ``is_open``.
+    ``always`` are the beginnings of paths that are served before ``is_open``; ``telemetry`` is told of every answer.
     """
     app = FastAPI(title=title, version=VERSION, lifespan=lifespan, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
     problems.install(app)
@@ -133,4 +135,13 @@ def bare_app(
     app.add_middleware(BodyGuard)
     app.add_middleware(Gate, is_open=is_open, always=always)
     app.add_middleware(LastResort)
+    if telemetry is not None:
+        app.add_middleware(Measured, telemetry=telemetry)
     return app
+
+
+def include(app: FastAPI, routers: Sequence[APIRouter], telemetry: Telemetry) -> None:
+    """Add routes to an app, and to what its telemetry exports."""
+    for router in routers:
+        app.include_router(router)
+        expect_requests(telemetry, router.routes)

@@ -15,6 +15,8 @@ from sagastream.errors import ServerUnavailable
 from sagastream.series import PREFIX, Series
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_CLASSES = ("2xx", "3xx", "4xx", "5xx")  # of final answers
+_REQUEST_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _HANDLER_BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30)
 
 
@@ -62,6 +64,17 @@ class Telemetry:
             registry=self._registry,
         )
         self._seconds_by_type: dict[str, prometheus.Histogram] = {}
+        self._trimmed = self._counter(series.TRIMMED).labels(service)
+        self._requests = self._counter(series.REQUESTS)
+        self._by_request: dict[tuple[str, str], list[prometheus.Counter]] = {}
+        self._request_seconds = prometheus.Histogram(
+            PREFIX + series.REQUEST_SECONDS.name,
+            series.REQUEST_SECONDS.help,
+            series.REQUEST_SECONDS.labels,
+            buckets=_REQUEST_BOUNDS,
+            registry=self._registry,
+        )
+        self._seconds_by_request: dict[tuple[str, str], prometheus.Histogram] = {}
 
     def expect(self, type_names: Iterable[str]) -> None:
         """Export the events that may come from the start, at zero, so that no rate misses the first."""
@@ -98,6 +111,27 @@ class Telemetry:
     def conflict(self) -> None:
         """Count a decision that had to be taken again."""
         self._conflicts.inc()
+
+    def trimmed(self, entries: int) -> None:
+        """Count entries that are lost: they were trimmed after they had been read and before they were settled."""
+        self._trimmed.inc(entries)
+
+    def expect_request(self, method: str, route: str) -> None:
+        """Export what may be asked from the start, at zero, so that no rate misses the first failure."""
+        children = [self._requests.labels(self.service, method, route, one) for one in _CLASSES]
+        self._by_request[method, route] = children
+        self._seconds_by_request[method, route] = self._request_seconds.labels(self.service, method, route)
+
+    def answered(self, method: str, route: str, status: int, took_s: float | None) -> None:
+        """Count a request that was answered, and its time if that tells anything.
+
+        ``method`` and ``route`` must be from a closed set, never text from outside.
+        """
+        if (method, route) not in self._by_request:
+            self.expect_request(method, route)
+        self._by_request[method, route][status // 100 - 2].inc()
+        if took_s is not None:
+            self._seconds_by_request[method, route].observe(took_s)
 
     def add_source(self, source: Source) -> None:
         """Export what ``source`` reads elsewhere (figures counted in Redis) at every scrape."""

@@ -10,7 +10,7 @@ from sagastream.audit.results import figures as audit_figures
 from sagastream.bus import Bus
 from sagastream.coordinator.counts import COUNTED, Counts, Durations
 from sagastream.coordinator.fleet import Fleet, read_fleet
-from sagastream.coordinator.lags import Lag, read_lags, streams
+from sagastream.coordinator.lags import Lag, read_lags, read_open_letters, streams
 from sagastream.coordinator.snapshots import Snapshot, snapshot_before
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.counting import BOUNDS
@@ -34,17 +34,20 @@ class Figures:
         self._query = bus.query
         self._keys = Keys(settings.key_prefix, COORDINATOR)
         self._streams = streams(self._sagas, self._keys)
+        self._owners = (*dict.fromkeys(name for saga in sagas for name in saga.participants), COORDINATOR)
 
     async def read(self) -> list[Figure | Spread]:
         """Return every figure as of now."""
         fleet = await self.fleet()
         lags = await read_lags(self._query, self._streams)
+        letters = await read_open_letters(self._query, self._keys, self._owners)
         steps = {saga.name: [step.name for step in saga.steps] for saga in self._sagas}
         return [
             *_of_sagas(fleet.counts, list(steps)),
             *_of_steps(fleet.counts, steps),
             *_of_now(fleet),
             *chain.from_iterable(_of_lag(lag, fleet.now_ms) for lag in lags),
+            *(Figure(series.OPEN_LETTERS, (owner,), count) for owner, count in letters.items()),
             *await audit_figures(self._query, self._keys),
         ]
 

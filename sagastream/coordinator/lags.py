@@ -1,11 +1,13 @@
-"""How far every consumer group is behind on the streams of sagas. Reads; changes nothing."""
+"""What has not been dealt with: streams that groups are behind on, letters that lie open. Reads; changes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import sub
 
-from sagastream.bus import Connection, Reply
+from sagastream import keys as names
+from sagastream.bus import Command, Connection, Reply
 from sagastream.coordinator.meaning import Meanings
 from sagastream.errors import ReplyError
 from sagastream.event import (
@@ -73,6 +75,19 @@ async def read_lags(connection: Connection, streams: Sequence[str]) -> list[Lag]
         )
         for stream, told in groups
     ]
+
+
+async def read_open_letters(connection: Connection, keys: Keys, owners: Sequence[str]) -> dict[str, int]:
+    """Return how many dead letters of each owner nobody has dealt with, in one round trip."""
+    commands: list[Command] = []
+    for owner in owners:
+        commands += [("XLEN", keys.of(owner).key(names.LETTERS)), ("HLEN", keys.key(names.letters(owner)))]
+    counts = []
+    for reply in await connection.pipeline(commands):
+        if isinstance(reply, ReplyError):
+            raise reply
+        counts.append(int(str(reply)))
+    return dict(zip(owners, map(sub, counts[::2], counts[1::2]), strict=True))
 
 
 def _groups(reply: Reply | ReplyError) -> Iterator[dict[str, str | None]]:

@@ -81,7 +81,7 @@ class Coordinator:
         self._look_aside_at = 0.0
         self._intake = Intake(
             bus, keys, self._meanings.streams(keys), consumer=f"{COORDINATOR}-{settings.consumer}", size=settings.batch,
-            store=settings.store,
+            store=settings.store, on_trimmed=telemetry.trimmed,
         )  # fmt: skip
         self._loop = Loop(
             bus, self._intake, self._clock, handle=self._handle, recovered=self._handle, beside=self._beside,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ SHIPPED = ROOT / "prometheus"
 _CONTAINERS = re.compile(r"dns_sd_configs: \[\{names: \[([\w-]+)\], type: A, port: \d+, refresh_interval: 10s\}\]")
 _PACE = re.compile(r"(scrape_interval|scrape_timeout|evaluation_interval): \d+s")
 _COORDINATOR = "choreographed-saga-coordinator"
+_FRONT = "front"
 
 
 @dataclass(frozen=True)
@@ -74,22 +74,27 @@ def watched(tmp_path_factory: pytest.TempPathFactory, copied: Copies) -> Iterato
         yield Watched(server.as_of(at or 0), client, before, after, saga_id)
 
 
-def watching(directory: Path, port: int) -> Path:
+def watching(directory: Path, port: int, rules: Mapping[str, str] | None = None) -> Path:
     """Return the shipped configuration, faster, with the parts of one process in place of the containers.
 
-    The coordinator is scraped under two names, as if there were two of them.
+    The coordinator is scraped under two names, as if there were two of them. ``rules`` are files of rules to be used
+    instead of the shipped ones.
     """
 
     def parts(match: re.Match[str]) -> str:
         container = match[1]
         targets = f"127.0.0.1:{port}, localhost:{port}" if container == _COORDINATOR else f"127.0.0.1:{port}"
         service = "coordinator" if container == _COORDINATOR else container
-        return f"metrics_path: /services/{service}/metrics\n    static_configs: [{{targets: [{targets}]}}]"
+        path = "/metrics" if container == _FRONT else f"/services/{service}/metrics"
+        return f"metrics_path: {path}\n    static_configs: [{{targets: [{targets}]}}]"
 
     text, replaced = _CONTAINERS.subn(parts, (SHIPPED / "prometheus.yml").read_text())
-    assert replaced == 5, "the shipped configuration names five containers"
-    shutil.copy(SHIPPED / "alerts.yml", directory)
+    assert replaced == 6, "the shipped configuration names five services and the front"
+    files = rules or {"alerts.yml": (SHIPPED / "alerts.yml").read_text()}
+    for name, content in files.items():
+        (directory / name).write_text(content)
     config = directory / "prometheus.yml"
+    text = text.replace("rule_files: [alerts.yml]", f"rule_files: [{', '.join(files)}]")
     config.write_text(_PACE.sub(r"\1: 1s", text))
     return config
 
@@ -98,7 +103,7 @@ def _all_is_scraped(server: Prometheus, client: httpx.Client) -> float | None:
     """Return an instant at which every target had been scraped since the shop's last event, None if there is none."""
     told, seen = statistics(client), server.as_of(time.time())
     expected = {
-        "sum(up)": 6,
+        "sum(up)": 7,
         "min(choreographed_saga_started_total)": told["started"],
         "min(choreographed_saga_duration_seconds_count)": told["ended"],
         "min(sum by (instance) (choreographed_saga_active))": told["active"],

@@ -70,6 +70,17 @@ class Prometheus:
         assert len(found) <= 1, found
         return found[0][1] if found else math.nan
 
+    def rules(self) -> list[tuple[str, str]]:
+        """Return the name and the query of every rule."""
+        groups = self._get("rules")["groups"]
+        return [(rule["name"], rule["query"]) for group in groups for rule in group["rules"]]
+
+    def firing(self, at_any_time: bool = False) -> set[tuple[str, str]]:
+        """Return the alerts that fire, or ever did, each with the window it looks at."""
+        text = 'ALERTS{alertstate="firing"}'
+        found = self.ask(f"max_over_time({text}[1h])" if at_any_time else text)
+        return {(labels["alertname"], labels.get("window", "")) for labels, _ in found}
+
     def alerting_rules(self) -> dict[str, dict[str, str]]:
         """Return what is known of each alerting rule: its state, its health, its annotations."""
         groups = self._get("rules", type="alert")["groups"]

@@ -26,9 +26,10 @@ _SETTINGS = {
 
 
 @contextmanager
-def shop(data_dir: Path, port: int) -> Iterator[httpx.Client]:
+def shop(data_dir: Path, port: int, **settings: str) -> Iterator[httpx.Client]:
     """Run the shop around the block."""
-    child = Child(["dev"], environment(data_dir, PORT=str(port), **_SETTINGS), data_dir / "shop.log")
+    told = environment(data_dir, PORT=str(port), **{**_SETTINGS, **settings})
+    child = Child(["dev"], told, data_dir / "shop.log")
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=40, trust_env=False) as client:
 

@@ -133,8 +133,9 @@ def test_every_container_that_is_scraped_listens_there() -> None:
 
     listening = re.findall(r'^  ([\w-]+):\n    <<: \*shop\n    command: \[.*"--port", "(\d+)"\]', COMPOSE, re.MULTILINE)
 
-    assert len(scraped) == 5
-    assert set(scraped) == set(listening) - {("payment-provider", "8006")}
+    assert len(scraped) == 6
+    assert set(scraped) == {*listening, ("front", "8080")} - {("payment-provider", "8006")}
+    assert re.search(r"^      - front\n      - --port=8080$", COMPOSE, re.MULTILINE)
 
 
 def panels(shown: dict[str, object]) -> list[dict[str, Any]]:

@@ -7,12 +7,15 @@ from datetime import timedelta
 
 import pytest
 
+from sagastream import series
+from sagastream.coordinator.figures import Figures
 from sagastream.coordinator.letter import Dealt, Letter
 from sagastream.coordinator.letters import CannotDeal, DeadLetters, Unfit
 from sagastream.coordinator.repair import Repairs
 from sagastream.event import StepGaveUp, UndoRequested
 from sagastream.keys import COORDINATOR
 from sagastream.saga.repair import Act, Action
+from sagastream.telemetry import Figure
 from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed
 from tests.unit.core.casts import Gateway, Script, bank, desk, hotel
 from tests.unit.core.world import SAGA, World, in_virtual_time
@@ -67,6 +70,28 @@ async def test_a_replayed_letter_is_handled_as_the_message_it_was_and_stays_besi
     assert (kept, kept.fields) == (done, letter.fields)
     assert kept.dealt is not None
     assert (kept.dealt["actor"], kept.dealt["reason"], "data" in kept.dealt) == ("ann", "the door is open", False)
+
+
+@in_virtual_time
+async def test_open_letters_are_counted_until_somebody_deals_with_them() -> None:
+    """Everybody who may put letters away is counted from the start, the coordinator too."""
+    world = World()
+    at_first = await open_letters(world)
+    letter = await buried(world, Script())
+    then = await open_letters(world)
+    await letters(world).drop(letter, "ann", "it was a test")
+
+    assert at_first == {"desk": 0, "hotel": 0, "bank": 0, "saga": 0}
+    assert then == {**at_first, "hotel": 1}
+    assert await open_letters(world) == at_first
+
+
+async def open_letters(world: World) -> dict[str, float]:
+    """Return ``dead_letters_open`` of each owner, as a coordinator exports it."""
+    figures = await Figures([TRIP], bus=world.wire().bus, settings=world.settings).read()
+    return {
+        one.labels[0]: one.value for one in figures if isinstance(one, Figure) and one.series is series.OPEN_LETTERS
+    }
 
 
 @in_virtual_time

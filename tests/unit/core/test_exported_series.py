@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 
@@ -83,6 +84,24 @@ async def test_a_process_counts_what_it_handled_repeated_and_put_away() -> None:
 
 
 @in_virtual_time
+async def test_entries_that_were_trimmed_while_somebody_had_them_are_counted() -> None:
+    """One is missed by the consumer that comes back, one by another that takes over."""
+    for ordinal in (1, 2):
+        world, telemetry = World(claim_idle=timedelta(seconds=5)), Telemetry("hotel")
+        wire = world.wire()
+        world.tell(BOOKED)
+        wire.die_before("EVALSHA")
+        await world.until_dead(world.consumer(hotel(Script()), wire), wire)
+        world.call("XTRIM", "desk", "events:TripBooked", "MAXLEN", 0)
+        assert Told(telemetry.render())("trimmed_while_pending_total", service="hotel") == 0
+
+        async with world.running(world.consumer(hotel(Script()), ordinal=ordinal, telemetry=telemetry)):
+            await asyncio.sleep(10)
+
+        assert Told(telemetry.render())("trimmed_while_pending_total", service="hotel") == 1
+
+
+@in_virtual_time
 async def test_what_became_of_sagas_is_exported_as_it_is_recorded() -> None:
     """One completes, one is refused, one undone, one overdue, one undo gives up; and an event comes too late."""
     world = World()
@@ -123,6 +142,7 @@ async def test_every_declared_series_is_exported_with_its_labels() -> None:
     world, telemetry = World(), Telemetry("hotel")
     world.tell(BOOKED)
     await world.work(world.consumer(hotel(Script()), telemetry=telemetry), world.coordinator(TRIP))
+    telemetry.answered("GET", "/api/orders/{orderId}", 404, 0.1)
 
     exported = [*Told(telemetry.render()).samples, *(await figures(world)).samples]
     found = {

@@ -1,0 +1,60 @@
+"""Counts every HTTP request and times its answer, as plain ASGI. Changes nothing about either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import perf_counter
+
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sagastream.telemetry import Telemetry
+
+NO_ROUTE = "none"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_HELD_BACK = "sagastream.held_back"
+
+
+class Measured:
+    """Tell telemetry of every answer: by method, route (its template, never the path asked for) and status class.
+
+    The time is that until the answer begins, so a stream counts as answered once it flows. A request nobody waited
+    for to be answered is not counted.
+    """
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, clock: Callable[[], float] = perf_counter) -> None:
+        self._app = app
+        self._telemetry = telemetry
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and look at the beginning of its answer."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        begun_s = self._clock()
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                took_s = None if _HELD_BACK in scope else self._clock() - begun_s
+                self._telemetry.answered(method, _path(scope.get("route")), message["status"], took_s)
+            await send(message)
+
+        await self._app(scope, receive, watched)
+
+
+def held_back(scope: Scope) -> None:
+    """Leave the time of this request out: its sender asked to be answered later."""
+    scope[_HELD_BACK] = True
+
+
+def expect_requests(telemetry: Telemetry, routes: Iterable[BaseRoute]) -> None:
+    """Export the routes there are from the start, at zero, so that no rate misses the first failure."""
+    for route in routes:
+        for method in sorted(_METHODS & set(getattr(route, "methods", None) or ())):
+            telemetry.expect_request(method, _path(route))
+
+
+def _path(route: object) -> str:
+    # Only operations are noted in the scope. Pages, a proxy's routes and paths nobody serves share one name.
+    return str(getattr(route, "path", NO_ROUTE))
