@@ -19,6 +19,8 @@ export PYTHONUNBUFFERED := 1
 BIN := $(VENV)/bin
 PY  := $(BIN)/python
 
+NPM := tests/browser/node_modules/.package-lock.json
+
 .PHONY: run demo test test-fast test-many test-sim mutants chaos books bench-quick transitions alerts lint check locks clean
 .DEFAULT_GOAL := run
 
@@ -29,7 +31,7 @@ run: $(VENV)/.run
 demo: $(VENV)/.run
 	@exec $(PY) -m demo
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(NPM)
 	@$(PY) -m pytest --numprocesses 2 --dist loadfile -m "not many" $(TESTS)
 
 test-fast: $(VENV)/.dev
@@ -91,6 +93,10 @@ $(VENV)/.run $(VENV)/.dev:
 	@printf '#!/bin/sh\n%s\n' 'PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" exec "$(abspath $(PY))" -m sagastream.cli "$$@"' \
 	  >$(BIN)/sagastream && chmod +x $(BIN)/sagastream
 	@cp $< $@
+
+# What the console is tested with. Where there is no npm, the tests that need it are left out, and say so.
+$(NPM): tests/browser/package-lock.json
+	@! command -v npm >/dev/null || (cd tests/browser && npm ci --silent && touch node_modules/.package-lock.json)
 
 # Needs uv; the locks hold for Linux and macOS and every Python from 3.11.
 locks:

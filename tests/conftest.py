@@ -14,6 +14,7 @@ HERE = Path(__file__).parent
 NEEDS = {
     "server": "server",
     "processes": "processes",
+    "browser": "processes",
     "deploy": "processes",
     "monitoring": "processes",
     "stage": "seeds",

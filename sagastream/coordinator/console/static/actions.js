@@ -1,0 +1,2 @@
+// What an operator can do about a saga.
+export const Actions = () => null;

@@ -1,0 +1,48 @@
+"""One browser and one stand for all tests of the console: both take longer to start than a test takes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.browser.chromium import Chromium, chromium
+from tests.browser.page import Page, opened
+from tests.browser.stand import COMPENSATED, COMPLETED, STUCK, WAITING, Stand, stand
+from tests.deploy.needs import program
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chromium]:
+    program("chromium")
+    profile = tmp_path_factory.mktemp("browser")
+    async with chromium(profile / "profile") as running:
+        yield running
+    shutil.rmtree(profile, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Chromium) -> AsyncIterator[Page]:
+    """A page that has no fault to the end of the test."""
+    async with opened(browser) as shown:
+        yield shown
+        assert shown.faults == []
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def full(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
+    """A stand with sagas of every kind: some that ended, one that waits, and many that are stuck."""
+    async with stand(tmp_path_factory.mktemp("stand")) as shop:
+        for number in range(20):
+            way = COMPENSATED if number % 5 == 3 else COMPLETED
+            await shop.tell(f"order-{number:02}", *way, begun_s_ago=900 - 40 * number, initiator=f"customer-{number}")
+        await shop.tell("completed-1", *COMPLETED, begun_s_ago=62)
+        await shop.tell("compensated-1", *COMPENSATED, begun_s_ago=48, initiator="customer-7")
+        await shop.tell("waiting-1", *WAITING, begun_s_ago=21, initiator="customer-4")
+        for number in range(15):
+            await shop.tell(
+                f"stuck-{number:02}", *STUCK, begun_s_ago=7200 - number * 60, initiator=f"customer-{number}"
+            )
+        yield shop

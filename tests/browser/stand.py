@@ -1,0 +1,142 @@
+"""A coordinator's routes on a real server, and sagas stored there as the coordinator stores them, at will and at once.
+
+Nobody performs any step: what a saga went through is told, fact by fact, with instants that lie as far back as need be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from coordinator.app import create_service
+from coordinator.order_saga import ORDER
+from sagastream.clock import server_ms
+from sagastream.coordinator.records import Note, Record, Records
+from sagastream.embedded import EmbeddedServer
+from sagastream.envelope import derived_id
+from sagastream.event import Event
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.saga.advance import Advance, advance, tick
+from sagastream.saga.progress import Fact, Happening, Kind, Progress
+from sagastream.service import Context, create_app, opened_context
+from sagastream.serving import address, listen, serve
+from sagastream.settings import Settings
+from sagastream.telemetry import Telemetry
+from sagastream.transaction import Transactor
+
+TOKEN = "a-token-nobody-guesses"
+BEGIN, STOCK, CHARGE, CONFIRM, NOTIFY = ORDER.names
+Told = tuple[float, str, Kind] | tuple[float, str, Kind, str]
+"""Seconds after the beginning, step, what is said of it, and the reason if there is one."""
+
+COMPLETED: tuple[Told, ...] = (
+    (0.021, STOCK, Kind.DONE),
+    (0.334, CHARGE, Kind.DONE),
+    (0.352, CONFIRM, Kind.DONE),
+    (0.41, NOTIFY, Kind.DONE),
+)
+COMPENSATED: tuple[Told, ...] = (
+    (0.021, STOCK, Kind.DONE),
+    (0.208, CHARGE, Kind.REFUSED, "the card was declined"),
+    (0.241, STOCK, Kind.UNDONE),
+    (0.266, BEGIN, Kind.UNDONE),
+)
+WAITING: tuple[Told, ...] = ((0.021, STOCK, Kind.DONE),)
+# The bank did not answer, the pivot was barred, and the bank does not answer to the undo either.
+STUCK: tuple[Told, ...] = (
+    (0.021, STOCK, Kind.DONE),
+    (60.03, CHARGE, Kind.OVERDUE, "nothing was heard for 60 s"),
+    (60.05, CONFIRM, Kind.BARRED),
+    (132.4, CHARGE, Kind.UNDO_GAVE_UP, "the payment provider cannot be reached"),
+    (132.45, STOCK, Kind.UNDONE),
+    (132.47, BEGIN, Kind.UNDONE),
+)
+
+
+class Stand:
+    """What is stored, and where it is served."""
+
+    def __init__(self, url: str, context: Context) -> None:
+        self.url = url
+        self._context = context
+        self._keys = Keys(context.settings.key_prefix, COORDINATOR)
+        self._records = Records(context.bus, self._keys)
+        self._transactor = Transactor(context.bus.writer, self._keys, retention=context.settings.ledger_retention)
+        self._known: dict[str, Record] = {}
+
+    async def tell(self, saga_id: str, *told: Told, begun_s_ago: float = 0, initiator: str = "customer-1") -> str:
+        """Store a saga as the coordinator would have, one fact after the other; return its id."""
+        began_ms = await server_ms(self._context.bus.query) - int(begun_s_ago * 1000)
+        for seconds, step, kind, *reason in ((0.0, BEGIN, Kind.DONE), *told):
+            await self._add(saga_id, initiator, began_ms + int(seconds * 1000), step, kind, *reason)
+        return saga_id
+
+    async def add(self, saga_id: str, step: str, kind: Kind, reason: str = "") -> None:
+        """Let something happen to a saga right now."""
+        await self._add(saga_id, "", await server_ms(self._context.bus.query), step, kind, reason)
+
+    async def let_pass(self, saga_id: str) -> None:
+        """Let the coordinator look at the clock: who did not answer in time is asked again."""
+        record, now_ms = self._known[saga_id], await server_ms(self._context.bus.query)
+        turn = tick(ORDER, record.progress, now_ms=now_ms)
+        await self._commit(record, turn, [], derived_id(saga_id, "tick", str(record.version)), now_ms)
+
+    async def _add(self, saga_id: str, initiator: str, at_ms: int, step: str, kind: Kind, reason: str = "") -> None:
+        record = self._known.get(saga_id) or Record(Progress(saga_id, ORDER.name, ORDER.version, initiator), "", 0)
+        event, by = _event(step, kind)
+        id_ = derived_id(saga_id, event, step, kind)
+        happening = Happening(step, kind, Fact(at_ms, id_, reason))
+        turn = advance(ORDER, record.progress, [happening], now_ms=at_ms)
+        note = Note(at_ms, id_, event, by, record.progress.last_event_id, step, kind, reason)
+        await self._commit(record, turn, [note], id_, at_ms)
+
+    async def _commit(self, record: Record, turn: Advance, notes: list[Note], cause: str, now_ms: int) -> None:
+        tx = self._records.save(ORDER, record, turn, notes, cause=cause, now_ms=now_ms)
+        (outcome,) = (await self._transactor.commit([tx])).outcomes
+        assert outcome.is_ok, outcome
+        self._known[turn.progress.saga_id] = Record(turn.progress, turn.status, record.version + 1)
+
+
+def _event(step: str, kind: Kind) -> tuple[str, str]:
+    """Return by which event something is said of a step, and who publishes it."""
+    by = ORDER.performers[step]
+    table = {each.name: each for each in ORDER.steps}.get(step)
+    done, undone, refused = (
+        (ORDER.begins_with, ORDER.cancelled_by, None) if table is None else (table.done, table.undone, table.refused)
+    )
+    named: dict[Kind, type[Event] | None] = {Kind.DONE: done, Kind.UNDONE: undone, Kind.REFUSED: refused}
+    event = named.get(kind)
+    if event is not None:
+        return event.type_name(), by
+    return {
+        Kind.BARRED: ("StepBarred", by),
+        Kind.GAVE_UP: ("StepGaveUp", by),
+        Kind.UNDO_GAVE_UP: ("StepGaveUp", by),
+        Kind.LOST: ("LedgerLost", by),
+        Kind.OVERDUE: ("StepOverdue", COORDINATOR),
+    }[kind]
+
+
+@asynccontextmanager
+async def stand(data_dir: Path) -> AsyncIterator[Stand]:
+    """Serve the coordinator's routes around the block, on a server and a port of their own."""
+    with EmbeddedServer(data_dir) as server:
+        settings = Settings(
+            redis_url=server.url, data_dir=data_dir, operator_token=SecretStr(TOKEN), block=timedelta(seconds=0.2)
+        )
+        async with opened_context("coordinator", server.url, settings, Telemetry("coordinator")) as context:
+            app = create_app(create_service(context), context, with_workers=False)
+            stop, is_ready = asyncio.Event(), asyncio.Event()
+            wire = listen(settings, 0)
+            serving = asyncio.create_task(serve(app, wire, stop, is_ready.set))
+            await is_ready.wait()
+            try:
+                yield Stand(address(wire), context)
+            finally:
+                stop.set()
+                await serving
