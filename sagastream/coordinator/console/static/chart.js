@@ -7,7 +7,7 @@ import { layout } from "./lanes.js";
 import { isSolid, path } from "./marks.js";
 
 const LANE = 46;
-const TOP = 22;
+const TOP = 34;
 const BAR = 18;
 const TIP = 7;
 
@@ -49,11 +49,12 @@ function Drawing({ drawn, width, saga, onPick }) {
       <line class="track" x1=${left} x2=${width - 8} y1=${Y(name) + LANE - 14} y2=${Y(name) + LANE - 14} />
       <text class="lane" x=${isNarrow ? left : left - 12} y=${isNarrow ? Y(name) + 8 : Y(name) + LANE - 10} text-anchor=${isNarrow ? "start" : "end"}>${name}</text>
     </g>`)}
-    ${!drawn.isOver && html`<g><rect class="future" x=${X(drawn.now)} y=${TOP - 10} width=${X(1) - X(drawn.now)} height=${bottom - TOP + 10} /><line class="now" x1=${X(drawn.now)} x2=${X(drawn.now)} y1=${TOP - 10} y2=${bottom} /><text class="tick" x=${X(drawn.now)} y=${TOP - 12} text-anchor="middle">now</text></g>`}
-    ${drawn.wait && html`<rect class="waiting" x=${X(drawn.wait.x)} y=${Y(drawn.wait.lane) + LANE - 14 - BAR / 2} width=${Math.max(3, drawn.wait.w * room)} height=${BAR}><title>waiting for ${drawn.wait.lane}</title></rect>`}
+    ${!drawn.isOver && html`<g><rect class="future" x=${X(drawn.now)} y=${TOP - 10} width=${X(1) - X(drawn.now)} height=${bottom - TOP + 10} /><line class="now" x1=${X(drawn.now)} x2=${X(drawn.now)} y1=${TOP - 20} y2=${bottom} /><text class="tick" x=${X(drawn.now)} y=${TOP - 24} text-anchor="middle">now</text></g>`}
+    ${drawn.wait && html`<rect class="waiting" x=${X(drawn.wait.x)} y=${Y(drawn.wait.lane) + LANE - 14 - BAR / 2} width=${Math.max(3, drawn.wait.w * room)} height=${BAR}><title>waiting for ${drawn.wait.lane}: ${drawn.wait.step}</title></rect>`}
+    ${drawn.wait && drawn.wait.w * room > drawn.wait.step.length * 6.6 + 26 && html`<text class="waits" x=${X(drawn.wait.x + drawn.wait.w / 2)} y=${Y(drawn.wait.lane) + LANE - 10} text-anchor="middle">${drawn.wait.step}</text>`}
     ${drawn.bars.map((bar, n) => html`<${Bar} key=${n} bar=${bar} x=${X(bar.x)} width=${Math.max(TIP + 2, bar.w * room - 9)} y=${Y(bar.lane) + LANE - 14} />`)}
     ${drawn.rest.map((one) => html`<${Bar} key=${`rest ${one.step}`} bar=${{ ...one, kind: "to come" }} x=${X(one.x) + 3} width=${Math.max(TIP + 2, one.w * room - 6)} y=${Y(one.lane) + LANE - 14} />`)}
-    ${drawn.lines.map((line) => html`<g key=${line.what}><line class="deadline" x1=${X(line.x)} x2=${X(line.x)} y1=${TOP - 8} y2=${bottom} /><text class="deadline-text" x=${X(line.x) > width * 0.55 ? X(line.x) - 4 : X(line.x) + 4} y=${bottom + (line.lane ? -2 : -14)} text-anchor=${X(line.x) > width * 0.55 ? "end" : "start"}>${line.what}</text></g>`)}
+    ${drawn.lines.map((line) => html`<g key=${line.what}><line class="deadline" x1=${X(line.x)} x2=${X(line.x)} y1=${TOP - 8} y2=${bottom} /><text class="deadline-text" x=${X(line.x) > width * 0.55 ? X(line.x) - 4 : X(line.x) + 4} y=${TOP + (line.lane ? 8 : -6)} text-anchor=${X(line.x) > width * 0.55 ? "end" : "start"}>${line.what}</text></g>`)}
     ${apart(drawn.marks, X).map((one, n) => html`<g key=${n} class=${`event ${one.tone}`} transform=${`translate(${one.left - 8} ${Y(one.lane) + LANE - 22})`} onClick=${() => onPick(one.note.id)}>
       <circle cx="8" cy="8" r="8" class="halo" /><path d=${path(one.shape)} class=${isSolid(one.shape) ? "solid" : ""} /><title>${`${one.note.type}: ${one.word}${one.note.step ? `, ${one.note.step}` : ""}`}</title>
     </g>`)}

@@ -11,7 +11,7 @@ export function layout(saga, table, nowMs, options) {
   const at = (iso) => Date.parse(iso);
   const isOver = saga.waitingFor === null;
   const bars = [...forward(saga, nowMs), ...backward(saga, nowMs)];
-  const wait = saga.waitingFor && { lane: saga.waitingFor.who, start: at(saga.waitingFor.since), end: Math.max(nowMs, at(saga.waitingFor.since)) };
+  const wait = saga.waitingFor && { lane: saga.waitingFor.who, step: saga.waitingFor.step ?? "", start: at(saga.waitingFor.since), end: Math.max(nowMs, at(saga.waitingFor.since)) };
   const lines = isOver ? [] : deadlines(saga, table);
   const past = [...told.map((one) => at(one.note.at)), ...bars.flatMap((bar) => [bar.start, bar.end]),
     ...(saga.startedAt ? [at(saga.startedAt)] : []), ...(wait ? [wait.start, wait.end] : [])];
@@ -30,21 +30,25 @@ export function layout(saga, table, nowMs, options) {
     wait: wait && { ...wait, x: place(wait.start), w: place(wait.end) - place(wait.start) },
     rest: rest(saga, room),
     marks: told.map((one) => ({ ...one, x: place(at(one.note.at)) })),
-    lines: lines.map((line) => ({ ...line, x: line.at <= present ? place(line.at) : place(line.at) })),
+    lines: lines.map((line) => ({ ...line, x: place(line.at) })),
     ticks: ticks(told.map((one) => at(one.note.at)), place),
   };
 }
 
-/** The way forward: each step from when the one before was done until it ended, or until now. */
+/** The way forward: each step from when the one before was done until it ended, was given up, or until now. */
 function forward(saga, nowMs) {
-  return saga.steps.filter((step) => step.startedAt && BEGUN.has(step.status) && step.name !== "begin")
-    .filter((step) => step.endedAt || !["Barred", "Undone", "Undoing"].includes(step.status))
+  const isWaitedFor = (step) => saga.waitingFor?.step === step.name && !saga.steps.some((one) => one.undoStatus);
+  const late = new Map(saga.history.filter((note) => ["overdue", "gave up"].includes(note.kind)).reverse().map((note) => [note.step, note.at]));
+  return saga.steps.filter((step) => step.startedAt && step.name !== "begin" && BEGUN.has(step.status))
     .map((step) => {
-      const isBarred = "barred" in step.eventIds && !("done" in step.eventIds) && !("refused" in step.eventIds);
-      const end = step.endedAt && !isBarred ? Date.parse(step.endedAt) : nowMs;
-      const kind = isBarred ? "barred" : "refused" in step.eventIds ? "refused" : step.endedAt ? "done" : "waiting";
-      return { step: step.name, lane: step.service, kind, way: "forward", start: Date.parse(step.startedAt), end: isBarred ? Date.parse(step.endedAt) : Math.max(end, Date.parse(step.startedAt)) };
-    });
+      const isBarred = "barred" in step.eventIds && !("done" in step.eventIds);
+      const ended = isBarred ? late.get(step.name) : step.endedAt ?? late.get(step.name);
+      const kind = isBarred || !step.endedAt ? (ended ? "late" : "waiting") : "refused" in step.eventIds ? "refused" : "done";
+      return { step: step.name, lane: step.service, kind, way: "forward", start: Date.parse(step.startedAt), end: ended ? Date.parse(ended) : nowMs, isWaitedFor: isWaitedFor(step) };
+    })
+    // What was barred without being late never took time; what is waited for is drawn as the wait.
+    .filter((bar) => bar.kind !== "waiting" || (saga.waitingFor && !bar.isWaitedFor && !saga.steps.some((step) => step.name === bar.step && "barred" in step.eventIds)))
+    .map((bar) => ({ ...bar, end: Math.max(bar.start, bar.end) }));
 }
 
 /** The way back: each request until it was answered, or until now. */
