@@ -20,10 +20,10 @@ PRICE_CENTS = 14_999
 
 async def lay_ready(url: str, sagas: int, *, declined: int) -> None:
     """Begin sagas through the shop's own entrance; ``declined`` of them will be turned back at payment."""
+    await fill_shelves(url)
     settings = Settings(redis_url=url)
     bus = connect(url, name="bench", block=settings.block)
     try:
-        await Entrance(stock, bus=bus, settings=settings).change(_fill)
         entrance = Entrance(order, bus=bus, settings=settings)
         # Spread evenly, so that both ways of ending go through every batch.
         turned_back = [(at + 1) * declined // sagas > at * declined // sagas for at in range(sagas)]
@@ -34,9 +34,24 @@ async def lay_ready(url: str, sagas: int, *, declined: int) -> None:
         await bus.close()
 
 
+async def fill_shelves(url: str) -> None:
+    """Put more of everything into the store than anybody will order."""
+    settings = Settings(redis_url=url)
+    bus = connect(url, name="bench", block=settings.block)
+    try:
+        await Entrance(stock, bus=bus, settings=settings).change(_fill)
+    finally:
+        await bus.close()
+
+
+def product(number: int) -> str:
+    """Return a product's id; no shop sells it but for the bench."""
+    return f"bench-{number}"
+
+
 def _fill(tx: Transaction) -> None:
     for at in range(PRODUCTS):
-        level = Level(STORE, f"product-{at}", "Bench", available=PIECES, initial=PIECES, price_cents=PRICE_CENTS)
+        level = Level(STORE, product(at), "Bench", available=PIECES, initial=PIECES, price_cents=PRICE_CENTS)
         store.add_level(tx, level)
 
 
@@ -50,5 +65,5 @@ def _order(at: int, entrance: Entrance, *, is_declined: bool) -> Order:
         payment_method="DeclinedCard" if is_declined else "CreditCard",
         total_cents=2 * PRICE_CENTS + 1,
         currency="EUR",
-        lines=(Line(f"product-{at % PRODUCTS}", 2, PRICE_CENTS),),
+        lines=(Line(product(at % PRODUCTS), 2, PRICE_CENTS),),
     )

@@ -15,32 +15,20 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
 from bench.machine import described
 from bench.questions import Question, questions
 from bench.rows import append
+from bench.shop import ROOT, until_ready
 from bench.stored import fill
+from bench.times import Times
 from sagastream.embedded import EmbeddedServer, free_port
 from sagastream.offspring import dies_with_parent
 
 BOUND_MS = 20.0
-_ROOT = Path(__file__).parents[1]
 _PATIENCE_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """How long the questions of one kind took in one round, in milliseconds, sorted."""
-
-    kind: str
-    ms: tuple[float, ...]
-
-    def percentile(self, share: float) -> float:
-        """Return the time within which this share of them was answered."""
-        return self.ms[min(len(self.ms) - 1, int(share * len(self.ms)))]
 
 
 def measured(port: int, asked: Sequence[Question], *, rounds: int) -> list[Times]:
@@ -88,30 +76,14 @@ def served(redis_url: str) -> Iterator[int]:
     port = free_port()
     command = [sys.executable, "-m", "sagastream.cli", "service", "bench.stored_coordinator:create_service",
                "--name", "coordinator", "--port", str(port)]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT), "REDIS_URL": redis_url, "LOG_LEVEL": "ERROR"}
-    process = subprocess.Popen(command, cwd=_ROOT, env=environment, preexec_fn=dies_with_parent())
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "REDIS_URL": redis_url, "LOG_LEVEL": "ERROR"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=dies_with_parent())
     try:
-        _until_ready(process, port)
+        until_ready(process, port)
         yield port
     finally:
         process.terminate()
         process.wait(_PATIENCE_S)
-
-
-def _until_ready(process: subprocess.Popen[bytes], port: int) -> None:
-    until = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < until and process.poll() is None:
-        connection = HTTPConnection("127.0.0.1", port, timeout=1)
-        try:
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            pass
-        finally:
-            connection.close()
-        time.sleep(0.05)
-    raise TimeoutError(f"the coordinator did not come up on port {port} within {_PATIENCE_S:g} s")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,74 @@
+"""When sagas end, as seen by somebody who reads what is told of it: one blocking read, beside the shop. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from sagastream.bus import Reply, connect
+from sagastream.event import SagaAborted, SagaCompensationCompleted, SagaCompleted, SagaFailed
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.settings import Settings
+
+_BLOCK = timedelta(seconds=1)
+
+
+class Ends:
+    """Notes when each saga ended; a saga's end is told by the call that writes its record."""
+
+    def __init__(self, url: str) -> None:
+        keys = Keys(Settings(redis_url=url).key_prefix, COORDINATOR)
+        kinds = (SagaCompleted, SagaCompensationCompleted, SagaFailed, SagaAborted)
+        self._positions = {keys.events(kind.type_name()): "0-0" for kind in kinds}
+        self._bus = connect(url, name="bench-ends", block=_BLOCK)
+        self._reading: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self.at: dict[str, float] = {}
+        """When (by ``time.perf_counter``) each saga was seen to have ended."""
+
+    async def __aenter__(self) -> Self:
+        """Begin to read."""
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Read no more."""
+        if self._reading is not None:
+            self._reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._reading
+        await self._bus.close()
+
+    async def until(self, sagas: int, *, within_s: float) -> bool:
+        """Wait until so many have ended; tell whether they did in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while len(self.at) < sagas:
+                    self._news.clear()
+                    await self._news.wait()
+        return len(self.at) >= sagas
+
+    async def _read(self) -> None:
+        while True:
+            reply = await self._bus.reader.execute(
+                "XREAD", "COUNT", 500, "BLOCK", _BLOCK // timedelta(milliseconds=1),
+                "STREAMS", *self._positions, *self._positions.values(),
+            )  # fmt: skip
+            now = time.perf_counter()
+            for part in reply if isinstance(reply, list) else []:
+                assert isinstance(part, list)
+                self._note(str(part[0]), part[1], now)
+            self._news.set()
+
+    def _note(self, stream: str, entries: Reply, now: float) -> None:
+        for entry in entries if isinstance(entries, list) else []:
+            assert isinstance(entry, list)
+            assert isinstance(entry[1], list)
+            self._positions[stream] = str(entry[0])
+            self.at.setdefault(str(entry[1][entry[1].index("correlationid") + 1]), now)

@@ -1,0 +1,17 @@
+"""How long things took, and what share of them took no longer. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long things of one kind took, in milliseconds, sorted."""
+
+    kind: str
+    ms: tuple[float, ...]
+
+    def percentile(self, share: float) -> float:
+        """Return the time within which this share of them was done."""
+        return self.ms[min(len(self.ms) - 1, int(share * len(self.ms)))]
