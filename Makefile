@@ -1,4 +1,4 @@
-# make run | demo | test | test-fast | test-sim | mutants | chaos | books | bench-quick | lint | check | clean; the rest is in README.md.
+# make run | demo | test | test-fast | test-sim | mutants | chaos | books | bench | bench-quick | lint | check | clean; the rest is in README.md.
 # PROCS=1: one process per service.  PORT, HOST, DATA_DIR, REDIS_URL, RESTART=0 … : see sagastream/settings.py.
 
 PORT      ?= 8080
@@ -21,7 +21,7 @@ PY  := $(BIN)/python
 
 NPM := tests/browser/node_modules/.package-lock.json
 
-.PHONY: run demo test test-fast test-many test-sim mutants chaos books bench-quick transitions alerts lint check locks clean
+.PHONY: run demo test test-fast test-many test-sim mutants chaos books bench bench-quick transitions alerts lint check locks clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -58,6 +58,10 @@ chaos: $(VENV)/.dev
 
 books: $(VENV)/.run
 	@$(PY) -m books
+
+# Everything: limit, engine, front door, latency, failure path, growth. PARTS="engine latency" runs only these.
+bench: $(VENV)/.run
+	@$(PY) -m bench $(PARTS) --csv $(or $(CSV),.data/bench)
 
 bench-quick: $(VENV)/.run
 	@$(PY) -m bench.quick

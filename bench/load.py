@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from events import OrderCreated
 from order_service.handlers import order, place
 from order_service.model import Line, Order
-from sagastream import Entrance, Settings, Transaction, connect
+from sagastream import Conflict, Entrance, Settings, Transaction, connect
 from stock_service import store
 from stock_service.handlers import stock
 from stock_service.model import Level
@@ -18,8 +19,11 @@ PIECES = 10**9
 PRICE_CENTS = 14_999
 
 
-async def lay_ready(url: str, sagas: int, *, declined: int) -> None:
-    """Begin sagas through the shop's own entrance; ``declined`` of them will be turned back at payment."""
+async def lay_ready(url: str, sagas: int, *, declined: int, named: str = "order") -> None:
+    """Begin sagas through the shop's own entrance; ``declined`` of them will be turned back at payment.
+
+    Their orders are called by ``named`` and a number, and must not exist.
+    """
     await fill_shelves(url)
     settings = Settings(redis_url=url)
     bus = connect(url, name="bench", block=settings.block)
@@ -28,18 +32,22 @@ async def lay_ready(url: str, sagas: int, *, declined: int) -> None:
         # Spread evenly, so that both ways of ending go through every batch.
         turned_back = [(at + 1) * declined // sagas > at * declined // sagas for at in range(sagas)]
         await asyncio.gather(
-            *(place(_order(at, entrance, is_declined=no), entrance) for at, no in enumerate(turned_back))
+            *(
+                place(_order(f"{named}-{at}", at, entrance, is_declined=no), entrance)
+                for at, no in enumerate(turned_back)
+            )
         )
     finally:
         await bus.close()
 
 
 async def fill_shelves(url: str) -> None:
-    """Put more of everything into the store than anybody will order."""
+    """Put more of everything into the store than anybody will order, unless it is there."""
     settings = Settings(redis_url=url)
     bus = connect(url, name="bench", block=settings.block)
     try:
-        await Entrance(stock, bus=bus, settings=settings).change(_fill)
+        with suppress(Conflict):
+            await Entrance(stock, bus=bus, settings=settings).change(_fill)
     finally:
         await bus.close()
 
@@ -55,8 +63,7 @@ def _fill(tx: Transaction) -> None:
         store.add_level(tx, level)
 
 
-def _order(at: int, entrance: Entrance, *, is_declined: bool) -> Order:
-    order_id = f"order-{at}"
+def _order(order_id: str, at: int, entrance: Entrance, *, is_declined: bool) -> Order:
     return Order(
         id=order_id,
         saga_id=entrance.saga_id(OrderCreated, order_id),

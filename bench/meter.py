@@ -62,7 +62,20 @@ class Meter:
 
     async def set_appendfsync(self, policy: str) -> None:
         """Change when the server forces its log to disk."""
-        await self._bus.query.execute("CONFIG", "SET", "appendfsync", policy)
+        await self.set("appendfsync", policy)
+
+    async def bytes_used(self) -> int:
+        """Return how much memory the server's data take."""
+        return int(_info(str(await self._bus.query.execute("INFO", "memory")))["used_memory"])
+
+    async def bytes_of(self, *names: str) -> int:
+        """Return how much memory the keys of these names below the coordinator's root take, each read to its end."""
+        keys = (("MEMORY", "USAGE", self._keys.key(name), "SAMPLES", 0) for name in names)
+        return sum(int(str(size)) for size in await self._bus.query.pipeline(list(keys)) if size)
+
+    async def set(self, option: str, value: str) -> None:
+        """Change an option of the server."""
+        await self._bus.query.execute("CONFIG", "SET", option, value)
 
     async def until_ended(self, sagas: int, *, within_s: float) -> Ended:
         """Wait until so many sagas have ended, or the time is up."""

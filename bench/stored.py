@@ -70,8 +70,10 @@ def lives(count: int, *, now_ms: int, seed: int = 1) -> Iterator[Life]:
         yield Life(derived_id("stored", str(at)), saga, status, initiator, now_ms - ago)
 
 
-async def fill(url: str, count: int, *, settings: Settings | None = None, seed: int = 1) -> list[Life]:
-    """Store so many sagas and return them."""
+async def fill(
+    url: str, count: int, *, already: int = 0, settings: Settings | None = None, seed: int = 1
+) -> list[Life]:
+    """Store sagas until there are so many, where ``already`` are stored; return all of them."""
     settings = settings or Settings(redis_url=url)
     bus = connect(url, name="bench-fill", block=settings.block)
     try:
@@ -79,7 +81,7 @@ async def fill(url: str, count: int, *, settings: Settings | None = None, seed: 
         records = Records(bus, keys)
         transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
         stored = list(lives(count, now_ms=await server_ms(bus.query), seed=seed))
-        for at in range(0, count, _AT_ONCE):
+        for at in range(already, count, _AT_ONCE):
             batch = [tx for life in stored[at : at + _AT_ONCE] for tx in turns(records, life)]
             receipt = await transactor.commit(batch)
             refused = [outcome for outcome in receipt.outcomes if not outcome.is_ok]
