@@ -1,4 +1,4 @@
-# make run | demo | test | test-fast | test-sim | mutants | chaos | books | bench | bench-quick | lint | check | clean; the rest is in README.md.
+# make run | demo | test | test-fast | test-sim | mutants | chaos | books | bench | bench-quick | bench-peers | lint | check | clean; the rest is in README.md.
 # PROCS=1: one process per service.  PORT, HOST, DATA_DIR, REDIS_URL, RESTART=0 … : see sagastream/settings.py.
 
 PORT      ?= 8080
@@ -63,6 +63,20 @@ books: $(VENV)/.run
 bench: $(VENV)/.run
 	@$(PY) -m bench $(PARTS) --csv $(or $(CSV),.data/bench)
 
+# Other engines beside ours. Their packages go into an environment and a folder of their own, and nowhere else.
+PEERS_VENV := $(VENV)-peers
+.PHONY: bench-peers
+bench-peers: $(VENV)/.run $(PEERS_VENV)/.peers bench/peers/node_modules/.package-lock.json
+	@$(PY) -m bench.peers --python $(PEERS_VENV)/bin/python --csv $(or $(CSV),.data/bench)/peers.csv
+
+$(PEERS_VENV)/.peers: bench/peers/requirements.lock
+	@test -x $(PEERS_VENV)/bin/python || $(PYTHON) -m venv $(PEERS_VENV)
+	@$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@cp $< $@
+
+bench/peers/node_modules/.package-lock.json: bench/peers/package-lock.json
+	@cd bench/peers && npm ci --silent && touch node_modules/.package-lock.json
+
 bench-quick: $(VENV)/.run
 	@$(PY) -m bench.quick
 
@@ -104,10 +118,10 @@ $(NPM): tests/browser/package-lock.json
 
 # Needs uv; the locks hold for Linux and macOS and every Python from 3.11.
 locks:
-	@for name in requirements requirements-dev; do \
+	@for name in requirements requirements-dev bench/peers/requirements; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links $$name.in -o $$name.lock || exit 1; done
 
 clean:
-	@rm -rf $(VENV) .data build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) $(PEERS_VENV) bench/peers/node_modules .data build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -39,7 +39,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == "growth" and asked.million:
             options = (*options, "1000000")
         if asked.csv is not None:
-            asked.csv.mkdir(parents=True, exist_ok=True)
             options = (*options, "--csv", str(asked.csv / f"{name}.csv"))
         print(f"== {name}\n", flush=True)
         worst = max(worst, part(options))

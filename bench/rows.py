@@ -13,6 +13,7 @@ def append(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     Raises: ``ValueError`` if the file holds other columns; give each kind of figures a file of its own.
     """
     columns = list(rows[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists() or path.stat().st_size == 0
     if not is_new:
         with path.open(newline="") as file:
