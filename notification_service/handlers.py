@@ -13,6 +13,7 @@ from notification_service import model, store, templates
 from notification_service.channels import Channel
 from notification_service.model import Kind, Status
 from sagastream import Participant, Transaction
+from sagastream.tracing import calling
 
 notification = Participant("notification")
 
@@ -22,7 +23,8 @@ async def notify(confirmed: OrderConfirmed, tx: Transaction, channel: Channel) -
     """Tell the customer that the order is confirmed."""
     text = templates.confirmation(confirmed.order_id, confirmed.total_cents, confirmed.currency)
 
-    answer = await channel.send(model.message(tx.key, confirmed.order_id, confirmed.email, text, tx.now_ms))
+    with calling(notification.name, "send mail"):
+        answer = await channel.send(model.message(tx.key, confirmed.order_id, confirmed.email, text, tx.now_ms))
 
     told = model.notice(
         confirmed.order_id,
@@ -43,7 +45,8 @@ async def tell_cancelled(cancelled: OrderCancelled, tx: Transaction, channel: Ch
     """Tell the customer that the order is cancelled; a refusal for good is told by the store alone."""
     text = templates.cancellation(cancelled.order_id)
 
-    answer = await channel.send(model.message(tx.key, cancelled.order_id, cancelled.email, text, tx.now_ms))
+    with calling(notification.name, "send mail"):
+        answer = await channel.send(model.message(tx.key, cancelled.order_id, cancelled.email, text, tx.now_ms))
 
     told = model.notice(cancelled.order_id, Kind.CANCELLATION, answer, tx.now_ms)
     store.save(tx, told)

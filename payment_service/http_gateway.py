@@ -18,6 +18,7 @@ from payment_service.provider_messages import (
     Message,
     RefundAnswer,
 )
+from sagastream import tracing
 
 A = TypeVar("A", bound=Message)
 
@@ -54,7 +55,9 @@ class HttpGateway:
     async def _post(self, path: str, request: Message, answer: type[A]) -> A:
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                response = await self._client.post(path, json=request.model_dump(by_alias=True))
+                with tracing.calling("payment", f"POST {path}"):
+                    trace = {"traceparent": parent} if (parent := tracing.current()) else {}
+                    response = await self._client.post(path, json=request.model_dump(by_alias=True), headers=trace)
         except TimeoutError:
             raise OutcomeUnknown(f"the provider did not answer {path} within {self._timeout}") from None
         except httpx.HTTPError as error:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from sagastream import keys as names
+from sagastream import tracing
 from sagastream.clock import ServerClock
 from sagastream.envelope import Envelope, derived_id, publishable
 from sagastream.errors import DefinitionError, Undecodable
@@ -131,7 +133,10 @@ class Deciding:
 
     async def _run(self, work: Work, handler: Handler, data: str, tx: Transaction) -> Event | None:
         begun_s = asyncio.get_running_loop().time()
-        event = await handler.function(payload(handler.takes, data), tx, **self._resources[id(handler)])
+        call = handler.function(payload(handler.takes, data), tx, **self._resources[id(handler)])
+        if tracing.active is not None:
+            call = tracing.handled(call, self._participant.name, handler.name, work.envelope, tx)
+        event = await call
         work.took_s = asyncio.get_running_loop().time() - begun_s
         if event is not None and type(event) not in handler.publishes:
             raise DefinitionError(
@@ -266,7 +271,8 @@ class Deciding:
         )
 
     def _publish(self, tx: Transaction, event: Event, cause: Envelope, *, id: str) -> int:
-        return tx.publish(published(event, cause, source=self._participant.name, id=id))
+        envelope = published(event, cause, source=self._participant.name, id=id)
+        return tx.publish(replace(envelope, traceparent=tx.traceparent) if tx.traceparent else envelope)
 
 
 def published(event: Event, cause: Envelope, *, source: str, id: str) -> Envelope:

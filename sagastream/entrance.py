@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sagastream import keys as names
+from sagastream import tracing
 from sagastream.bus import Bus
 from sagastream.clock import ms_of
 from sagastream.coalescer import Coalescer
@@ -182,5 +183,6 @@ class Entrance:
             definition=saga,
             definition_version=str(version),
             data=publishable(event),
+            traceparent=tracing.current(),
             schema=f"urn:event:{event.type_name()}:{event.schema_version}",
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from fastapi import APIRouter, FastAPI
 
-from sagastream import problems
+from sagastream import problems, tracing
 from sagastream.bus import connect
 from sagastream.guards import BodyGuard, Gate, LastResort
 from sagastream.hosting import Host, Worker
@@ -137,6 +137,8 @@ def bare_app(
     app.add_middleware(LastResort)
     if telemetry is not None:
         app.add_middleware(Measured, telemetry=telemetry)
+        if tracing.active is not None:
+            app.add_middleware(tracing.TracedRequests, service=telemetry.service, polled=always)
     return app
 
 

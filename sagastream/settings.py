@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     """What is logged: this and everything graver. Payloads appear at ``DEBUG`` only."""
     log_format: Literal["console", "json"] = "console"
     """Lines for people, or one JSON object a line."""
+    traces: Literal["off", "otlp"] = "off"
+    """Whether traces are made and sent by OTLP over HTTP; `OTEL_EXPORTER_OTLP_ENDPOINT` and its kin say where to."""
     stop_within: Duration = Field(timedelta(seconds=10), gt=timedelta(0))
     """How long a process may take to end what it has begun once it is told to stop."""
     restart: bool = True

@@ -85,6 +85,7 @@ class Transaction:
         self.now_ms = now_ms
         self.initiator = initiator
         self.entry: Entry | None = None
+        self.traceparent = ""
         self._reader = reader
         self._operations: list[tuple[object, ...]] = []
 

@@ -67,8 +67,10 @@ def _run(words: Namespace, settings: Settings) -> int:
             return transitions(project, words.saga)
         case _:
             from sagastream.cli.running import run
+            from sagastream.tracing import traced
 
-            run(words, settings, project)
+            with traced(settings):
+                run(words, settings, project)
     return DONE
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sagastream import keys as names
+from sagastream import tracing
 from sagastream.bus import Bus
 from sagastream.envelope import Envelope, derived_id, publishable
 from sagastream.errors import ReplyError, Undecodable
@@ -209,6 +210,7 @@ def _from_coordinator(progress: Progress, event: Event, cause: str, id: str) -> 
         definition=progress.definition,
         definition_version=str(progress.version),
         data=publishable(event),
+        traceparent=tracing.current(),
         schema=f"urn:event:{event.type_name()}:{event.schema_version}",
     )
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import structlog
 
+from sagastream import tracing
 from sagastream.bus import Bus
 from sagastream.clock import ServerClock
 from sagastream.coordinator.aside import Aside
@@ -205,8 +206,11 @@ class Coordinator:
                         await self._park(message, record.progress.definition, str(record.progress.version))
                 elif isinstance(known, Undecodable):
                     await self._bury_all(bundle, str(known))
-                else:
+                elif tracing.active is None:
                     batch.append((bundle, self._folded(bundle, *known)))
+                else:
+                    with tracing.about(COORDINATOR, f"advance {known[0].name}", bundle.first, self._clock.now_ms()):
+                        batch.append((bundle, self._folded(bundle, *known)))
             if not batch:
                 return
             receipt = await self._transactor.commit([tx for _, tx in batch])
