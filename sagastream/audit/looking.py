@@ -7,23 +7,22 @@ moment later is told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from sagastream.audit.case import ENDS, Case, Sighting
+from sagastream.audit.events import Events
 from sagastream.audit.findings import Answer, Difference, Findings, Rule, Unknown
 from sagastream.audit.reading import Cases, Unreadable
 from sagastream.audit.rest import GRACE, cut
 from sagastream.audit.rules import BEGUN, EVENTS, OF_A_SAGA, READABLE, is_sound, judged
 from sagastream.audit.scene import Scene
-from sagastream.audit.streams import between, horizon
-from sagastream.audit.walk import SLACK_MS, Held
+from sagastream.audit.walk import Held
 from sagastream.clock import server_ms
 from sagastream.coordinator.retention import kept
 from sagastream.saga.lifecycle import Status
 
-MOST_OF_A_STREAM = 50_000  # entries read for one saga; beyond that its events cannot be told
-AFTER_MS = 60_000  # how long after its last known instant events of one saga are looked for
+TOGETHER = 50  # sagas looked at again at once: their events stand side by side, and are read once
 NO_TABLE = "no table of its version is known here"
 
 
@@ -34,7 +33,7 @@ class Looking:
         self._scene = scene
         self._findings = findings
         self._cases = Cases(scene)
-        self._streams = scene.streams()
+        self._events = Events(scene)
         self._kept_ms = min(kept(scene.settings).values()) // timedelta(milliseconds=1)
         self._doubtful: dict[str, list[Sighting]] = {}
 
@@ -75,24 +74,36 @@ class Looking:
         if self._doubtful and not self._scene.is_at_rest:
             await asyncio.sleep(GRACE.total_seconds())
         doubtful, self._doubtful = self._doubtful, {}
-        for at, (saga_id, strays) in enumerate(doubtful.items()):
-            await self.one(saga_id, strays, with_events=at < most)
+        ids = list(doubtful)
+        for at in range(0, len(ids), TOGETHER):
+            part = ids[at : at + TOGETHER]
+            await self._some({saga_id: doubtful[saga_id] for saga_id in part}, with_events=at < most)
             await self._scene.pause()
 
-    async def one(self, saga_id: str, strays: Sequence[Sighting] = (), *, with_events: bool = True) -> Status | None:
+    async def one(self, saga_id: str) -> Status | None:
         """Read one saga and its events by itself, say what is wrong with it, and return its status."""
+        (case,) = await self._some({saga_id: ()}, with_events=True)
+        return None if isinstance(case, Unreadable) else case.status
+
+    async def _some(self, strays: Mapping[str, Sequence[Sighting]], *, with_events: bool) -> list[Case | Unreadable]:
+        """Read some sagas anew, together with their events, and say what is wrong with them."""
         now_ms = await server_ms(self._scene.connection)
         read_until_ms = await cut(self._scene, now_ms)
-        (case,) = await self._cases.load([saga_id], now_ms=now_ms, read_until_ms=read_until_ms)
-        if isinstance(case, Unreadable):
-            # Records of sagas that ended long ago are removed; their events may still be there.
-            if not (case.is_absent and strays and max(s.at_ms for s in strays) < now_ms - self._kept_ms):
-                self._unreadable(case, strays)
-            return None
+        found = await self._cases.load(list(strays), now_ms=now_ms, read_until_ms=read_until_ms)
+        cases = {saga_id: case for saga_id, case in zip(strays, found, strict=True) if isinstance(case, Case)}
         if with_events:
-            case.sightings = await self._sightings(case, now_ms, strays)
-        self._note(saga_id, judged(case))
-        return case.status
+            for saga_id, sightings in (await self._events.of(cases, now_ms, strays)).items():
+                cases[saga_id].sightings = sightings
+        for saga_id, case in zip(strays, found, strict=True):
+            if isinstance(case, Case):
+                self._note(saga_id, judged(case))
+            # Records of sagas that ended long ago are removed; their events may still be there.
+            elif not (case.is_absent and self._is_long_ago(strays[saga_id], now_ms)):
+                self._unreadable(case, strays[saga_id])
+        return found
+
+    def _is_long_ago(self, strays: Sequence[Sighting], now_ms: int) -> bool:
+        return bool(strays) and max(sighting.at_ms for sighting in strays) < now_ms - self._kept_ms
 
     def _note(self, saga_id: str, answers: Sequence[tuple[Rule, Answer]]) -> None:
         self._findings.holds(READABLE.name)
@@ -112,23 +123,6 @@ class Looking:
             self._findings.differs(Difference(BEGUN.name, about, "a record, for it is listed", "none", case.saga_id))
         else:
             self._findings.differs(Difference(READABLE.name, about, "a record", case.why, case.saga_id))
-
-    async def _sightings(self, case: Case, now_ms: int, seen: Sequence[Sighting]) -> list[Sighting] | None:
-        """Read a saga's events anew, also those ``seen`` long after its end; None if they are not all there."""
-        known = [fact.at_ms for facts in case.progress.facts.values() for fact in facts.values()]
-        known += [note.at_ms for note in case.notes]
-        if not known or min(known) <= await horizon(self._scene.connection, self._streams) + SLACK_MS:
-            return None
-        until_ms = min(now_ms, max(known) + AFTER_MS) if case.status.is_end else now_ms
-        spans = [(stream, min(known) - SLACK_MS, until_ms) for stream in self._streams]
-        spans += [(met.stream, met.at_ms, met.at_ms) for met in seen if met.at_ms > until_ms]
-        found: dict[tuple[str, Sighting], None] = {}
-        for stream, from_ms, to_ms in spans:
-            entries = await between(self._scene.connection, stream, from_ms, to_ms, MOST_OF_A_STREAM)
-            if entries is None:
-                return None
-            found |= dict.fromkeys(entry for entry in entries if entry[0] == case.saga_id)
-        return [sighting for _, sighting in found]
 
     def _is_older(self, case: Case, from_ms: int) -> bool:
         return case.progress.first_ms < from_ms

@@ -20,7 +20,7 @@ from tests.chaos.run import run
 from tests.chaos.summary import Code, Summary
 from tests.processes.child import left_behind
 
-MOST_A_SECOND = 20.0  # what two cores carry beside eleven processes and the storm
+MOST_A_SECOND = 15.0  # what two cores carry beside eleven processes and the storm
 LEAST_S = 50.0  # of orders: every kind of fault needs its time
 
 

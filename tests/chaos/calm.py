@@ -24,7 +24,7 @@ from tests.processes.shop import PREFIX
 from tests.processes.until import until
 
 _READY_S = 60.0
-_ENDED_S = 150.0
+_ENDED_S = 240.0
 _AUDIT_S = 600.0
 _AT_ONCE = 1000
 

@@ -21,7 +21,7 @@ from tests.chaos.signs import Signs
 from tests.chaos.store import Store
 from tests.chaos.summary import Summary
 
-BOUND_S = 600.0  # beside twice the time the orders take
+BOUND_S = 1200.0  # beside twice the time the orders take
 
 
 async def run(data_dir: Path, sagas: int, seed: int, rate: float) -> Summary:

@@ -36,7 +36,7 @@ CAST = (*ALL, *SECOND)
 GROUPS = {"order-service": "order", "stock-service": "stock", "payment-service": "payment",
           "notification-service": "notification", "coordinator": SAGA}  # fmt: skip
 CLAIM_IDLE_S = 1.5
-PACE = 0.3  # of the deadlines: 9 s to reserve, 18 s to charge, 90 s for the whole
+PACE = 0.5  # of the deadlines: 15 s to reserve, 30 s to charge, 150 s for the whole
 PAYMENT_TIMEOUT_S, SLOW_S, SILENCE_S = 1.0, 1.4, 3.0
 SETTINGS = {
     "ORDER_DEADLINE_PACE": str(PACE),

@@ -1,0 +1,79 @@
+"""The events of some sagas, read anew for a second look. Speaks Redis; judges nothing.
+
+Sagas that seem wrong together mostly lived at the same time: what stands in the streams then is read once for all of
+them, or a storm that leaves hundreds behind would take hours to be looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sagastream.audit.case import Case, Sighting
+from sagastream.audit.scene import Scene
+from sagastream.audit.streams import between, horizon
+from sagastream.audit.walk import SLACK_MS
+
+MOST_OF_A_STREAM = 50_000  # entries read in one go; beyond that events cannot be told
+AFTER_MS = 60_000  # how long after its last known instant events of a saga are looked for
+Span = tuple[int, int]
+
+
+class Events:
+    """Reads events by saga."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._connection = scene.connection
+        self._streams = scene.streams()
+
+    async def of(
+        self, cases: Mapping[str, Case], now_ms: int, seen: Mapping[str, Sequence[Sighting]]
+    ) -> dict[str, list[Sighting] | None]:
+        """Return the events of each saga, also those ``seen`` long after its end; None where they are not all there."""
+        since_ms = await horizon(self._connection, self._streams) + SLACK_MS
+        spans = {saga_id: span for saga_id, case in cases.items() if (span := _span(case, now_ms)) is not None}
+        whole = {saga_id: span for saga_id, span in spans.items() if span[0] + SLACK_MS > since_ms}
+        found: dict[str, list[Sighting] | None] = dict.fromkeys(cases)
+        found |= await self._read(whole, seen)
+        return found
+
+    async def _read(
+        self, spans: Mapping[str, Span], seen: Mapping[str, Sequence[Sighting]]
+    ) -> dict[str, list[Sighting] | None]:
+        wanted = [(stream, *span) for span in joined(spans.values()) for stream in self._streams]
+        wanted += [
+            (met.stream, met.at_ms, met.at_ms)
+            for saga_id, (_, until_ms) in spans.items()
+            for met in seen[saga_id]
+            if met.at_ms > until_ms
+        ]
+        found: dict[str, dict[Sighting, None]] = {saga_id: {} for saga_id in spans}
+        for stream, from_ms, to_ms in dict.fromkeys(wanted):
+            entries = await between(self._connection, stream, from_ms, to_ms, spans, MOST_OF_A_STREAM)
+            if entries is None and len(spans) > 1:  # too many for all of them; perhaps not for each
+                alone = [await self._read({saga_id: span}, seen) for saga_id, span in spans.items()]
+                return {saga_id: told for each in alone for saga_id, told in each.items()}
+            if entries is None:
+                return dict.fromkeys(spans)
+            for saga_id, sighting in entries:
+                found[saga_id][sighting] = None
+        return {saga_id: list(sightings) for saga_id, sightings in found.items()}
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """Return spans of time that overlap as one."""
+    found: list[Span] = []
+    for since, until in sorted(spans):
+        if found and since <= found[-1][1]:
+            found[-1] = (found[-1][0], max(until, found[-1][1]))
+        else:
+            found.append((since, until))
+    return found
+
+
+def _span(case: Case, now_ms: int) -> Span | None:
+    """Return from when until when events of a saga can stand in the streams, None if nothing is known of it."""
+    known = [fact.at_ms for facts in case.progress.facts.values() for fact in facts.values()]
+    known += [note.at_ms for note in case.notes]
+    if not known:
+        return None
+    return min(known) - SLACK_MS, min(now_ms, max(known) + AFTER_MS) if case.status.is_end else now_ms
