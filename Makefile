@@ -1,4 +1,5 @@
-# make run | demo | test | test-fast | test-sim | mutants | chaos | books | bench | bench-quick | bench-peers | lint | check | clean; the rest is in README.md.
+# make run | demo | test | test-fast | test-sim | mutants | chaos | soak | books | lint | check | clean
+#      bench | bench-quick | bench-latencies | bench-peers; the rest is in README.md.
 # PROCS=1: one process per service.  PORT, HOST, DATA_DIR, REDIS_URL, RESTART=0 … : see sagastream/settings.py.
 
 PORT      ?= 8080
@@ -21,7 +22,7 @@ PY  := $(BIN)/python
 
 NPM := tests/browser/node_modules/.package-lock.json
 
-.PHONY: run demo test test-fast test-many test-sim mutants chaos books bench bench-quick transitions alerts lint check locks clean
+.PHONY: run demo test test-fast test-many test-sim mutants chaos books bench bench-quick bench-latencies soak transitions alerts lint check locks clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -79,6 +80,14 @@ bench/peers/node_modules/.package-lock.json: bench/peers/package-lock.json
 
 bench-quick: $(VENV)/.run
 	@$(PY) -m bench.quick
+
+# How soon an undo is asked for, a deadline told, and fresh orders done beside disorder and repairs; some minutes. SCENES=…
+bench-latencies: $(VENV)/.run
+	@$(PY) -m bench.latencies $(SCENES)
+
+# MINUTES=30 RATE=20: whether memory, keys or descriptors of anything grow while a shop is at work.
+soak: $(VENV)/.run
+	@exec $(PY) -m bench.soak --minutes $(or $(MINUTES),30) --rate $(or $(RATE),20) $(if $(CSV),--csv $(CSV))
 
 check: $(VENV)/.run
 	@$(PY) -m sagastream.cli check

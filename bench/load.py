@@ -17,6 +17,7 @@ STORE = "store-1"
 PRODUCTS = 10
 PIECES = 10**9
 PRICE_CENTS = 14_999
+_METHODS = ("CreditCard", "DeclinedCard")
 
 
 async def lay_ready(url: str, sagas: int, *, declined: int, named: str = "order") -> None:
@@ -33,7 +34,7 @@ async def lay_ready(url: str, sagas: int, *, declined: int, named: str = "order"
         turned_back = [(at + 1) * declined // sagas > at * declined // sagas for at in range(sagas)]
         await asyncio.gather(
             *(
-                place(_order(f"{named}-{at}", at, entrance, is_declined=no), entrance)
+                place(an_order(f"{named}-{at}", at, entrance, _METHODS[no]), entrance)
                 for at, no in enumerate(turned_back)
             )
         )
@@ -63,13 +64,14 @@ def _fill(tx: Transaction) -> None:
         store.add_level(tx, level)
 
 
-def _order(order_id: str, at: int, entrance: Entrance, *, is_declined: bool) -> Order:
+def an_order(order_id: str, at: int, entrance: Entrance, method: str = "CreditCard") -> Order:
+    """Return an order of some product, paid by this method."""
     return Order(
         id=order_id,
         saga_id=entrance.saga_id(OrderCreated, order_id),
         customer_id=f"customer-{at % 100}",
         store_id=STORE,
-        payment_method="DeclinedCard" if is_declined else "CreditCard",
+        payment_method=method,
         total_cents=2 * PRICE_CENTS + 1,
         currency="EUR",
         lines=(Line(product(at % PRODUCTS), 2, PRICE_CENTS),),

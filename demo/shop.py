@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,7 +35,7 @@ _SETTINGS = {
 }
 # Nothing else of the surroundings decides about the shop: a real SMTP server must not get its mails.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "REDIS_SERVER")
-_START_WITHIN = timedelta(seconds=20)
+_START_WITHIN = timedelta(seconds=60)
 _READ_WITHIN = timedelta(seconds=5)
 
 
@@ -103,19 +103,19 @@ class Shop:
 
 
 @asynccontextmanager
-async def running_shop(data_dir: Path) -> AsyncIterator[Shop]:
-    """Run the shop around the block.
+async def running_shop(data_dir: Path, *flags: str, **settings: str) -> AsyncIterator[Shop]:
+    """Run the shop around the block; ``settings`` change those of the demo, ``flags`` are for `sagastream dev`.
 
     Raises: ``ShopTrouble`` if it does not start.
     """
     log = data_dir / "shop.log"
     port = free_port()
-    process = _start(data_dir, port, log)
+    process = _start(data_dir, port, log, flags, settings)
     url = f"http://127.0.0.1:{port}"
     try:
         async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as http:
             await _ready(http, process, log)
-            redis_url = RunDir(data_dir / "run").read("redis", "url")
+            redis_url = settings.get("REDIS_URL") or RunDir(data_dir / "run").read("redis", "url")
             if redis_url is None:
                 raise ShopTrouble(_with_end_of(log, "the shop does not say where its server is"))
             bus = connect(redis_url, name="demo", block=timedelta(seconds=1))
@@ -127,13 +127,16 @@ async def running_shop(data_dir: Path) -> AsyncIterator[Shop]:
         _end(process)
 
 
-def _start(data_dir: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
+def _start(
+    data_dir: Path, port: int, log: Path, flags: Sequence[str], settings: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    told = {**kept, **_SETTINGS, **settings, "PYTHONPATH": str(ROOT), "DATA_DIR": str(data_dir), "PORT": str(port)}
     with log.open("ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "sagastream.cli", "dev"],
+            [sys.executable, "-m", "sagastream.cli", "dev", *flags],
             cwd=ROOT,
-            env={**kept, **_SETTINGS, "PYTHONPATH": str(ROOT), "DATA_DIR": str(data_dir), "PORT": str(port)},
+            env=told,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,79 @@
+"""Disorder on the streams: events told again in any order, and entries that are none. Writes past the services."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping
+
+from events import OrderConfirmed, OrderCreated, PaymentProcessed, StockReserved
+from sagastream import Settings
+from sagastream.bus import Bus
+from sagastream.keys import Keys
+
+_MINE = (OrderCreated, StockReserved, PaymentProcessed, OrderConfirmed)
+_EVENTS_OF_A_SAGA = 5
+_AT_ONCE = 500
+_BLOCK_MS = 100
+
+
+class Disorder:
+    """Tells a share of all sagas again, each one's events in an order of its own, and mixes in a share of poison.
+
+    ``touched`` are the sagas it did anything to.
+    """
+
+    def __init__(self, bus: Bus, *, shuffled: float, poison: float, seed: int = 1) -> None:
+        self._bus = bus
+        self._shuffled = shuffled
+        self._poison = poison
+        self._chance = random.Random(seed)
+        self._streams = [Keys(Settings().key_prefix, kind.by).events(kind.type_name()) for kind in _MINE]
+        self.touched: set[str] = set()
+        self.told_again = self.poisoned = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow what is published, and disturb it, until told to stop."""
+        seen = dict.fromkeys(self._streams, "$")
+        held: list[tuple[str, list[str]]] = []
+        while not stop.is_set():
+            reply = await self._bus.reader.execute(
+                "XREAD", "COUNT", _AT_ONCE, "BLOCK", _BLOCK_MS, "STREAMS", *seen, *seen.values()
+            )
+            for part in reply if isinstance(reply, list) else []:
+                assert isinstance(part, list)  # what XREAD answers
+                stream, entries = part
+                for entry in entries if isinstance(entries, list) else []:
+                    assert isinstance(entry, list)
+                    seen[str(stream)] = str(entry[0])
+                    fields = [str(value) for value in entry[1]] if isinstance(entry[1], list) else []
+                    self._meet(str(stream), fields, held)
+            if len(held) >= self._chance.randint(1, 40):
+                self._chance.shuffle(held)
+                await self._put(held)
+                held = []
+
+    def _meet(self, stream: str, fields: list[str], held: list[tuple[str, list[str]]]) -> None:
+        if "again" in fields or "poison" in fields:
+            return
+        told = dict(zip(fields[::2], fields[1::2], strict=True))
+        saga_id = told["correlationid"]
+        # By the saga, so that all events of one are told again, or none.
+        if random.Random(saga_id).random() < self._shuffled:
+            self.touched.add(saga_id)
+            held.append((stream, [*fields, "again", "1"]))
+            self.told_again += 1
+        if self._chance.random() < self._poison * _EVENTS_OF_A_SAGA / len(_MINE):
+            self.touched.add(saga_id)
+            held.append((stream, _torn(told)))
+            self.poisoned += 1
+
+    async def _put(self, entries: Iterable[tuple[str, list[str]]]) -> None:
+        await self._bus.writer.pipeline([("XADD", stream, "*", *fields) for stream, fields in entries])
+
+
+def _torn(told: Mapping[str, str]) -> list[str]:
+    """Return an event that names its saga and has lost its payload."""
+    kept = {**told, "poison": "1"}
+    del kept["data"]
+    return [part for pair in kept.items() for part in pair]

@@ -1,0 +1,83 @@
+"""A whole shop to measure: every process by itself, the auditor and the figures included, on a server of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.latencies.spans import Streams
+from bench.load import fill_shelves
+from coordinator.order_saga import ORDER
+from demo.shop import Shop, running_shop
+from sagastream import Settings, connect
+from sagastream.bus import Bus
+from sagastream.embedded import EmbeddedServer
+from sagastream.keys import COORDINATOR, Keys, index
+from sagastream.saga.lifecycle import Status
+
+TOKEN = "for-nobody-but-this-measurement"
+_MOVING = tuple(status for status in Status if not status.is_end and status is not Status.NEEDS_ATTENTION)
+_CALM_S = 90.0
+_LOOK_S = 0.2
+
+
+class NotCalm(Exception):
+    """Sagas are still under way long after the last one was begun."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A server with full shelves on which a shop can be run."""
+
+    url: str
+    bus: Bus
+    directory: Path
+
+    @property
+    def streams(self) -> Streams:
+        """Return its streams."""
+        return Streams(self.bus.query)
+
+    @asynccontextmanager
+    async def shop(self, pace: float, **settings: str) -> AsyncIterator[Shop]:
+        """Run the shop around the block, with deadlines ``pace`` times as long as they are shipped."""
+        told = {"REDIS_URL": self.url, "ORDER_DEADLINE_PACE": str(pace), "OPERATOR_TOKEN": TOKEN, "BLOCK": "2"}
+        told |= {"LOG_LEVEL": "WARNING", "LOG_FORMAT": "json", **settings}
+        async with running_shop(self.directory, "--procs", **told) as shop:
+            yield shop
+
+    async def many(self, *statuses: Status) -> int:
+        """Return how many orders' sagas are in any of these statuses."""
+        keys = Keys(Settings().key_prefix, COORDINATOR)
+        replies = await self.bus.query.pipeline(
+            [("ZCARD", keys.key(index("status", status, ORDER.name))) for status in statuses]
+        )
+        return sum(reply for reply in replies if isinstance(reply, int))
+
+    async def calm(self) -> None:
+        """Wait until no saga is under way, those aside that need a person.
+
+        Raises: ``NotCalm``.
+        """
+        until = asyncio.get_running_loop().time() + _CALM_S
+        while moving := await self.many(*_MOVING):
+            if asyncio.get_running_loop().time() > until:
+                raise NotCalm(f"{moving} sagas are still under way after {_CALM_S:g} s")
+            await asyncio.sleep(_LOOK_S)
+
+
+@asynccontextmanager
+async def opened(fill: Callable[[str], Awaitable[None]] = fill_shelves) -> AsyncIterator[Store]:
+    """Start a server and fill the shelves."""
+    with tempfile.TemporaryDirectory(prefix="latencies-") as directory, EmbeddedServer(Path(directory)) as server:
+        settings = Settings(redis_url=server.url)
+        bus = connect(server.url, name="latencies", block=settings.block)
+        try:
+            await fill(server.url)
+            yield Store(server.url, bus, Path(directory))
+        finally:
+            await bus.close()

@@ -1,0 +1,73 @@
+"""How long it took from one event to another, by the ids of their entries: the server's own clock. Reads streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from bench.times import Times
+from sagastream.bus import Connection
+from sagastream.envelope import pairs
+from sagastream.keys import Keys
+from sagastream.settings import Settings
+
+_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a stream: when the server took it (epoch ms), and its fields."""
+
+    at_ms: int
+    fields: Mapping[str, str]
+
+
+class Streams:
+    """The streams of a shop, as somebody reads them who takes no part."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._prefix = Settings().key_prefix
+
+    def events(self, owner: str, type_name: str) -> str:
+        """Return the stream of one event type."""
+        return Keys(self._prefix, owner).events(type_name)
+
+    def requests(self, participant: str) -> str:
+        """Return the stream on which a participant is asked."""
+        return Keys(self._prefix, participant).requests(participant)
+
+    async def entries(self, stream: str, *, from_ms: int = 0) -> list[Entry]:
+        """Return everything in a stream that is not older."""
+        found: list[Entry] = []
+        start = str(from_ms)
+        while True:
+            reply = await self._connection.execute("XRANGE", stream, start, "+", "COUNT", _AT_ONCE)
+            page = [entry for entry in reply if isinstance(entry, list)] if isinstance(reply, list) else []
+            for id_, flat in page:
+                assert isinstance(flat, list)  # what XRANGE answers
+                found.append(Entry(int(str(id_).partition("-")[0]), pairs([str(value) for value in flat])))
+                start = f"({id_}"
+            if len(page) < _AT_ONCE:
+                return found
+
+    async def first(self, stream: str, *types: str, from_ms: int = 0) -> dict[str, int]:
+        """Return when each saga was first told of in a stream, only by these types if any are named."""
+        told: dict[str, int] = {}
+        for entry in await self.entries(stream, from_ms=from_ms):
+            if not types or entry.fields.get("type") in types:
+                told.setdefault(entry.fields.get("correlationid", ""), entry.at_ms)
+        return told
+
+
+def between(
+    kind: str, since: Mapping[str, int], until: Mapping[str, int], only: Iterable[str], *, plus_ms: int = 0
+) -> Times:
+    """Return how long it took of each of these sagas; ``plus_ms`` is how long nothing had to happen."""
+    return Times(kind, tuple(sorted(_spans(since, until, only, plus_ms))))
+
+
+def _spans(since: Mapping[str, int], until: Mapping[str, int], only: Iterable[str], plus_ms: int) -> Iterator[float]:
+    for saga_id in only:
+        if saga_id in since and saga_id in until:
+            yield float(until[saga_id] - since[saga_id] - plus_ms)

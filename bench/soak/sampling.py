@@ -1,0 +1,71 @@
+"""What is measured now and then: memory and descriptors of processes, memory and keys of the server. Reads; judges
+nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from sagastream.bus import Connection, Reply
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_AT_ONCE = 1000
+_FEW = 200  # keys of a kind whose size is asked for
+_KIND = re.compile(r"\{[^}]+\}:[a-z-]+")
+
+
+def memory_mb(pid: int) -> float:
+    """Return the resident memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 2**20
+
+
+def descriptors(pid: int) -> int:
+    """Return how many files and connections a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+async def used_mb(connection: Connection) -> float:
+    """Return the memory the server uses for its data."""
+    told = str(await connection.execute("INFO", "memory"))
+    (line,) = (line for line in told.splitlines() if line.startswith("used_memory:"))
+    return int(line.partition(":")[2]) / 2**20
+
+
+async def keys(connection: Connection) -> dict[str, list[str]]:
+    """Return every key, by owner and the first word of its name."""
+    found: dict[str, list[str]] = {}
+    cursor = "0"
+    while True:
+        reply = await connection.execute("SCAN", cursor, "COUNT", _AT_ONCE)
+        assert isinstance(reply, list)  # what SCAN answers
+        cursor, page = str(reply[0]), reply[1]
+        for key in page if isinstance(page, list) else []:
+            kind = _KIND.search(str(key))
+            found.setdefault(kind[0] if kind else str(key), []).append(str(key))
+        if cursor == "0":
+            return found
+
+
+async def entries(connection: Connection, streams: Sequence[str]) -> int:
+    """Return how many entries these streams hold together."""
+    return sum(_whole(await connection.pipeline([("XLEN", stream) for stream in streams])))
+
+
+async def size_mb(connection: Connection, names: Sequence[str]) -> float:
+    """Return what these keys take, by the size of a few of them."""
+    few = names[:: max(1, len(names) // _FEW)][:_FEW]
+    sizes = _whole(await connection.pipeline([("MEMORY", "USAGE", name) for name in few]))
+    return sum(sizes) / max(1, len(sizes)) * len(names) / 2**20
+
+
+def counted(found: dict[str, list[str]]) -> Counter[str]:
+    """Return how many keys there are of each kind."""
+    return Counter({kind: len(names) for kind, names in found.items()})
+
+
+def _whole(replies: Sequence[Reply | Exception]) -> list[int]:
+    return [reply for reply in replies if isinstance(reply, int)]
