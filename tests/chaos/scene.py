@@ -46,6 +46,7 @@ SETTINGS = {
     "PROVIDER_SILENCE": str(SILENCE_S),
 }
 _SERVER_BACK_S = 60.0
+_WORKS_S = 240.0  # ten processes that start at once, on two cores and beside whatever else
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ async def played(data_dir: Path) -> AsyncIterator[Scene]:
         async with Storm(server.port) as storm:
             ports = {name: free_port() for name in CAST}
             told = {**SETTINGS, "PAYMENT_PROVIDER_URL": f"http://127.0.0.1:{ports[PROVIDER]}"}
-            async with Crew(ports, storm, data_dir, told) as crew:
+            async with Crew(ports, storm, data_dir, told, works_within_s=_WORKS_S) as crew:
                 bus = connect(server.url, name="chaos", block=timedelta(0))
                 try:
                     await crew.start(*CAST)

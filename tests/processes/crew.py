@@ -27,9 +27,18 @@ _PROVIDER = ("service", "payment_service.app:create_provider_service", "--name",
 class Crew(Shop):
     """A shop of single processes, each named as its connections are: service and number."""
 
-    def __init__(self, ports: Mapping[str, int], wire: Wire, data_dir: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        ports: Mapping[str, int],
+        wire: Wire,
+        data_dir: Path,
+        settings: Mapping[str, str],
+        *,
+        works_within_s: float = 60.0,
+    ) -> None:
         super().__init__(f"http://127.0.0.1:{ports[FRONT]}", wire.url, data_dir)
         self.wire = wire
+        self._works_within_s = works_within_s
         self._ports = dict(ports)
         self._settings = {**settings, "REDIS_URL": wire.url}
         self._children: dict[str, Child] = {}
@@ -101,7 +110,7 @@ class Crew(Shop):
             except httpx.HTTPError:
                 return False
 
-        await until(ask, f"{name} works", within_s=60)
+        await until(ask, f"{name} works", self._works_within_s)
 
 
 @asynccontextmanager
