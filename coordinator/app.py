@@ -16,6 +16,7 @@ from sagastream.coordinator.figures import Figures
 from sagastream.coordinator.letter_api import letter_routes
 from sagastream.coordinator.repair_api import repair_routes, trail_routes
 from sagastream.coordinator.tracker import Coordinator
+from sagastream.live.api import live_routes
 from sagastream.service import Context, Service
 
 
@@ -27,6 +28,7 @@ def create_service(context: Context) -> Service:
     context.telemetry.add_source(figures.read)
     routers = [
         saga_routes(sagas, bus=context.bus, settings=context.settings),
+        live_routes(sagas, bus=context.bus, settings=context.settings),
         repair_routes(sagas, bus=context.bus, settings=context.settings),
         campaign_routes(sagas, bus=context.bus, settings=context.settings),
         letter_routes(sagas, bus=context.bus, settings=context.settings),

@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from sagastream.local_transport import LocalTransport
 from sagastream.problems import Problem, unavailable
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -32,9 +33,8 @@ def remote_service(url: str) -> httpx.AsyncClient:
 
 
 def local_service(app: ASGIApp) -> httpx.AsyncClient:
-    """Return a client of a service in this process. Its answers are not streamed."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://local", trust_env=False)
+    """Return a client of a service in this process."""
+    return httpx.AsyncClient(transport=LocalTransport(app), base_url="http://local", trust_env=False)
 
 
 def proxy_routes(upstreams: Mapping[str, httpx.AsyncClient]) -> list[BaseRoute]:

@@ -15,6 +15,7 @@ from datetime import timedelta
 import uvicorn
 from starlette.types import ASGIApp
 
+from sagastream.endless import EndedAtStop
 from sagastream.errors import SagastreamError
 from sagastream.settings import Settings
 
@@ -95,7 +96,7 @@ async def serve(
 ) -> bool:
     """Serve until ``stop`` is set, then let open requests end. Returns False if the app did not start."""
     config = uvicorn.Config(
-        app,
+        EndedAtStop(app, stop),
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     store: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     """The name the store must have, given to it once by `sagastream init`; without it any store will do."""
 
+    live_clients: int = Field(200, ge=0)
+    """How many clients of one process may follow sagas live at a time; more are answered 503."""
+
     consumer: int = Field(1, ge=1)
     """Which of its service's consumers this process is; two running ones must never share a number."""
 

@@ -107,6 +107,11 @@ class Listing:
             raise found
         return found
 
+    async def find_each(self, saga_ids: Sequence[str]) -> list[Stored | None]:
+        """Return several sagas in their order, None for each of which nothing is known or can be read, and log that."""
+        told = await self._reader.read_at_once([names.record(saga_id) for saga_id in saga_ids], *_STORED)
+        return [_legible(saga_id, values) for saga_id, values in zip(saga_ids, told, strict=True)]
+
     async def whole(self, saga_id: str, most: int) -> tuple[Stored, list[str]] | None:
         """Return one saga with the latest notes of its history, both of one instant; None if nothing is known of it.
 
@@ -156,16 +161,9 @@ class Listing:
             at = chunk[-1] if chunk else at
         last_looked_at = at if is_more else None
         next_ = found[limit - 1] if len(found) > limit else last_looked_at
-        sagas: list[Stored] = []
-        shown = [position.member for position in found[:limit]]
-        told = await self._reader.read_at_once([names.record(saga_id) for saga_id in shown], *_STORED)
-        for one in map(_stored, shown, told):
-            if isinstance(one, Undecodable):
-                log.error("record.cannot_be_shown", error=str(one))
-            # A saga may have moved on between the index and its record; what is shown is what was asked for.
-            elif one is not None and wanted.fits(one.record):
-                sagas.append(one)
-        return Page(tuple(sagas), next_)
+        shown = await self.find_each([position.member for position in found[:limit]])
+        # A saga may have moved on between the index and its record; what is shown is what was asked for.
+        return Page(tuple(one for one in shown if one is not None and wanted.fits(one.record)), next_)
 
     async def _processes(self, wanted: Filter) -> Sequence[str]:
         return await read_processes(self._reader) if wanted.statuses and wanted.process is None else ()
@@ -201,6 +199,14 @@ class Listing:
 
     def _key(self, name: str) -> str:
         return self._reader.keys.key(name)
+
+
+def _legible(saga_id: str, values: Sequence[str | None] | ReplyError) -> Stored | None:
+    found = _stored(saga_id, values)
+    if isinstance(found, Undecodable):
+        log.error("record.cannot_be_shown", error=str(found))
+        return None
+    return found
 
 
 def _stored(saga_id: str, values: Sequence[str | None] | ReplyError) -> Stored | Undecodable | None:

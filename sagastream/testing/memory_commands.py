@@ -72,6 +72,7 @@ COMMANDS: dict[bytes, tuple[Handler, int, int]] = {
     b"XDEL": (streams.xdel, 2, MANY),
     b"XTRIM": (streams.xtrim, 3, MANY),
     b"XGROUP": (groups.xgroup, 1, MANY),
+    b"XREAD": (streams.xread, 3, MANY),
     b"XREADGROUP": (groups.xreadgroup, 6, MANY),
     b"XACK": (groups.xack, 3, MANY),
     b"XPENDING": (groups.xpending, 2, MANY),

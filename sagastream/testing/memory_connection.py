@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from sagastream.bus import Argument, Command, Reply
 from sagastream.errors import ReplyError
-from sagastream.testing.memory_group_read import group_read
 from sagastream.testing.memory_server import MemoryServer, encoded, words
+from sagastream.testing.memory_stream_read import StreamRead, group_read
 
 Hook = Callable[[Command], Awaitable[None]]
 
@@ -30,7 +30,7 @@ class MemoryConnection:
         self.after = after
 
     async def execute(self, *command: Argument) -> Reply:
-        """Execute one command; an XREADGROUP with BLOCK waits for entries.
+        """Execute one command; an XREAD or XREADGROUP with BLOCK waits for entries.
 
         Raises: ReplyError for an error reply; whatever the hooks raise.
         """
@@ -54,7 +54,7 @@ class MemoryConnection:
             await self.before(command)
         try:
             reply = self.server.call(*command)
-            if reply is None and can_block and encoded(command[0]).upper() == b"XREADGROUP":
+            if reply is None and can_block and encoded(command[0]).upper() in (b"XREAD", b"XREADGROUP"):
                 reply = await self._read_blocked(command)
         except ReplyError:
             if self.after is not None:
@@ -65,7 +65,8 @@ class MemoryConnection:
         return reply
 
     async def _read_blocked(self, command: Command) -> Reply:
-        reading = group_read(tuple(words(command)[1:]))
+        name, *arguments = words(command)
+        reading = group_read(tuple(arguments)) if name.upper() == b"XREADGROUP" else StreamRead(arguments)
         if reading.block_ms is None:
             return None
         loop = asyncio.get_running_loop()

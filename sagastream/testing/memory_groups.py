@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sagastream.errors import ReplyError
-from sagastream.testing.memory_group_read import GroupRead, group_read
 from sagastream.testing.memory_keyspace import OK, Args, Keyspace, Raw, integer, syntax_error
 from sagastream.testing.memory_stream_log import ZERO, Consumer, EntryId, Group, Pending, Stream
+from sagastream.testing.memory_stream_read import StreamRead, group_read
 from sagastream.testing.memory_streams import entry_reply, id_text, interval, parse_id
 
 NEEDS_KEY = (
@@ -144,7 +144,7 @@ def the_group(space: Keyspace, key: bytes, name: bytes) -> tuple[Stream, Group]:
     return stream, group
 
 
-def _deliver(stream: Stream, group: Group, reading: GroupRead, consumer: Consumer, now: int) -> list[Raw]:
+def _deliver(stream: Stream, group: Group, reading: StreamRead, consumer: Consumer, now: int) -> list[Raw]:
     reply: list[Raw] = []
     for entry_id in stream.after(group.last_id, reading.count):
         is_counted = group.entries_read is not None and group.last_id >= stream.first_id
@@ -161,7 +161,7 @@ def _deliver(stream: Stream, group: Group, reading: GroupRead, consumer: Consume
 
 
 def _history(
-    stream: Stream, group: Group, reading: GroupRead, consumer: Consumer, after: EntryId, now: int
+    stream: Stream, group: Group, reading: StreamRead, consumer: Consumer, after: EntryId, now: int
 ) -> list[Raw]:
     reply: list[Raw] = []
     for entry_id in group.held(after):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from sagastream.errors import ReplyError
 from sagastream.testing.memory_keyspace import Args, Keyspace, Raw, integer, natural, options, syntax_error
 from sagastream.testing.memory_stream_log import MAX, MAX_PART, ZERO, EntryId, Stream
+from sagastream.testing.memory_stream_read import StreamRead
 
 INVALID_ID = "Invalid stream ID specified as stream command argument"
 TOO_SMALL = "The ID specified in XADD is equal or smaller than the target stream top item"
@@ -78,6 +79,19 @@ def xrevrange(space: Keyspace, args: Args) -> Raw:
     return _range(space, args[0], args[2], args[1], args[3:], reverse=True)
 
 
+def xread(space: Keyspace, args: Args) -> Raw:
+    """Answer ``XREAD [COUNT n] [BLOCK ms] STREAMS key … id …``; never block, and know no ``$``."""
+    reading = StreamRead(args)
+    streams = [
+        (key, space.typed(key, Stream), _read_from(text)) for key, text in zip(reading.keys, reading.ids, strict=True)
+    ]
+    found: list[Raw] = []
+    for key, stream, after in streams:
+        if stream is not None and (ids := stream.after(after, reading.count)):
+            found.append([key, [entry_reply(entry_id, stream.entries[entry_id]) for entry_id in ids]])
+    return found or None
+
+
 def xdel(space: Keyspace, args: Args) -> Raw:
     """Answer ``XDEL key id …``."""
     stream = space.typed(args[0], Stream)
@@ -126,6 +140,17 @@ def interval(low: bytes, high: bytes) -> tuple[EntryId, EntryId] | None:
             raise ReplyError("ERR", "invalid end ID for the interval")
         last = (last[0], last[1] - 1) if last[1] else (last[0] - 1, MAX_PART)
     return None if first > last else (first, last)
+
+
+def _read_from(text: bytes) -> EntryId:
+    if text == b"$":
+        raise ReplyError("ERR", "the in-memory server knows no '$' in XREAD: name the last id instead")
+    if text == b">":
+        raise ReplyError(
+            "ERR",
+            "The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
+        )
+    return parse_id(text)
 
 
 def _range(space: Keyspace, key: bytes, low: bytes, high: bytes, rest: Args, *, reverse: bool) -> Raw:

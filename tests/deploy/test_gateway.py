@@ -82,6 +82,17 @@ def test_a_request_arrives_as_it_was_sent(containers: Containers, target: str) -
     assert ask(containers.address("gateway")) == ask(containers.address("stock-service"))
 
 
+def test_a_live_stream_arrives_message_by_message(containers: Containers) -> None:
+    """Its beginning is here while it goes on; a gateway that collects it would keep it back for ever."""
+    url = f"{containers.base_url}/api/v1/events"
+    with httpx.stream("GET", url, timeout=20, trust_env=False) as answer:
+        lines = answer.iter_lines()
+
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert any(line == "event: reset" for line in lines)
+        assert any(line == "event: figures" for line in lines)
+
+
 def test_services_without_a_volume_write_nothing(containers: Containers) -> None:
     """They have none to write to: the file systems of their containers are read-only."""
     written = {path.name for path in (containers.directory / "data").iterdir()}

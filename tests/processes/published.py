@@ -61,6 +61,8 @@ NEED_SOMETHING_UNDER_WAY = {
     "showDeadLetter", "replayDeadLetter", "dropDeadLetter",
 }  # fmt: skip
 """What they change has ended by the time they are tried, or never was; tests of their own see them succeed."""
+ENDLESS = {"followSagas", "followSaga"}
+"""Their answers do not end, so whoever tries one waits; tests of their own follow them."""
 READ_AS_ANOTHER = "previewRepair"
 """Its path with GET is that of a repair with an impossible name: 422 rather than 405."""
 

@@ -142,7 +142,6 @@ NOT_ON_STAGE = {
     "INFO": "as CONFIG",
     "PING": "whether a server is there",
     "READONLY": "a refusal of a replica, not the command",
-    "XREAD": "following a saga at the terminal and over HTTP",
 }
 
 
@@ -389,6 +388,10 @@ STREAM_COMMANDS: tuple[Callable[[random.Random], Command], ...] = (
     lambda c: ("XDEL", stream(c), some_id(c), some_id(c)),
     lambda c: ("XTRIM", stream(c), "MAXLEN", c.randrange(6)),
     lambda c: ("XTRIM", stream(c), "MINID", "=", some_id(c)),
+    lambda c: (
+        "XREAD", *maybe(c, "COUNT", c.randrange(3)), *maybe(c, c.choice(("NOACK", "GROUP", "BLOCK")), "g", "c1"),
+        "STREAMS", stream(c), *maybe(c, stream(c)), some_id(c), *maybe(c, c.choice((">", "0-0"))),
+    ),
     lambda c: ("XACK", stream(c), group(c), some_id(c), some_id(c)),
     lambda c: ("XGROUP", "CREATE", stream(c), group(c), c.choice(("0", "$", "4")), *maybe(c, "MKSTREAM")),
     lambda c: (

@@ -1,4 +1,4 @@
-"""The arguments of XREADGROUP, taken apart: for the command, and for the connection that waits for it."""
+"""The arguments of XREAD and XREADGROUP, taken apart: for the command, and for the connection that waits for it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from sagastream.errors import ReplyError
 from sagastream.testing.memory_keyspace import Args, integer, options, syntax_error
 
 
-class GroupRead:
-    """Who reads what, from where, how much and for how long.
+class StreamRead:
+    """What is read, from where, how much and for how long; with a group, who reads it.
 
     Raises: ReplyError when the arguments do not fit together.
     """
 
-    def __init__(self, args: Args) -> None:
+    def __init__(self, args: Args, *, of_group: bool = False) -> None:
         self.position = self.group = self.consumer = b""
         self.count: int | None = None
         self.block_ms: int | None = None
@@ -24,6 +24,7 @@ class GroupRead:
         while at < len(words) and words[at] != b"STREAMS":
             word, left = words[at], len(words) - at - 1
             if word == b"GROUP" and left >= 2:
+                self._must_be_of(of_group, word)
                 self.position, self.group, self.consumer = word, args[at + 1], args[at + 2]
                 at += 2
             elif word == b"COUNT" and left:
@@ -36,6 +37,7 @@ class GroupRead:
                     raise ReplyError("ERR", "timeout is negative")
                 at += 1
             elif word == b"NOACK":
+                self._must_be_of(of_group, word)
                 self.keeps_pending = False
             else:
                 raise syntax_error()
@@ -44,15 +46,22 @@ class GroupRead:
         if at >= len(words):
             raise syntax_error()
         if not names or len(names) % 2:
+            called, special = ("xreadgroup", ">") if of_group else ("xread", "$")
             raise ReplyError(
                 "ERR",
-                "Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified.",
+                f"Unbalanced '{called}' list of streams: for each stream key an ID or '{special}' must be specified.",
             )
         self.keys = names[: len(names) // 2]
         self.ids = names[len(names) // 2 :]
 
+    @staticmethod
+    def _must_be_of(of_group: bool, word: bytes) -> None:
+        if not of_group:
+            told = f"The {word.decode()} option is only supported by XREADGROUP. You called XREAD instead."
+            raise ReplyError("ERR", told)
+
 
 @lru_cache(4096)
-def group_read(args: tuple[bytes, ...]) -> GroupRead:
-    """Return the arguments taken apart; readers ask for the same again and again."""
-    return GroupRead(args)
+def group_read(args: tuple[bytes, ...]) -> StreamRead:
+    """Return the arguments of XREADGROUP taken apart; readers ask for the same again and again."""
+    return StreamRead(args, of_group=True)

@@ -1,0 +1,1 @@
+"""Sagas followed as they go: what changed is told to every client that watches."""

@@ -1,0 +1,147 @@
+"""The routes by which sagas are followed live, as server-sent events. Speaks HTTP; decides nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from sse_starlette import EventSourceResponse
+
+from sagastream.bus import Bus
+from sagastream.coordinator import views
+from sagastream.coordinator.api import MOST_NOTES, SagaId
+from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.views import StateView
+from sagastream.documented import problems
+from sagastream.errors import ReplyError, ServerUnavailable
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.live.feed import Feed
+from sagastream.live.hub import Full, Hub
+from sagastream.live.mailbox import Bell, Mailbox
+from sagastream.live.messages import Batch, Wanted, frame, reset
+from sagastream.live.source import Source
+from sagastream.problems import Problem, unavailable
+from sagastream.saga.definition import Saga
+from sagastream.saga.lifecycle import Status
+from sagastream.settings import Settings
+
+HEARTBEAT_S = 15
+PATIENCE_S = 30  # for a client to take a message
+_POSITION = re.compile(r"[1-9]\d{0,14}-\d{1,10}", re.ASCII)
+_STREAM = "text/event-stream"
+LastEventId = Annotated[
+    str | None, Header(alias="Last-Event-ID", max_length=64, description="the `id` of the last message that came")
+]
+LastEventIdInQuery = Annotated[
+    str | None,
+    Query(alias="lastEventId", max_length=64, description="the same, for clients that cannot send the header"),
+]
+
+
+def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRouter:
+    """Return the routes by which the sagas of these tables are followed."""
+    feed = Feed(bus, Keys(settings.key_prefix, COORDINATOR))
+    source = Source(sagas, bus=bus, settings=settings)
+    hub = Hub(feed, source, settings.live_clients)
+    meanings = Meanings(sagas)
+    router = APIRouter(prefix="/api/v1", tags=["live"])
+
+    async def whole(saga_id: str) -> tuple[str, StateView] | None:
+        found = await source.listing.whole(saga_id, MOST_NOTES)
+        if found is None:
+            return None
+        stored, history = found
+        return str(stored.record.version), views.state(stored, meanings.table(stored.record.progress), history)
+
+    async def missed(after: str) -> Batch | None:
+        """Return what changed after the last message of a client that comes back; None if that cannot be known."""
+        if not _POSITION.fullmatch(after):
+            return None
+        with suppress(ServerUnavailable, ReplyError):
+            changes = await feed.since(after)
+            return await source.batch(changes) if changes is not None else None
+        return None
+
+    async def sagas_as_they_go(wanted: Wanted, after: str | None) -> AsyncIterator[bytes]:
+        mailbox = Mailbox(wanted)
+        with suppress(Full), hub.joined(mailbox):
+            position = await hub.position()
+            batch = await missed(after) if after is not None else None
+            if batch is None:
+                why = "this is new" if after is None else "it is not known what happened since the last message"
+                yield reset(position, why)
+            elif (message := batch.message(wanted)) is not None:
+                yield message
+            while not mailbox.is_ended:
+                for message in await mailbox.take():
+                    yield message
+
+    async def saga_as_it_goes(saga_id: str, known: str | None) -> AsyncIterator[bytes]:
+        bell = Bell(saga_id)
+        with suppress(Full, ServerUnavailable, ReplyError), hub.joined(bell):
+            await hub.position()
+            while not bell.is_ended:
+                found = await whole(saga_id)
+                if found is None:
+                    yield frame("gone", "{}")
+                    return
+                version, view = found
+                if version != known:
+                    yield frame("saga", view.model_dump_json(by_alias=True), version)
+                    known = version
+                if view.status.is_end:
+                    return
+                await bell.rung()
+
+    def as_events(messages: AsyncIterator[bytes]) -> Response:
+        return EventSourceResponse(messages, ping=HEARTBEAT_S, send_timeout=PATIENCE_S)
+
+    def must_have_room() -> None:
+        if hub.is_full:
+            raise unavailable(f"{settings.live_clients} clients follow already; LIVE_CLIENTS bounds them")
+
+    @router.get(
+        "/events", operation_id="followSagas", response_class=EventSourceResponse,
+        responses={**problems({}), **_streamed("`reset`, `sagas`, `figures` and `trouble`: docs/reference/live.md")},
+    )  # fmt: skip
+    async def follow(
+        status: Annotated[Status | None, Query()] = None,
+        business_process: Annotated[
+            str | None, Query(alias="businessProcess", pattern=r"^[a-z][a-z0-9_-]{0,63}$")
+        ] = None,
+        last_event_id: LastEventId = None,
+        last_event_id_in_query: LastEventIdInQuery = None,
+    ) -> Response:
+        """Follow all sagas, or those of a filter, as server-sent events."""
+        must_have_room()
+        return as_events(sagas_as_they_go(Wanted(status, business_process), last_event_id or last_event_id_in_query))
+
+    @router.get(
+        "/sagas/{sagaId}/events", operation_id="followSaga", response_class=EventSourceResponse,
+        responses={
+            **problems({404: "No such saga"}),
+            **_streamed("`saga` whenever it changed, until it has ended; `gone` once it is removed"),
+            204: {"description": "The saga has ended, and the client knows"},
+        },
+    )  # fmt: skip
+    async def follow_one(
+        saga_id: SagaId, last_event_id: LastEventId = None, last_event_id_in_query: LastEventIdInQuery = None
+    ) -> Response:
+        """Follow one saga to its end, whole whenever it changed, as server-sent events."""
+        must_have_room()
+        known = last_event_id or last_event_id_in_query
+        found = await whole(saga_id)
+        if found is None:
+            raise Problem(404, f"there is no saga {saga_id}")
+        if found[1].status.is_end and found[0] == known:
+            return Response(status_code=204)  # a browser that gets this does not come back
+        return as_events(saga_as_it_goes(saga_id, known))
+
+    return router
+
+
+def _streamed(description: str) -> Mapping[int | str, dict[str, Any]]:
+    return {200: {"description": description, "content": {_STREAM: {"schema": {"type": "string"}}}}}

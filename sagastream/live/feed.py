@@ -1,0 +1,76 @@
+"""The change feed, read: which sagas' records changed since a position. Speaks Redis; decides nothing.
+
+The feed is trimmed as it grows (``Records``), so it is never taken for whole: a position counts only while its own
+entry is still there. Then everything after it is there too, also after a server that lost its last writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sagastream.bus import Bus, Reply
+from sagastream.keys import CHANGES, Keys
+
+START = "0-0"  # the position before anything ever changed
+MOST_SAGAS = 1000
+_AT_ONCE = 500
+_MS = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Which sagas' records changed up to a position, each once."""
+
+    position: str
+    sagas: tuple[str, ...]
+
+
+class Feed:
+    """The feed of one coordinator's slot."""
+
+    def __init__(self, bus: Bus, keys: Keys) -> None:
+        self._key = keys.key(CHANGES)
+        self._reader = bus.reader
+        self._query = bus.query
+
+    async def end(self) -> str:
+        """Return the position of the latest change."""
+        entries = _list(await self._query.execute("XREVRANGE", self._key, "+", "-", "COUNT", 1))
+        return _entry(entries[0])[0] if entries else START
+
+    async def wait(self, position: str, longest: timedelta) -> None:
+        """Return once something changed after a position, or after a while."""
+        await self._reader.execute("XREAD", "COUNT", 1, "BLOCK", longest // _MS, "STREAMS", self._key, position)
+
+    async def since(self, position: str) -> Changes | None:
+        """Return what changed after a position; None if that cannot be known, or is more than can be shown."""
+        sagas: dict[str, None] = {}
+        at = position
+        while True:
+            low = "-" if at == START else at
+            entries = _list(await self._query.execute("XRANGE", self._key, low, "+", "COUNT", _AT_ONCE))
+            told = [_entry(entry) for entry in entries]
+            if at != START:
+                if not told or told[0][0] != at:
+                    return None
+                told = told[1:]
+            for _, mentioned in told:
+                sagas |= dict.fromkeys(mentioned)
+            if len(sagas) > MOST_SAGAS:
+                return None
+            if told:
+                at = told[-1][0]
+            if len(entries) < _AT_ONCE:
+                return Changes(at, tuple(sagas))
+
+
+def _entry(reply: Reply) -> tuple[str, list[str]]:
+    position, fields = _list(reply)
+    flat = [str(part) for part in _list(fields)]
+    told = dict(zip(flat[::2], flat[1::2], strict=True))
+    return str(position), told.get("names", "").split()
+
+
+def _list(reply: Reply) -> list[Reply]:
+    return reply if isinstance(reply, list) else []

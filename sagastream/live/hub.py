@@ -1,0 +1,149 @@
+"""Tells every client of one process what changes: one reader of the feed for all of them, while there are any.
+
+However many sagas change, messages come no faster than ``PACE`` and show each saga as it is then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+import structlog
+
+from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
+from sagastream.live.feed import Feed
+from sagastream.live.mailbox import Listener
+from sagastream.live.messages import frame, trouble
+from sagastream.live.pulse import PulseView
+from sagastream.live.source import Source
+
+log = structlog.get_logger(__name__)
+
+PACE = timedelta(milliseconds=100)
+BEAT = timedelta(seconds=1)  # how often all sagas together are looked at, and a feed in which nothing happens
+_SHARE = 2  # it rests so many times as long as a batch took to be worked out: others use the process too
+_REST = timedelta(seconds=1)  # after more changed than can be shown, or while the server is in trouble
+
+
+class Full(SagastreamError):
+    """As many clients follow as may; come back later."""
+
+
+class Hub:
+    """The followers of one process."""
+
+    def __init__(self, feed: Feed, source: Source, most: int) -> None:
+        self._feed = feed
+        self._source = source
+        self._most = most
+        self._listeners: set[Listener] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._position = ""
+        self._is_positioned = asyncio.Event()
+        self._latest: bytes | None = None
+        self._pulse: PulseView | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether nobody else may follow."""
+        return len(self._listeners) >= self._most
+
+    @contextmanager
+    def joined(self, listener: Listener) -> Iterator[None]:
+        """Tell a listener what changes for as long as the block runs.
+
+        Raises: ``Full``.
+        """
+        if self.is_full:
+            raise Full(f"{self._most} clients follow already")
+        if not self._listeners:
+            self._start()
+        self._listeners.add(listener)
+        if self._latest is not None:
+            listener.told(self._latest)
+        try:
+            yield
+        finally:
+            self._listeners.discard(listener)
+            if not self._listeners:
+                self._stop()
+
+    async def position(self) -> str:
+        """Return the position after which a listener that has joined is told everything; waits for the server."""
+        await self._is_positioned.wait()
+        return self._position
+
+    def _start(self) -> None:
+        self._position, self._latest, self._pulse = "", None, None
+        self._is_positioned = asyncio.Event()
+        self._source.forget()
+        self._tasks = [
+            asyncio.create_task(self._follow(), name="live: changes"),
+            asyncio.create_task(self._beat(), name="live: figures"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(self._finished)
+
+    def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        # Clients whom nobody tells anything any more must not believe that nothing happens: they come back.
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log.error("live.failed", task=task.get_name(), exc_info=error)
+        for listener in self._listeners:
+            listener.ended()
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        is_in_trouble = False
+        while True:
+            try:
+                if not self._is_positioned.is_set():
+                    self._position = await self._feed.end()
+                    self._is_positioned.set()
+                await self._feed.wait(self._position, BEAT)
+                began = loop.time()
+                await self._step()
+                is_in_trouble = False
+                took = timedelta(seconds=loop.time() - began)
+                await asyncio.sleep(max(PACE - took, took * _SHARE).total_seconds())
+            except (ServerUnavailable, ReplyError) as error:
+                if not is_in_trouble:
+                    log.warning("live.interrupted", error=str(error))
+                    self._pulse = None  # so that the next one is told, whatever it is
+                    self._tell(trouble("the store cannot be reached right now"))
+                is_in_trouble = True
+                await asyncio.sleep(_REST.total_seconds())
+
+    async def _step(self) -> None:
+        changes = await self._feed.since(self._position)
+        if changes is None:
+            await asyncio.sleep(_REST.total_seconds())
+            self._position = await self._feed.end()
+            for listener in self._listeners:
+                listener.missed(self._position, "more changed than can be shown, or the store is not what it was")
+        elif changes.sagas:
+            batch = await self._source.batch(changes)
+            for listener in self._listeners:
+                listener.changed(batch)
+            self._position = changes.position
+
+    async def _beat(self) -> None:
+        while True:
+            with suppress(ServerUnavailable, ReplyError):  # whoever follows the feed tells of it
+                view = await self._source.pulse()
+                if self._pulse is None or view != self._pulse.model_copy(update={"at": view.at}):
+                    self._tell(frame("figures", view.model_dump_json(by_alias=True)))
+                self._pulse = view
+            await asyncio.sleep(BEAT.total_seconds())
+
+    def _tell(self, message: bytes) -> None:
+        self._latest = message
+        for listener in self._listeners:
+            listener.told(message)

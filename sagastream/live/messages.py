@@ -1,0 +1,90 @@
+"""What clients that follow sagas are sent. Pure: changes in, server-sent events out, each written once for all clients.
+
+**Source**: HTML Living Standard, 9.2 Server-sent events.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sagastream.coordinator.views import instant
+from sagastream.live.feed import START
+from sagastream.saga.lifecycle import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which sagas a client follows; None is any."""
+
+    status: Status | None = None
+    process: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A saga as it is now, ``text`` as lists show it; all empty for one that is there no more."""
+
+    process: str = ""
+    status: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What changed up to a position, by saga."""
+
+    position: str
+    changes: Mapping[str, Change]
+    _written: dict[Wanted, bytes | None] = field(default_factory=dict, repr=False)
+
+    def message(self, wanted: Wanted) -> bytes | None:
+        """Return the message for clients that want this, None if nothing of it concerns them."""
+        if wanted not in self._written:
+            self._written[wanted] = self._message(wanted)
+        return self._written[wanted]
+
+    def then(self, later: Batch) -> Batch:
+        """Return both as one: of a saga that is in both, the later stands."""
+        return Batch(later.position, {**self.changes, **later.changes})
+
+    def _message(self, wanted: Wanted) -> bytes | None:
+        here: list[str] = []
+        gone: list[str] = []
+        for saga_id, change in self.changes.items():
+            if change.text and wanted.process not in (None, change.process):
+                continue  # it never was theirs: a saga keeps its process
+            if change.text and wanted.status in (None, change.status):
+                here.append(change.text)
+            else:
+                gone.append(saga_id)
+        if not here and not gone:
+            return None
+        at = json.dumps(at_position(self.position))
+        data = f'{{"at":{at},"sagas":[{",".join(here)}],"gone":{json.dumps(gone, separators=(",", ":"))}}}'
+        return frame("sagas", data, self.position)
+
+
+def frame(event: str, data: str, position: str = "") -> bytes:
+    """Return one server-sent event; ``data`` is one line of JSON. The position before anything is no id."""
+    id_ = f"id: {position}\r\n" if position not in ("", START) else ""
+    return f"{id_}event: {event}\r\ndata: {data}\r\n\r\n".encode("utf-8", "surrogateescape")
+
+
+def reset(position: str, why: str) -> bytes:
+    """Return the message by which a client learns that it must load everything again."""
+    return frame("reset", json.dumps({"at": at_position(position), "why": why}), position)
+
+
+def trouble(why: str) -> bytes:
+    """Return the message by which a client learns that what it shows may be old."""
+    return frame("trouble", json.dumps({"why": why}))
+
+
+def at_position(position: str) -> str | None:
+    """Return the instant of a position, None for the one before anything ever changed."""
+    if position == START:
+        return None
+    at = instant(int(position.partition("-")[0]))
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
