@@ -93,7 +93,7 @@ class Consumer:
         self._in_hand: set[str] = set()
         self._outside: set[asyncio.Task[None]] = set()
         self._retry_at = 0.0
-        telemetry.expect([*participant.handlers, *REQUESTS])
+        telemetry.expect([*participant.handlers, *REQUESTS], timed=True)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop, then let calls to the outside end, within bounds."""

@@ -76,10 +76,15 @@ class Telemetry:
         )
         self._seconds_by_request: dict[tuple[str, str], prometheus.Histogram] = {}
 
-    def expect(self, type_names: Iterable[str]) -> None:
-        """Export the events that may come from the start, at zero, so that no rate misses the first."""
+    def expect(self, type_names: Iterable[str], *, timed: bool = False) -> None:
+        """Export the events that may come from the start, at zero, so that no rate misses the first.
+
+        ``timed``: handlers of this service take them, and their time is told too.
+        """
         for type_name in type_names:
             self._by_type[type_name] = self._events.labels(type_name, self.service)
+            if timed:
+                self._seconds_by_type[type_name] = self._seconds.labels(self.service, type_name)
 
     def event_handled(self, type_name: str, took: timedelta | None = None) -> None:
         """Count an event that was decided and committed; ``took`` is the time its handler needed.

@@ -1,4 +1,4 @@
-"""The shipped dashboard, read as Grafana reads it: its panels, and their queries with every variable filled in."""
+"""The shipped dashboards, read as Grafana reads them: panels, and their queries with every variable filled in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sagastream import series
 from sagastream.series import PREFIX, Series
 
 ROOT = Path(__file__).parents[2]
-DASHBOARD = ROOT / "grafana" / "dashboards" / "choreographed-saga-monitoring.json"
+DASHBOARDS = ROOT / "grafana" / "dashboards"
+FIRST = "choreographed-saga-monitoring"
 VARIABLES = {"$process": ".+", "$__range": "10m", "$__rate_interval": "1m"}
 
 # CONTRACT A: the panels, what draws them, and what must be asked in each, by legend.
@@ -39,6 +40,46 @@ PANELS = {
     "Status distribution": ("piechart", ["Completed", "Compensated", "Failed", "Aborted", "{{status}}"]),
     "Step completion": ("bargauge", ["{{business_process}}: {{step}}"]),
 }
+
+# What is shown besides, by dashboard.
+OTHERS = {
+    "saga-business": {
+        "Ended in this range": ("stat", ["Begun", "Completed", "Compensated", "Failed", "Not ended yet"]),
+        "Begun per second": ("timeseries", ["{{business_process}}"]),
+        "Ends per second": ("timeseries", ["Completed", "Compensated", "Failed"]),
+        "Time to the end": ("timeseries", ["half", "19 of 20"]),
+        "Refusals by step": ("bargauge", ["{{business_process}}: {{step}}"]),
+    },
+    "saga-technical": {
+        "Trouble in this range": (
+            "stat",
+            ["Open dead letters", "Undoes given up", "Deadlines passed", "Late events", "Audit differences"],
+        ),
+        "Time of handlers": ("timeseries", ["{{service}}: {{type}}"]),
+        "Time of steps": ("timeseries", ["{{step}}"]),
+        "Done again": ("timeseries", ["retries", "duplicates", "conflicts", "put away"]),
+        "Outcomes of steps": ("bargauge", ["{{status}}"]),
+        "Audited": ("timeseries", ["sagas"]),
+    },
+    "saga-infrastructure": {
+        "Services that answer": ("stat", ["{{service}}"]),
+        "Unread entries": ("timeseries", ["{{group}}"]),
+        "Entries in hand": ("timeseries", ["{{group}}"]),
+        "Oldest entry in hand": ("timeseries", ["{{group}}"]),
+        "Lateness of deadlines and audit": ("timeseries", ["deadlines", "audit"]),
+        "Entries lost": ("stat", ["{{service}}"]),
+        "Requests per second": ("timeseries", ["{{service}}"]),
+    },
+    "saga-slo": {
+        "Kept in this range": ("stat", ["Completed (99.5 %)", "Answered (99.9 %)", "Fast (95 %)"]),
+        "Budget spent in this range": ("stat", ["Completed", "Answered", "Fast"]),
+        "Failed requests": ("timeseries", ["failed"]),
+        "Time to the answer": ("timeseries", ["19 of 20", "half"]),
+        "Sagas not completed": ("timeseries", ["{{business_process}}"]),
+        "Requests by route": ("bargauge", ["{{method}} {{route}}"]),
+    },
+}
+BOARDS = {FIRST: PANELS, **OTHERS}
 
 _NAME = re.compile(rf"\b{PREFIX}\w+")
 _PARTS = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
@@ -92,9 +133,9 @@ class Panel:
     queries: list[Query] = field(default_factory=list)
 
 
-def load() -> dict[str, object]:
-    """Return the dashboard as it is shipped."""
-    return dict(json.loads(DASHBOARD.read_text()))
+def load(name: str = FIRST) -> dict[str, object]:
+    """Return a dashboard as it is shipped."""
+    return dict(json.loads((DASHBOARDS / f"{name}.json").read_text()))
 
 
 def panels(dashboard: dict[str, object]) -> Iterator[Panel]:
@@ -111,18 +152,24 @@ def queries(dashboard: dict[str, object]) -> list[Query]:
     return [query for panel in panels(dashboard) for query in panel.queries]
 
 
+def all_queries() -> list[Query]:
+    """Return every query of every panel of every dashboard."""
+    return [query for name in BOARDS for query in queries(load(name))]
+
+
 def families() -> list[str]:
-    """Return the families the shipped dashboard uses."""
-    return sorted({family for query in queries(load()) for family in query.families})
+    """Return the families the shipped dashboards use."""
+    return sorted({family for query in all_queries() for family in query.families})
 
 
 def gaps(dashboard: dict[str, object]) -> list[str]:
-    """Return in words where it is not what the contract says: panels, their kinds and what each asks."""
+    """Return in words where it is not what is promised: panels, their kinds and what each asks."""
     shown = {panel.title: (panel.kind, [query.legend for query in panel.queries]) for panel in panels(dashboard)}
+    wanted = BOARDS[str(dashboard["uid"])]
     return [
-        f"{title}: {shown.get(title)} instead of {PANELS.get(title)}"
-        for title in {**PANELS, **shown}
-        if shown.get(title) != PANELS.get(title)
+        f"{title}: {shown.get(title)} instead of {wanted.get(title)}"
+        for title in {**wanted, **shown}
+        if shown.get(title) != wanted.get(title)
     ]
 
 

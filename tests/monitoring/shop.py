@@ -22,6 +22,7 @@ _SETTINGS = {
     "PAYMENT_TIMEOUT": "300",
     "ORDER_DEADLINE_PACE": "10",
     "STOP_WITHIN": "0.5",
+    "AUDIT_EVERY": "1",
 }
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from sagastream import series
+from sagastream.series import PREFIX, Series
 from tests.monitoring import dashboard
 from tests.monitoring.conftest import SHIPPED
-from tests.monitoring.dashboard import DASHBOARD, EXPORTED, PANELS, ROOT
+from tests.monitoring.dashboard import BOARDS, DASHBOARDS, EXPORTED, OTHERS, PANELS, ROOT
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 PROVISIONING = ROOT / "grafana" / "provisioning"
@@ -24,6 +26,17 @@ def test_the_dashboard_has_the_eight_panels_and_all_their_queries() -> None:
 
     assert (shown["title"], shown["schemaVersion"], len(PANELS)) == ("Choreographed Saga Monitoring", 42, 8)
     assert dashboard.gaps(shown) == []
+
+
+def test_there_are_four_more_each_with_its_panels_and_all_their_queries() -> None:
+    """Business, technical, infrastructure, SLO; what is provisioned is what is tested."""
+    for name in OTHERS:
+        shown = dashboard.load(name)
+        assert (shown["uid"], shown["schemaVersion"], dashboard.gaps(shown)) == (name, 42, [])
+    titles = {str(dashboard.load(name)["title"]) for name in OTHERS}
+
+    assert titles == {"Saga Business", "Saga Technical", "Saga Infrastructure", "Saga SLO"}
+    assert {path.stem for path in DASHBOARDS.iterdir()} == set(BOARDS)
 
 
 @pytest.mark.parametrize("query", dashboard.queries(dashboard.load()), ids=str)
@@ -52,7 +65,7 @@ def test_a_panel_that_is_dropped_renamed_or_added_is_missed() -> None:
         assert dashboard.gaps(shown)
 
 
-@pytest.mark.parametrize("query", dashboard.queries(dashboard.load()), ids=str)
+@pytest.mark.parametrize("query", dashboard.all_queries(), ids=str)
 def test_every_series_a_panel_asks_for_is_one_we_export(query: dashboard.Query) -> None:
     assert query.names
     assert query.names <= EXPORTED.keys()
@@ -64,8 +77,9 @@ def test_every_series_a_rule_asks_for_is_one_we_export() -> None:
     assert set(re.findall(r"choreographed_saga_\w+", rules)) <= EXPORTED.keys()
 
 
-def test_every_panel_says_what_it_shows_in_which_unit_from_the_chosen_source() -> None:
-    for panel in panels(dashboard.load()):
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_panel_says_what_it_shows_in_which_unit_from_the_chosen_source(name: str) -> None:
+    for panel in panels(dashboard.load(name)):
         assert len(panel["description"]) > 40, panel["title"]
         assert panel["fieldConfig"]["defaults"]["unit"] in UNITS, panel["title"]
         assert panel["datasource"] == SOURCE, panel["title"]
@@ -73,8 +87,9 @@ def test_every_panel_says_what_it_shows_in_which_unit_from_the_chosen_source() -
         assert [target["refId"] for target in panel["targets"]] == list("ABCDEFGHI"[: len(panel["targets"])])
 
 
-def test_the_panels_lie_side_by_side() -> None:
-    shown = panels(dashboard.load())
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_panels_lie_side_by_side(name: str) -> None:
+    shown = panels(dashboard.load(name))
 
     cells = [cell for panel in shown for cell in _cells(**panel["gridPos"])]
 
@@ -83,8 +98,9 @@ def test_the_panels_lie_side_by_side() -> None:
     assert {x for x, _ in cells} == set(range(24))
 
 
-def test_the_source_is_a_variable_and_every_variable_is_declared() -> None:
-    shown = dashboard.load()
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_source_is_a_variable_and_every_variable_is_declared(name: str) -> None:
+    shown = dashboard.load(name)
     templating = shown["templating"]
     assert isinstance(templating, dict)
     kinds = {variable["name"]: variable["type"] for variable in templating["list"]}
@@ -99,13 +115,18 @@ def test_no_figure_of_sagas_is_added_up_over_instances() -> None:
     """Only what a process counted by itself may be; that two coordinators change nothing is tried elsewhere."""
     added = re.compile(r"(?:sum|avg|count)(?: by \([\w, ]*\))? ?\((?:rate\(|increase\()?(choreographed_saga_\w+)")
 
-    found = {name for query in dashboard.queries(dashboard.load()) for name in added.findall(query.text)}
+    found = {EXPORTED[name] for query in dashboard.all_queries() for name in added.findall(query.text)}
+    each_process = {
+        PREFIX + one.name for one in vars(series).values() if isinstance(one, Series) and "service" in one.labels
+    }
 
-    assert found == {"choreographed_saga_events_total"}
+    assert "choreographed_saga_events_total" in found
+    assert found <= each_process
 
 
-def test_the_file_is_formatted_as_grafana_exports_it() -> None:
-    text = DASHBOARD.read_text()
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_file_is_formatted_as_grafana_exports_it(name: str) -> None:
+    text = (DASHBOARDS / f"{name}.json").read_text()
 
     assert text == json.dumps(json.loads(text), indent=2) + "\n"
 

@@ -15,7 +15,7 @@ from tests.monitoring.shop import statistics
 
 pytestmark = pytest.mark.processes
 
-QUERIES = dashboard.queries(dashboard.load())
+QUERIES = dashboard.all_queries()
 ENDED = {"Completed": 6, "Compensated": 4, "Failed": 2, "Aborted": 0}
 
 
@@ -113,6 +113,37 @@ def test_the_alerts_see_the_same(watched: Watched) -> None:
     until(waiting, "the alerts that are due wait for their time")
 
     assert {rule["health"] for rule in watched.prometheus.alerting_rules().values()} == {"ok"}
+
+
+def test_what_the_business_sees_is_what_was_counted(watched: Watched) -> None:
+    """Within the range shown nothing went on before the shop began."""
+    shown = {query.legend: watched.prometheus.value(query.text) for query in of("Ended in this range")}
+
+    assert shown == {"Begun": 13, "Completed": 6, "Compensated": 4, "Failed": 2, "Not ended yet": 1}
+
+
+def test_promises_are_shown_as_they_were_kept(watched: Watched) -> None:
+    """Half of the sagas that ended were completed; no request failed."""
+    kept = {query.legend: watched.prometheus.value(query.text) for query in of("Kept in this range")}
+    spent = {query.legend: watched.prometheus.value(query.text) for query in of("Budget spent in this range")}
+
+    assert kept == pytest.approx(
+        {"Completed (99.5 %)": 0.5, "Answered (99.9 %)": 1, "Fast (95 %)": kept["Fast (95 %)"]}
+    )
+    assert spent == pytest.approx({"Completed": 100, "Answered": 0, "Fast": (1 - kept["Fast (95 %)"]) / 0.05})
+
+
+def test_every_service_is_seen_and_what_is_in_hand_is_the_payments(watched: Watched) -> None:
+    """Who waits for the provider has something in hand, nobody else has."""
+    (answering,), (held,) = of("Services that answer"), of("Entries in hand")
+
+    up = {labels["service"]: value for labels, value in watched.prometheus.ask(answering.text)}
+    in_hand = {labels["group"]: value for labels, value in watched.prometheus.ask(held.text) if value}
+
+    assert up == dict.fromkeys(
+        ("order-service", "stock-service", "payment-service", "notification-service", "coordinator"), 1
+    )
+    assert in_hand.keys() == {"payment"}
 
 
 def of(panel: str) -> list[Query]:

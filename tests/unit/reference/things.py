@@ -29,7 +29,7 @@ from sagastream.telemetry import Telemetry
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
 from stock_service.app import create_service as stock
-from tests.monitoring.dashboard import load, panels
+from tests.monitoring.dashboard import BOARDS, load, panels
 from tests.unit.reference.evidence import GAP, Evidence
 
 _ABSTRACT = {Event, Refusal, event.StepRequest, events.OrderEvent}
@@ -66,9 +66,10 @@ def all_series() -> Iterator[Thing]:
 
 
 def all_panels() -> Iterator[Thing]:
-    """Yield every panel of the dashboard."""
-    for panel in panels(load()):
-        yield Thing(panel.title, _mentions(panel.title))
+    """Yield every panel of every dashboard."""
+    for name in BOARDS:
+        for panel in panels(load(name)):
+            yield Thing(panel.title, _mentions(panel.title))
 
 
 def _asks(method: str, path: str) -> Callable[[Evidence], bool]:
