@@ -16,7 +16,6 @@ from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
 from sagastream.live.feed import Feed
 from sagastream.live.mailbox import Listener
 from sagastream.live.messages import frame, trouble
-from sagastream.live.pulse import PulseView
 from sagastream.live.source import Source
 
 log = structlog.get_logger(__name__)
@@ -43,7 +42,6 @@ class Hub:
         self._position = ""
         self._is_positioned = asyncio.Event()
         self._latest: bytes | None = None
-        self._pulse: PulseView | None = None
 
     @property
     def is_full(self) -> bool:
@@ -76,7 +74,7 @@ class Hub:
         return self._position
 
     def _start(self) -> None:
-        self._position, self._latest, self._pulse = "", None, None
+        self._position, self._latest = "", None
         self._is_positioned = asyncio.Event()
         self._source.forget()
         self._tasks = [
@@ -116,7 +114,6 @@ class Hub:
             except (ServerUnavailable, ReplyError) as error:
                 if not is_in_trouble:
                     log.warning("live.interrupted", error=str(error))
-                    self._pulse = None  # so that the next one is told, whatever it is
                     self._tell(trouble("the store cannot be reached right now"))
                 is_in_trouble = True
                 await asyncio.sleep(_REST.total_seconds())
@@ -138,9 +135,7 @@ class Hub:
         while True:
             with suppress(ServerUnavailable, ReplyError):  # whoever follows the feed tells of it
                 view = await self._source.pulse()
-                if self._pulse is None or view != self._pulse.model_copy(update={"at": view.at}):
-                    self._tell(frame("figures", view.model_dump_json(by_alias=True)))
-                self._pulse = view
+                self._tell(frame("figures", view.model_dump_json(by_alias=True)))
             await asyncio.sleep(BEAT.total_seconds())
 
     def _tell(self, message: bytes) -> None:
