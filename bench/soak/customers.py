@@ -18,6 +18,7 @@ from stock_service.handlers import stock
 LOOKS = ("/api/choreographedsaga/states?limit=50", "/api/choreographedsaga/statistics", "/metrics", "/health")
 _SHARES = (60, 5, 12, 5, 6, 5, 5, 2)  # of the demo's scenes, in their order
 _LOOK_EVERY_S = 2.0
+_TRIES = 5
 _SHORT = ("scarce-product", "sold-out-product")
 _PIECES = 10**9
 
@@ -59,18 +60,25 @@ class Customers:
         (scene,) = self._chance.choices(SCENES, _SHARES)
         body = {**scene.body(), "customerId": f"customer-{number % 300}"}
         headers = {"Idempotency-Key": f"soak-{number}"}
-        answer = await self._http.post("/api/orders/choreographed-saga", json=body, headers=headers)
+        answer = await self._asked("POST", "/api/orders/choreographed-saga", json=body, headers=headers)
         if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             self.refused += 1
             return
         answer.raise_for_status()
         self.placed += 1
         if scene.twist is Twist.CANCEL:
-            await self._http.post(f"/api/orders/{answer.json()['orderId']}/cancel")
+            await self._asked("POST", f"/api/orders/{answer.json()['orderId']}/cancel")
+
+    async def _asked(self, method: str, path: str, **told: object) -> httpx.Response:
+        """Ask, and once more where a kept-alive connection was closed in the same instant."""
+        for _ in range(_TRIES - 1):
+            with suppress(httpx.TransportError):
+                return await self._http.request(method, path, **told)  # type: ignore[arg-type]  # json, headers
+        return await self._http.request(method, path, **told)  # type: ignore[arg-type]  # the same
 
     async def _look_on(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             for path in LOOKS:
-                await self._http.get(path)
+                await self._asked("GET", path)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _LOOK_EVERY_S)
