@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from sagastream import keys as names
 from sagastream.audit.findings import Difference, Findings
 from sagastream.audit.rules import REST
 from sagastream.audit.scene import Scene
@@ -51,6 +52,7 @@ async def at_rest(scene: Scene, findings: Findings) -> None:
     """Note what is unread, unacknowledged, waiting for an attempt, or under way."""
     await _groups(scene, findings)
     await _waiting_rooms(scene, findings)
+    await _parking(scene, findings)
     for (status, _), index in (await status_indexes(scene)).items():
         if status.is_end or status is Status.NEEDS_ATTENTION:
             continue  # only a person can end the latter, and is asked to elsewhere
@@ -95,6 +97,19 @@ async def _waiting_rooms(scene: Scene, findings: Findings) -> None:
         if left:
             about = f"participant {name}"
             findings.differs(Difference(REST.name, about, "no message waiting for an attempt", str(left)))
+        else:
+            findings.holds(REST.name)
+
+
+async def _parking(scene: Scene, findings: Findings) -> None:
+    """Note events that wait for a coordinator which knows their table; tables unknown here are passed over."""
+    for saga in scene.sagas:
+        stream = scene.keys.key(names.parked(saga.name, str(saga.version)))
+        parked = int(str(await scene.connection.execute("XLEN", stream)))
+        if parked:
+            about = f"events of {saga.name!r}, version {saga.version}"
+            found = f"{parked} parked: no coordinator knows this version"
+            findings.differs(Difference(REST.name, about, "read by a coordinator", found))
         else:
             findings.holds(REST.name)
 

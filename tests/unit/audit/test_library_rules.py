@@ -9,7 +9,7 @@ import pytest
 
 from sagastream.audit.rules import RULES
 from sagastream.event import UndoRequested
-from tests.trip import TripBooked
+from tests.trip import TRIP, TripBooked
 from tests.unit.audit.trips import Trips, played
 from tests.unit.core.world import in_virtual_time
 
@@ -260,6 +260,12 @@ OF_ALL: list[tuple[str, str, str, Corruption]] = [
         "nothing-pending",
         "participant bank",
         lambda trips: trips.call("ZADD", "bank", "retries", 1, "x"),
+    ),
+    (
+        "an event that waits for its table",
+        "nothing-pending",
+        f"events of 'trip', version {TRIP.version}",
+        lambda trips: trips.call("XADD", "saga", f"parked:trip:{TRIP.version}", "*", "message", "{}"),
     ),
 ]
 
