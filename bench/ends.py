@@ -26,6 +26,7 @@ class Ends:
         self._positions = {keys.events(kind.type_name()): "0-0" for kind in kinds}
         self._bus = connect(url, name="bench-ends", block=_BLOCK)
         self._reading: asyncio.Task[None] | None = None
+        self._is_over = False
         self._news = asyncio.Event()
         self.at: dict[str, float] = {}
         """When (by ``time.perf_counter``) each saga was seen to have ended."""
@@ -38,11 +39,15 @@ class Ends:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Read no more."""
+        """Read no more.
+
+        A client that is cancelled at the moment of its reply may return it and forget that it was; so the read is
+        also told, and waited for within bounds.
+        """
+        self._is_over = True
         if self._reading is not None:
             self._reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reading
+            await asyncio.wait({self._reading}, timeout=3 * _BLOCK.total_seconds())
         await self._bus.close()
 
     async def until(self, sagas: int, *, within_s: float) -> bool:
@@ -55,7 +60,7 @@ class Ends:
         return len(self.at) >= sagas
 
     async def _read(self) -> None:
-        while True:
+        while not self._is_over:
             reply = await self._bus.reader.execute(
                 "XREAD", "COUNT", 500, "BLOCK", _BLOCK // timedelta(milliseconds=1),
                 "STREAMS", *self._positions, *self._positions.values(),

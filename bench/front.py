@@ -59,7 +59,10 @@ class Rush:
 
 
 async def measured(shop: Shop, *, orders: int, customers: int) -> Rush:
-    """Let customers loose on a shop that is up."""
+    """Let customers loose on a shop that is up.
+
+    Raises: ``TimeoutError`` if it does not take all their orders within bounds.
+    """
     async with (
         Meter(shop.redis_url) as meter, Ends(shop.redis_url) as ends, Customers(shop.port, most=customers) as buying
     ):  # fmt: skip
@@ -69,7 +72,8 @@ async def measured(shop: Shop, *, orders: int, customers: int) -> Rush:
         settle_memory()
         server, shops, own = await meter.server_cpu_s(), shop.python_cpu_s(), time.process_time()
         began = time.perf_counter()
-        answers = await _all_placed(buying, orders, customers)
+        async with asyncio.timeout(2 * WITHIN_S):
+            answers = await _all_placed(buying, orders, customers)
         accepting_s = time.perf_counter() - began
         await ends.until(_WARM + orders, within_s=WITHIN_S)
         own = time.process_time() - own

@@ -29,6 +29,7 @@ SHARES = {"p50_ms": 0.5, "p99_ms": 0.99, "p99.9_ms": 0.999, "max_ms": 1.0}
 _MOST = 500  # connections
 _WARM = 20
 _GRACE_S = 10.0
+_PATIENCE_S = 60.0  # beyond what a rate needs, until the run is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,21 @@ class Course:
 
 
 async def measured(shop: Shop, rates: Sequence[int], *, seconds: float) -> list[Course]:
-    """Place orders at one rate after the other on a shop that is up."""
+    """Place orders at one rate after the other on a shop that is up.
+
+    Raises: ``TimeoutError`` for a shop, or a machine, that does not come to an end.
+    """
     async with Ends(shop.redis_url) as ends, Customers(shop.port, most=_MOST) as buying:
         for number in range(_WARM):
             await buying.order(number)
         await ends.until(_WARM, within_s=_GRACE_S)
         settle_memory()
-        return [await _course(buying, ends, rate, count(rate, seconds)) for rate in rates]
+        courses = []
+        for rate in rates:
+            due = count(rate, seconds)
+            async with asyncio.timeout(due / rate + _PATIENCE_S):
+                courses.append(await _course(buying, ends, rate, due))
+        return courses
 
 
 def count(rate: int, seconds: float) -> int:
