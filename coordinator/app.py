@@ -14,6 +14,7 @@ from sagastream.coordinator.console.api import console_routes
 from sagastream.coordinator.definition_api import definition_routes
 from sagastream.coordinator.figures import Figures
 from sagastream.coordinator.letter_api import letter_routes
+from sagastream.coordinator.message_api import message_routes
 from sagastream.coordinator.repair_api import repair_routes, trail_routes
 from sagastream.coordinator.tracker import Coordinator
 from sagastream.live.api import live_routes
@@ -33,6 +34,7 @@ def create_service(context: Context) -> Service:
         campaign_routes(sagas, bus=context.bus, settings=context.settings),
         letter_routes(sagas, bus=context.bus, settings=context.settings),
         trail_routes(bus=context.bus, settings=context.settings),
+        message_routes(sagas, bus=context.bus, settings=context.settings),
         definition_routes(sagas),
         console_routes(TRIAL),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Annotated
 
-from fastapi import Header, Security
+from fastapi import Header, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
@@ -27,7 +27,10 @@ Actor = Annotated[
         examples=["ann"],
     ),
 ]
-NOT_ADMITTED = {401: "The header `Authorization: Bearer TOKEN` is missing, or is not the token of this service"}
+NOT_ADMITTED = {
+    401: "The header `Authorization: Bearer TOKEN` is missing, or is not the token of this service",
+    403: "A page of another site asks",
+}
 
 
 class Admission:
@@ -41,11 +44,12 @@ class Admission:
         self._given = settings.operator_token
         self._made = made_token(settings)
 
-    async def operator(self, shown: Shown) -> None:
-        """Let pass who shows the token.
+    async def operator(self, request: Request, shown: Shown) -> None:
+        """Let pass who shows the token, unless a page of another site has a browser show it.
 
-        Raises: ``Problem`` 401.
+        Raises: ``Problem`` 401, 403.
         """
+        _must_be_of_this_site(request)
         token = self._given or self._made
         if token is None:
             told = "operators have no token here: set OPERATOR_TOKEN for this process and start it again"
@@ -59,6 +63,21 @@ class Admission:
         """
         if self._given is not None:
             _must_be(self._given, shown)
+
+
+def _must_be_of_this_site(request: Request) -> None:
+    """Browsers tell whose page asks; programs tell nothing, and no page can make a browser tell what is not so."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        is_ours = site in ("same-origin", "none")
+    else:  # an old browser, or one that came without encryption
+        is_ours = origin is None or _host(origin) == request.headers.get("host", "").lower()
+    if not is_ours:
+        raise Problem(403, "a page of another site asks; operators act from the console of this one")
+
+
+def _host(origin: str) -> str:
+    return origin.partition("://")[2].lower()
 
 
 def _must_be(token: SecretStr, shown: HTTPAuthorizationCredentials | None) -> None:

@@ -47,19 +47,19 @@ class Page:
             raise Refused(json.dumps(told["exceptionDetails"].get("exception", told["exceptionDetails"]))[:600])
         return told["result"].get("value")
 
-    async def until(self, expression: str, within_s: float = 20) -> Any:  # noqa: ANN401  # whatever JavaScript knows
-        """Wait until an expression is true, and return it."""
+    async def until(self, expression: str, within_s: float = 10) -> None:
+        """Wait until an expression is true."""
 
         async def asked() -> object:
             try:
-                return await self.ask(expression)
+                return await self.ask(f"Boolean({expression})")
             except Refused as error:  # the page is being replaced
                 if "context" not in str(error):
                     raise
                 return None
 
         try:
-            return await until(asked, f"the page: {expression}", within_s)
+            await until(asked, f"the page: {expression}", within_s)
         except AssertionError as error:
             shown = await self.ask("document.body.innerText")
             raise AssertionError(f"{error}\nfaults: {self.faults}\nit shows:\n{str(shown)[:3000]}") from None
@@ -68,7 +68,7 @@ class Page:
         """Return the text that is shown."""
         return str(await self.ask(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
 
-    async def shows(self, words: str, within_s: float = 20) -> None:
+    async def shows(self, words: str, within_s: float = 10) -> None:
         """Wait until words are shown."""
         await self.until(f"document.body.innerText.includes({json.dumps(words)})", within_s)
 

@@ -7,12 +7,22 @@ import { route, to } from "./route.js";
 import { start } from "./live.js";
 import { Overview } from "./overview.js";
 import { Sagas } from "./sagas.js";
+import { Letters } from "./letters.js";
+import { Map_ } from "./map.js";
+import { Repairs } from "./repairs.js";
 import { SagaPage } from "./saga.js";
+import { Streams } from "./streams.js";
+import { Trial } from "./trial.js";
 
 const VIEWS = {
   overview: { title: "Overview", view: Overview },
   sagas: { title: "Sagas", view: Sagas },
   saga: { title: "Saga", view: SagaPage, below: "sagas" },
+  repairs: { title: "Repairs", view: Repairs, below: "sagas" },
+  streams: { title: "Streams", view: Streams },
+  letters: { title: "Dead letters", view: Letters },
+  map: { title: "Map", view: Map_ },
+  try: { title: "Try it", view: Trial },
 };
 
 function Frame() {

@@ -3,12 +3,12 @@ import { signal } from "./html.js";
 import { exactly, told } from "./clock.js";
 
 const PATH = "api/v1/events";
-const SILENCE_MS = 6000; // figures come about once a second: after this the line is dead, whatever it says
+const SILENCE_MS = 12_000; // figures come at least every five seconds: after this the line is dead, whatever it says
 const PAUSES_MS = [500, 1000, 2000, 4000];
 
 /**
  * What may be claimed: "connecting" (for the first time), "live", "catching up" (connected again, what was missed is
- * being loaded) or "lost", with the instant since when.
+ * being loaded), "troubled" (the coordinator itself cannot look, and says `why`) or "lost"; with the instant since when.
  */
 export const connection = signal({ kind: "connecting", since: null });
 
@@ -17,9 +17,9 @@ export const lastNews = signal(null);
 
 const listeners = new Set();
 let source = null;
+let position = "";
 let attempts = 0;
 let timer = null;
-let watch = null;
 
 /** Call `listener` with all news until the returned function is called. What it returns is waited for on a reset. */
 export function onNews(listener) {
@@ -30,73 +30,70 @@ export function onNews(listener) {
 /** Connect, and stay connected. */
 export function start() {
   open();
+  setInterval(check, 1000);
   // A tab that slept may hold a line that died meanwhile.
   document.addEventListener("visibilitychange", () => { if (!document.hidden) check(); });
 }
 
 function open() {
   source?.close();
-  const mine = new EventSource(new URL(PATH, document.baseURI));
+  const address = new URL(PATH, document.baseURI);
+  if (position) address.searchParams.set("lastEventId", position);
+  const mine = new EventSource(address);
   source = mine;
   mine.addEventListener("open", () => { if (mine === source) opened(); });
-  mine.addEventListener("error", () => { if (mine === source) { lose(); schedule(); } });
-  mine.addEventListener("sagas", (message) => heard(mine, message, "sagas"));
-  mine.addEventListener("figures", (message) => heard(mine, message, "figures"));
-  mine.addEventListener("reset", (message) => heard(mine, message, "reset"));
-  clearInterval(watch);
-  watch = setInterval(check, 1000);
+  mine.addEventListener("error", () => { if (mine === source) { say("lost"); schedule(); } });
+  for (const kind of ["sagas", "figures", "reset", "trouble"]) {
+    mine.addEventListener(kind, (message) => { if (mine === source) heard(message, kind); });
+  }
 }
 
-async function opened() {
+function opened() {
   attempts = 0;
+  if (connection.value.kind === "lost") say("catching up");
   lastNews.value = exactly();
-  const before = connection.value.kind;
-  if (before === "live") return;
-  connection.value = { kind: before === "connecting" ? before : "catching up", since: connection.value.since };
-  const mine = source;
-  // Whatever was shown before may have changed: everything is loaded again before it is called live.
-  await everybody({ kind: "reset" });
-  if (mine === source && source.readyState === EventSource.OPEN) connection.value = { kind: "live", since: null };
 }
 
-function heard(mine, message, kind) {
-  if (mine !== source) return;
+async function heard(message, kind) {
   let news;
   try {
     news = { kind, ...JSON.parse(message.data || "{}") };
   } catch {
     return; // cut off in the middle: the connection is about to end
   }
+  const mine = source;
+  if (message.lastEventId) position = message.lastEventId;
+  if (kind === "trouble") return say("troubled", news.why);
   lastNews.value = exactly();
-  if (news.at) told(news.at);
-  if (connection.value.kind === "lost") opened();
-  everybody(news);
+  if (kind === "figures" && news.at) told(news.at);
+  // Whatever was shown before a reset may have changed: it is loaded again before it is called live.
+  const loaded = everybody(news);
+  if (kind === "reset") {
+    if (connection.value.kind !== "connecting") say("catching up");
+    await loaded;
+  }
+  if (mine === source && source.readyState === EventSource.OPEN) say("live");
 }
 
 const everybody = (news) => Promise.allSettled([...listeners].map((listener) => listener(news)));
 
-function lose() {
-  if (connection.value.kind === "lost") return;
-  connection.value = { kind: "lost", since: exactly() };
+function say(kind, why = "") {
+  const before = connection.value;
+  if (before.kind === kind) return;
+  const since = kind === "live" || kind === "connecting" ? null : before.since ?? exactly();
+  connection.value = { kind, since, why };
 }
 
 function schedule() {
+  // A closed source never tries again by itself; whatever it is, it is tried soon, and from where it was.
   if (timer !== null) return;
   const pause = PAUSES_MS[Math.min(attempts++, PAUSES_MS.length - 1)];
-  // A closed source never tries again by itself; an open one is left its own last position and tries again.
-  timer = setTimeout(() => { timer = null; if (source.readyState !== EventSource.OPEN) open(); }, pause);
-}
-
-function reopen() {
-  clearTimeout(timer);
-  timer = null;
-  open();
+  timer = setTimeout(() => { timer = null; if (source.readyState !== EventSource.OPEN) { open(); } }, pause);
 }
 
 function check() {
-  const isOpen = source?.readyState === EventSource.OPEN;
-  if (isOpen && lastNews.value !== null && exactly() - lastNews.value > SILENCE_MS) {
-    lose();
-    reopen();
+  if (source.readyState === EventSource.OPEN && lastNews.value !== null && exactly() - lastNews.value > SILENCE_MS) {
+    say("lost");
+    open();
   }
 }

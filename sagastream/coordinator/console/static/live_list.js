@@ -50,7 +50,7 @@ export function liveList(filter, start, limit) {
     const last = rows.value.at(-1);
     const byId = new Map(rows.value.map((saga) => [saga.sagaId, saga]));
     for (const saga of changed) {
-      if (!fits(saga, filter, nowMs)) {
+      if (saga.isGone || !fits(saga, filter, nowMs)) {
         byId.delete(saga.sagaId);
         held.delete(saga.sagaId);
       } else if (byId.has(saga.sagaId)) byId.set(saga.sagaId, saga);
@@ -91,6 +91,7 @@ export function liveList(filter, start, limit) {
         if (news.kind === "reset") return reload();
         if (news.kind === "sagas") {
           for (const saga of news.sagas) fresh.set(saga.sagaId, saga);
+          for (const id of news.gone ?? []) fresh.set(id, { sagaId: id, isGone: true });
           soon();
         }
         return null;

@@ -80,7 +80,7 @@ function SignIn({ done }) {
     <form onSubmit=${submit}>
       <h2 id="sign-in">Who are you?</h2>
       <p>Operators repair sagas and see what customers sent. Everything they do is recorded with their name.</p>
-      <label>Your name <input name="name" required maxlength="64" pattern="[!-~]([ -~]{0,62}[!-~])?" autocomplete="username" value=${sessionStorage.getItem(NAME) ?? ""} /></label>
+      <label>Your name <input name="name" required maxlength="64" pattern="[!-~]([ -~]{0,62}[!-~])?" autocomplete="username" defaultValue=${sessionStorage.getItem(NAME) ?? ""} /></label>
       <label>Operator token <input name="token" type="password" required autocomplete="current-password" /></label>
       <p class="hint">It is the service’s <code>OPERATOR_TOKEN</code>; a shop that runs from its checkout tells at its start in which file it lies. It is kept in this tab only.</p>
       ${problem.value && html`<p class="trouble" role="alert">${problem.value.message}</p>`}

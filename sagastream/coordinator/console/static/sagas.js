@@ -102,7 +102,7 @@ function Filters({ filter }) {
     </select></label>
     <label class="check"><input type="checkbox" checked=${filter.stuck === "true"} onChange=${change("stuck")} /> Stuck</label>
     <label class="check"><input type="checkbox" checked=${filter.unfinished === "true"} onChange=${change("unfinished")} /> Unfinished</label>
-    <label class="grow">Id begins with <input type="search" name="id" value=${filter.id} placeholder="saga or initiator" autocomplete="off" spellcheck=${false} maxlength="256" /></label>
+    <label class="grow">Id begins with <input type="search" name="id" defaultValue=${filter.id} placeholder="saga or initiator" autocomplete="off" spellcheck=${false} maxlength="256" /></label>
     <button>Find</button>
     ${isFiltered && html`<a href=${to("sagas")}>Clear</a>`}
   </form>`;

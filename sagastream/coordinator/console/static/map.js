@@ -1,0 +1,55 @@
+// Each table as a graph: the way forward down the middle, refusals and undos beside it, with counts on every edge.
+import { html } from "./html.js";
+import { get } from "./api.js";
+import { definitions } from "./about.js";
+import * as format from "./format.js";
+import { Empty, Head, Trouble } from "./parts.js";
+import { useResource } from "./resource.js";
+import { go, route, to } from "./route.js";
+
+const WINDOWS = [["PT1M", "last minute"], ["PT1H", "last hour"], ["P1D", "last day"], ["", "ever"]];
+const EVERY_MS = 2000;
+const ROW = 92;
+const NODE = { w: 190, h: 46 };
+
+export function Map_() {
+  const window = route.value.query.get("window") ?? "PT1H";
+  let asked = 0;
+  const { data, problem, reload } = useResource(() => get("api/choreographedsaga/statistics", { window: window === "ever" ? "" : window }), [window], (news) => {
+    if (news.kind !== "figures" || performance.now() - asked < EVERY_MS) return false;
+    asked = performance.now();
+    return true;
+  });
+  const tables = definitions.value;
+  return html`<${Head} level=${1} title="Map"><label class="check">Counted over the <select onChange=${(event) => go(to("map", [], { window: event.target.value || "ever" }))}>
+      ${WINDOWS.map(([value, words]) => html`<option key=${words} value=${value} selected=${value === (window === "ever" ? "" : window)}>${words}</option>`)}</select></label></${Head}>
+    <${Trouble} problem=${problem.value} retry=${reload} what="The counts are not current" />
+    ${tables.length === 0 ? html`<${Empty} title="No table is known yet." />` : tables.map((table) => html`<${Graph} key=${`${table.businessProcess} ${table.version}`} table=${table} counts=${data.value?.processes.find((one) => one.businessProcess === table.businessProcess)} />`)}`;
+}
+
+function Graph({ table, counts }) {
+  const steps = counts?.steps ?? [];
+  const of = (name) => steps.find((one) => one.name === name);
+  const told = (number) => (number === undefined ? "…" : format.count(number));
+  const height = (table.steps.length + 2) * ROW;
+  const [left, right] = [20, 300];
+  const mid = left + NODE.w / 2;
+  const y = (n) => 16 + n * ROW;
+  const nodes = [{ name: "begin", service: table.begunBy }, ...table.steps];
+  return html`<section aria-label=${`Map of ${table.businessProcess}`}><h2>${table.businessProcess} <span class="faint">v${table.version}</span></h2>
+    <div class="scroll sheet" role="region" aria-label=${`Graph of ${table.businessProcess}`} tabindex="0"><svg class="map" viewBox=${`0 0 520 ${height}`} role="img" aria-label=${nodes.map((one) => one.name).join(", then ")}>
+      <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto-start-reverse"><path d="M0 0L8 4L0 8Z" /></marker></defs>
+      ${nodes.map((one, n) => html`<g key=${one.name}>
+        <a href=${to("sagas", [], { step: one.name })}><rect class=${`node ${one.pivot ? "pivot" : ""}`} x=${left} y=${y(n)} width=${NODE.w} height=${NODE.h} rx="8" />
+          <text class="name" x=${mid} y=${y(n) + 20} text-anchor="middle">${one.name}</text><text class="by" x=${mid} y=${y(n) + 36} text-anchor="middle">${one.service}${one.pivot ? " · point of no return" : ""}</text></a>
+        <path class="edge" d=${`M${mid} ${y(n) + NODE.h}V${y(n + 1) - 2}`} marker-end="url(#tip)" />
+        <text class="count" x=${mid + 10} y=${y(n) + NODE.h + 27}>${n === 0 ? `${told(counts?.started)} begun` : `${told(of(one.name)?.done)} done`}</text>
+        ${one.refused && html`<path class="edge refused" d=${`M${left + NODE.w} ${y(n) + 14}H${right - 2}`} marker-end="url(#tip)" /><text class="count" x=${left + NODE.w + 8} y=${y(n) + 9}>${told(of(one.name)?.refused)} refused</text>`}
+        ${(one.undone || (n === 0 && table.cancelledBy)) && html`<path class="edge undone" d=${`M${right} ${y(n) + 34}H${left + NODE.w + 2}`} marker-end="url(#tip)" /><text class="count" x=${left + NODE.w + 8} y=${y(n) + 48}>${n === 0 ? "undone last" : `${told(of(one.name)?.undone)} undone`}</text>`}
+      </g>`)}
+      <path class="spine" d=${`M${right} ${y(0) + 34}V${y(nodes.length - 1) + 14}`} />
+      <text class="count" x=${right + 10} y=${y(0) + 30}>${told(counts?.turnedBack)} turned back:</text><text class="count" x=${right + 10} y=${y(0) + 48}>undone, newest first</text>
+      <text class="count" x=${right + 10} y=${y(0) + 70}>${told(counts?.byStatus.Compensated)} compensated</text><text class="count" x=${right + 10} y=${y(0) + 88}>${told(counts?.byStatus.Failed)} failed</text><text class="count" x=${right + 10} y=${y(0) + 106}>${told(counts?.byStatus.Compensating)} under way</text>
+      <rect class="node end" x=${left} y=${y(nodes.length)} width=${NODE.w} height=${NODE.h} rx="23" /><text class="name" x=${mid} y=${y(nodes.length) + 20} text-anchor="middle">Completed</text><text class="by" x=${mid} y=${y(nodes.length) + 36} text-anchor="middle">${told(counts?.byStatus.Completed)}</text>
+    </svg></div></section>`;
+}

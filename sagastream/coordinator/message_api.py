@@ -1,0 +1,53 @@
+"""The route by which operators look at one event of a saga as it travelled. Speaks HTTP; decides nothing.
+
+Events hold what customers sent, so they are shown to operators only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from pydantic import Field
+
+from sagastream.admission import NOT_ADMITTED, Admission
+from sagastream.bus import Bus
+from sagastream.coordinator.api import SagaId
+from sagastream.coordinator.messages import Messages
+from sagastream.coordinator.views import Answer
+from sagastream.documented import problems
+from sagastream.problems import Problem
+from sagastream.saga.definition import Saga
+from sagastream.settings import Settings
+
+EventId = Annotated[str, Path(alias="eventId", pattern=r"^[!-~]{1,64}$", examples=["9875ada24959509786963e93cd2b4098"])]
+
+
+class MessageView(Answer):
+    """One event as it travelled."""
+
+    entry: str = Field(description="where it lies on its stream")
+    message: dict[str, str] = Field(description="the event's fields as they came, its payload in `data`")
+
+
+def message_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRouter:
+    """Return the route that shows one event of the sagas of these tables."""
+    messages = Messages(sagas, bus=bus, key_prefix=settings.key_prefix)
+    operators = [Depends(Admission(settings).operator)]
+    router = APIRouter(prefix="/api/v1/sagas", tags=["repair"], dependencies=operators)
+
+    @router.get(
+        "/{sagaId}/history/{eventId}",
+        operation_id="showEvent",
+        responses=problems({**NOT_ADMITTED, 404: "No such event, or it is not kept any more"}),
+    )
+    async def show(saga_id: SagaId, event_id: EventId) -> MessageView:
+        """Show one event of a saga's history whole: its payload, its cause, its trace."""
+        found = await messages.find(saga_id, event_id)
+        if found is None:
+            raise Problem(404, f"no stream keeps event {event_id} of saga {saga_id} any more")
+        entry, fields = found
+        return MessageView(entry=entry, message=fields)
+
+    return router
