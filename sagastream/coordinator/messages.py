@@ -42,7 +42,9 @@ class Messages:
             return None
         stored, history = found
         note = next((told for told in map(json.loads, history) if told.get("id") == event_id), None)
-        stream = self._stream(note, self._meanings.table(stored.record.progress)) if note is not None else None
+        if note is None:
+            return None
+        stream = self._stream(note, self._meanings.table(stored.record.progress))
         return await self._entry(stream, int(note["at"]), event_id) if stream is not None else None
 
     def _stream(self, note: dict[str, str], saga: Saga | None) -> str | None:

@@ -3,7 +3,7 @@ import { signal } from "./html.js";
 import { exactly, told } from "./clock.js";
 
 const PATH = "api/v1/events";
-const SILENCE_MS = 12_000; // figures come at least every five seconds: after this the line is dead, whatever it says
+const SILENCE_MS = 6000; // figures come every second: after this the line is dead, whatever it says
 const PAUSES_MS = [500, 1000, 2000, 4000];
 
 /**

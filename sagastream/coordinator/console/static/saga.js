@@ -81,7 +81,7 @@ const WORDS = { GaveUp: "Gave up", LedgerLost: "Ledger lost" };
 
 function Steps({ saga }) {
   return html`<section aria-labelledby="steps"><header class="head"><h2 id="steps">Steps</h2></header>
-    <div class="scroll" role="region" aria-labelledby="steps" tabindex="0"><table class="grid">
+    <div class="scroll" role="region" aria-label="Table of steps" tabindex="0"><table class="grid">
       <thead><tr><th scope="col">Step</th><th scope="col">Service</th><th scope="col">Stands at</th><th scope="col">Undo</th><th scope="col" class="number">Took</th><th scope="col">What went wrong</th></tr></thead>
       <tbody>${saga.steps.map((step) => html`<tr key=${step.name}>
         <th scope="row">${step.name}</th><td>${step.service}</td><td>${WORDS[step.status] ?? step.status}</td><td>${WORDS[step.undoStatus] ?? step.undoStatus ?? "–"}</td>
