@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
@@ -50,14 +51,14 @@ class Ends:
             await asyncio.wait({self._reading}, timeout=3 * _BLOCK.total_seconds())
         await self._bus.close()
 
-    async def until(self, sagas: int, *, within_s: float) -> bool:
-        """Wait until so many have ended; tell whether they did in time."""
+    async def until(self, sagas: Iterable[str], *, within_s: float) -> None:
+        """Wait until these have ended, or for so long."""
+        missing = set(sagas)
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while len(self.at) < sagas:
+                while missing := {saga for saga in missing if saga not in self.at}:
                     self._news.clear()
                     await self._news.wait()
-        return len(self.at) >= sagas
 
     async def _read(self) -> None:
         while not self._is_over:

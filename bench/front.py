@@ -66,19 +66,18 @@ async def measured(shop: Shop, *, orders: int, customers: int) -> Rush:
     async with (
         Meter(shop.redis_url) as meter, Ends(shop.redis_url) as ends, Customers(shop.port, most=customers) as buying
     ):  # fmt: skip
-        for number in range(_WARM):
-            await buying.order(number)
-        await ends.until(_WARM, within_s=WITHIN_S)
+        warm = [await buying.order(number) for number in range(_WARM)]
+        await ends.until((answer.saga_id for answer in warm if answer.saga_id), within_s=WITHIN_S)
         settle_memory()
         server, shops, own = await meter.server_cpu_s(), shop.python_cpu_s(), time.process_time()
         began = time.perf_counter()
         async with asyncio.timeout(2 * WITHIN_S):
             answers = await _all_placed(buying, orders, customers)
         accepting_s = time.perf_counter() - began
-        await ends.until(_WARM + orders, within_s=WITHIN_S)
+        accepted = [answer.saga_id for answer in answers if answer.status == 202]
+        await ends.until(accepted, within_s=WITHIN_S)
         own = time.process_time() - own
         shops, server = shop.python_cpu_s() - shops, await meter.server_cpu_s() - server
-        accepted = [answer.saga_id for answer in answers if answer.status == 202]
         ended = [ends.at[saga_id] for saga_id in accepted if saga_id in ends.at]
         return Rush(
             orders, len(accepted), len(ended), accepting_s, max(ended, default=began + WITHIN_S) - began, server, shops,

@@ -53,9 +53,8 @@ async def measured(shop: Shop, rates: Sequence[int], *, seconds: float) -> list[
     Raises: ``TimeoutError`` for a shop, or a machine, that does not come to an end.
     """
     async with Ends(shop.redis_url) as ends, Customers(shop.port, most=_MOST) as buying:
-        for number in range(_WARM):
-            await buying.order(number)
-        await ends.until(_WARM, within_s=_GRACE_S)
+        warm = [await buying.order(number) for number in range(_WARM)]
+        await ends.until((answer.saga_id for answer in warm if answer.saga_id), within_s=_GRACE_S)
         settle_memory()
         courses = []
         for rate in rates:
@@ -71,7 +70,6 @@ def count(rate: int, seconds: float) -> int:
 
 
 async def _course(buying: Customers, ends: Ends, rate: int, due: int) -> Course:
-    seen = len(ends.at)
     answered: dict[str, tuple[float, float]] = {}
 
     async def buy(number: int, at: float) -> None:
@@ -86,7 +84,7 @@ async def _course(buying: Customers, ends: Ends, rate: int, due: int) -> Course:
             # Waking early and turning in the loop would take the CPU from the shop; being late counts against it.
             await asyncio.sleep(max(0.0, at - time.perf_counter()))
             tasks.create_task(buy(number, at))
-    await ends.until(seen + len(answered), within_s=_GRACE_S)
+    await ends.until(answered, within_s=_GRACE_S)
     took = [(ends.at[saga_id] - at) * 1000 for saga_id, (at, _) in answered.items() if saga_id in ends.at]
     waited = [(answer - at) * 1000 for at, answer in answered.values()]
     return Course(rate, due, Times("end", tuple(sorted(took))), Times("answer", tuple(sorted(waited))))
