@@ -63,14 +63,17 @@ def watched(tmp_path_factory: pytest.TempPathFactory, copied: Copies) -> Iterato
     config = watching(tmp_path_factory.mktemp("prometheus"), port)
     with prometheus(config) as server, shop(tmp_path_factory.mktemp("shop"), port) as client:
         before = client.get("/metrics").raise_for_status().text
-        until(lambda: server.value("min(choreographed_saga_started_total)") == 0, "the start is scraped")
+        until(lambda: _scraped_since(server, 0), "the start is scraped")
         work(client)
         # A series that begins with an event has no rate until it grows.
-        until(lambda: server.ask("choreographed_saga_events_total"), "the first events are scraped")
+        first = time.time()
+        until(lambda: _scraped_since(server, first), "the first events are scraped")
         work(client)
         saga_id = leave_one(client)
-        after = client.get("/metrics").raise_for_status().text
-        at = until(lambda: _all_is_scraped(server, client), "the last events are scraped")
+        after, last = client.get("/metrics").raise_for_status().text, time.time()
+        at = until(
+            lambda: _scraped_since(server, last) and _all_is_scraped(server, client), "the last events are scraped"
+        )
         yield Watched(server.as_of(at or 0), client, before, after, saga_id)
 
 
@@ -99,11 +102,15 @@ def watching(directory: Path, port: int, rules: Mapping[str, str] | None = None)
     return config
 
 
+def _scraped_since(server: Prometheus, instant: float) -> bool:
+    """Tell whether the latest scrape of each of the seven targets began after an instant."""
+    return server.value("sum(up)") == 7 and server.value("min(timestamp(up))") > instant
+
+
 def _all_is_scraped(server: Prometheus, client: httpx.Client) -> float | None:
-    """Return an instant at which every target had been scraped since the shop's last event, None if there is none."""
+    """Return an instant at which what the shop counts had been scraped, None if there is none."""
     told, seen = statistics(client), server.as_of(time.time())
     expected = {
-        "sum(up)": 7,
         "min(choreographed_saga_started_total)": told["started"],
         "min(choreographed_saga_duration_seconds_count)": told["ended"],
         "min(sum by (instance) (choreographed_saga_active))": told["active"],

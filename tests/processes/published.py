@@ -58,9 +58,9 @@ BREAKS_ON_PURPOSE = ("charge", "BrokenProvider")
 
 NEED_SOMETHING_UNDER_WAY = {
     "compensateSaga", "retrySaga", "resolveStep", "abortSaga", "stopRepair",
-    "showDeadLetter", "replayDeadLetter", "dropDeadLetter",
+    "showDeadLetter", "replayDeadLetter", "dropDeadLetter", "showEvent",
 }  # fmt: skip
-"""What they change has ended by the time they are tried, or never was; tests of their own see them succeed."""
+"""What they change or show has ended by the time they are tried, or never was; tests of their own see them succeed."""
 ENDLESS = {"followSagas", "followSaga"}
 """Their answers do not end, so whoever tries one waits; tests of their own follow them."""
 READ_AS_ANOTHER = "previewRepair"

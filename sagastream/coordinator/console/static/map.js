@@ -37,7 +37,7 @@ function Graph({ table, counts }) {
   const y = (n) => 16 + n * ROW;
   const nodes = [{ name: "begin", service: table.begunBy }, ...table.steps];
   return html`<section aria-label=${`Map of ${table.businessProcess}`}><h2>${table.businessProcess} <span class="faint">v${table.version}</span></h2>
-    <div class="scroll sheet" role="region" aria-label=${`Graph of ${table.businessProcess}`} tabindex="0"><svg class="map" viewBox=${`0 0 520 ${height}`} role="img" aria-label=${nodes.map((one) => one.name).join(", then ")}>
+    <div class="scroll sheet" role="region" aria-label=${`Graph of ${table.businessProcess}`} tabindex="0"><svg class="map" viewBox=${`0 0 520 ${height}`} role="group" aria-label=${nodes.map((one) => one.name).join(", then ")}>
       <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto-start-reverse"><path d="M0 0L8 4L0 8Z" /></marker></defs>
       ${nodes.map((one, n) => html`<g key=${one.name}>
         <a href=${to("sagas", [], { step: one.name })}><rect class=${`node ${one.pivot ? "pivot" : ""}`} x=${left} y=${y(n)} width=${NODE.w} height=${NODE.h} rx="8" />
