@@ -16,6 +16,7 @@ from sagastream.coordinator.figures import Figures
 from sagastream.coordinator.letter_api import letter_routes
 from sagastream.coordinator.message_api import message_routes
 from sagastream.coordinator.repair_api import repair_routes, trail_routes
+from sagastream.coordinator.stream_api import stream_routes
 from sagastream.coordinator.tracker import Coordinator
 from sagastream.live.api import live_routes
 from sagastream.service import Context, Service
@@ -35,6 +36,7 @@ def create_service(context: Context) -> Service:
         letter_routes(sagas, bus=context.bus, settings=context.settings),
         trail_routes(bus=context.bus, settings=context.settings),
         message_routes(sagas, bus=context.bus, settings=context.settings),
+        stream_routes(sagas, bus=context.bus, settings=context.settings),
         definition_routes(sagas),
         console_routes(TRIAL),
     ]

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: Namespace, settings: Settings) -> int:
     # What a command does not need it does not import: looking at a saga must not take the time a shop needs to start.
-    if words.command in ("sagas", "show", "watch"):
+    if words.command in ("sagas", "show", "streams", "watch"):
         return _look(words, settings)
     if words.command in REPAIRS:
         return _repair(words, settings)
@@ -96,9 +96,10 @@ def _repair(words: Namespace, settings: Settings) -> int:
 def _look(words: Namespace, settings: Settings) -> int:
     from sagastream.cli.looking import list_sagas, show_saga
     from sagastream.cli.sight import with_bus
+    from sagastream.cli.streams import list_streams
     from sagastream.cli.watching import watch
 
-    look = {"sagas": list_sagas, "show": show_saga, "watch": watch}[words.command]
+    look = {"sagas": list_sagas, "show": show_saga, "streams": list_streams, "watch": watch}[words.command]
     sagas = _tables()
     return with_bus(
         settings, lambda bus: look(words, bus, settings.key_prefix, sagas), must_run=words.command == "watch"

@@ -27,7 +27,8 @@ _CODES = """exit codes:
   130  interrupted by Ctrl-C
 
 Operators' commands ask the shop at BASE_URL, or the one running here with the same DATA_DIR.
-sagas, show, watch and audit read the server REDIS_URL names, or that of the shop running here with the same DATA_DIR.
+sagas, show, streams, watch and audit read the server REDIS_URL names, or that of the shop running here with the same
+DATA_DIR.
 `sagastream COMMAND --help` tells more."""
 _WATCH = """Without SAGA_ID the news of every saga are told until Ctrl-C, one line each. With it the saga's timeline is
 drawn, and the command ends when the saga does: exit 0 if it is Completed, 4 if it ended otherwise, 3 if there is
@@ -36,6 +37,8 @@ no such saga. With --json each line is one JSON object.
 ● done      ✗ refused      ! overdue, gave up, cancelled ...   ◀ turned back   → asked   ■ ended
 ↶ undone    ⊘ barred       ↻ tried or asked again              ≡ delivered again
 … waiting   ○ to come       ☞ an operator"""
+_STREAMS = """One line for each group on each stream. LAG: entries it has not read, ? where nobody can tell because
+entries were removed; PENDING: read and not settled. Both with the age of the oldest. CONSUMERS: its processes."""
 _STORE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _AUDIT = """Without SAGA_ID everything is compared, by the library's rules and those the project names under `audits`:
 records, histories, ledgers, events, counters, and the project's own books. It only reads, and may run beside a shop
@@ -79,6 +82,10 @@ def parser() -> argparse.ArgumentParser:
         "show", parents=[json], help="show a saga's timeline", epilog="Exit 3 if there is no such saga."
     )
     show.add_argument("saga_id", type=_saga_id, metavar="SAGA_ID")
+    commands.add_parser(
+        "streams", parents=[json], help="list streams: who reads them, and how far", epilog=_STREAMS,
+        formatter_class=wide,
+    )  # fmt: skip
     watch = commands.add_parser(
         "watch",
         parents=[json],

@@ -1,0 +1,188 @@
+"""Who reads which stream, and how far everybody has come. Speaks Redis; changes nothing.
+
+How much is unread is the server's ``lag``, and that is not always true: it is absent once entries were deleted from the
+middle, and too large for ever once entries were trimmed before the group had read them. What can be known otherwise is
+put right here, and what cannot is None: never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sagastream.bus import Command, Connection, Reply
+from sagastream.clock import ms_of
+from sagastream.coordinator.lags import streams
+from sagastream.envelope import pairs
+from sagastream.errors import ReplyError
+from sagastream.keys import COORDINATOR, GROUPS, OWNER, STREAMS, Keys
+from sagastream.saga.definition import Saga
+
+EntryId = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """One process of a group: what it has read and not settled, and how long ago it asked for something."""
+
+    name: str
+    pending: int
+    idle_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group on one stream. ``lag`` is None where nobody can tell; the two instants are those of entries (epoch ms).
+
+    A group that ``is_missing`` was there once: nothing is trimmed from its stream until it is back.
+    """
+
+    name: str
+    lag: int | None = None
+    pending: int = 0
+    oldest_pending_ms: int | None = None
+    oldest_unread_ms: int | None = None
+    consumers: tuple[Consumer, ...] = ()
+    is_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One stream and everybody who reads it; ``problem`` says why its key cannot be read as one."""
+
+    name: str
+    owner: str
+    length: int
+    groups: tuple[Group, ...]
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    """A group as the server lists it, with what its stream said in the same breath."""
+
+    stream: str
+    group: Mapping[str, str]
+    length: int
+    unread: int | None
+    has_more: bool
+
+    @property
+    def commands(self) -> list[Command]:
+        """Return what is still to be asked; most groups have read everything and hold nothing."""
+        name = self.group["name"]
+        asked: list[Command] = []
+        if self.group["consumers"] != "0":
+            asked.append(("XINFO", "CONSUMERS", self.stream, name))
+        if self.group["pending"] != "0":
+            asked.append(("XPENDING", self.stream, name))
+        if self.has_more:
+            asked.append(("XRANGE", self.stream, f"({self.group['last-delivered-id']}", "+", "COUNT", 1))
+        return asked
+
+
+async def read_streams(connection: Connection, keys: Keys, sagas: Sequence[Saga]) -> tuple[int, list[Stream]]:
+    """Return the server's time (epoch ms) and every stream these sagas use or anybody has registered, by name.
+
+    Three round trips; two commands for each owner, two for each stream and at most three for each group.
+    """
+    owners = [*dict.fromkeys(name for saga in sagas for name in saga.participants), COORDINATOR]
+    commands: list[Command] = [("TIME",)]
+    for owner in owners:
+        commands += [("HKEYS", keys.of(owner).key(GROUPS)), ("HGETALL", keys.of(owner).key(STREAMS))]
+    time, *told = [_sound(reply) for reply in await connection.pipeline(commands)]
+    wanted = _expected(keys, owners, told, streams(sagas, keys))
+    names = sorted(wanted)
+    replies = await connection.pipeline(
+        [command for name in names for command in (("XINFO", "GROUPS", name), ("XINFO", "STREAM", name))]
+    )
+    registered: dict[str, list[_Registered]] = {}
+    for name, groups, stream in zip(names, replies[::2], replies[1::2], strict=True):
+        about = _pairs(stream)
+        registered[name] = [_registered(name, _pairs(group), about) for group in _list(groups)]
+    asked = [(group, group.commands) for name in names for group in registered[name]]
+    answers = iter(await connection.pipeline([command for _, commands in asked for command in commands]))
+    found: dict[str, list[Group]] = {name: [] for name in names}
+    for group, commands in asked:
+        found[group.stream].append(_group(group, {str(command[0]): next(answers) for command in commands}))
+    return ms_of(time), [
+        _stream(name, found[name], wanted[name], told) for name, told in zip(names, replies[1::2], strict=True)
+    ]
+
+
+def _expected(
+    keys: Keys, owners: Sequence[str], told: Sequence[Reply], used: Iterable[str]
+) -> dict[str, frozenset[str]]:
+    """Return every stream there should be, with the groups ever seen on it, as their readers and publisher wrote."""
+    seen: dict[str, set[str]] = {name: set() for name in used}
+    for owner, read, published in zip(owners, told[::2], told[1::2], strict=True):
+        for name in _list(read):
+            seen.setdefault(str(name), set()).add(owner)
+        for name, groups in _pairs(published).items():
+            seen.setdefault(keys.of(owner).key(name), set()).update(groups.split())
+    return {name: frozenset(groups) for name, groups in seen.items()}
+
+
+def _registered(name: str, group: Mapping[str, str], stream: Mapping[str, str]) -> _Registered:
+    length = int(stream.get("length", "0"))
+    last, newest = _entry_id(group["last-delivered-id"]), _entry_id(stream.get("last-generated-id", "0-0"))
+    has_more = length > 0 and last < newest
+    return _Registered(name, group, length, _unread(group, stream) if has_more else 0, has_more)
+
+
+def _unread(group: Mapping[str, str], stream: Mapping[str, str]) -> int | None:
+    length = int(stream["length"])
+    if _entry_id(group["last-delivered-id"]) < _entry_id(stream["recorded-first-entry-id"]):
+        return length  # whatever is there lies before it
+    told, read = group.get("lag"), group.get("entries-read")
+    if not told or int(told) > length:
+        return None
+    is_among_them = not read or int(read) > int(stream["entries-added"]) - length
+    return int(told) if is_among_them else None  # it has read fewer than are gone: some went before it had read them
+
+
+def _group(group: _Registered, answers: Mapping[str, Reply | ReplyError]) -> Group:
+    first = _list(answers.get("XRANGE"))
+    unread_ms = _ms(_list(first[0])[0]) if first else None
+    pending = _list(answers.get("XPENDING"))
+    consumers = [_pairs(each) for each in _list(answers.get("XINFO"))]
+    return Group(
+        name=group.group["name"],
+        lag=group.unread if unread_ms is not None else 0,
+        pending=int(group.group["pending"]),
+        oldest_pending_ms=_ms(pending[1]) if pending and pending[1] is not None else None,
+        oldest_unread_ms=unread_ms,
+        consumers=tuple(Consumer(each["name"], int(each["pending"]), int(each["idle"])) for each in consumers),
+    )
+
+
+def _stream(name: str, groups: list[Group], expected: frozenset[str], told: Reply | ReplyError) -> Stream:
+    here = {group.name for group in groups}
+    missing = [Group(each, is_missing=True) for each in sorted(expected - here) if OWNER.fullmatch(each)]
+    owner = name.rpartition("}")[0].rpartition("{")[2]
+    problem = str(told) if isinstance(told, ReplyError) and "no such key" not in str(told) else None
+    return Stream(name, owner, int(_pairs(told).get("length", "0")), (*groups, *missing), problem)
+
+
+def _entry_id(text: str) -> EntryId:
+    ms, _, number = text.partition("-")
+    return int(ms), int(number or 0)
+
+
+def _ms(entry_id: Reply) -> int:
+    return int(str(entry_id).partition("-")[0])
+
+
+def _pairs(reply: Reply | ReplyError) -> dict[str, str]:
+    """Return names and values; what is absent is empty."""
+    return pairs(["" if value is None else str(value) for value in _list(reply)])
+
+
+def _list(reply: Reply | ReplyError) -> list[Reply]:
+    return reply if isinstance(reply, list) else []
+
+
+def _sound(reply: Reply | ReplyError) -> Reply:
+    if isinstance(reply, ReplyError):
+        raise reply
+    return reply
