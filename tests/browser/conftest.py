@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from tests.browser.chromium import Chromium, chromium
 from tests.browser.page import Page, opened
-from tests.browser.stand import COMPENSATED, COMPLETED, STUCK, WAITING, Stand, stand
+from tests.browser.stand import COMPENSATED, COMPENSATING, COMPLETED, FAILED, STUCK, WAITING, Stand, stand
 from tests.deploy.needs import program
 
 
@@ -33,16 +33,22 @@ async def page(browser: Chromium) -> AsyncIterator[Page]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def full(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
-    """A stand with sagas of every kind: some that ended, one that waits, and many that are stuck."""
+    """A stand with sagas in every status, and many that are stuck."""
     async with stand(tmp_path_factory.mktemp("stand")) as shop:
+        await shop.count_from_now()
         for number in range(20):
             way = COMPENSATED if number % 5 == 3 else COMPLETED
             await shop.tell(f"order-{number:02}", *way, begun_s_ago=900 - 40 * number, initiator=f"customer-{number}")
         await shop.tell("completed-1", *COMPLETED, begun_s_ago=62)
         await shop.tell("compensated-1", *COMPENSATED, begun_s_ago=48, initiator="customer-7")
-        await shop.tell("waiting-1", *WAITING, begun_s_ago=21, initiator="customer-4")
+        await shop.tell("failed-1", *FAILED, begun_s_ago=47)
+        await shop.tell("started-1")
+        await shop.tell("waiting-1", *WAITING, initiator="customer-4")
+        await shop.tell("compensating-1", *COMPENSATING)
         for number in range(15):
-            await shop.tell(
-                f"stuck-{number:02}", *STUCK, begun_s_ago=7200 - number * 60, initiator=f"customer-{number}"
-            )
+            saga = f"stuck-{number:02}"
+            await shop.tell(saga, *STUCK, begun_s_ago=7200 - number * 60, initiator=f"customer-{number}")
+            await shop.let_pass(saga)
+        await shop.tell("aborted-1", *STUCK, begun_s_ago=8000)
+        await shop.operate("aborted-1", "abort")
         yield shop

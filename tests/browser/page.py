@@ -47,6 +47,19 @@ class Page:
             raise Refused(json.dumps(told["exceptionDetails"].get("exception", told["exceptionDetails"]))[:600])
         return told["result"].get("value")
 
+    async def reach(self, url: str) -> None:
+        """Open an address as soon as somebody answers there."""
+
+        async def asked() -> bool:
+            return "errorText" not in await self.send("Page.navigate", url=url)
+
+        await until(asked, f"an answer at {url}", every_s=0.1)
+        await self.until("document.readyState === 'complete'")
+
+    async def settled(self) -> None:
+        """Wait until a view has loaded what it shows."""
+        await self.until("document.querySelector('main').innerText.length > 20 && !document.querySelector('.loading')")
+
     async def until(self, expression: str, within_s: float = 10) -> None:
         """Wait until an expression is true."""
 
@@ -113,11 +126,16 @@ class Page:
         await self.send("Emulation.setEmulatedMedia", features=features)
 
     async def picture(self, file: Path) -> None:
-        """Take a picture of the whole page."""
-        size = (await self.send("Page.getLayoutMetrics"))["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 4000), "scale": 1}
-        taken = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
+        """Take a picture of what is on the screen."""
+        taken = await self.send("Page.captureScreenshot", format="png")
         file.write_bytes(base64.b64decode(taken["data"]))
+
+    async def hide(self, is_hidden: bool) -> None:
+        """Put the page's window out of sight, or back."""
+        window = (await self.send("Browser.getWindowForTarget"))["windowId"]
+        state = "minimized" if is_hidden else "normal"
+        await self.send("Browser.setWindowBounds", windowId=window, bounds={"windowState": state})
+        await self.until(f"document.hidden === {json.dumps(is_hidden)}")
 
     def _heard(self, method: str, told: Told) -> None:
         match method:

@@ -11,12 +11,14 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 from pydantic import SecretStr
 
 from coordinator.app import create_service
 from coordinator.order_saga import ORDER
 from sagastream.clock import server_ms
 from sagastream.coordinator.records import Note, Record, Records
+from sagastream.coordinator.snapshots import Snapshots
 from sagastream.embedded import EmbeddedServer
 from sagastream.envelope import derived_id
 from sagastream.event import Event
@@ -46,6 +48,11 @@ COMPENSATED: tuple[Told, ...] = (
     (0.241, STOCK, Kind.UNDONE),
     (0.266, BEGIN, Kind.UNDONE),
 )
+FAILED: tuple[Told, ...] = (
+    (0.034, STOCK, Kind.REFUSED, "9 pieces are wanted, 4 are there"),
+    (0.051, BEGIN, Kind.UNDONE),
+)
+COMPENSATING: tuple[Told, ...] = COMPENSATED[:2]
 WAITING: tuple[Told, ...] = ((0.021, STOCK, Kind.DONE),)
 # The bank did not answer, the pivot was barred, and the bank does not answer to the undo either.
 STUCK: tuple[Told, ...] = (
@@ -68,6 +75,18 @@ class Stand:
         self._records = Records(context.bus, self._keys)
         self._transactor = Transactor(context.bus.writer, self._keys, retention=context.settings.ledger_retention)
         self._known: dict[str, Record] = {}
+
+    async def count_from_now(self) -> None:
+        """Have everything that is told from now on counted into every window."""
+        bus = self._context.bus
+        await Snapshots(bus.query, self._records.reader, self._transactor).take()
+
+    async def operate(self, saga_id: str, act: str) -> None:
+        """Act on a saga as an operator."""
+        headers = {"Authorization": f"Bearer {TOKEN}", "X-Operator": "ann"}
+        async with httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False) as client:
+            answer = await client.post(f"/api/v1/sagas/{saga_id}/{act}", json={"reason": "settled by telephone"})
+        assert answer.is_success, answer.text
 
     async def tell(self, saga_id: str, *told: Told, begun_s_ago: float = 0, initiator: str = "customer-1") -> str:
         """Store a saga as the coordinator would have, one fact after the other; return its id."""
@@ -123,20 +142,27 @@ def _event(step: str, kind: Kind) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def stand(data_dir: Path) -> AsyncIterator[Stand]:
-    """Serve the coordinator's routes around the block, on a server and a port of their own."""
+async def store(data_dir: Path) -> AsyncIterator[Context]:
+    """Run a server around the block, and be connected to it as a coordinator is."""
     with EmbeddedServer(data_dir) as server:
         settings = Settings(
             redis_url=server.url, data_dir=data_dir, operator_token=SecretStr(TOKEN), block=timedelta(seconds=0.2)
         )
         async with opened_context("coordinator", server.url, settings, Telemetry("coordinator")) as context:
-            app = create_app(create_service(context), context, with_workers=False)
-            stop, is_ready = asyncio.Event(), asyncio.Event()
-            wire = listen(settings, 0)
-            serving = asyncio.create_task(serve(app, wire, stop, is_ready.set))
-            await is_ready.wait()
-            try:
-                yield Stand(address(wire), context)
-            finally:
-                stop.set()
-                await serving
+            yield context
+
+
+@asynccontextmanager
+async def stand(data_dir: Path) -> AsyncIterator[Stand]:
+    """Serve the coordinator's routes around the block, on a server and a port of their own."""
+    async with store(data_dir) as context:
+        app = create_app(create_service(context), context, with_workers=False)
+        stop, is_ready = asyncio.Event(), asyncio.Event()
+        wire = listen(context.settings, 0)
+        serving = asyncio.create_task(serve(app, wire, stop, is_ready.set))
+        await is_ready.wait()
+        try:
+            yield Stand(address(wire), context)
+        finally:
+            stop.set()
+            await serving

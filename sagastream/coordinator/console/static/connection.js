@@ -4,7 +4,7 @@ import { now } from "./clock.js";
 import * as format from "./format.js";
 import { connection, lastNews } from "./live.js";
 
-const WORDS = { connecting: "Connecting", live: "Live", "catching up": "Catching up", troubled: "Not live", lost: "Not live" };
+const WORDS = { connecting: "Connecting", live: "Live", "catching up": "Catching up", resting: "Catching up", troubled: "Not live", lost: "Not live" };
 
 /** One word in the corner. */
 export function Connection() {
@@ -15,7 +15,7 @@ export function Connection() {
 /** The banner that nobody overlooks, for as long as what is shown may be out of date. */
 export function Outage() {
   const { kind, since, why } = connection.value;
-  if (kind === "live" || kind === "connecting") return null;
+  if (["live", "connecting", "resting"].includes(kind)) return null;
   const heard = lastNews.value;
   const asOf = heard === null ? "Nothing was heard since this page was opened" : `What you see is as of ${format.instant(new Date(heard).toISOString(), now.value)} UTC, ${format.ticking(now.value - heard)} ago`;
   return html`<div class="outage" role="alert">

@@ -5,10 +5,12 @@ import { exactly, told } from "./clock.js";
 const PATH = "api/v1/events";
 const SILENCE_MS = 6000; // figures come every second: after this the line is dead, whatever it says
 const PAUSES_MS = [500, 1000, 2000, 4000];
+const REST_MS = 2000; // browsers have six connections for one server, all tabs together: who is not seen needs none
 
 /**
  * What may be claimed: "connecting" (for the first time), "live", "catching up" (connected again, what was missed is
- * being loaded), "troubled" (the coordinator itself cannot look, and says `why`) or "lost"; with the instant since when.
+ * being loaded), "resting" (nobody sees this tab, or only just again), "troubled" (the coordinator itself cannot look,
+ * and says `why`) or "lost"; with the instant since when.
  */
 export const connection = signal({ kind: "connecting", since: null });
 
@@ -20,6 +22,8 @@ let source = null;
 let position = "";
 let attempts = 0;
 let timer = null;
+let resting = null;
+let tried = 0; // when the last attempt to connect began
 
 /** Call `listener` with all news until the returned function is called. What it returns is waited for on a reset. */
 export function onNews(listener) {
@@ -29,14 +33,30 @@ export function onNews(listener) {
 
 /** Connect, and stay connected. */
 export function start() {
-  open();
+  watch();
   setInterval(check, 1000);
-  // A tab that slept may hold a line that died meanwhile.
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) check(); });
+  document.addEventListener("visibilitychange", watch);
+  // Browsers keep pages that were left, so as to go back to them at once, and their connections too.
+  addEventListener("pagehide", rest);
+  addEventListener("pageshow", watch);
+}
+
+function watch() {
+  clearTimeout(resting);
+  if (document.hidden) resting = setTimeout(rest, REST_MS);
+  else if (source === null) open();
+  else check(); // a tab that slept may hold a line that died meanwhile
+}
+
+function rest() {
+  source?.close();
+  source = null;
+  if (connection.value.kind !== "connecting") say("resting");
 }
 
 function open() {
   source?.close();
+  tried = exactly();
   const address = new URL(PATH, document.baseURI);
   if (position) address.searchParams.set("lastEventId", position);
   const mine = new EventSource(address);
@@ -69,10 +89,10 @@ async function heard(message, kind) {
   // Whatever was shown before a reset may have changed: it is loaded again before it is called live.
   const loaded = everybody(news);
   if (kind === "reset") {
-    if (connection.value.kind !== "connecting") say("catching up");
+    if (!["connecting", "resting"].includes(connection.value.kind)) say("catching up");
     await loaded;
   }
-  if (mine === source && source.readyState === EventSource.OPEN) say("live");
+  if (mine === source && mine?.readyState === EventSource.OPEN) say("live");
 }
 
 const everybody = (news) => Promise.allSettled([...listeners].map((listener) => listener(news)));
@@ -80,7 +100,7 @@ const everybody = (news) => Promise.allSettled([...listeners].map((listener) => 
 function say(kind, why = "") {
   const before = connection.value;
   if (before.kind === kind) return;
-  const since = kind === "live" || kind === "connecting" ? null : before.since ?? exactly();
+  const since = ["live", "connecting", "resting"].includes(kind) ? null : before.since ?? exactly();
   connection.value = { kind, since, why };
 }
 
@@ -88,11 +108,13 @@ function schedule() {
   // A closed source never tries again by itself; whatever it is, it is tried soon, and from where it was.
   if (timer !== null) return;
   const pause = PAUSES_MS[Math.min(attempts++, PAUSES_MS.length - 1)];
-  timer = setTimeout(() => { timer = null; if (source.readyState !== EventSource.OPEN) { open(); } }, pause);
+  timer = setTimeout(() => { timer = null; if (source && source.readyState !== EventSource.OPEN) open(); }, pause);
 }
 
 function check() {
-  if (source.readyState === EventSource.OPEN && lastNews.value !== null && exactly() - lastNews.value > SILENCE_MS) {
+  if (source === null) return;
+  const since = source.readyState === EventSource.OPEN ? lastNews.value : tried;
+  if (exactly() - since > SILENCE_MS) {
     say("lost");
     open();
   }

@@ -10,7 +10,7 @@ import { OneSaga } from "./saga.js";
 export function Trial() {
   const trial = about.value?.trial;
   if (!about.value) return html`<${Loading} what="what can be tried" />`;
-  if (!trial) return html`<${Empty} title="Nothing can be tried here." />`;
+  if (!trial) return html`<${Head} level=${1} title="Try it" /><${Empty} title="Nothing can be tried here." />`;
   return html`<${Form} trial=${trial} />`;
 }
 

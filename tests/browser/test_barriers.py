@@ -1,0 +1,79 @@
+"""Nothing on the console keeps anybody out: read aloud, by keyboard, in either scheme, without motion, on a phone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.page import Page
+from tests.browser.signing_in import signed_in
+from tests.browser.stand import Stand
+from tests.browser.vendoring import PACKAGES
+from tests.deploy.needs import absent
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+AXE = PACKAGES / "axe-core" / "axe.min.js"
+ENDED = ("completed-1", "compensated-1", "failed-1", "aborted-1")
+GOING_ON = ("started-1", "waiting-1", "compensating-1", "stuck-03")
+VIEWS = (
+    "#/", "#/sagas", "#/sagas?stuck=true", "#/sagas?id=nobody", *(f"#/saga/{saga}" for saga in ENDED + GOING_ON),
+    "#/saga/nobody", "#/streams", "#/map", "#/try",
+)  # fmt: skip
+# What only operators see, and what must be clicked on to see it.
+FOR_OPERATORS = (
+    ("#/letters",),
+    ("#/repairs",),
+    ("#/saga/stuck-03", "Ask again"),
+    ("#/saga/stuck-03", "State what happened"),
+    ("#/saga/stuck-03", "Abort"),
+    ("#/sagas?stuck=true", "Repair many…"),
+    ("#/try", "Look at the request"),
+)
+SIDEWAYS = """[...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1
+    && !e.closest(".scroll") && e.checkVisibility()).map((e) => e.outerHTML.slice(0, 120))"""
+
+
+async def holds_for_everybody(page: Page) -> None:
+    """Hold what is shown against axe-core in both schemes, contrast included, and against the width of a phone."""
+    await page.look(width=360, height=700)
+    assert await page.ask("document.documentElement.scrollWidth - innerWidth") <= 0, await page.ask(SIDEWAYS)
+    if not AXE.is_file():
+        absent("axe-core is not here; with npm: make test")
+    await page.ask(AXE.read_text())
+    await page.look(scheme="light")
+    assert await violations(page, "{}") == []
+    # Of all rules this alone looks at colours.
+    await page.look(scheme="dark")
+    assert await violations(page, "{runOnly: ['color-contrast']}") == []
+
+
+async def violations(page: Page, rules: str) -> list[object]:
+    """Return what axe-core finds, the first words of each element beside it."""
+    found = await page.ask(
+        f"axe.run({{resultTypes: ['violations'], ...{rules}}}).then(({{violations}}) => violations.map((one) =>"
+        " [one.id, one.nodes.map((node) => node.html.slice(0, 150))]))"
+    )
+    return list(found)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_no_view_has_a_barrier(full: Stand, page: Page, view: str) -> None:
+    await page.go(f"{full.url}/{view}")
+    await page.settled()
+
+    await holds_for_everybody(page)
+
+
+@pytest.mark.parametrize("way", FOR_OPERATORS, ids=" ".join)
+async def test_nothing_that_only_operators_see_has_a_barrier(full: Stand, page: Page, way: tuple[str, ...]) -> None:
+    """Dialogs open."""
+    view, *clicks = way
+    await signed_in(page, full)
+    await page.go(f"{full.url}/{view}")
+    await page.settled()
+
+    for words in clicks:
+        await page.click(words)
+        await page.until("document.querySelector('dialog[open]')")
+
+    await holds_for_everybody(page)
