@@ -34,13 +34,21 @@ async def read_durability(connection: Connection) -> Durability:
 
     **Raises**: ``ServerUnavailable``; the server is not ready then.
     """
-    info = _parsed(await _told(connection, "INFO"))
+    info = await read_info(connection)
     version = info.get("valkey_version") or info.get("redis_version", UNKNOWN)
     policy = info.get("maxmemory_policy", UNKNOWN)
     is_appending = {"1": "on", "0": "off"}.get(info.get("aof_enabled", ""), UNKNOWN)
     fsync = await _appendfsync(connection)
     name = info.get("server_name") or ("valkey" if "valkey_version" in info else "redis")
     return Durability(name, version, policy, is_appending, fsync, _warnings(version, policy, is_appending, fsync))
+
+
+async def read_info(connection: Connection) -> dict[str, str]:
+    """Return what the server says about itself; nothing where it may not.
+
+    **Raises**: ``ServerUnavailable``.
+    """
+    return _parsed(await _told(connection, "INFO"))
 
 
 async def _appendfsync(connection: Connection) -> str:

@@ -27,6 +27,7 @@ never leave the slot.
 | ``audit``                       | stream | who did what to which saga, why      | ``saga``    | for ever            |
 | ``auditor``                     | hash   | how far the continuous audit came    | ``saga``    | for ever            |
 | ``auditor:found``               | hash   | rule, what about → difference (JSON) | ``saga``    | until it is mended  |
+| ``doctor``                      | hash   | ``at``: a write that was tried       | ``saga``    | gone in the same one|
 | ``groups``                      | hash   | stream → where its group began       | reader      | for ever            |
 | ``streams``                     | hash   | own stream → groups ever seen on it  | publisher   | for ever            |
 | ``store``                       | hash   | format, born, name                   | everybody   | for ever            |
@@ -131,6 +132,7 @@ COUNTS = "counts"
 CHANGES = "changes"
 AUDIT = "audit"
 AUDITOR = "auditor"
+DOCTOR = "doctor"
 FOUND = "auditor:found"
 CAMPAIGNS = "campaigns"
 OPEN_CAMPAIGNS = "campaigns:open"

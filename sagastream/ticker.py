@@ -13,9 +13,17 @@ Ticker = Callable[[timedelta, Callable[[], Awaitable[None]], asyncio.Event], Awa
 
 
 async def every(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-    """Call again and again until told to stop; a call that takes longer than the period is not overtaken."""
+    """Call again and again until told to stop; a call that takes longer than the period is not overtaken.
+
+    A call that is under way then is cancelled, and has ended when this returns: what it uses may be closed.
+    """
+    under_way: set[asyncio.Task[object]] = set()
 
     async def tick() -> None:
+        task = asyncio.current_task()
+        assert task is not None  # a coroutine runs in one
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
         # A scheduler that shuts down cancels the call under way and would log that as a failure.
         with suppress(asyncio.CancelledError):
             await call()
@@ -29,3 +37,5 @@ async def every(period: timedelta, call: Callable[[], Awaitable[None]], stop: as
         await stop.wait()
     finally:
         scheduler.shutdown(wait=False)
+        if under_way:
+            await asyncio.wait(under_way)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from sagastream.cli.exits import DONE, FAILED, INTERRUPTED
 from sagastream.cli.repair_words import REPAIRS
-from sagastream.cli.words import DONE, FAILED, INTERRUPTED, parser
+from sagastream.cli.words import parser
 from sagastream.errors import SagastreamError, ServerUnavailable
 from sagastream.project import Project, ProjectError, read_project
 from sagastream.saga.definition import Saga
@@ -61,6 +62,8 @@ def _run(words: Namespace, settings: Settings) -> int:
             return diagram(project, words.saga)
         case "audit":
             return _audit(words, settings, project)
+        case "doctor":
+            return _doctor(settings, project, words)
         case "transitions":
             from sagastream.cli.tables import transitions
 
@@ -81,6 +84,15 @@ def _audit(words: Namespace, settings: Settings, project: Project) -> int:
 
     tables, cast, rules = list(sagas(project).values()), participants(project), audits(project)
     return with_bus(settings, lambda bus: audit_sagas(words, bus, settings, tables, cast, rules))
+
+
+def _doctor(settings: Settings, project: Project, words: Namespace) -> int:
+    from sagastream.cli.doctoring import doctor
+    from sagastream.cli.sight import with_bus
+    from sagastream.cli.tables import participants, sagas
+
+    tables, cast = list(sagas(project).values()), participants(project)
+    return with_bus(settings, lambda bus: doctor(words, bus, settings, tables, cast), must_run=True)
 
 
 def _repair(words: Namespace, settings: Settings) -> int:

@@ -11,8 +11,8 @@ from pathlib import Path
 from sagastream.audit import Audit, Audited, Scene, audit, audit_one
 from sagastream.audit.report import report, written
 from sagastream.bus import Bus
+from sagastream.cli.exits import DIFFERENT, DONE
 from sagastream.cli.screen import Screen
-from sagastream.cli.words import DIFFERENT, DONE
 from sagastream.coordinator.fleet import read_fleet
 from sagastream.errors import SagastreamError
 from sagastream.keys import COORDINATOR, Keys

@@ -11,10 +11,10 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from sagastream.cli.exits import DONE, NOT_CONFIRMED, WRONG_WORDS
 from sagastream.cli.office import Answer, Office, Refused
 from sagastream.cli.repairing import confirmed, told
 from sagastream.cli.screen import Screen
-from sagastream.cli.words import DONE, NOT_CONFIRMED, WRONG_WORDS
 from sagastream.settings import Settings
 
 

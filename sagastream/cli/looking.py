@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sagastream.bus import Bus
+from sagastream.cli.exits import DONE, NO_SUCH_SAGA
 from sagastream.cli.follower import Follower
 from sagastream.cli.screen import Screen
 from sagastream.cli.sight import page
-from sagastream.cli.words import DONE, NO_SUCH_SAGA
 from sagastream.coordinator.listing import Filter
 from sagastream.coordinator.views import SagaView, moment
 from sagastream.drawing import TONES, Line, Part, Tone

@@ -6,8 +6,8 @@ import sys
 from argparse import Namespace
 
 from sagastream.bus import Bus
+from sagastream.cli.exits import DONE, FAILED
 from sagastream.cli.sight import with_bus
-from sagastream.cli.words import DONE, FAILED
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.settings import Settings
 from sagastream.store import name_store

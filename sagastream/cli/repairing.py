@@ -11,9 +11,9 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from sagastream.cli.exits import DONE, NO_SUCH_SAGA, NOT_CONFIRMED, REFUSED, WRONG_WORDS
 from sagastream.cli.office import Answer, Office, Refused
 from sagastream.cli.screen import Screen
-from sagastream.cli.words import DONE, NO_SUCH_SAGA, NOT_CONFIRMED, REFUSED, WRONG_WORDS
 from sagastream.saga.repair import Act
 from sagastream.settings import Settings
 

@@ -7,8 +7,8 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 
 from sagastream.bus import Bus
+from sagastream.cli.exits import DONE
 from sagastream.cli.screen import Screen
-from sagastream.cli.words import DONE
 from sagastream.coordinator.readers import read_streams
 from sagastream.coordinator.stream_views import GroupView, StreamView, shown
 from sagastream.drawing import Line, Part, Tone

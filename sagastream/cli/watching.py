@@ -6,12 +6,12 @@ from argparse import Namespace
 from collections.abc import AsyncIterator, Sequence
 
 from sagastream.bus import Bus
+from sagastream.cli.exits import DONE, ENDED_OTHERWISE
 from sagastream.cli.followed import Change
 from sagastream.cli.follower import Follower
 from sagastream.cli.looking import no_such_saga, now_of
 from sagastream.cli.screen import Screen
 from sagastream.cli.sight import LONGEST_READ
-from sagastream.cli.words import DONE, ENDED_OTHERWISE
 from sagastream.coordinator.views import NoteView, StateView
 from sagastream.drawing import Line, Part, Tone
 from sagastream.saga.definition import Saga

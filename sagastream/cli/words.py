@@ -8,28 +8,19 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sagastream.cli.exits import MEANINGS
 from sagastream.cli.repair_words import add_repairs
 from sagastream.pages import Position
 from sagastream.saga.lifecycle import Status
 from sagastream.version import VERSION
 
-DONE, FAILED, WRONG_WORDS, NO_SUCH_SAGA, ENDED_OTHERWISE, DIFFERENT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
-REFUSED, NOT_CONFIRMED = 6, 7
-_CODES = """exit codes:
-  0    done
-  1    failed, told in one line (for check: something does not fit)
-  2    wrong words
-  3    there is no such saga, or no such letter
-  4    watch SAGA_ID: it ended, but is not Completed
-  5    audit: some rule does not hold
-  6    repairs and dead letters: refused, told why; of many: stopped
-  7    repairs and dead letters: not confirmed
-  130  interrupted by Ctrl-C
+_CODES = "\n".join(f"  {code:<5}{meaning}" for code, meaning in MEANINGS.items())
+_ENDS = f"""exit codes:
+{_CODES}
 
 Operators' commands ask the shop at BASE_URL, or the one running here with the same DATA_DIR.
-sagas, show, streams, watch and audit read the server REDIS_URL names, or that of the shop running here with the same
-DATA_DIR.
-`sagastream COMMAND --help` tells more."""
+sagas, show, streams, watch, audit and doctor read the server REDIS_URL names, or that of the shop running here with the
+same DATA_DIR. `sagastream COMMAND --help` tells more."""
 _WATCH = """Without SAGA_ID the news of every saga are told until Ctrl-C, one line each. With it the saga's timeline is
 drawn, and the command ends when the saga does: exit 0 if it is Completed, 4 if it ended otherwise, 3 if there is
 no such saga. With --json each line is one JSON object.
@@ -54,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     wide = argparse.RawDescriptionHelpFormatter
     root = argparse.ArgumentParser(
-        prog="sagastream", description="Choreographed sagas on Redis Streams.", epilog=_CODES, formatter_class=wide
+        prog="sagastream", description="Choreographed sagas on Redis Streams.", epilog=_ENDS, formatter_class=wide
     )
     root.add_argument("--version", action="version", version=VERSION)
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -107,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument(
         "--acknowledged", type=Path, metavar="FILE", help="ids of sagas that must exist, one on each line"
     )
+    commands.add_parser("doctor", parents=[json], help="say what is wrong here, and which command helps")
     add_repairs(commands, json=json, saga_id=_saga_id, instant=instant)
     return root
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from sagastream.cli.words import DONE, FAILED, NO_SUCH_SAGA, NOT_CONFIRMED, REFUSED
+from sagastream.cli.exits import DONE, FAILED, NO_SUCH_SAGA, NOT_CONFIRMED, REFUSED
 from sagastream.settings import Settings
 from sagastream.tokens import made_token
 from tests.processes.child import ROOT, environment

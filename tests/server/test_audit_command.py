@@ -13,7 +13,8 @@ import pytest
 from sagastream import Runtime, Settings
 from sagastream.audit.report import SHOWN
 from sagastream.cli.auditing import audit_sagas
-from sagastream.cli.words import DIFFERENT, DONE, parser
+from sagastream.cli.exits import DIFFERENT, DONE
+from sagastream.cli.words import parser
 from sagastream.keys import COORDINATOR, Keys
 from tests.trip import TRIP, TripBooked, bank, desk, hotel
 

@@ -16,8 +16,9 @@ from pydantic import JsonValue
 
 from sagastream import Bus, Settings, connect
 from sagastream.bus import Argument, Command, Connection, Reply
+from sagastream.cli.exits import DONE
 from sagastream.cli.streams import list_streams
-from sagastream.cli.words import DONE, parser
+from sagastream.cli.words import parser
 from sagastream.clock import server_ms
 from sagastream.coordinator.stream_api import stream_routes
 from sagastream.coordinator.stream_views import StreamsView

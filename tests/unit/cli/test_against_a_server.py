@@ -12,12 +12,13 @@ import pytest
 from sagastream import Participant, Runtime, Settings, Transaction
 from sagastream.bus import Bus
 from sagastream.cli import main
+from sagastream.cli.exits import DONE, ENDED_OTHERWISE, FAILED, NO_SUCH_SAGA
 from sagastream.cli.followed import Change
 from sagastream.cli.follower import Follower
 from sagastream.cli.looking import list_sagas, show_saga
 from sagastream.cli.sight import opened
 from sagastream.cli.watching import has_ended, watch
-from sagastream.cli.words import DONE, ENDED_OTHERWISE, FAILED, NO_SUCH_SAGA, parser
+from sagastream.cli.words import parser
 from sagastream.coordinator.views import PageView, StateView
 from sagastream.keys import Keys
 from sagastream.retry import Retry

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sagastream.cli import main
-from sagastream.cli.words import DONE, FAILED, WRONG_WORDS, instant, parser
+from sagastream.cli.exits import DONE, FAILED, MEANINGS, WRONG_WORDS
+from sagastream.cli.words import instant, parser
 from sagastream.pages import Position
 from sagastream.saga.lifecycle import Status
 
@@ -84,6 +85,7 @@ def test_wrong_words_are_told_in_one_line_and_end_with_2(wrong: list[str], capsy
         ["show", "--help"],
         ["watch", "--help"],
         ["audit", "--help"],
+        ["doctor", "--help"],
         ["retry", "--help"],
         ["resolve", "--help"],
         ["repairs", "--help"],
@@ -105,20 +107,10 @@ def test_help_tells_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
 
     told = capsys.readouterr().out.partition("exit codes:")[2]
-    assert [line.split()[0] for line in told.splitlines() if line.startswith("  ")] == [
-        "0",
-        "1",
-        "2",
-        "3",
-        "4",
-        "5",
-        "6",
-        "7",
-        "130",
-    ]
+    assert [int(line.split()[0]) for line in told.splitlines() if line.startswith("  ")] == list(MEANINGS)
 
 
-@pytest.mark.parametrize("words", [["sagas"], ["show", "saga-1"], ["watch"], ["audit"]])
+@pytest.mark.parametrize("words", [["sagas"], ["show", "saga-1"], ["watch"], ["audit"], ["doctor"]])
 def test_looking_where_nothing_is_leaves_nothing_behind(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,19 @@
+"""How the command `sagastream` ends: one number for each meaning, the same in every command."""
+
+from __future__ import annotations
+
+DONE, FAILED, WRONG_WORDS, NO_SUCH_SAGA, ENDED_OTHERWISE, DIFFERENT, REFUSED, NOT_CONFIRMED, UNWELL = range(9)
+INTERRUPTED = 130
+
+MEANINGS = {
+    DONE: "done",
+    FAILED: "failed, told in one line (for check: something does not fit)",
+    WRONG_WORDS: "wrong words",
+    NO_SUCH_SAGA: "there is no such saga, or no such letter",
+    ENDED_OTHERWISE: "watch SAGA_ID: it ended, but is not Completed",
+    DIFFERENT: "audit: some rule does not hold",
+    REFUSED: "repairs and dead letters: refused, told why; of many: stopped",
+    NOT_CONFIRMED: "repairs and dead letters: not confirmed",
+    UNWELL: "doctor: there is a problem; warnings alone are 0",
+    INTERRUPTED: "interrupted by Ctrl-C",
+}

@@ -1,0 +1,63 @@
+"""Whether the server lets this user do what the library does. Asks; tries nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sagastream.bus import Command
+from sagastream.doctor.finding import Finding, ok, problem
+from sagastream.doctor.patient import Patient
+from sagastream.errors import ReplyError
+from sagastream.keys import COORDINATOR, GROUPS, STORE, TIMERS, Keys
+
+
+async def permissions(patient: Patient) -> list[Finding]:
+    """Tell which commands are forbidden, for each owner's keys."""
+    query = patient.bus.query
+    try:
+        user = str(await query.execute("ACL", "WHOAMI"))
+        await query.execute("ACL", "DRYRUN", user, "PING")
+    except ReplyError as error:
+        return [ok("permissions", f"cannot be asked ({error.code}); a commit is tried above")]
+    found = []
+    for owner in patient.owners:
+        needed = list(_needed(patient.keys.of(owner)))
+        replies = await query.pipeline([("ACL", "DRYRUN", user, *command) for command in needed])
+        refused = {str(command[0]): str(reply) for command, reply in zip(needed, replies, strict=True) if reply != "OK"}
+        if refused:
+            told = f"user {user!r} may not {', '.join(refused)} under {patient.keys.of(owner).root!r}"
+            allowed = " ".join(f"+{name.lower()}" for name in refused)
+            help = f"redis-cli -u \"$REDIS_URL\" ACL SETUSER {user} '~{patient.settings.key_prefix}*' {allowed}"
+            found.append(problem("permissions", told, help, about=owner))
+    return found or [ok("permissions", f"user {user!r} may do everything that is needed")]
+
+
+def _needed(keys: Keys) -> Iterator[Command]:
+    stream, key, saga = keys.events("Any"), keys.key(STORE), keys.of(COORDINATOR)
+    yield "EVALSHA", "0" * 40, 1, keys.root, ""
+    yield "EVAL", "return 1", 1, keys.root, ""
+    yield ("TIME",)
+    yield "XADD", stream, "*", "field", "value"
+    yield "XGROUP", "CREATE", stream, keys.owner, "0", "MKSTREAM"
+    yield "XREADGROUP", "GROUP", keys.owner, "any", "STREAMS", stream, ">"
+    yield "XACK", stream, keys.owner, "0-1"
+    yield "XAUTOCLAIM", stream, keys.owner, "any", 1, "0-0"
+    yield "XCLAIM", stream, keys.owner, "any", 0, "0-1"
+    yield "XINFO", "GROUPS", stream
+    yield "XPENDING", stream, keys.owner
+    yield "XTRIM", stream, "MINID", "0-1"
+    yield "XRANGE", saga.requests(keys.owner), "-", "+"
+    yield "XREVRANGE", stream, "+", "-"
+    yield "XLEN", stream
+    yield "HSET", keys.key(GROUPS), "field", "value"
+    yield "HSETNX", key, "field", "value"
+    yield "HMGET", key, "field"
+    yield "HGETALL", key
+    yield "HDEL", key, "field"
+    yield "HINCRBY", key, "field", 1
+    yield "DEL", key
+    yield "PEXPIRE", key, 1
+    yield "RPUSH", key, "value"
+    yield "ZADD", keys.key(TIMERS), 1, "member"
+    yield "ZREM", keys.key(TIMERS), "member"
+    yield "ZRANGE", keys.key(TIMERS), 0, 0

@@ -1,0 +1,98 @@
+"""How sagas stand: what was put away, what is overdue, what needs a person, and what the audit says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+from sagastream.audit.results import read_found, read_standing
+from sagastream.clock import server_ms
+from sagastream.coordinator.fleet import read_fleet
+from sagastream.coordinator.lags import read_open_letters
+from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
+from sagastream.doctor.patient import Patient
+from sagastream.errors import ReplyError
+from sagastream.keys import RETRIES, TIMERS
+from sagastream.saga.lifecycle import Status
+
+OVERDUE_MS = 5_000
+LATE_MS = 60_000
+OLD_MS = 300_000
+STALE = timedelta(minutes=10)
+_MS = timedelta(milliseconds=1)
+
+
+async def retries(patient: Patient) -> list[Finding]:
+    """Tell which participants do not take up again what they must try once more."""
+    now_ms = await server_ms(patient.bus.query)
+    found, waiting = [], 0
+    for participant in patient.participants:
+        key = patient.keys.of(participant.name).key(RETRIES)
+        replies = await patient.bus.query.pipeline([("ZCARD", key), ("ZCOUNT", key, "-inf", now_ms - LATE_MS)])
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise reply
+        waiting += int(str(replies[0]))
+        if replies[1] != 0:
+            told = f"{replies[1]} messages should have been tried again more than a minute ago"
+            help = f"sagastream participant {participant.name}"
+            found.append(warning("retries", told, help, about=participant.name))
+    return found or [ok("retries", f"{waiting} messages wait for their next attempt, none for longer than it should")]
+
+
+async def letters(patient: Patient) -> list[Finding]:
+    """Tell whose messages could not be handled and lie open."""
+    lying = await read_open_letters(patient.bus.query, patient.keys, patient.owners)
+    found = [
+        warning("dead letters", f"{count} lie open", f"sagastream dead-letters list --owner {owner}", about=owner)
+        for owner, count in lying.items()
+        if count > 0
+    ]
+    return found or [ok("dead letters", "none lies open")]
+
+
+async def deadlines(patient: Patient) -> list[Finding]:
+    """Tell whether timers have run out and nobody took them."""
+    now_ms = await server_ms(patient.bus.query)
+    key = patient.keys.key(TIMERS)
+    count = int(str(await patient.bus.query.execute("ZCOUNT", key, "-inf", now_ms - OVERDUE_MS)))
+    first = await patient.bus.query.execute("ZRANGE", key, 0, 0, "WITHSCORES")
+    if not count or not isinstance(first, list):
+        return [ok("deadlines", "every timer is taken when it is due")]
+    late_ms = now_ms - int(float(str(first[1])))
+    told = f"{count} timers are due and not taken, the oldest for {lasting(late_ms)}; health says why"
+    is_late = problem if late_ms >= LATE_MS else warning
+    return [is_late("deadlines", told, 'curl -sS "$SHOP/services/coordinator/health"')]
+
+
+async def unfinished(patient: Patient) -> list[Finding]:
+    """Tell how many sagas are under way, and which of them need a person."""
+    fleet = await read_fleet(patient.bus.query, patient.keys, [saga.name for saga in patient.sagas])
+    attention, active = fleet.active_in(Status.NEEDS_ATTENTION), sum(fleet.active.values())
+    oldest_ms = 0 if fleet.oldest_ms is None else fleet.now_ms - fleet.oldest_ms
+    found = []
+    if attention:
+        told = f"{attention} need attention: they cannot end by themselves"
+        found.append(problem("sagas", told, "sagastream sagas --status NeedsAttention"))
+    if active > attention and oldest_ms >= OLD_MS:
+        told = f"{active} are unfinished, the oldest for {lasting(oldest_ms)}"
+        found.append(warning("sagas", told, "sagastream sagas --status InProgress --to 5m"))
+    return found or [ok("sagas", f"{active} unfinished, none needs attention")]
+
+
+async def audit(patient: Patient) -> list[Finding]:
+    """Tell what the continuous audit found, and when it last came round."""
+    standing = await read_standing(patient.bus.query, patient.keys)
+    differing = Counter(each.rule for each in await read_found(patient.bus.query, patient.keys))
+    ago_ms = await server_ms(patient.bus.query) - standing.round_ms
+    every = patient.settings.audit_every
+    if differing:
+        rules = ", ".join(f"{rule} {count}" for rule, count in sorted(differing.items()))
+        return [problem("audit", f"what is written down differs: {rules}", "sagastream audit")]
+    if not every:
+        return [ok("audit", "is switched off (AUDIT_EVERY=0)")]
+    if not standing.round_ms:
+        return [warning("audit", "never came round", "sagastream audit")]
+    if ago_ms > max(STALE, 10 * every) // _MS:
+        return [warning("audit", f"last came round {lasting(ago_ms)} ago", "sagastream audit")]
+    return [ok("audit", f"nothing differs; last came round {lasting(ago_ms)} ago")]

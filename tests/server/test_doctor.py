@@ -1,0 +1,287 @@
+"""The command `doctor` on a real server: everything that can be wrong is planted once, and told with what helps."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import cast
+
+import pytest
+
+from sagastream import Runtime, Settings
+from sagastream.audit.auditor import Auditor
+from sagastream.bus import Argument, Bus, Command, Reply, connect
+from sagastream.cli import main
+from sagastream.cli.doctoring import doctor
+from sagastream.cli.exits import DONE, UNWELL
+from sagastream.cli.words import parser
+from sagastream.doctor import CHECKS, Finding, Patient, Verdict, examine, server, worst
+from sagastream.embedded import EmbeddedServer
+from sagastream.errors import ReplyError
+from sagastream.keys import COORDINATOR, Keys
+from tests.trip import TRIP, TripBooked, bank, desk, hotel
+
+SETTINGS = Settings(key_prefix="ill:", block=timedelta(milliseconds=50))
+KEYS = Keys(SETTINGS.key_prefix, COORDINATOR)
+HOTEL, BANK = KEYS.of("hotel"), KEYS.of("bank")
+CAST = [desk, hotel, bank]
+HOUR_MS = 3_600_000
+AGO, LATELY = (str(time.time_ns() // 1_000_000 - ms) for ms in (HOUR_MS, 150_000))
+MENDS: list[Command] = [
+    ("ACL", "SETUSER", "default", "~*", "+@all"), ("CONFIG", "RESETSTAT"), *(("CONFIG", "SET", *words) for words in [
+        ("appendonly", "yes"), ("appendfsync", "everysec"), ("maxmemory-policy", "noeviction"), ("maxmemory", "0"),
+        ("min-replicas-to-write", "0"),
+    ]),
+]  # fmt: skip
+ROOM = HOTEL.events("RoomHeld")
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a server whose settings may be spoilt."""
+    with EmbeddedServer(tmp_path_factory.mktemp("ill")) as server:
+        yield server.url
+
+
+@asynccontextmanager
+async def booked(url: str) -> AsyncIterator[Runtime]:
+    """Run the trip saga on an emptied server, with one trip that was booked and a first round of the audit."""
+    runtime = Runtime(url, participants=CAST, sagas=[TRIP], settings=SETTINGS)
+    await runtime.bus.writer.execute("FLUSHALL")
+    async with runtime:
+        await runtime.change(hotel, lambda tx: tx.set("rooms", {"free": 10}))
+        begun = await runtime.begin(TripBooked(nights=1), key="first")
+        assert await runtime.ended(begun.saga_id)
+        assert await Auditor([TRIP], bus=runtime.bus, settings=SETTINGS, participants=CAST).round()
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def left_behind(own_server: str) -> list[Command]:
+    """Return what puts back everything such a run leaves behind."""
+
+    async def leave() -> list[Command]:
+        async with booked(own_server):
+            pass
+        bus = connect(own_server, name="test", block=timedelta(seconds=1))
+        names = [str(name) for name in cast("list[Reply]", await bus.query.execute("KEYS", "*"))]
+        dumped = await bus.query.pipeline([("DUMP", name) for name in names])
+        await bus.close()
+        return [("RESTORE", name, 0, str(dump)) for name, dump in zip(names, dumped, strict=True)]
+
+    return asyncio.run(leave())
+
+
+@pytest.fixture
+async def rested(own_server: str, left_behind: list[Command]) -> AsyncIterator[Patient]:
+    """Yield such a server on which nobody works any more: what is planted stays as it is. It is mended afterwards."""
+    bus = connect(own_server, name="test", block=timedelta(seconds=1))
+    for command in [*MENDS, ("FLUSHALL",), *left_behind]:
+        await bus.query.execute(*command)
+    yield Patient(bus, SETTINGS, [TRIP], CAST)
+    for command in MENDS:
+        await bus.query.execute(*command)
+    await bus.close()
+
+
+async def look(patient: Patient, check: str) -> list[Finding]:
+    """Return what one check finds that is not as it must be."""
+    return [one for one in await CHECKS[check](patient) if one.verdict is not Verdict.OK]
+
+
+async def test_where_nothing_is_wrong_every_check_says_so(own_server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line for each check at least, and the exit code of success."""
+    async with booked(own_server) as trips:
+        code = await doctor(parser().parse_args(["doctor"]), trips.bus, SETTINGS, [TRIP], CAST)
+        left = await trips.bus.query.execute("EXISTS", KEYS.key("doctor"))
+
+    told = capsys.readouterr().out.splitlines()
+    assert (code, left) == (DONE, 0), told
+    assert {line[9:].split("  ")[0] for line in told[:-1]} >= {
+        "server", "persistence", "memory", "writes", "clock", "store", "permissions", "trimming", "retries",
+        "dead letters", "deadlines", "sagas", "audit", "groups hotel", "work hotel", "groups saga", "work saga",
+    }  # fmt: skip
+    assert [line[:8].strip() for line in told[:-1]] == ["ok"] * (len(told) - 1)
+    assert told[-1] == "nothing is wrong"
+
+
+def begun_anew(at_ms: str) -> list[Command]:
+    """Return what leaves one entry of an instant on the stream the bank reads."""
+    return [("DEL", ROOM), ("XADD", ROOM, f"{at_ms}-1", "any", "thing"), ("XGROUP", "CREATE", ROOM, "bank", "0")]
+
+
+IN_HAND: Command = ("XREADGROUP", "GROUP", "bank", "bank-1", "STREAMS", ROOM, ">")
+
+PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
+    ("persistence", Verdict.PROBLEM, "no append-only file", [("CONFIG", "SET", "appendonly", "no")]),
+    ("persistence", Verdict.WARNING, "appendfsync no", [("CONFIG", "SET", "appendfsync", "no")]),
+    ("memory", Verdict.PROBLEM, "allkeys-lru may drop", [("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")]),
+    ("memory", Verdict.WARNING, "MB are used", [("CONFIG", "SET", "maxmemory", "1mb")]),
+    ("memory", Verdict.PROBLEM, "keys were dropped since", [
+        ("CONFIG", "SET", "maxmemory-policy", "volatile-ttl"), ("SET", "ill:passing", "1", "EX", 1000),
+        ("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"),
+        ("CONFIG", "SET", "maxmemory-policy", "noeviction"),
+    ]),
+    ("writes", Verdict.PROBLEM, "takes no writes", [("CONFIG", "SET", "maxmemory", "1")]),
+    ("writes", Verdict.PROBLEM, "takes no writes", [("CONFIG", "SET", "min-replicas-to-write", "1")]),
+    ("writes", Verdict.PROBLEM, "takes no writes", [("ACL", "SETUSER", "default", "-evalsha", "-eval")]),
+    ("permissions", Verdict.PROBLEM, "may not XTRIM under 'ill:{hotel}'", [("ACL", "SETUSER", "default", "-xtrim")]),
+    ("permissions", Verdict.PROBLEM, "may not EVALSHA, EVAL", [
+        ("ACL", "SETUSER", "default", "resetkeys", "~ill:{saga}*"),
+    ]),
+    ("store", Verdict.PROBLEM, "format 9, this version knows 1", [("HSET", KEYS.key("store"), "format", 9)]),
+    ("store", Verdict.PROBLEM, "no coordinator ever worked here", [("DEL", KEYS.key("store"))]),
+    ("groups", Verdict.PROBLEM, "no group on 1 of", [("XGROUP", "DESTROY", ROOM, "bank")]),
+    ("groups", Verdict.PROBLEM, "nobody ever read", [
+        ("XGROUP", "DELCONSUMER", stream, "bank", "bank-1") for stream in (ROOM, KEYS.requests("bank"))
+    ]),
+    ("work", Verdict.PROBLEM, "1 in hand, the oldest for 60 min", [*begun_anew(AGO), IN_HAND]),
+    ("work", Verdict.WARNING, "1 in hand, the oldest for 2 min", [*begun_anew(LATELY), IN_HAND]),
+    ("work", Verdict.WARNING, "1 unread, 0 in hand, behind by 60 min", begun_anew(AGO)),
+    ("trimming", Verdict.WARNING, "auditors once read it and is gone", [
+        ("HSET", HOTEL.key("streams"), "events:RoomHeld", "auditors bank saga"),
+    ]),
+    ("retries", Verdict.WARNING, "1 messages should have been tried again", [
+        ("ZADD", HOTEL.key("retries"), AGO, "any|1-0"),
+    ]),
+    ("dead letters", Verdict.WARNING, "1 lie open", [("XADD", HOTEL.key("letters"), "*", "reason", "planted")]),
+    ("deadlines", Verdict.PROBLEM, "1 timers are due and not taken, the oldest for 60 min", [
+        ("ZADD", KEYS.key("timers"), AGO, "saga-1"),
+    ]),
+    ("sagas", Verdict.PROBLEM, "1 need attention", [
+        ("ZADD", KEYS.key("index:status:NeedsAttention:trip"), AGO, "saga-1"),
+    ]),
+    ("sagas", Verdict.WARNING, "1 are unfinished, the oldest for 60 min", [
+        ("ZADD", KEYS.key("index:status:InProgress:trip"), AGO, "saga-1"),
+    ]),
+    ("audit", Verdict.WARNING, "last came round 60 min ago", [("HSET", KEYS.key("auditor"), "round_ms", AGO)]),
+    ("audit", Verdict.WARNING, "never came round", [("DEL", KEYS.key("auditor"))]),
+    ("audit", Verdict.PROBLEM, "timer-when-needed 1", [
+        ("HSET", KEYS.key("auditor:found"), "timer-when-needed|any", json.dumps(
+            {"rule": "timer-when-needed", "about": "any", "expected": "", "found": "", "saga_id": ""})),
+    ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "verdict", "words", "plant"), PLANTED, ids=[f"{p[0]}: {p[2]}" for p in PLANTED])
+async def test_what_is_wrong_is_told_with_the_command_that_helps(
+    check: str, verdict: Verdict, words: str, plant: list[Command], rested: Patient
+) -> None:
+    """Its own check tells it and nothing else, and what it says to do can be said."""
+    before = await look(rested, check)
+
+    for command in plant:
+        await rested.bus.query.execute(*command)
+    found = await look(rested, check)
+
+    assert before == []
+    assert [one.verdict for one in found] == [verdict] * len(found)
+    assert any(words in one.told for one in found), found
+    for one in found:
+        can_be_done(one.help)
+
+
+def can_be_done(help: str) -> None:
+    """Make sure that a command is one of ours as it may be said, or one of an operator's own tools."""
+    program, *words = shlex.split(help)
+    if program == "sagastream" and words != ["--version"]:
+        parser().parse_args(words)
+    assert program in {"sagastream", "redis-cli", "redis-server", "curl", "timedatectl"}, help
+
+
+async def test_a_reader_that_is_silent_is_named(rested: Patient) -> None:
+    """Longer than a message may lie with it before another one takes it."""
+    impatient = SETTINGS.model_copy(update={"claim_idle": timedelta(0), "block": timedelta(0)})
+    await asyncio.sleep(0.01)
+
+    found = await CHECKS["groups"](replace(rested, settings=impatient))
+
+    assert {one.about for one in found} == {"desk", "hotel", "bank", COORDINATOR}
+    assert all(one.told.startswith("nobody reads: last heard of ") for one in found), found
+    assert [one.help for one in found if one.about == "bank"] == ["sagastream participant bank"]
+
+
+async def test_a_store_of_another_name_is_a_problem(rested: Patient) -> None:
+    """Whoever is told STORE waits there; so it says what is found and what is wanted."""
+    (found,) = await server.store(replace(rested, settings=SETTINGS.model_copy(update={"store": "shop"})))
+
+    assert found.told == "the store has no name, STORE says 'shop': is its data gone?"
+    assert found.help == "sagastream init shop"
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "told"), [(10_500, "10 s behind the one here"), (-10_500, "10 s ahead of the one here")]
+)
+async def test_clocks_that_differ_are_told(ahead_ms: int, told: str, rested: Patient) -> None:
+    (found,) = await server.clock(rested, lambda: time.time_ns() + ahead_ms * 10**6)
+
+    assert found.verdict is Verdict.WARNING
+    assert found.told.endswith(told)
+
+
+class TooOld:
+    """A server that says that it is one of long ago."""
+
+    async def execute(self, *command: Argument) -> Reply:
+        return {"INFO": "redis_version:6.2.14", "TIME": ["1", "0"]}.get(str(command[0]))  # type: ignore[return-value]
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
+        return [await self.execute(*command) for command in commands]
+
+
+async def test_a_server_that_is_too_old_is_told() -> None:
+    (found,) = await server.reachable(Patient(Bus(TooOld(), TooOld(), TooOld()), SETTINGS, [TRIP], CAST))
+
+    assert (found.verdict, found.told) == (Verdict.PROBLEM, "redis 6.2.14; 7.0 or later is needed")
+
+
+async def test_who_may_not_ask_is_told_what_is_not_known(rested: Patient, own_server: str) -> None:
+    """Managed servers forbid CONFIG, INFO and ACL; what is left is looked at all the same."""
+    await rested.bus.query.execute("ACL", "SETUSER", "guest", "on", "nopass", "~*", "+@all", "-@admin", "-@dangerous")
+    bus = connect(own_server.replace("://", "://guest:any@"), name="test", block=timedelta(seconds=1))
+
+    found = await examine(replace(rested, bus=bus))
+    await bus.close()
+
+    assert {one.check for one in found} == set(CHECKS)
+    assert worst(found) is Verdict.OK, found
+    assert "does not tell what it is" in found[0].told
+
+
+async def test_for_programs_all_of_it_is_one_object(rested: Patient, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the verdict of the worst; a problem has an exit code of its own, a warning is none."""
+    said = parser().parse_args(["doctor", "--json"])
+    codes = [await doctor(said, rested.bus, SETTINGS, [TRIP], CAST)]
+    for command in (("DEL", KEYS.key("auditor")), ("DEL", KEYS.key("store"))):
+        await rested.bus.query.execute(*command)
+        codes.append(await doctor(said, rested.bus, SETTINGS, [TRIP], CAST))
+
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert codes == [DONE, DONE, UNWELL]
+    assert [one["verdict"] for one in told] == ["ok", "warning", "problem"]
+    assert {
+        "check": "audit",
+        "verdict": "warning",
+        "told": "never came round",
+        "help": "sagastream audit",
+        "about": "",
+    } in (told[1]["findings"])
+
+
+def test_a_server_that_cannot_be_reached_is_the_only_finding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://:a-secret@127.0.0.1:1/0")
+
+    assert main(["doctor"]) == UNWELL
+
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("problem  server  cannot be asked: ")
+    assert told[1:] == ['         → redis-cli -u "$REDIS_URL" PING', "1 problem"]
+    assert "a-secret" not in told[0]
