@@ -10,10 +10,15 @@ than a blocking read, and it re-sends commands that may already have happened):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Protocol, TypeAlias, cast
 
+import hiredis
 import redis.asyncio as redis
 from redis import exceptions as refused
 from redis.asyncio.retry import Retry
@@ -32,7 +37,7 @@ _TROUBLE = frozenset(
 )  # fmt: skip
 MOST_CONNECTIONS = 32  # per pool; whoever needs one more waits for it
 _GRACE = timedelta(seconds=5)
-_TURN = timedelta(seconds=10)  # to wait for a connection of the pool
+_TURN_S = 10.0  # to wait for a connection of the pool
 
 
 class Connection(Protocol):
@@ -78,65 +83,102 @@ def connect(url: str, *, name: str, block: timedelta) -> Bus:
 
 
 class RedisConnection:
-    """A pool of connections through redis-py, with its reply parsing switched off."""
+    """A pool of redis-py's connections, without its clients: those take a time-out and a coroutine for every reply."""
 
     def __init__(self, url: str, *, name: str, timeout: timedelta, retries: int) -> None:
-        backoff = FullJitterBackoff(cap=0.2, base=0.01) if retries else NoBackoff()
-        pool: redis.BlockingConnectionPool = redis.BlockingConnectionPool.from_url(
+        self._timeout_s = timeout.total_seconds()
+        self._retry: Retry = Retry(FullJitterBackoff(cap=0.2, base=0.01) if retries else NoBackoff(), retries)
+        self._pool: redis.BlockingConnectionPool = redis.BlockingConnectionPool.from_url(
             url,
             max_connections=MOST_CONNECTIONS,
-            timeout=_TURN.total_seconds(),
+            timeout=None,
             client_name=name,
             protocol=2,
             decode_responses=True,
             encoding_errors="surrogateescape",
-            socket_timeout=timeout.total_seconds(),
+            socket_timeout=None,
             socket_connect_timeout=2.0,
             socket_read_size=1 << 18,
-            retry=Retry(backoff, retries),
+            retry=Retry(NoBackoff(), 0),
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
-        self._client = redis.Redis(connection_pool=pool)
-        self._client.response_callbacks.clear()
 
     async def execute(self, *command: Argument) -> Reply:
         """Send one command and return its raw reply."""
-        try:
-            reply = await self._client.execute_command(*command)  # type: ignore[no-untyped-call]  # untyped there
-            return cast(Reply, reply)
-        except refused.RedisError as error:
-            raise translated(error) from error
-        except (OSError, TimeoutError) as error:
-            raise ServerUnavailable(str(error) or type(error).__name__) from error
+        (reply,) = await self._exchanged([command])
+        if isinstance(reply, ReplyError):
+            raise reply
+        return reply
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
         """Send several commands at once; a refused one returns its error in its place."""
-        if not commands:
-            return []
-        batch = self._client.pipeline(transaction=False)
-        for command in commands:
-            batch.execute_command(*command)
+        return await self._exchanged(commands) if commands else []
+
+    async def close(self) -> None:
+        """Close all connections of the pool."""
+        await self._pool.aclose()
+
+    async def _exchanged(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
+        packed = b"".join([_packed(command) for command in commands])
         try:
-            replies = await batch.execute(raise_on_error=False)
+            return await self._retry.call_with_retry(partial(self._exchange, packed, len(commands)), _again)
         except refused.RedisError as error:
             raise translated(error) from error
         except (OSError, TimeoutError) as error:
             raise ServerUnavailable(str(error) or type(error).__name__) from error
-        return [_reply(reply) for reply in replies]
 
-    async def close(self) -> None:
-        """Close all connections of the pool."""
-        await self._client.aclose()
-        await self._client.connection_pool.aclose()
+    async def _exchange(self, packed: bytes, replies: int) -> list[Reply | ReplyError]:
+        async with _within(_TURN_S, "no connection"):
+            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # untyped there
+        is_clean = False
+        try:
+            async with _within(self._timeout_s, "no answer"):
+                await connection.send_packed_command(packed, check_health=False)
+                found = [await _raw(connection) for _ in range(replies)]
+            is_clean = True
+        finally:
+            if not is_clean:  # answers may still be on their way, and would be taken for those of what comes next
+                await connection.disconnect(nowait=True)
+            await self._pool.release(connection)
+        return [_reply(raw) for raw in found]
 
 
-def _reply(reply: object) -> Reply | ReplyError:
-    if isinstance(reply, refused.RedisError):
-        error = translated(reply)
+async def _raw(connection: redis.Connection) -> object:
+    try:
+        return await connection.read_response(timeout=math.inf)
+    except refused.ResponseError as error:
+        return error
+
+
+def _reply(raw: object) -> Reply | ReplyError:
+    if isinstance(raw, refused.ResponseError):
+        error = translated(raw)
         if isinstance(error, ReplyError):
             return error
-        raise error from reply
-    return cast(Reply, reply)
+        raise error from raw
+    return cast(Reply, raw)
+
+
+@asynccontextmanager
+async def _within(seconds: float, otherwise: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise refused.TimeoutError(f"{otherwise} within {seconds:g} s") from None
+
+
+async def _again(error: Exception) -> None:
+    """Do nothing between attempts: whoever failed has closed its connection."""
+
+
+def _packed(command: Command) -> bytes:
+    try:
+        packed = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # a tuple of one there
+    except UnicodeEncodeError:
+        encoded = [part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part for part in command]
+        packed = hiredis.pack_command(tuple(encoded))  # type: ignore[arg-type]  # as above
+    return cast(bytes, packed)
 
 
 def translated(error: refused.RedisError) -> ReplyError | ServerUnavailable:

@@ -18,7 +18,6 @@ from sagastream.event import MAX_EVENT_BYTES, Event
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 CAUSE = re.compile(r"[!-~]{0,64}")
 LONGEST_ATTRIBUTE = 1024  # characters; a longer payload has its own bound
-TIME_FIELD = 13  # index of the value of ``time`` in ``Envelope.fields()``; the script fills it in
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,6 +66,13 @@ class Envelope:
             "traceparent", self.traceparent,
             "data", self.data,
         ]  # fmt: skip
+
+    def told(self) -> tuple[str, ...]:
+        """Return what the script that publishes cannot know by itself, in the order in which it takes it."""
+        return (
+            self.id, self.source, self.type, self.subject, self.time, self.schema, self.saga_id, self.cause,
+            self.initiator, self.definition, self.definition_version, self.traceparent, self.data,
+        )  # fmt: skip
 
     @property
     def at_ms(self) -> int:

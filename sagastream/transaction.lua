@@ -45,7 +45,7 @@ local function now_iso()
 end
 
 local function is(key, kind)
-  local found = kinds[key]
+  local found = kinds[key] or claimed[key]
   if not found then
     found = redis.call('TYPE', key).ok
     kinds[key] = found
@@ -62,10 +62,26 @@ local function integer(text)
   return text == '0' or #text <= 16 and string.find(text, '^%-?[1-9]%d*$') and #string.gsub(text, '-', '') <= 15
 end
 
+-- What a hash says, false if it says nothing, nil if the key is something else: reading it tells its type as well.
 local function field(key, name)
-  if kinds[key] == 'none' then return false end
-  return redis.call('HGET', key, name)
+  local found = kinds[key] or claimed[key]
+  if found == 'none' then
+    found = claimed[key] or 'hash'
+    claimed[key] = found
+    if found == 'hash' then return false end
+    return nil
+  end
+  if found and found ~= 'hash' then return nil end
+  local value = redis.pcall('HGET', key, name)
+  if type(value) == 'table' then
+    if string.find(value.err, 'WRONGTYPE', 1, true) then return nil end
+    error(value)
+  end
+  if value then kinds[key] = 'hash' else claimed[key] = 'hash' end
+  return value
 end
+
+local function named(key) return string.sub(key, #root + 1) end
 
 -- Each check returns nil when the operation may be applied, else why not: 'refused' or a sentence.
 -- `sums` holds what this transaction adds to and takes from counters, so that two lines of one product
@@ -73,38 +89,41 @@ end
 local checks = {}
 
 local function hash_check(op)
-  if not is(root .. op[2], 'hash') then return 'not a hash: ' .. op[2] end
+  if not is(op[2], 'hash') then return 'not a hash: ' .. named(op[2]) end
+end
+
+local function counter(op)
+  local stored = field(op[2], op[3])
+  if stored == nil then return nil, 'not a hash: ' .. named(op[2]) end
+  stored = stored or '0'
+  if not integer(stored) then return nil, 'not an integer: ' .. named(op[2]) .. ' ' .. op[3] end
+  return tonumber(stored)
 end
 
 local function counter_check(op, sums, amount)
-  local key = root .. op[2]
-  if not is(key, 'hash') then return 'not a hash: ' .. op[2] end
-  local at = key .. '\0' .. op[3]
-  local sum = sums[at]
+  local at = op[2] .. '\0' .. op[3]
+  local sum, problem = sums[at], nil
   if not sum then
-    local stored = field(key, op[3]) or '0'
-    if not integer(stored) then return 'not an integer: ' .. op[2] .. ' ' .. op[3] end
-    sum = tonumber(stored)
+    sum, problem = counter(op)
+    if problem then return problem end
   end
   sum = sum + amount
   sums[at] = sum
-  sums[key] = 'some'
+  sums[op[2]] = 'some'
   if amount < 0 and sum < 0 then return 'refused' end
-  if sum > 999999999999999 or sum < -999999999999999 then return 'too large: ' .. op[2] .. ' ' .. op[3] end
+  if sum > 999999999999999 or sum < -999999999999999 then return 'too large: ' .. named(op[2]) .. ' ' .. op[3] end
 end
 
 function checks.expect(op)
-  local problem = hash_check(op)
-  if problem then return problem end
-  if field(root .. op[2], op[3]) ~= op[4] then return 'refused' end
+  local value = field(op[2], op[3])
+  if value == nil then return 'not a hash: ' .. named(op[2]) end
+  if value ~= op[4] then return 'refused' end
 end
 
 function checks.at_least(op)
-  local problem = hash_check(op)
+  local stored, problem = counter(op)
   if problem then return problem end
-  local stored = field(root .. op[2], op[3]) or '0'
-  if not integer(stored) then return 'not an integer: ' .. op[2] .. ' ' .. op[3] end
-  if tonumber(stored) < op[4] then return 'refused' end
+  if stored < op[4] then return 'refused' end
 end
 
 function checks.increase(op, sums) return counter_check(op, sums, op[4]) end
@@ -112,41 +131,43 @@ function checks.decrease(op, sums) return counter_check(op, sums, -op[4]) end
 checks.set = hash_check
 checks.unset = hash_check
 function checks.tally(op, sums)
-  local key = root .. op[2]
-  if not is(key, 'hash') then return 'not a hash: ' .. op[2] end
+  local key = op[2]
+  if not is(key, 'hash') then return 'not a hash: ' .. named(key) end
   sums[key] = 'all'
   local known = tallies[key] or {}
   for at = 1, #op[3], 2 do
     local name = op[3][at]
-    if not known[name] and not integer(field(key, name) or '0') then return 'not an integer: ' .. op[2] .. ' ' .. name end
+    if not known[name] and not integer(field(key, name) or '0') then return 'not an integer: ' .. named(key) .. ' ' .. name end
   end
 end
 function checks.remove() end
 function checks.expire() end
 function checks.push(op)
-  if not is(root .. op[2], 'list') then return 'not a list: ' .. op[2] end
+  if not is(op[2], 'list') then return 'not a list: ' .. named(op[2]) end
 end
 function checks.schedule(op)
-  if not is(root .. op[2], 'zset') then return 'not a sorted set: ' .. op[2] end
+  if not is(op[2], 'zset') then return 'not a sorted set: ' .. named(op[2]) end
 end
 checks.unschedule = checks.schedule
-function checks.publish(op)
-  if not is(root .. op[2], 'stream') then return 'not a stream: ' .. op[2] end
+function checks.append(op)
+  if not is(op[2], 'stream') then return 'not a stream: ' .. named(op[2]) end
 end
 
-checks.mention = checks.publish
+checks.publish = checks.append
+checks.mention = checks.append
 
 -- One entry per period, however many ask for it: the first one's instant is what the others are measured by.
 function checks.keep(op)
-  if not is(root .. op[2], 'hash') then return 'not a hash: ' .. op[2] end
-  if not is(root .. op[3], 'stream') then return 'not a stream: ' .. op[3] end
-  local latest = redis.call('XREVRANGE', root .. op[3], '+', '-', 'COUNT', 1)[1]
+  op[3] = root .. op[3]
+  if not is(op[2], 'hash') then return 'not a hash: ' .. named(op[2]) end
+  if not is(op[3], 'stream') then return 'not a stream: ' .. named(op[3]) end
+  local latest = redis.call('XREVRANGE', op[3], '+', '-', 'COUNT', 1)[1]
   if latest and tonumber(string.match(latest[1], '^%d+')) >= op[4] then return 'refused' end
 end
 
 -- A counter that its own transaction also writes outright would have been checked on another value.
 local function is_at_odds(op, sums)
-  local key = root .. op[2]
+  local key = op[2]
   local counted = sums[key]
   if not counted then return false end
   if op[1] == 'remove' then return true end
@@ -167,62 +188,75 @@ end
 function writes.expect() end
 function writes.at_least() end
 function writes.increase(op)
-  kinds[root .. op[2]] = 'hash'
-  redis.call('HINCRBY', root .. op[2], op[3], op[4])
+  kinds[op[2]] = 'hash'
+  redis.call('HINCRBY', op[2], op[3], op[4])
 end
 function writes.decrease(op)
-  kinds[root .. op[2]] = 'hash'
-  redis.call('HINCRBY', root .. op[2], op[3], -op[4])
+  kinds[op[2]] = 'hash'
+  redis.call('HINCRBY', op[2], op[3], -op[4])
 end
 function writes.set(op)
-  local key = root .. op[2]
+  local key = op[2]
   if tallies[key] then write_tallies(key) end
   kinds[key] = 'hash'
   redis.call('HSET', key, unpack(op[3]))
 end
 function writes.unset(op)
-  local key = root .. op[2]
+  local key = op[2]
   if tallies[key] then write_tallies(key) end
   kinds[key] = nil
   redis.call('HDEL', key, unpack(op[3]))
 end
 function writes.tally(op)
-  local key = root .. op[2]
+  local key = op[2]
   kinds[key] = 'hash'
-  tallies[key] = tallies[key] or {}
+  local tally = tallies[key]
+  if not tally then
+    tally = {}
+    tallies[key] = tally
+  end
   local counters = op[3]
   for at = 1, #counters, 2 do
-    tallies[key][counters[at]] = (tallies[key][counters[at]] or 0) + counters[at + 1]
+    tally[counters[at]] = (tally[counters[at]] or 0) + counters[at + 1]
   end
 end
 function writes.remove(op)
-  kinds[root .. op[2]] = 'none'
-  tallies[root .. op[2]] = nil
-  redis.call('DEL', root .. op[2])
+  kinds[op[2]] = 'none'
+  tallies[op[2]] = nil
+  redis.call('DEL', op[2])
 end
-function writes.expire(op) redis.call('PEXPIRE', root .. op[2], op[3]) end
+function writes.expire(op) redis.call('PEXPIRE', op[2], op[3]) end
 function writes.push(op)
-  kinds[root .. op[2]] = 'list'
-  redis.call('RPUSH', root .. op[2], unpack(op[3]))
+  kinds[op[2]] = 'list'
+  redis.call('RPUSH', op[2], unpack(op[3]))
 end
 function writes.schedule(op)
-  kinds[root .. op[2]] = 'zset'
-  redis.call('ZADD', root .. op[2], op[3], op[4])
+  kinds[op[2]] = 'zset'
+  redis.call('ZADD', op[2], op[3], op[4])
 end
 function writes.unschedule(op)
-  kinds[root .. op[2]] = nil
-  redis.call('ZREM', root .. op[2], op[3])
+  kinds[op[2]] = nil
+  redis.call('ZREM', op[2], op[3])
 end
--- An event already told keeps its instant; a new one gets the server's. Field 14 is the value of `time`.
+function writes.append(op)
+  kinds[op[2]] = 'stream'
+  redis.call('XADD', op[2], '*', unpack(op[3]))
+end
+
+-- An event: id, source, type, subject, time, schema, saga, cause, initiator, definition, its version, trace, data.
+-- One already told keeps its instant; a new one gets the server's. The order of fields is Envelope.fields().
 function writes.publish(op)
-  local fields = op[3]
-  if fields[14] == '' then fields[14] = now_iso() end
-  kinds[root .. op[2]] = 'stream'
-  redis.call('XADD', root .. op[2], '*', unpack(fields))
+  local told = op[3]
+  if told[5] == '' then told[5] = now_iso() end
+  kinds[op[2]] = 'stream'
+  redis.call('XADD', op[2], '*', 'specversion', '1.0', 'id', told[1], 'source', told[2], 'type', told[3],
+    'subject', told[4], 'datacontenttype', 'application/json', 'time', told[5], 'dataschema', told[6],
+    'correlationid', told[7], 'causationid', told[8], 'partitionkey', told[7], 'initiatorid', told[9],
+    'definition', told[10], 'definitionversion', told[11], 'traceparent', told[12], 'data', told[13])
 end
 
 function writes.mention(op)
-  local key = root .. op[2]
+  local key = op[2]
   kinds[key] = 'stream'
   mentions[key] = mentions[key] or { most = op[4] }
   table.insert(mentions[key], op[3])
@@ -230,40 +264,37 @@ end
 
 -- All of a hash as one text, since a hash of any size fits; the entry's id says when. What is older than op[5] ms goes.
 function writes.keep(op)
-  local key = root .. op[2]
+  local key = op[2]
   if tallies[key] then write_tallies(key) end
-  kinds[root .. op[3]] = 'stream'
+  kinds[op[3]] = 'stream'
   local oldest = string.format('%.0f', math.max(0, tonumber(now_ms) - op[5]))
-  redis.call('XADD', root .. op[3], 'MINID', oldest, '*', 'hash', table.concat(redis.call('HGETALL', key), '\n'))
+  redis.call('XADD', op[3], 'MINID', oldest, '*', 'hash', table.concat(redis.call('HGETALL', key), '\n'))
 end
 
-local function state_in(entry)
-  if not is(root .. entry[1], 'hash') then return nil end
-  local remembered = field(root .. entry[1], entry[2])
-  return remembered and string.match(remembered, '^[^\n]*') or ''
-end
-
--- state, time, type, id, cause, payload: what a repeated request is answered with
-local function remembered_event(fields)
-  return table.concat({ fields[14], fields[8], fields[4], fields[20], fields[32] }, '\n')
+-- time, type, id, cause, data: what a repeated request is answered with
+local function remembered_event(told)
+  return table.concat({ told[5], told[3], told[1], told[8], told[13] }, '\n')
 end
 
 local function problem_in(entry, operations)
   claimed = {}
   if entry then
-    local state = state_in(entry)
-    if not state then return 'malformed 0 not a hash: ' .. entry[1] end
+    entry[1] = root .. entry[1]
+    local remembered = field(entry[1], entry[2])
+    if remembered == nil then return 'malformed 0 not a hash: ' .. named(entry[1]) end
+    local state = remembered and string.match(remembered, '^[^\n]*') or ''
     if state ~= entry[3] then return 'is ' .. state end
   end
   local sums = {}
   for at, op in ipairs(operations) do
+    op[2] = root .. op[2]
     local problem = checks[op[1]](op, sums)
     if problem == 'refused' then return 'refused ' .. at end
     if problem then return 'malformed ' .. at .. ' ' .. problem end
   end
   if next(sums) then
     for at, op in ipairs(operations) do
-      if is_at_odds(op, sums) then return 'malformed ' .. at .. ' writes what it counts: ' .. op[2] end
+      if is_at_odds(op, sums) then return 'malformed ' .. at .. ' writes what it counts: ' .. named(op[2]) end
     end
   end
 end
@@ -273,9 +304,9 @@ local function apply(entry, operations)
   if entry then
     local told = entry[5]
     if type(told) == 'number' then told = remembered_event(operations[told][3]) end
-    kinds[root .. entry[1]] = 'hash'
-    redis.call('HSET', root .. entry[1], entry[2], entry[4] .. '\n' .. told)
-    redis.call('PEXPIRE', root .. entry[1], entry[6])
+    kinds[entry[1]] = 'hash'
+    redis.call('HSET', entry[1], entry[2], entry[4] .. '\n' .. told)
+    redis.call('PEXPIRE', entry[1], entry[6])
   end
 end
 

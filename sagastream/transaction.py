@@ -166,12 +166,16 @@ class Transaction:
 
     def publish(self, envelope: Envelope) -> int:
         """Append an event to the owner's stream of its type; return the position of the operation."""
-        return self.append(names.events(envelope.type), envelope.fields())
+        return self.tell(names.events(envelope.type), envelope)
 
-    def append(self, stream: str, fields: Sequence[str]) -> int:
-        """Append fields to one of the owner's streams; return the position of the operation."""
-        self._operations.append(("publish", stream, fields))
+    def tell(self, stream: str, envelope: Envelope) -> int:
+        """Append an event to one of the owner's streams; return the position of the operation."""
+        self._operations.append(("publish", stream, envelope.told()))
         return len(self._operations)
+
+    def append(self, stream: str, fields: Sequence[str]) -> None:
+        """Append what is no event (names and values) to one of the owner's streams."""
+        self._operations.append(("append", stream, _few(fields)))
 
     def packed(self, retention: timedelta) -> tuple[object, ...]:
         """Return the form the script reads."""

@@ -106,7 +106,7 @@ class DeadLetters:
         if record is not None and _is_closed_by_a_person(record):
             raise CannotDeal("a person has said what is true of this saga; a replay could act against it: drop it")
         tx = self._transaction(letter, record, now_ms)
-        tx.append(names.requests(letter.place.owner), envelope.fields())
+        tx.tell(names.requests(letter.place.owner), envelope)
         told = {"data": envelope.data} if data is not None else {}
         return await self._settle(tx, letter, record, Dealt.REPLAYED, actor, reason, now_ms, told)
 

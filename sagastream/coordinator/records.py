@@ -114,7 +114,7 @@ class Records:
         for asked in turn.asks:
             envelope = _request(saga, progress, asked, cause)
             notes = [*notes, Note(now_ms, envelope.id, envelope.type, COORDINATOR, cause, asked.step)]
-            tx.append(names.requests(_performer(saga, asked.step)), envelope.fields())
+            tx.tell(names.requests(_performer(saga, asked.step)), envelope)
         for name, event in turn.announcements:
             id_ = derived_id(saga_id, event.type_name(), name)
             envelope = _from_coordinator(progress, event, cause, id_)
