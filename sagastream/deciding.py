@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 
 from sagastream import keys as names
@@ -272,7 +271,7 @@ class Deciding:
 
     def _publish(self, tx: Transaction, event: Event, cause: Envelope, *, id: str) -> int:
         envelope = published(event, cause, source=self._participant.name, id=id)
-        return tx.publish(replace(envelope, traceparent=tx.traceparent) if tx.traceparent else envelope)
+        return tx.publish(envelope._replace(traceparent=tx.traceparent) if tx.traceparent else envelope)
 
 
 def published(event: Event, cause: Envelope, *, source: str, id: str) -> Envelope:

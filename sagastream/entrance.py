@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sagastream import keys as names
 from sagastream import tracing
@@ -119,7 +119,7 @@ class Entrance:
         if change is not None:
             change(tx)
         told = self._envelope(barred, saga_id, cause, initiator, beginning.saga, beginning.version)
-        position = tx.publish(replace(told, id=derived_id(saga_id, self._participant.name, field, "barred")))
+        position = tx.publish(told._replace(id=derived_id(saga_id, self._participant.name, field, "barred")))
         tx.publish(self._envelope(because, saga_id, cause, initiator, beginning.saga, beginning.version))
         tx.entry = Entry(saga_id, field, state, State.BARRED, position)
         outcome = await self._commit(tx)

@@ -8,9 +8,8 @@ every start and after every read error.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import cast
+from typing import NamedTuple, cast
 
 import structlog
 
@@ -22,8 +21,7 @@ from sagastream.store import StoreMark
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One stream entry as delivered; ``fields`` is None if it was trimmed while pending."""
 
     stream: str

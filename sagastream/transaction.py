@@ -24,6 +24,7 @@ from sagastream.ledger import Entry, State
 from sagastream.reader import Reader
 
 LARGEST = 10**15 - 1
+_SCALARS = frozenset({str, int})
 _SHUT_OUT = frozenset({"NOPERM", "NOAUTH", "WRONGPASS"})
 MANY = 5_000  # elements of one operation; Lua cannot unpack much more
 
@@ -275,9 +276,10 @@ def _text(value: object) -> str:
 def _few(values: Sequence[object]) -> Sequence[object]:
     if not 1 <= len(values) <= MANY:
         raise ValueError(f"one operation takes 1 to {MANY} values, got {len(values)}")
-    for value in values:
-        if not isinstance(value, (str, int)):
-            raise TypeError(f"expected text, got {value!r}")
+    if not _SCALARS.issuperset(map(type, values)):
+        for value in values:
+            if not isinstance(value, (str, int)):
+                raise TypeError(f"expected text, got {value!r}")
     return values
 
 

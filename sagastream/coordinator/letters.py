@@ -98,7 +98,7 @@ class DeadLetters:
         except Undecodable as error:
             raise CannotDeal(f"this was never an event ({error}), and can only be dropped") from None
         if data is not None:
-            envelope = replace(envelope, data=self._fitting(envelope, data))
+            envelope = envelope._replace(data=self._fitting(envelope, data))
         now_ms = await server_ms(self._query)
         if now_ms - letter.place.ms > self._memory // timedelta(milliseconds=1):
             raise CannotDeal("the ledger may have forgotten by now what it did about this message: drop it")

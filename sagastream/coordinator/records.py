@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sagastream import keys as names
 from sagastream import tracing
@@ -51,8 +52,7 @@ class Record:
         return self.version == 0
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """One line of a saga's history: something that happened, or that the coordinator or a person (``actor``) did."""
 
     at_ms: int

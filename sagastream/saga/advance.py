@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sagastream.envelope import derived_id
@@ -127,11 +127,11 @@ def _follow(
         asks = tuple(_due(saga, progress, now_ms, may_repeat=may_repeat))
     if asks:
         made = {ask.step: Ask(ask.request, ask.times, now_ms) for ask in asks}
-        progress = replace(progress, asks={**progress.asks, **made})
+        progress = progress.changed(asks={**progress.asks, **made})
     told = dict(_announcements(saga, progress, status))
     fresh = {name: event for name, event in told.items() if name not in progress.announced}
     if fresh:
-        progress = replace(progress, announced=(*progress.announced, *fresh))
+        progress = progress.changed(announced=(*progress.announced, *fresh))
     timer = lifecycle.timer(saga, progress, now_ms)
     return Advance(progress, status, news, asks, tuple(fresh.items()), timer, late)
 

@@ -15,6 +15,7 @@ from sagastream.saga.progress import Kind, Progress
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 UNBOUNDED = "inf"
+_LABELS = (*(f"{bound:g}" for bound in BOUNDS), UNBOUNDED)
 _COUNTED = frozenset({Kind.DONE, Kind.REFUSED, Kind.UNDONE, Kind.BARRED, Kind.GAVE_UP})
 
 
@@ -66,6 +67,5 @@ def _done_at(progress: Progress, step: str) -> int | None:
 
 
 def _observe(tally: Counter[str], what: str, of: str, took_ms: int) -> None:
-    at = bisect_left(BOUNDS, took_ms / 1000)
-    tally[name(what, of, f"{BOUNDS[at]:g}" if at < len(BOUNDS) else UNBOUNDED)] += 1
+    tally[name(what, of, _LABELS[bisect_left(BOUNDS, took_ms / 1000)])] += 1
     tally[name(f"{what}_ms", of)] += took_ms

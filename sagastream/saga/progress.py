@@ -6,7 +6,7 @@ The status is nowhere kept as truth: it follows from the facts (see ``lifecycle`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
@@ -55,8 +55,7 @@ class Fact(NamedTuple):
     actor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(NamedTuple):
     """A fact on its way into a progress."""
 
     step: str
@@ -156,4 +155,22 @@ class Progress:
             if present is None or happening.fact < present:
                 facts[happening.step] = {**known, happening.kind: happening.fact}
                 news.append(happening)
-        return (replace(self, facts=facts) if news else self), tuple(news)
+        return (self.changed(facts=facts) if news else self), tuple(news)
+
+    def changed(
+        self,
+        *,
+        facts: Facts | None = None,
+        asks: Mapping[str, Ask] | None = None,
+        announced: tuple[str, ...] | None = None,
+    ) -> Progress:
+        """Return the progress with these in place of what it holds."""
+        return Progress(
+            self.saga_id,
+            self.definition,
+            self.version,
+            self.initiator,
+            self.facts if facts is None else facts,
+            self.asks if asks is None else asks,
+            self.announced if announced is None else announced,
+        )

@@ -71,7 +71,7 @@ def envelope(id: str = "event-1", data: str = "{}", time: str = "") -> Envelope:
 
 async def test_an_event_is_written_as_its_envelope_says(desk: Desk) -> None:
     """The script names what it is sent in the order of ``Envelope.fields()``, on whatever stream."""
-    event = Envelope(*(f"{name}-of-it" for name in Envelope.__slots__))
+    event = Envelope(*(f"{name}-of-it" for name in Envelope._fields))
 
     await desk.commit(lambda tx: tx.publish(event), lambda tx: tx.tell("requests:stock", event))
 
