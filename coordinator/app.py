@@ -20,6 +20,7 @@ from sagastream.coordinator.stream_api import stream_routes
 from sagastream.coordinator.tracker import Coordinator
 from sagastream.live.api import live_routes
 from sagastream.service import Context, Service
+from sagastream.webhooks.participant import webhooks
 
 
 def create_service(context: Context) -> Service:
@@ -42,4 +43,5 @@ def create_service(context: Context) -> Service:
     ]
     repairs = Campaigner(sagas, bus=context.bus, settings=context.settings)
     auditor = Auditor(sagas, bus=context.bus, settings=context.settings, projects=[SHOP])
-    return Service("coordinator", routers=routers, workers=[worker, repairs, auditor], port=8005)
+    telling = webhooks(sagas, bus=context.bus, settings=context.settings, telemetry=context.telemetry)
+    return Service("coordinator", routers=routers, workers=[worker, repairs, auditor, *telling], port=8005)

@@ -40,6 +40,7 @@ import re
 from dataclasses import dataclass
 
 COORDINATOR = "saga"
+WEBHOOKS = "webhooks"
 OWNER = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 

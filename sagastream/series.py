@@ -35,6 +35,10 @@ HANDLER_SECONDS = Series("handler_seconds", "histogram", ("service", "type"), "T
 TRIMMED = Series(
     "trimmed_while_pending_total", "counter", ("service",), "Entries that were lost: trimmed before they were settled"
 )
+WEBHOOKS_SENT = Series("webhooks_sent_total", "counter", ("service", "type"), "Webhooks that were received")
+WEBHOOKS_FAILED = Series(
+    "webhooks_failed_total", "counter", ("service", "type"), "Attempts to send a webhook that were in vain"
+)
 REQUESTS = Series("requests_total", "counter", ("service", "method", "route", "status"), "HTTP requests answered")
 REQUEST_SECONDS = Series(
     "request_seconds", "histogram", ("service", "method", "route"), "Time from a request to the beginning of its answer"

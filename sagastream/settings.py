@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sagastream.webhooks.addresses import networks_of
+from sagastream.webhooks.signing import keys_of
+
+_PLACE = re.compile(r"https?://[^\s/?#@]+(:\d{1,5})?([/?][^\s#]*)?", re.ASCII)
 
 
 def _seconds(value: object) -> object:
@@ -30,7 +36,7 @@ class Settings(BaseSettings):
     **Raises**: ``pydantic.ValidationError`` naming each variable that cannot be used; report it and stop.
     """
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid")
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True)
 
     redis_url: str | None = Field(None, pattern=r"^(rediss?|unix)://")
     """The server to use; without it one is started here."""
@@ -96,8 +102,50 @@ class Settings(BaseSettings):
     live_clients: int = Field(200, ge=0)
     """How many clients of one process may follow sagas live at a time; more are answered 503."""
 
+    webhook_url: SecretStr | None = None
+    """Whom to tell how sagas end, by signed requests; `https`, or `http` within `WEBHOOK_PRIVATE_NETWORKS`."""
+    webhook_secret: SecretStr | None = None
+    """What they are signed with: `whsec_` and 24 to 64 random bytes in base64; two, while it is changed."""
+    webhook_private_networks: str = ""
+    """Networks beside the internet in which the receiver may be, such as `10.1.0.0/16, fd00::/8`."""
+    webhook_timeout: Duration = Field(timedelta(seconds=15), gt=timedelta(0))
+    """How long one attempt may take until the receiver has answered."""
+    webhook_attempts: int = Field(30, ge=1, le=1000)
+    """How often one is tried, at first after 5 seconds, then ever more slowly, before it becomes a dead letter."""
+    webhook_longest_wait: Duration = Field(timedelta(hours=1), gt=timedelta(0))
+    """How long the wait between two attempts becomes at most."""
+    webhook_connections: int = Field(8, ge=1, le=500)
+    """How many are sent at the same time by one process."""
+
     consumer: int = Field(1, ge=1)
     """Which of its service's consumers this process is; two running ones must never share a number."""
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_a_place(cls, told: SecretStr | None) -> SecretStr | None:
+        if told is not None and not _PLACE.fullmatch(told.get_secret_value()):
+            raise ValueError("must begin with https:// or http:// and name a host")
+        return told
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _are_keys(cls, told: SecretStr | None) -> SecretStr | None:
+        if told is not None:
+            keys_of(told.get_secret_value())
+        return told
+
+    @field_validator("webhook_private_networks")
+    @classmethod
+    def _are_networks(cls, told: str) -> str:
+        networks_of(told)
+        return told
+
+    @model_validator(mode="after")
+    def _signs_what_it_sends(self) -> Self:
+        """Refuse to send what nobody could tell from a forgery."""
+        if self.webhook_url is not None and self.webhook_secret is None:
+            raise ValueError("WEBHOOK_URL needs a WEBHOOK_SECRET")
+        return self
 
     @model_validator(mode="after")
     def _remembers_long_enough(self) -> Self:

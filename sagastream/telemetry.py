@@ -65,6 +65,8 @@ class Telemetry:
         )
         self._seconds_by_type: dict[str, prometheus.Histogram] = {}
         self._trimmed = self._counter(series.TRIMMED).labels(service)
+        self._webhooks_sent = self._counter(series.WEBHOOKS_SENT)
+        self._webhooks_failed = self._counter(series.WEBHOOKS_FAILED)
         self._requests = self._counter(series.REQUESTS)
         self._by_request: dict[tuple[str, str], list[prometheus.Counter]] = {}
         self._request_seconds = prometheus.Histogram(
@@ -120,6 +122,20 @@ class Telemetry:
     def trimmed(self, entries: int) -> None:
         """Count entries that are lost: they were trimmed after they had been read and before they were settled."""
         self._trimmed.inc(entries)
+
+    def expect_webhooks(self, types: Iterable[str]) -> None:
+        """Export what may be sent from the start, at zero, so that no rate misses the first failure."""
+        for type in types:
+            self._webhooks_sent.labels(self.service, type)
+            self._webhooks_failed.labels(self.service, type)
+
+    def webhook_sent(self, type: str) -> None:
+        """Count a webhook that was received; ``type`` must be from a closed set."""
+        self._webhooks_sent.labels(self.service, type).inc()
+
+    def webhook_failed(self, type: str) -> None:
+        """Count an attempt after which nobody said that the webhook was received."""
+        self._webhooks_failed.labels(self.service, type).inc()
 
     def expect_request(self, method: str, route: str) -> None:
         """Export what may be asked from the start, at zero, so that no rate misses the first failure."""

@@ -10,7 +10,7 @@ from sagastream.audit.results import figures as audit_figures
 from sagastream.bus import Bus
 from sagastream.coordinator.counts import COUNTED, Counts, Durations
 from sagastream.coordinator.fleet import Fleet, read_fleet
-from sagastream.coordinator.lags import Lag, read_lags, read_open_letters, streams
+from sagastream.coordinator.lags import Lag, owners, read_lags, read_open_letters, streams
 from sagastream.coordinator.snapshots import Snapshot, snapshot_before
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.counting import BOUNDS
@@ -34,7 +34,7 @@ class Figures:
         self._query = bus.query
         self._keys = Keys(settings.key_prefix, COORDINATOR)
         self._streams = streams(self._sagas, self._keys)
-        self._owners = (*dict.fromkeys(name for saga in sagas for name in saga.participants), COORDINATOR)
+        self._owners = owners(sagas)
 
     async def read(self) -> list[Figure | Spread]:
         """Return every figure as of now."""

@@ -19,7 +19,7 @@ from sagastream.event import (
     SagaNeedsAttention,
     SagaStarted,
 )
-from sagastream.keys import Keys
+from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
 from sagastream.saga.definition import Saga
 
 _LIFECYCLE = (
@@ -56,6 +56,11 @@ def streams(sagas: Sequence[Saga], keys: Keys) -> list[str]:
         *(keys.requests(name) for name in participants),
         *(keys.events(kind.type_name()) for kind in _LIFECYCLE),
     ]
+
+
+def owners(sagas: Sequence[Saga]) -> list[str]:
+    """Return everybody who reads streams and may put letters away, whether at work or not."""
+    return [*dict.fromkeys(name for saga in sagas for name in saga.participants), COORDINATOR, WEBHOOKS]
 
 
 async def read_lags(connection: Connection, streams: Sequence[str]) -> list[Lag]:

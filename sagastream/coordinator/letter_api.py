@@ -33,6 +33,7 @@ from sagastream.settings import Settings
 
 PREFIX = "/api/v1/dead-letters"
 _OWNER = r"^[a-z][a-z0-9_-]{0,63}$"
+_WHOSE = "whose; `saga` is the coordinator, `webhooks` who tells outsiders how sagas end"
 Owner = Annotated[str, Path(pattern=_OWNER, examples=["stock"])]
 LetterId = Annotated[str, Path(alias="letterId", pattern=r"^\d{1,15}-\d{1,10}$", examples=["1700000000000-0"])]
 LetterCursor = Annotated[str, Query(pattern=r"^\d{1,15}-\d{1,10}\.[a-z][a-z0-9_-]{0,63}$")]
@@ -53,7 +54,7 @@ def letter_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
 
     @router.get("", operation_id="listDeadLetters", responses=problems(NOT_ADMITTED))
     async def list_(
-        owner: Annotated[str | None, Query(pattern=_OWNER, description="whose; `saga` is the coordinator")] = None,
+        owner: Annotated[str | None, Query(pattern=_OWNER, description=_WHOSE)] = None,
         saga_id: Annotated[str | None, Query(alias="sagaId", pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
         fate: Annotated[Dealt | None, Query(description="open unless told")] = Dealt.OPEN,
         cursor: LetterCursor | None = None,

@@ -17,13 +17,14 @@ from sagastream import keys as names
 from sagastream.bus import Bus, Reply
 from sagastream.clock import server_ms
 from sagastream.coordinator import trail
+from sagastream.coordinator.lags import owners
 from sagastream.coordinator.letter import Dealt, Letter, Place, read_letter
 from sagastream.coordinator.records import Note, Record, Records
 from sagastream.coordinator.repair import OPERATOR
 from sagastream.envelope import Envelope, decode, derived_id, publishable
 from sagastream.errors import ReplyError, SagastreamError, Undecodable
 from sagastream.event import LIBRARY_FACTS, Event
-from sagastream.keys import COORDINATOR, LETTERS, Keys
+from sagastream.keys import COORDINATOR, LETTERS, WEBHOOKS, Keys
 from sagastream.reader import Reader
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Kind
@@ -54,7 +55,7 @@ class DeadLetters:
         self._reader = Reader(bus.query, self._keys)
         self._memory = settings.ledger_retention * SHARE_OF_MEMORY
         self._transactor = Transactor(bus.writer, self._keys, retention=settings.ledger_retention)
-        self.owners = (*dict.fromkeys(name for saga in sagas for name in saga.participants), COORDINATOR)
+        self.owners = owners(sagas)
         self._models: dict[str, type[Event]] = {
             **REQUESTS,
             **{kind.type_name(): kind for kind in LIBRARY_FACTS},
@@ -103,7 +104,8 @@ class DeadLetters:
         if now_ms - letter.place.ms > self._memory // timedelta(milliseconds=1):
             raise CannotDeal("the ledger may have forgotten by now what it did about this message: drop it")
         record = await self._record(letter)
-        if record is not None and _is_closed_by_a_person(record):
+        acts = letter.place.owner != WEBHOOKS  # what only tells of a saga cannot act against it
+        if acts and record is not None and _is_closed_by_a_person(record):
             raise CannotDeal("a person has said what is true of this saga; a replay could act against it: drop it")
         tx = self._transaction(letter, record, now_ms)
         tx.tell(names.requests(letter.place.owner), envelope)

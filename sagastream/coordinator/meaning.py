@@ -10,7 +10,7 @@ from sagastream import keys as names
 from sagastream.envelope import Envelope
 from sagastream.errors import DefinitionError, Undecodable, UnknownTable
 from sagastream.event import LIBRARY_FACTS, LIFECYCLE, LedgerLost, Refusal, StepBarred, StepGaveUp
-from sagastream.keys import COORDINATOR, Keys
+from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Fact, Happening, Kind, Progress
 from sagastream.work import payload
@@ -93,7 +93,7 @@ class Meanings:
     def publications(self) -> list[str]:
         """Return the names of the streams a coordinator of these tables publishes on."""
         asked = {participant for saga in self.sagas for participant in saga.participants}
-        return [names.requests(owner) for owner in (*sorted(asked), COORDINATOR)] + [
+        return [names.requests(owner) for owner in (*sorted(asked), COORDINATOR, WEBHOOKS)] + [
             names.events(kind.type_name()) for kind in LIFECYCLE
         ]
 

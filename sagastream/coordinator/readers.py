@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from sagastream.bus import Command, Connection, Reply
 from sagastream.clock import ms_of
-from sagastream.coordinator.lags import streams
+from sagastream.coordinator.lags import owners, streams
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
-from sagastream.keys import COORDINATOR, GROUPS, OWNER, STREAMS, Keys
+from sagastream.keys import GROUPS, OWNER, STREAMS, Keys
 from sagastream.saga.definition import Saga
 
 EntryId = tuple[int, int]
@@ -86,12 +86,12 @@ async def read_streams(connection: Connection, keys: Keys, sagas: Sequence[Saga]
 
     Three round trips; two commands for each owner, two for each stream and at most three for each group.
     """
-    owners = [*dict.fromkeys(name for saga in sagas for name in saga.participants), COORDINATOR]
+    readers = owners(sagas)
     commands: list[Command] = [("TIME",)]
-    for owner in owners:
+    for owner in readers:
         commands += [("HKEYS", keys.of(owner).key(GROUPS)), ("HGETALL", keys.of(owner).key(STREAMS))]
     time, *told = [_sound(reply) for reply in await connection.pipeline(commands)]
-    wanted = _expected(keys, owners, told, streams(sagas, keys))
+    wanted = _expected(keys, readers, told, streams(sagas, keys))
     names = sorted(wanted)
     replies = await connection.pipeline(
         [command for name in names for command in (("XINFO", "GROUPS", name), ("XINFO", "STREAM", name))]
@@ -111,11 +111,11 @@ async def read_streams(connection: Connection, keys: Keys, sagas: Sequence[Saga]
 
 
 def _expected(
-    keys: Keys, owners: Sequence[str], told: Sequence[Reply], used: Iterable[str]
+    keys: Keys, readers: Sequence[str], told: Sequence[Reply], used: Iterable[str]
 ) -> dict[str, frozenset[str]]:
     """Return every stream there should be, with the groups ever seen on it, as their readers and publisher wrote."""
     seen: dict[str, set[str]] = {name: set() for name in used}
-    for owner, read, published in zip(owners, told[::2], told[1::2], strict=True):
+    for owner, read, published in zip(readers, told[::2], told[1::2], strict=True):
         for name in _list(read):
             seen.setdefault(str(name), set()).add(owner)
         for name, groups in _pairs(published).items():

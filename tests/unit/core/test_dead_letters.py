@@ -81,7 +81,7 @@ async def test_open_letters_are_counted_until_somebody_deals_with_them() -> None
     then = await open_letters(world)
     await letters(world).drop(letter, "ann", "it was a test")
 
-    assert at_first == {"desk": 0, "hotel": 0, "bank": 0, "saga": 0}
+    assert at_first == {"desk": 0, "hotel": 0, "bank": 0, "saga": 0, "webhooks": 0}
     assert then == {**at_first, "hotel": 1}
     assert await open_letters(world) == at_first
 

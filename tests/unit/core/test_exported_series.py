@@ -143,6 +143,7 @@ async def test_every_declared_series_is_exported_with_its_labels() -> None:
     world.tell(BOOKED)
     await world.work(world.consumer(hotel(Script()), telemetry=telemetry), world.coordinator(TRIP))
     telemetry.answered("GET", "/api/orders/{orderId}", 404, 0.1)
+    telemetry.expect_webhooks(["saga.completed"])
 
     exported = [*Told(telemetry.render()).samples, *(await figures(world)).samples]
     found = {

@@ -1,0 +1,52 @@
+"""Which addresses may be called: those of the internet, and no others unless they are named. Decides; asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import TypeAlias
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+
+def networks_of(text: str) -> tuple[Network, ...]:
+    """Return networks as they are written for people, with commas or spaces between.
+
+    Raises: ``ValueError`` naming the one that is none.
+    """
+    return tuple(ip_network(part) for part in text.replace(",", " ").split())
+
+
+def is_allowed(address: Address, private: Sequence[Network]) -> bool:
+    """Tell whether an address may be called: it is one of the internet, or in one of these networks."""
+    return is_private_but_named(address, private) or all(_is_public(each) for each in _reached(address))
+
+
+def is_private_but_named(address: Address, private: Sequence[Network]) -> bool:
+    """Tell whether an address is in one of these networks."""
+    return any(each in network for each in _reached(address) for network in private)
+
+
+def parsed(text: str) -> Address:
+    """Return an address as resolvers write it.
+
+    Raises: ``ValueError``.
+    """
+    return ip_address(text)
+
+
+def _is_public(address: Address) -> bool:
+    is_local = isinstance(address, IPv6Address) and address.is_site_local
+    return address.is_global and not address.is_multicast and not address.is_reserved and not is_local
+
+
+def _reached(address: Address) -> Iterator[Address]:
+    """Yield an address, and what is reached by it where it only wraps another one."""
+    if isinstance(address, IPv6Address):
+        if address in _NAT64 or address.ipv4_mapped is not None:
+            yield IPv4Address(address.packed[-4:])  # it is nothing but another way to write it
+            return
+        yield from (each for each in (address.sixtofour, *(address.teredo or ())) if each is not None)
+    yield address

@@ -1,0 +1,145 @@
+"""Who tells outsiders how sagas end: a participant like any other, which takes part in no saga.
+
+So it has a consumer group of its own, attempts that are counted in Redis, and dead letters that can be replayed; what
+it has told of a saga stands in its ledger, and a repeated event is not told again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Literal, TypeAlias
+
+from sagastream.bus import Bus
+from sagastream.consumer import Consumer
+from sagastream.coordinator.listing import Listing
+from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.records import Records
+from sagastream.coordinator.views import Answer, Moment, SagaView, glance
+from sagastream.envelope import derived_id
+from sagastream.errors import DefinitionError
+from sagastream.event import SagaAborted, SagaCompensationCompleted, SagaCompleted, SagaFailed
+from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
+from sagastream.participant import Participant
+from sagastream.retry import Retry
+from sagastream.saga.definition import Saga
+from sagastream.settings import Settings
+from sagastream.telemetry import Telemetry
+from sagastream.tracing import calling
+from sagastream.transaction import Transaction
+from sagastream.webhooks.sending import NotDelivered, Sender
+
+FIRST_WAIT = timedelta(seconds=5)
+Type: TypeAlias = Literal["saga.completed", "saga.failed", "saga.compensated", "saga.aborted"]
+TYPES: tuple[Type, ...] = ("saga.completed", "saga.failed", "saga.compensated", "saga.aborted")
+
+
+class WebhookView(Answer):
+    """What is sent. ``data`` is the saga as ``GET /api/v1/sagas`` shows it at the instant of the attempt."""
+
+    type: Type
+    timestamp: Moment
+    data: SagaView
+
+
+class Teller:
+    """Tells how one saga ended."""
+
+    def __init__(self, sagas: Sequence[Saga], *, bus: Bus, prefix: str, sender: Sender, telemetry: Telemetry) -> None:
+        self._listing = Listing(Records(bus, Keys(prefix, COORDINATOR)))
+        self._table = Meanings(sagas).table
+        self._sender = sender
+        self._telemetry = telemetry
+        telemetry.expect_webhooks(TYPES)
+
+    async def tell(self, saga_id: str, type: Type) -> None:
+        """Tell it once; the same saga and type are always told under the same id.
+
+        Raises: ``NotDelivered``.
+        """
+        stored = await self._listing.find(saga_id)
+        if stored is None:
+            raise NotDelivered("the saga is not kept any more")
+        view = glance(stored, self._table(stored.record.progress))
+        at = view.completed_at or view.failed_at or view.started_at
+        if at is None:
+            raise NotDelivered("the saga has neither an end nor a beginning")
+        body = WebhookView(type=type, timestamp=at, data=view).model_dump_json(by_alias=True).encode()
+        try:
+            with calling(WEBHOOKS, f"send {type}"):
+                await self._sender.send(derived_id(saga_id, WEBHOOKS, type), body)
+        except NotDelivered:
+            self._telemetry.webhook_failed(type)
+            raise
+        self._telemetry.webhook_sent(type)
+
+
+def participant(retry: Retry) -> Participant:
+    """Return the participant; of a store that it never saw before it tells only what ends from now on."""
+    webhooks = Participant(WEBHOOKS, begins_at="$", retry=retry)
+
+    @webhooks.on(SagaCompleted, outside=True)
+    async def tell_completed(completed: SagaCompleted, tx: Transaction, teller: Teller) -> None:
+        await teller.tell(tx.saga_id, "saga.completed")
+
+    @webhooks.on(SagaFailed, outside=True)
+    async def tell_failed(failed: SagaFailed, tx: Transaction, teller: Teller) -> None:
+        await teller.tell(tx.saga_id, "saga.failed")
+
+    @webhooks.on(SagaCompensationCompleted, outside=True)
+    async def tell_compensated(compensated: SagaCompensationCompleted, tx: Transaction, teller: Teller) -> None:
+        await teller.tell(tx.saga_id, "saga.compensated")
+
+    @webhooks.on(SagaAborted, outside=True)
+    async def tell_aborted(aborted: SagaAborted, tx: Transaction, teller: Teller) -> None:
+        await teller.tell(tx.saga_id, "saga.aborted")
+
+    return webhooks
+
+
+class Webhooks:
+    """The participant at work, and its way out, open while it works. Implements ``sagastream.service.Worker``.
+
+    Raises (when built): ``DefinitionError`` if a table has a participant of the same name.
+    """
+
+    name = WEBHOOKS
+
+    def __init__(
+        self,
+        sagas: Sequence[Saga],
+        *,
+        bus: Bus,
+        settings: Settings,
+        telemetry: Telemetry,
+        sender: Sender | None = None,
+    ) -> None:
+        if any(WEBHOOKS in saga.participants for saga in sagas):
+            raise DefinitionError(f"no participant of a saga can be called {WEBHOOKS!r}: it is who tells outsiders")
+        self._sender = sender or Sender(settings)
+        retry = Retry(settings.webhook_attempts, first=FIRST_WAIT, cap=settings.webhook_longest_wait)
+        teller = Teller(sagas, bus=bus, prefix=settings.key_prefix, sender=self._sender, telemetry=telemetry)
+        self._consumer = Consumer(
+            participant(retry), bus=bus, settings=settings, telemetry=telemetry, resources={Teller: teller}
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Tell until told to stop."""
+        async with self._sender:
+            await self._consumer.run(stop)
+
+    def is_ready(self) -> bool:
+        """Tell whether events are being read."""
+        return self._consumer.is_ready()
+
+    def describe(self) -> Mapping[str, str | int | float | bool | None]:
+        """Return what a person wants to know about it."""
+        return self._consumer.describe()
+
+
+def webhooks(sagas: Sequence[Saga], *, bus: Bus, settings: Settings, telemetry: Telemetry) -> list[Webhooks]:
+    """Return the worker that tells outsiders how sagas of these tables end; none if no receiver is named."""
+    if settings.webhook_url is None:
+        return []
+    return [Webhooks(sagas, bus=bus, settings=settings, telemetry=telemetry)]
