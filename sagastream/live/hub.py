@@ -30,6 +30,20 @@ class Full(SagastreamError):
     """As many clients follow as may; come back later."""
 
 
+class _Run:
+    """What one pair of tasks knows, from the first follower to the last. A later run shares nothing with it.
+
+    A client library may swallow a cancellation whose task was just being answered: that task goes on, finds that its
+    run is over, and ends without having touched the run that began meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.position = ""
+        self.is_positioned = asyncio.Event()
+        self.latest: bytes | None = None
+        self.is_over = False
+
+
 class Hub:
     """The followers of one process."""
 
@@ -39,9 +53,7 @@ class Hub:
         self._most = most
         self._listeners: set[Listener] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._position = ""
-        self._is_positioned = asyncio.Event()
-        self._latest: bytes | None = None
+        self._run = _Run()
 
     @property
     def is_full(self) -> bool:
@@ -59,8 +71,8 @@ class Hub:
         if not self._listeners:
             self._start()
         self._listeners.add(listener)
-        if self._latest is not None:
-            listener.told(self._latest)
+        if self._run.latest is not None:
+            listener.told(self._run.latest)
         try:
             yield
         finally:
@@ -70,21 +82,22 @@ class Hub:
 
     async def position(self) -> str:
         """Return the position after which a listener that has joined is told everything; waits for the server."""
-        await self._is_positioned.wait()
-        return self._position
+        run = self._run
+        await run.is_positioned.wait()
+        return run.position
 
     def _start(self) -> None:
-        self._position, self._latest = "", None
-        self._is_positioned = asyncio.Event()
+        self._run = run = _Run()
         self._source.forget()
         self._tasks = [
-            asyncio.create_task(self._follow(), name="live: changes"),
-            asyncio.create_task(self._beat(), name="live: figures"),
+            asyncio.create_task(self._follow(run), name="live: changes"),
+            asyncio.create_task(self._beat(run), name="live: figures"),
         ]
         for task in self._tasks:
             task.add_done_callback(self._finished)
 
     def _stop(self) -> None:
+        self._run.is_over = True
         for task in self._tasks:
             task.cancel()
         self._tasks = []
@@ -97,48 +110,51 @@ class Hub:
         for listener in self._listeners:
             listener.ended()
 
-    async def _follow(self) -> None:
+    async def _follow(self, run: _Run) -> None:
         loop = asyncio.get_running_loop()
         is_in_trouble = False
-        while True:
+        while not run.is_over:
             try:
-                if not self._is_positioned.is_set():
-                    self._position = await self._feed.end()
-                    self._is_positioned.set()
-                await self._feed.wait(self._position, BEAT)
+                if not run.is_positioned.is_set():
+                    run.position = await self._feed.end()
+                    run.is_positioned.set()
+                await self._feed.wait(run.position, BEAT)
                 began = loop.time()
-                await self._step()
+                await self._step(run)
                 is_in_trouble = False
                 took = timedelta(seconds=loop.time() - began)
                 await asyncio.sleep(max(PACE - took, took * _SHARE).total_seconds())
             except (ServerUnavailable, ReplyError) as error:
                 if not is_in_trouble:
                     log.warning("live.interrupted", error=str(error))
-                    self._tell(trouble("the store cannot be reached right now"))
+                    self._tell(run, trouble("the store cannot be reached right now"))
                 is_in_trouble = True
                 await asyncio.sleep(_REST.total_seconds())
 
-    async def _step(self) -> None:
-        changes = await self._feed.since(self._position)
+    async def _step(self, run: _Run) -> None:
+        changes = await self._feed.since(run.position)
         if changes is None:
             await asyncio.sleep(_REST.total_seconds())
-            self._position = await self._feed.end()
-            for listener in self._listeners:
-                listener.missed(self._position, "more changed than can be shown, or the store is not what it was")
+            run.position = await self._feed.end()
+            for listener in self._of(run):
+                listener.missed(run.position, "more changed than can be shown, or the store is not what it was")
         elif changes.sagas:
             batch = await self._source.batch(changes)
-            for listener in self._listeners:
+            for listener in self._of(run):
                 listener.changed(batch)
-            self._position = changes.position
+            run.position = changes.position
 
-    async def _beat(self) -> None:
-        while True:
+    async def _beat(self, run: _Run) -> None:
+        while not run.is_over:
             with suppress(ServerUnavailable, ReplyError):  # whoever follows the feed tells of it
                 view = await self._source.pulse()
-                self._tell(frame("figures", view.model_dump_json(by_alias=True)))
+                self._tell(run, frame("figures", view.model_dump_json(by_alias=True)))
             await asyncio.sleep(BEAT.total_seconds())
 
-    def _tell(self, message: bytes) -> None:
-        self._latest = message
-        for listener in self._listeners:
+    def _tell(self, run: _Run, message: bytes) -> None:
+        run.latest = message
+        for listener in self._of(run):
             listener.told(message)
+
+    def _of(self, run: _Run) -> set[Listener]:
+        return set() if run.is_over else self._listeners
