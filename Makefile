@@ -22,7 +22,7 @@ PY  := $(BIN)/python
 
 NPM := tests/browser/node_modules/.package-lock.json
 
-.PHONY: run demo test test-fast test-many test-sim mutants chaos books bench bench-quick bench-latencies soak transitions alerts lint check locks clean
+.PHONY: run demo test test-fast test-many test-sim mutants chaos books bench bench-quick bench-latencies soak transitions asyncapi alerts lint check locks clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -95,6 +95,10 @@ check: $(VENV)/.run
 # What happens to an order, however it stands; after a change of its table or of the engine.
 transitions: $(VENV)/.run
 	@$(PY) -m sagastream.cli transitions order >docs/reference/transitions.md
+
+# What stands on which stream; after a change of events, tables or handlers.
+asyncapi: $(VENV)/.run
+	@KEY_PREFIX= $(PY) -m sagastream.cli asyncapi >docs/reference/asyncapi.json
 
 # After a change of the rules or of what is promised.
 alerts: $(VENV)/.run

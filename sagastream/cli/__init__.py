@@ -60,6 +60,10 @@ def _run(words: Namespace, settings: Settings) -> int:
             from sagastream.cli.tables import diagram
 
             return diagram(project, words.saga)
+        case "asyncapi":
+            from sagastream.cli.tables import asyncapi
+
+            return asyncapi(project, settings.key_prefix)
         case "audit":
             return _audit(words, settings, project)
         case "doctor":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,15 @@ def transitions(project: Project, name: str | None) -> int:
 
     for saga in _chosen(project, name):
         sys.stdout.write(transitions(saga))
+    return 0
+
+
+def asyncapi(project: Project, prefix: str) -> int:
+    """Print the AsyncAPI document of the project, and return the exit code."""
+    from sagastream.asyncapi import document
+
+    told = document(list(sagas(project).values()), participants(project), prefix)
+    sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     return 0
 
 

@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     diagram.add_argument("saga", nargs="?")
     transitions = commands.add_parser("transitions", help="print what happens to a saga, however it stands")
     transitions.add_argument("saga", nargs="?")
+    commands.add_parser("asyncapi", help="print every stream and its messages as AsyncAPI 3")
     json = argparse.ArgumentParser(add_help=False)
     json.add_argument("--json", action="store_true", help="print what the HTTP routes answer, for programs")
 

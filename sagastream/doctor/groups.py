@@ -61,7 +61,7 @@ async def readers(patient: Patient) -> list[Finding]:
             told = f"nobody reads: last heard of {lasting(heard)} ago"
         else:
             alive = sum(one <= silence for one in idle.values())
-            found.append(ok("groups", f"{len(group.streams)} streams, {alive} consumers at work", about=group.name))
+            found.append(ok("groups", f"{alive} at work on {len(group.streams)} streams", about=group.name))
             continue
         found.append(problem("groups", told, group.start, about=group.name))
     return found

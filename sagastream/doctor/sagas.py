@@ -12,7 +12,7 @@ from sagastream.coordinator.lags import read_open_letters
 from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
 from sagastream.doctor.patient import Patient
 from sagastream.errors import ReplyError
-from sagastream.keys import RETRIES, TIMERS
+from sagastream.keys import RETRIES, TIMERS, WEBHOOKS
 from sagastream.saga.lifecycle import Status
 
 OVERDUE_MS = 5_000
@@ -42,7 +42,7 @@ async def retries(patient: Patient) -> list[Finding]:
 
 async def letters(patient: Patient) -> list[Finding]:
     """Tell whose messages could not be handled and lie open."""
-    lying = await read_open_letters(patient.bus.query, patient.keys, patient.owners)
+    lying = await read_open_letters(patient.bus.query, patient.keys, (*patient.owners, WEBHOOKS))
     found = [
         warning("dead letters", f"{count} lie open", f"sagastream dead-letters list --owner {owner}", about=owner)
         for owner, count in lying.items()

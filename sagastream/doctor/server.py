@@ -65,8 +65,8 @@ async def memory(patient: Patient) -> list[Finding]:
     if most and used >= most * NEARLY_FULL:
         told = f"{used // 2**20} of {most // 2**20} MB are used; a full server refuses writes"
         found.append(warning("memory", told, f"{_SET} maxmemory {2 * most}"))
-    limit = f" of {most // 2**20}" if most else ", without a limit"
-    return found or [ok("memory", f"maxmemory-policy {policy}; {used // 2**20}{limit} MB used")]
+    limit = f"of {most // 2**20} MB" if most else "MB, without a limit"
+    return found or [ok("memory", f"maxmemory-policy {policy}; used {used // 2**20} {limit}")]
 
 
 async def writes(patient: Patient) -> list[Finding]:

@@ -31,8 +31,8 @@ SETTINGS = Settings(key_prefix="ill:", block=timedelta(milliseconds=50))
 KEYS = Keys(SETTINGS.key_prefix, COORDINATOR)
 HOTEL, BANK = KEYS.of("hotel"), KEYS.of("bank")
 CAST = [desk, hotel, bank]
-HOUR_MS = 3_600_000
-AGO, LATELY = (str(time.time_ns() // 1_000_000 - ms) for ms in (HOUR_MS, 150_000))
+AGO, LATELY = "@ago", "@lately"  # instants, reckoned back from when something is planted
+SINCE_MS = {AGO: 3_600_000, LATELY: 150_000}
 MENDS: list[Command] = [
     ("ACL", "SETUSER", "default", "~*", "+@all"), ("CONFIG", "RESETSTAT"), *(("CONFIG", "SET", *words) for words in [
         ("appendonly", "yes"), ("appendfsync", "everysec"), ("maxmemory-policy", "noeviction"), ("maxmemory", "0"),
@@ -176,8 +176,9 @@ async def test_what_is_wrong_is_told_with_the_command_that_helps(
     """Its own check tells it and nothing else, and what it says to do can be said."""
     before = await look(rested, check)
 
+    now_ms = time.time_ns() // 1_000_000
     for command in plant:
-        await rested.bus.query.execute(*command)
+        await rested.bus.query.execute(*(_at(word, now_ms) for word in command))
     found = await look(rested, check)
 
     assert before == []
@@ -185,6 +186,13 @@ async def test_what_is_wrong_is_told_with_the_command_that_helps(
     assert any(words in one.told for one in found), found
     for one in found:
         can_be_done(one.help)
+
+
+def _at(word: Argument, now_ms: int) -> Argument:
+    """Return a word of a command with the instant it names, if it names one."""
+    for name, since_ms in SINCE_MS.items():
+        word = word.replace(name, str(now_ms - since_ms)) if isinstance(word, str) else word
+    return word
 
 
 def can_be_done(help: str) -> None:
