@@ -22,7 +22,7 @@ PY  := $(BIN)/python
 
 NPM := tests/browser/node_modules/.package-lock.json
 
-.PHONY: run demo test test-fast test-many test-sim mutants chaos books bench bench-quick bench-latencies soak transitions asyncapi alerts lint check locks clean
+.PHONY: run demo test test-fast test-many screenshots test-sim mutants chaos books bench bench-quick bench-latencies soak transitions asyncapi alerts lint check locks clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -41,6 +41,10 @@ test-fast: $(VENV)/.dev
 # With a hundred thousand sagas stored: one leaked unit is found, and every page answers in time. Some minutes, 2 GB.
 test-many: $(VENV)/.dev
 	@$(PY) -m pytest -m many $(or $(TESTS),tests/server)
+
+# The console's pictures in docs/pictures, taken anew; `make test` only tries that they can be taken.
+screenshots: $(VENV)/.dev $(NPM)
+	@SCREENSHOTS=1 $(PY) -m pytest tests/browser/test_pictures.py
 
 # SEEDS=from:to; every seed is one play of a whole shop in virtual time, in which everything goes wrong that can.
 SEEDS ?= 0:13000

@@ -17,7 +17,7 @@ async def test_who_since_and_until_of_a_stuck_saga_are_two_clicks_away(full: Sta
     given = "stuck-00"
     await page.go(f"{full.url}/")
 
-    await page.click("All of them (these are the newest 12)")
+    await page.click("All of them (these are the newest 6)")
     await page.click(given)
 
     await page.shows("Why it is waiting")

@@ -9,7 +9,7 @@ import { useResource } from "./resource.js";
 import { to } from "./route.js";
 import { isStuck } from "./stuck.js";
 
-const SHOWN = 12;
+const SHOWN = 6;
 const TICK_MS = 2000;
 
 export function Overview() {
