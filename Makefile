@@ -47,7 +47,7 @@ screenshots: $(VENV)/.dev $(NPM)
 	@SCREENSHOTS=1 $(PY) -m pytest tests/browser/test_pictures.py
 
 # SEEDS=from:to; every seed is one play of a whole shop in virtual time, in which everything goes wrong that can.
-SEEDS ?= 0:13000
+SEEDS ?= 0:20000
 test-sim: $(VENV)/.dev
 	@$(PY) -m tests.stage.play --seeds $(SEEDS) --jobs 2
 

@@ -1,6 +1,6 @@
 """The shop's orders and a stranger's trips under everything that can go wrong, and what happens when a rule is missing.
 
-`make test-sim` plays 13,000 seeds; here are enough to notice, and the proof that a rule taken out is noticed.
+`make test-sim` plays 20,000 seeds; here are enough to notice, and the proof that a rule taken out is noticed.
 """
 
 from __future__ import annotations
