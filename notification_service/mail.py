@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.headerregistry import Address, Group
+from email.headerregistry import Address, Group, HeaderRegistry
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
@@ -14,6 +14,24 @@ from sagastream.envelope import derived_id
 
 _ADDRESS = re.compile(r"(?P<name>[^\s@<>()\[\]\\,;:\"]{1,64})@(?P<domain>[^\s@<>()\[\]\\,;:\"]{1,190})")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class _Headers(HeaderRegistry):
+    """The standard registry, which by itself makes a class anew for every header of every message."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[str, type] = {}
+
+    def __getitem__(self, name: str) -> type:
+        kind = name.lower()
+        if kind not in self._made:
+            self._made[kind] = super().__getitem__(name)
+        return self._made[kind]
+
+
+_HEADERS = _Headers()
+_ASCII, _UTF8 = SMTP.clone(header_factory=_HEADERS), SMTPUTF8.clone(header_factory=_HEADERS)
 
 
 class NotAnAddress(ValueError):
@@ -26,7 +44,7 @@ def mail(message: Message, sender: str) -> EmailMessage:
     Text comes first and HTML after it: a reader shows the last form it understands (RFC 2046, alternative).
     Raises: ``NotAnAddress``.
     """
-    policy = SMTP if (message.to or "").isascii() else SMTPUTF8
+    policy = _ASCII if (message.to or "").isascii() else _UTF8
     written = EmailMessage(policy=policy)
     written["From"] = _address(sender)
     written["To"] = Group(f"order {message.order_id}") if message.to is None else _address(message.to)
