@@ -30,7 +30,8 @@ def create_service(context: Context) -> Service:
         gateway = DirectGateway(resource, timeout=settings.payment_timeout)
     else:
         # The gateway bounds whole calls, and waiting for a free connection must not count as silence.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
+        # Few are kept: the pool looks at each idle connection twice for every call.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=8)
         resource = httpx.AsyncClient(base_url=settings.payment_provider_url, timeout=None, limits=limits)
         gateway = HttpGateway(resource, timeout=settings.payment_timeout)
     consumer = Consumer(
