@@ -20,7 +20,7 @@ from sagastream.live.source import Source
 
 log = structlog.get_logger(__name__)
 
-PACE = timedelta(milliseconds=100)
+PACE = timedelta(milliseconds=50)  # decision 0015
 BEAT = timedelta(seconds=1)  # how often all sagas together are looked at, and a feed in which nothing happens
 _SHARE = 2  # it rests so many times as long as a batch took to be worked out: others use the process too
 _REST = timedelta(seconds=1)  # after more changed than can be shown, or while the server is in trouble

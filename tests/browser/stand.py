@@ -6,10 +6,11 @@ Nobody performs any step: what a saga went through is told, fact by fact, with i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import httpx
 from pydantic import SecretStr
@@ -22,14 +23,14 @@ from sagastream.coordinator.snapshots import Snapshots
 from sagastream.embedded import EmbeddedServer
 from sagastream.envelope import derived_id
 from sagastream.event import Event
-from sagastream.keys import COORDINATOR, Keys
+from sagastream.keys import CHANGES, COORDINATOR, Keys
 from sagastream.saga.advance import Advance, advance, tick
 from sagastream.saga.progress import Fact, Happening, Kind, Progress
 from sagastream.service import Context, create_app, opened_context
 from sagastream.serving import address, listen, serve
 from sagastream.settings import Settings
 from sagastream.telemetry import Telemetry
-from sagastream.transaction import Transactor
+from sagastream.transaction import Transaction, Transactor
 
 TOKEN = "a-token-nobody-guesses"
 BEGIN, STOCK, CHARGE, CONFIRM, NOTIFY = ORDER.names
@@ -90,35 +91,84 @@ class Stand:
 
     async def tell(self, saga_id: str, *told: Told, begun_s_ago: float = 0, initiator: str = "customer-1") -> str:
         """Store a saga as the coordinator would have, one fact after the other; return its id."""
-        began_ms = await server_ms(self._context.bus.query) - int(begun_s_ago * 1000)
+        began_ms = await self.now_ms() - int(begun_s_ago * 1000)
         for seconds, step, kind, *reason in ((0.0, BEGIN, Kind.DONE), *told):
-            await self._add(saga_id, initiator, began_ms + int(seconds * 1000), step, kind, *reason)
+            at_ms = began_ms + int(seconds * 1000)
+            await self._commit([self._added(saga_id, initiator, at_ms, step, kind, "".join(reason))])
         return saga_id
 
     async def add(self, saga_id: str, step: str, kind: Kind, reason: str = "") -> None:
         """Let something happen to a saga right now."""
-        await self._add(saga_id, "", await server_ms(self._context.bus.query), step, kind, reason)
+        await self.add_each([(saga_id, step, kind)], reason)
+
+    async def add_each(self, happened: Sequence[tuple[str, str, Kind]], reason: str = "") -> None:
+        """Let something happen to each of many sagas right now, in one commit; they need not have begun before."""
+        now_ms = await self.now_ms()
+        await self._commit([self._added(saga, "", now_ms, step, kind, reason) for saga, step, kind in happened])
+
+    async def now_ms(self) -> int:
+        """Return the server's instant (epoch ms)."""
+        return await server_ms(self._context.bus.query)
+
+    async def tell_each(self, saga_ids: Sequence[str], *told: Told, begun_s_ago: float) -> None:
+        """Store many sagas that went the same way, each by one commit of all its facts."""
+        began_ms = await self.now_ms() - int(begun_s_ago * 1000)
+        await self._commit([self._told(saga_id, began_ms, told) for saga_id in saga_ids])
 
     async def let_pass(self, saga_id: str) -> None:
         """Let the coordinator look at the clock: who did not answer in time is asked again."""
-        record, now_ms = self._known[saga_id], await server_ms(self._context.bus.query)
+        record, now_ms = self._known[saga_id], await self.now_ms()
         turn = tick(ORDER, record.progress, now_ms=now_ms)
-        await self._commit(record, turn, [], derived_id(saga_id, "tick", str(record.version)), now_ms)
+        await self._commit([self._saved(record, turn, [], derived_id(saga_id, "tick", str(record.version)), now_ms)])
 
-    async def _add(self, saga_id: str, initiator: str, at_ms: int, step: str, kind: Kind, reason: str = "") -> None:
-        record = self._known.get(saga_id) or Record(Progress(saga_id, ORDER.name, ORDER.version, initiator), "", 0)
-        event, by = _event(step, kind)
-        id_ = derived_id(saga_id, event, step, kind)
-        happening = Happening(step, kind, Fact(at_ms, id_, reason))
+    async def entries(self) -> list[tuple[int, list[str]]]:
+        """Return the feed of changes as far as it is kept: the instant (epoch ms) of each entry's id, and its sagas."""
+        reply = await self._context.bus.query.execute("XRANGE", self._keys.key(CHANGES), "-", "+")
+        found = []
+        for entry_id, fields in cast(list[tuple[str, list[str]]], reply):
+            told = dict(zip(fields[::2], fields[1::2], strict=True))
+            found.append((int(entry_id.partition("-")[0]), told["names"].split()))
+        return found
+
+    def _added(
+        self, saga_id: str, initiator: str, at_ms: int, step: str, kind: Kind, reason: str
+    ) -> tuple[Transaction, Record]:
+        record = self._known.get(saga_id) or _fresh(saga_id, initiator)
+        happening, note = _happening(saga_id, step, kind, at_ms, reason, record.progress.last_event_id)
         turn = advance(ORDER, record.progress, [happening], now_ms=at_ms)
-        note = Note(at_ms, id_, event, by, record.progress.last_event_id, step, kind, reason)
-        await self._commit(record, turn, [note], id_, at_ms)
+        return self._saved(record, turn, [note], note.id, at_ms)
 
-    async def _commit(self, record: Record, turn: Advance, notes: list[Note], cause: str, now_ms: int) -> None:
+    def _told(self, saga_id: str, began_ms: int, told: Sequence[Told]) -> tuple[Transaction, Record]:
+        record, happenings, notes = _fresh(saga_id, "customer-1"), [], []
+        for seconds, step, kind, *reason in ((0.0, BEGIN, Kind.DONE), *told):
+            at_ms, cause = began_ms + int(seconds * 1000), notes[-1].id if notes else ""
+            happening, note = _happening(saga_id, step, kind, at_ms, "".join(reason), cause)
+            happenings.append(happening)
+            notes.append(note)
+        turn = advance(ORDER, record.progress, happenings, now_ms=notes[-1].at_ms)
+        return self._saved(record, turn, notes, notes[-1].id, notes[-1].at_ms)
+
+    def _saved(
+        self, record: Record, turn: Advance, notes: list[Note], cause: str, now_ms: int
+    ) -> tuple[Transaction, Record]:
         tx = self._records.save(ORDER, record, turn, notes, cause=cause, now_ms=now_ms)
-        (outcome,) = (await self._transactor.commit([tx])).outcomes
-        assert outcome.is_ok, outcome
-        self._known[turn.progress.saga_id] = Record(turn.progress, turn.status, record.version + 1)
+        return tx, Record(turn.progress, turn.status, record.version + 1)
+
+    async def _commit(self, changes: Sequence[tuple[Transaction, Record]]) -> None:
+        receipt = await self._transactor.commit([tx for tx, _ in changes])
+        assert all(outcome.is_ok for outcome in receipt.outcomes), receipt.outcomes
+        self._known |= {record.progress.saga_id: record for _, record in changes}
+
+
+def _fresh(saga_id: str, initiator: str) -> Record:
+    return Record(Progress(saga_id, ORDER.name, ORDER.version, initiator), "", 0)
+
+
+def _happening(saga_id: str, step: str, kind: Kind, at_ms: int, reason: str, cause: str) -> tuple[Happening, Note]:
+    """Return what is added to a saga's progress, and to its history."""
+    event, by = _event(step, kind)
+    id_ = derived_id(saga_id, event, step, kind)
+    return Happening(step, kind, Fact(at_ms, id_, reason)), Note(at_ms, id_, event, by, cause, step, kind, reason)
 
 
 def _event(step: str, kind: Kind) -> tuple[str, str]:

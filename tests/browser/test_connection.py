@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sagastream.embedded import free_port
 from sagastream.saga.progress import Kind
 from tests.browser.chromium import Chromium
+from tests.browser.killable import coordinator
 from tests.browser.page import Page, opened
-from tests.browser.stand import CHARGE, COMPENSATED, CONFIRM, NOTIFY, WAITING, Stand, store
-from tests.processes.child import Child, environment
+from tests.browser.stand import CHARGE, COMPENSATED, CONFIRM, NOTIFY, WAITING, Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,18 +26,9 @@ async def test_a_page_says_that_the_coordinator_is_dead_and_then_shows_what_happ
     browser: Chromium, tmp_path: Path
 ) -> None:
     """The coordinator is killed under a list, a saga and the overview, and comes back at the same address."""
-    port = free_port()
-
     async with AsyncExitStack() as stack:
-        context = await stack.enter_async_context(store(tmp_path))
-
-        def started() -> Child:
-            told = environment(tmp_path, REDIS_URL=context.settings.redis_url or "")
-            return Child(["coordinator", "--port", str(port)], told, tmp_path / "coordinator.log")
-
-        coordinator = started()
-        stack.push_async_callback(lambda: coordinator.end())
-        shop = Stand(f"http://localhost:{port}", context)
+        process = await stack.enter_async_context(coordinator(tmp_path))
+        shop = process.shop
         await shop.tell("before", *WAITING)
         views = ("#/sagas", "#/saga/before", "#/")
         the_list, the_saga, the_overview = pages = [await stack.enter_async_context(opened(browser)) for _ in views]
@@ -47,7 +37,7 @@ async def test_a_page_says_that_the_coordinator_is_dead_and_then_shows_what_happ
             await page.until(LIVE)
         await the_list.shows("before")
 
-        coordinator.kill()
+        process.kill()
         for page in pages:
             await page.shows("The connection to the coordinator is lost.")
             assert "What you see is as of" in await page.text(".outage")
@@ -56,7 +46,7 @@ async def test_a_page_says_that_the_coordinator_is_dead_and_then_shows_what_happ
         for step in (CHARGE, CONFIRM, NOTIFY):
             await shop.add("before", step, Kind.DONE)
         await shop.tell("abandoned", (0.1, CHARGE, Kind.LOST))
-        coordinator = started()
+        process.start()
 
         for page in pages:
             await page.until(LIVE, within_s=30)

@@ -41,7 +41,7 @@ export function Sagas() {
         ${rows.length === 0
           ? html`<${Nothing} isFiltered=${isFiltered} next=${list.older.value} />`
           : html`<table class="grid sagas"><caption class="hidden">Sagas, the newest first</caption>
-              <thead><tr><th scope="col">Status</th><th scope="col">Saga</th><th scope="col">Begun</th><th scope="col">Took</th><th scope="col">Waits for</th><th scope="col">Since</th><th scope="col">Until</th><th scope="col">Why</th></tr></thead>
+              <thead><tr><th scope="col" class="status">Status</th><th scope="col" class="saga">Saga</th><th scope="col" class="begun">Begun</th><th scope="col" class="took number">Took</th><th scope="col">Waits for</th><th scope="col" class="since">Since</th><th scope="col" class="until">Until</th><th scope="col">Why</th></tr></thead>
               <tbody>${rows.map((saga) => html`<${Row} key=${saga.sagaId} saga=${saga} />`)}</tbody></table>`}
         <${Pages} filter=${filter} isFirst=${isFirst} next=${list.older.value} isEmpty=${rows.length === 0} />
       </div>`}`;
