@@ -6,7 +6,7 @@ Nobody performs any step: what a saga went through is told, fact by fact, with i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from coordinator.app import create_service
 from coordinator.order_saga import ORDER
+from sagastream import keys as names
 from sagastream.clock import server_ms
 from sagastream.coordinator.records import Note, Record, Records
 from sagastream.coordinator.snapshots import Snapshots
@@ -26,7 +27,7 @@ from sagastream.event import Event
 from sagastream.keys import CHANGES, COORDINATOR, Keys
 from sagastream.saga.advance import Advance, advance, tick
 from sagastream.saga.progress import Fact, Happening, Kind, Progress
-from sagastream.service import Context, create_app, opened_context
+from sagastream.service import Context, Service, create_app, opened_context
 from sagastream.serving import address, listen, serve
 from sagastream.settings import Settings
 from sagastream.telemetry import Telemetry
@@ -121,6 +122,13 @@ class Stand:
         turn = tick(ORDER, record.progress, now_ms=now_ms)
         await self._commit([self._saved(record, turn, [], derived_id(saga_id, "tick", str(record.version)), now_ms)])
 
+    async def read_requests(self, participant: str, consumer: str, count: int) -> None:
+        """Read some of what a participant was asked, as its consumer would, and settle nothing."""
+        stream = self._keys.key(names.requests(participant))
+        query = self._context.bus.query
+        await query.execute("XGROUP", "CREATE", stream, participant, "0")
+        await query.execute("XREADGROUP", "GROUP", participant, consumer, "COUNT", count, "STREAMS", stream, ">")
+
     async def entries(self) -> list[tuple[int, list[str]]]:
         """Return the feed of changes as far as it is kept: the instant (epoch ms) of each entry's id, and its sagas."""
         reply = await self._context.bus.query.execute("XRANGE", self._keys.key(CHANGES), "-", "+")
@@ -203,10 +211,10 @@ async def store(data_dir: Path) -> AsyncIterator[Context]:
 
 
 @asynccontextmanager
-async def stand(data_dir: Path) -> AsyncIterator[Stand]:
+async def stand(data_dir: Path, service: Callable[[Context], Service] = create_service) -> AsyncIterator[Stand]:
     """Serve the coordinator's routes around the block, on a server and a port of their own."""
     async with store(data_dir) as context:
-        app = create_app(create_service(context), context, with_workers=False)
+        app = create_app(service(context), context, with_workers=False)
         stop, is_ready = asyncio.Event(), asyncio.Event()
         wire = listen(context.settings, 0)
         serving = asyncio.create_task(serve(app, wire, stop, is_ready.set))
