@@ -46,6 +46,10 @@ def _run(words: Namespace, settings: Settings) -> int:
         return _look(words, settings)
     if words.command in REPAIRS:
         return _repair(words, settings)
+    if words.command == "forget":
+        from sagastream.cli.forgetting import forget_group
+
+        return forget_group(words, settings, _tables())
     if words.command == "init":
         from sagastream.cli.naming import init
 

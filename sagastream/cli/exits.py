@@ -13,7 +13,7 @@ MEANINGS = {
     ENDED_OTHERWISE: "watch SAGA_ID: it ended, but is not Completed",
     DIFFERENT: "audit: some rule does not hold",
     REFUSED: "repairs and dead letters: refused, told why; of many: stopped",
-    NOT_CONFIRMED: "repairs and dead letters: not confirmed",
+    NOT_CONFIRMED: "repairs, dead letters, forget: not confirmed",
     UNWELL: "doctor: there is a problem; warnings alone are 0",
     INTERRUPTED: "interrupted by Ctrl-C",
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sagastream.cli.exits import MEANINGS
 from sagastream.cli.repair_words import add_repairs
+from sagastream.keys import OWNER
 from sagastream.pages import Position
 from sagastream.saga.lifecycle import Status
 from sagastream.version import VERSION
@@ -51,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_running(commands)
     commands.add_parser("check", help="report sagas and participants that do not fit")
+    forget = commands.add_parser("forget", help="forget a group that is gone for good: nothing is kept for it any more")
+    forget.add_argument("group", metavar="GROUP", type=_group, help="its name, such as webhooks")
+    forget.add_argument("--yes", action="store_true", help="do not ask whether to go on")
     init = commands.add_parser("init", help="name the store, so that nothing starts on another, empty one")
     init.add_argument("name", metavar="NAME", type=_store_name, help="letters, digits, `_`, `.` and `-`")
     diagram = commands.add_parser("diagram", help="print a saga's sequence diagram")
@@ -102,6 +106,12 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", parents=[json], help="say what is wrong here, and which command helps")
     add_repairs(commands, json=json, saga_id=_saga_id, instant=instant)
     return root
+
+
+def _group(text: str) -> str:
+    if not OWNER.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no group's name")
+    return text
 
 
 def _store_name(text: str) -> str:

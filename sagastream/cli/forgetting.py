@@ -1,0 +1,36 @@
+"""The command `forget`: a group that is gone for good is one that nothing is kept for."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from sagastream.bus import Bus
+from sagastream.cli.exits import DONE, FAILED, NOT_CONFIRMED
+from sagastream.cli.repairing import confirmed
+from sagastream.cli.sight import with_bus
+from sagastream.coordinator.lags import owners
+from sagastream.forgetting import forget
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.saga.definition import Saga
+from sagastream.settings import Settings
+
+
+def forget_group(words: Namespace, settings: Settings, sagas: Sequence[Saga]) -> int:
+    """Forget a group, once it is confirmed; one that takes part in a saga here is refused."""
+    needed = [saga.name for saga in sagas if words.group in (*saga.participants, COORDINATOR)]
+    if needed or words.group == COORDINATOR:
+        what = f"saga {needed[0]!r}" if needed else "every saga"
+        print(f"sagastream: {words.group} takes part in {what} and cannot be forgotten", file=sys.stderr)
+        return FAILED
+    if not confirmed(words, f"what {words.group} has not settled is lost to it; forget it?"):
+        return NOT_CONFIRMED
+
+    async def do(bus: Bus) -> int:
+        publishers = owners(sagas)
+        for stream in await forget(bus, Keys(settings.key_prefix, words.group), publishers):
+            print(stream)
+        return DONE
+
+    return with_bus(settings, do)
