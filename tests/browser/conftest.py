@@ -50,5 +50,5 @@ async def full(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]
             await shop.tell(saga, *STUCK, begun_s_ago=7200 - number * 60, initiator=f"customer-{number}")
             await shop.let_pass(saga)
         await shop.tell("aborted-1", *STUCK, begun_s_ago=8000)
-        await shop.operate("aborted-1", "abort")
+        await shop.operate("sagas/aborted-1/abort", reason="settled by telephone")
         yield shop

@@ -6,7 +6,8 @@ Nobody performs any step: what a saga went through is told, fact by fact, with i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ from sagastream.coordinator.snapshots import Snapshots
 from sagastream.embedded import EmbeddedServer
 from sagastream.envelope import derived_id
 from sagastream.event import Event
-from sagastream.keys import CHANGES, COORDINATOR, Keys
+from sagastream.keys import CHANGES, COORDINATOR, LETTERS, Keys
 from sagastream.saga.advance import Advance, advance, tick
 from sagastream.saga.progress import Fact, Happening, Kind, Progress
 from sagastream.service import Context, Service, create_app, opened_context
@@ -83,12 +84,19 @@ class Stand:
         bus = self._context.bus
         await Snapshots(bus.query, self._records.reader, self._transactor).take()
 
-    async def operate(self, saga_id: str, act: str) -> None:
-        """Act on a saga as an operator."""
+    async def operate(self, path: str, **asked: object) -> None:
+        """Do something as an operator."""
         headers = {"Authorization": f"Bearer {TOKEN}", "X-Operator": "ann"}
         async with httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False) as client:
-            answer = await client.post(f"/api/v1/sagas/{saga_id}/{act}", json={"reason": "settled by telephone"})
+            answer = await client.post(f"/api/v1/{path}", json=asked)
         assert answer.is_success, answer.text
+
+    async def bury(self, owner: str, reason: str, fields: Mapping[str, str]) -> None:
+        """Put a message away as a dead letter of its owner."""
+        message = json.dumps({"stream": "nowhere", "id": "1-0", "fields": fields})
+        key = Keys(self._context.settings.key_prefix, owner).key(LETTERS)
+        told = ("message", message, "reason", reason, "attempts", "3")
+        await self._context.bus.query.execute("XADD", key, "*", *told)
 
     async def tell(self, saga_id: str, *told: Told, begun_s_ago: float = 0, initiator: str = "customer-1") -> str:
         """Store a saga as the coordinator would have, one fact after the other; return its id."""

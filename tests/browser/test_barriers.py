@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser.page import Page
 from tests.browser.signing_in import signed_in
-from tests.browser.stand import Stand
+from tests.browser.stand import STUCK, TOKEN, Stand
 from tests.browser.vendoring import PACKAGES
 from tests.deploy.needs import absent
 
@@ -17,7 +17,7 @@ ENDED = ("completed-1", "compensated-1", "failed-1", "aborted-1")
 GOING_ON = ("started-1", "waiting-1", "compensating-1", "stuck-03")
 VIEWS = (
     "#/", "#/sagas", "#/sagas?stuck=true", "#/sagas?id=nobody", *(f"#/saga/{saga}" for saga in ENDED + GOING_ON),
-    "#/saga/nobody", "#/streams", "#/map", "#/try",
+    "#/saga/nobody", "#/saga/no one", "#/streams", "#/map", "#/try",
 )  # fmt: skip
 # What only operators see, and what must be clicked on to see it.
 FOR_OPERATORS = (
@@ -77,3 +77,80 @@ async def test_nothing_that_only_operators_see_has_a_barrier(full: Stand, page: 
         await page.until("document.querySelector('dialog[open]')")
 
     await holds_for_everybody(page)
+
+
+async def tab_to(page: Page, words: str, most: int = 80) -> None:
+    """Press the tabulator until the focus is on what says just these words, and is seen to be there."""
+    for _ in range(most):
+        await page.press("Tab", 9)
+        said, is_marked = await page.ask("""(() => {
+            const at = document.activeElement;
+            const { outlineStyle, outlineWidth } = getComputedStyle(at);
+            const label = at.labels?.[0]?.innerText ?? at.getAttribute("aria-label") ?? at.innerText ?? "";
+            return [label.trim(), at === document.body || (outlineStyle !== "none" && outlineWidth !== "0px")];
+        })()""")
+        assert is_marked, f"nobody sees that the focus is on {said!r}"
+        if said == words:
+            return
+    raise AssertionError(f"the tabulator never leads to {words!r}")
+
+
+async def test_everything_can_be_done_with_the_keyboard_alone(full: Stand, page: Page) -> None:
+    """From the first page to a stuck saga, signed in, an action asked for, called off, and back where one was."""
+    saga = await full.tell("by-keyboard", *STUCK)
+    await page.go(f"{full.url}/#/sagas?id=by-keyboard")
+    await page.settled()
+    await page.shows(saga)
+
+    await tab_to(page, saga)
+    await page.press("Enter", 13)
+    await page.shows("Why it is waiting")
+    await tab_to(page, "Ask again")
+    await page.press("Enter", 13)
+    await page.until("document.activeElement.name === 'name'")
+    await page.send("Input.insertText", text="ann")
+    await page.press("Tab", 9)
+    await page.send("Input.insertText", text=TOKEN)
+    await page.press("Enter", 13)
+    await page.until("document.activeElement.name === 'reason'")
+    await page.press("Escape", 27)
+
+    await page.until("!document.querySelector('dialog') && document.activeElement.innerText === 'Ask again'")
+    await page.press("Enter", 13)
+    await page.until("document.activeElement.name === 'reason'")
+    await page.send("Input.insertText", text="the bank is open again")
+    await page.press("Enter", 13)
+    await page.shows("ann: the bank is open again")
+
+
+async def test_the_first_tabulator_leads_past_the_navigation(full: Stand, page: Page) -> None:
+    await page.go(f"{full.url}/#/sagas")
+    await page.settled()
+
+    await tab_to(page, "Skip to content", most=1)
+    await page.press("Enter", 13)
+
+    assert await page.ask("document.activeElement.id") == "main"
+
+
+@pytest.mark.parametrize("view", ["#/", "#/saga/waiting-1"])
+async def test_nothing_moves_for_who_wants_no_motion(full: Stand, page: Page, view: str) -> None:
+    """Also if a style should ever move something: every transition and animation is off."""
+    await page.look(motion="reduce")
+    await page.go(f"{full.url}/{view}")
+    await page.settled()
+    await page.ask("""(() => {
+        const sheet = new CSSStyleSheet();
+        sheet.replaceSync(`* { transition: all 1s; animation: spin 1s infinite }
+            @keyframes spin { to { rotate: 1turn } }`);
+        document.adoptedStyleSheets = [sheet];
+    })()""")
+
+    assert await page.ask("document.getAnimations().length") == 0
+    assert (
+        await page.ask("""[...document.querySelectorAll("*")].filter((e) => {
+        const { transitionDuration, animationName, scrollBehavior } = getComputedStyle(e);
+        return transitionDuration !== "0s" || animationName !== "none" || scrollBehavior === "smooth";
+    }).length""")
+        == 0
+    )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sagastream.saga.progress import Kind
 from tests.browser.page import Page
 from tests.browser.signing_in import signed_in
-from tests.browser.stand import CHARGE, CONFIRM, STOCK, STUCK, TOKEN, Stand
+from tests.browser.stand import STUCK, TOKEN, Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -99,19 +98,3 @@ async def test_many_sagas_are_repaired_after_a_look_at_what_would_become_of_them
     await page.shows("Repairs of many sagas")
     await page.shows("the bank is open again")
     assert "0 of 1" in await page.text(".grid")
-
-
-HOSTILE = "</td><img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
-
-
-async def test_what_events_say_is_text_and_nothing_else(full: Stand, page: Page) -> None:
-    """In the list, on the first page and in the saga itself, whatever a service put into its reasons."""
-    told = (STOCK, Kind.DONE), (CHARGE, Kind.OVERDUE, HOSTILE), (CONFIRM, Kind.BARRED), (CHARGE, Kind.LOST, HOSTILE)
-    await full.tell("hostile", *((n / 10, *one) for n, one in enumerate(told)), initiator=HOSTILE[:60])
-
-    for view in ("#/", "#/sagas?id=hostile", "#/saga/hostile"):
-        await page.go("about:blank")
-        await page.go(f"{full.url}/{view}")
-        await page.shows(HOSTILE[:60])
-        assert await page.ask("document.querySelectorAll('main img, main script').length") == 0
-        assert "taken" not in await page.ask("document.title")

@@ -1,5 +1,5 @@
 // The frame around every view: where one can go, what is shown, and whether it is current.
-import { html, render, useEffect } from "./html.js";
+import { html, render, useEffect, useRef } from "./html.js";
 import { Connection, Outage } from "./connection.js";
 import { Identity } from "./operator.js";
 import { about } from "./about.js";
@@ -30,9 +30,12 @@ function Frame() {
   const found = VIEWS[at.view] ?? VIEWS.overview;
   const current = found.below ?? (VIEWS[at.view] ? at.view : "overview");
   const View = found.view;
+  const isFirst = useRef(true);
   useEffect(() => {
     document.title = `${found.title}${at.parts[0] ? ` ${at.parts[0]}` : ""} · Sagas`;
-    document.getElementById("main").focus({ preventScroll: true });
+    // Who reads by ear or keyboard is led to what is new; at the beginning the page begins at its beginning.
+    if (!isFirst.current) document.getElementById("main").focus({ preventScroll: true });
+    isFirst.current = false;
   }, [at.view, at.parts.join("/")]);
   return html`
     <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>Skip to content</a>

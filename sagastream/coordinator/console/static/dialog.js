@@ -1,16 +1,15 @@
 // A question with fields, asked in a dialog: closed by Escape, answered by its button, told what went wrong.
-import { html, useRef, useSignal } from "./html.js";
+import { html, useMemo, useSignal } from "./html.js";
 import { Trouble } from "./parts.js";
 
 /**
  * A dialog. `submit(fields)` does what is asked for and may throw a problem; `children` are the fields. `verb` is what
- * the button says.
+ * the button says, `what` what a problem means.
  */
-export function Dialog({ title, verb, isGrave, submit, close, children }) {
+export function Dialog({ title, verb, isGrave, submit, close, what = "It was not done", children }) {
   const problem = useSignal(null);
   const isBusy = useSignal(false);
-  const element = useRef(null);
-  const open = (dialog) => { element.current = dialog; if (dialog && !dialog.open) dialog.showModal(); };
+  const shown = useMemo(modal, []);
   async function send(event) {
     event.preventDefault();
     if (isBusy.value) return;
@@ -24,15 +23,25 @@ export function Dialog({ title, verb, isGrave, submit, close, children }) {
     }
     isBusy.value = false;
   }
-  return html`<dialog ref=${open} aria-label=${title} onCancel=${(event) => { event.preventDefault(); close(); }}>
+  return html`<dialog ref=${shown} aria-label=${title} onCancel=${(event) => { event.preventDefault(); close(); }}>
     <form onSubmit=${send}>
       <h2>${title}</h2>
       ${children}
-      <${Trouble} problem=${problem.value} what="It was not done" />
+      <${Trouble} problem=${problem.value} what=${what} />
       <div class="buttons"><button type="button" class="quiet" onClick=${close}>Cancel</button>
         <button class=${isGrave ? "danger" : "primary"} disabled=${isBusy.value}>${isBusy.value ? "Working…" : verb}</button></div>
     </form>
   </dialog>`;
+}
+
+/** A ref that opens a dialog, and closes it before it goes: then the focus is back at what opened it. */
+function modal() {
+  let mine = null;
+  return (dialog) => {
+    if (dialog === null) mine.close();
+    else dialog.showModal();
+    mine = dialog;
+  };
 }
 
 /** Why something is done: recorded with who did it. */

@@ -1,6 +1,7 @@
 // Who acts: an operator's name and token, kept for this tab alone and forgotten with it.
-import { html, signal, useRef } from "./html.js";
+import { html, signal } from "./html.js";
 import { Problem, get, post } from "./api.js";
+import { Dialog } from "./dialog.js";
 
 const NAME = "operator.name";
 const TOKEN = "operator.token";
@@ -58,33 +59,26 @@ export function Identity() {
     ${known
       ? html`<button type="button" class="quiet" onClick=${signOut} title="forget name and token in this tab">${known.name} · sign out</button>`
       : html`<button type="button" class="quiet" onClick=${identified}>Operator sign-in</button>`}
-    ${asking.value && html`<${SignIn} done=${(isKnown) => { const done = asking.value; asking.value = null; done(isKnown); }} />`}`;
+    ${asking.value && html`<${SignIn} done=${answered} />`}`;
+}
+
+/** What was asked for goes on when the dialog is gone, and the focus back at what opened it. */
+function answered(isKnown) {
+  const resolve = asking.value;
+  asking.value = null;
+  setTimeout(() => resolve(isKnown));
 }
 
 function SignIn({ done }) {
-  const problem = useRef(signal(null)).current;
-  const open = (dialog) => { if (dialog && !dialog.open) dialog.showModal(); };
-  async function submit(event) {
-    event.preventDefault();
-    const form = new FormData(event.target);
-    const [name, token] = [String(form.get("name")).trim(), String(form.get("token")).trim()];
-    try {
-      await get("api/v1/repairs", { limit: 1 }, token);
-      signIn(name, token);
-      done(true);
-    } catch (error) {
-      problem.value = error;
-    }
+  async function submit({ name, token }) {
+    await get("api/v1/repairs", { limit: 1 }, token);
+    signIn(name, token);
+    done(true);
   }
-  return html`<dialog ref=${open} aria-labelledby="sign-in" onCancel=${() => done(false)}>
-    <form onSubmit=${submit}>
-      <h2 id="sign-in">Who are you?</h2>
-      <p>Operators repair sagas and see what customers sent. Everything they do is recorded with their name.</p>
-      <label>Your name <input name="name" required maxlength="64" pattern="[!-~]([ -~]{0,62}[!-~])?" autocomplete="username" defaultValue=${sessionStorage.getItem(NAME) ?? ""} /></label>
-      <label>Operator token <input name="token" type="password" required autocomplete="current-password" /></label>
-      <p class="hint">It is the service’s <code>OPERATOR_TOKEN</code>; a shop that runs from its checkout tells at its start in which file it lies. It is kept in this tab only.</p>
-      ${problem.value && html`<p class="trouble" role="alert">${problem.value.message}</p>`}
-      <div class="buttons"><button type="button" class="quiet" onClick=${() => done(false)}>Cancel</button><button class="primary">Sign in</button></div>
-    </form>
-  </dialog>`;
+  return html`<${Dialog} title="Who are you?" verb="Sign in" what="You are not signed in" submit=${submit} close=${() => done(false)}>
+    <p>Operators repair sagas and see what customers sent. Everything they do is recorded with their name.</p>
+    <label>Your name <input name="name" required maxlength="64" pattern="[!-~]([ -~]{0,62}[!-~])?" autocomplete="username" defaultValue=${sessionStorage.getItem(NAME) ?? ""} /></label>
+    <label>Operator token <input name="token" type="password" required autocomplete="current-password" /></label>
+    <p class="hint">It is the service’s <code>OPERATOR_TOKEN</code>; a shop that runs from its checkout tells at its start in which file it lies. It is kept in this tab only.</p>
+  </${Dialog}>`;
 }
