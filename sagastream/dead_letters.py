@@ -1,7 +1,8 @@
 """Messages that could not be handled, kept whole with the reason.
 
 Shape: stream ``letters`` under the owner's root; fields ``message`` (JSON: stream, id, fields), ``reason``,
-``attempts``, ``saga``.
+``attempts``, ``saga``. The reason may quote the message, so it is masked; the message itself is not, or it could not be
+replayed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 
 from sagastream.intake import Message
 from sagastream.keys import LETTERS
+from sagastream.masking import masked
 from sagastream.transaction import Transaction
 
 
@@ -18,6 +20,6 @@ def put_away(tx: Transaction, message: Message, *, reason: str, attempts: int) -
     whole = json.dumps({"stream": message.stream, "id": message.id, "fields": message.fields})
     tx.append(
         LETTERS,
-        ["message", whole, "reason", reason[:2000], "attempts", str(attempts), "saga",
+        ["message", whole, "reason", masked(reason[:2000]), "attempts", str(attempts), "saga",
          message.fields.get("correlationid", "")[:64]],
     )  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Mapping, MutableMapping
 import structlog
 from structlog.typing import Processor
 
+from sagastream.masking import masked, masked_all
 from sagastream.settings import Settings
 
 _QUIET = ("uvicorn", "httpx", "httpcore", "apscheduler", "asyncio")
@@ -49,9 +50,20 @@ def configure(settings: Settings, service: str | None = None) -> None:
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
+def _masking(_: object, __: str, line: MutableMapping[str, object]) -> Mapping[str, object]:
+    """Keep what customers sent out of every line, whatever an error quotes."""
+    return {name: masked_all(value) for name, value in line.items()}
+
+
 def _last_steps(settings: Settings) -> list[Processor]:
     if settings.log_format == "json":
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+        json = structlog.processors.JSONRenderer(default=str)
+        return [structlog.processors.format_exc_info, _masking, json]
     # Plain: the richer formats print local variables, and those hold personal data.
     plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=plain)]
+    lines = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=plain)
+
+    def drawn(logger: object, method: str, line: MutableMapping[str, object]) -> str:
+        return masked(lines(logger, method, line))  # with what an exception quotes
+
+    return [drawn]

@@ -15,6 +15,7 @@ from sagastream.deciding import Deciding, Forgotten
 from sagastream.errors import SagastreamError, ServerUnavailable, Undecodable
 from sagastream.event import RetryRequested
 from sagastream.ledger import State
+from sagastream.masking import masked
 from sagastream.participant import Participant
 from sagastream.retries import Retries
 from sagastream.telemetry import Telemetry
@@ -176,4 +177,4 @@ class Settling:
 
 def _said(error: Exception) -> str:
     # An error may carry any text, and it is about to be published.
-    return f"{type(error).__name__}: {error}".encode("utf-8", "replace").decode()
+    return masked(f"{type(error).__name__}: {error}".encode("utf-8", "replace").decode())

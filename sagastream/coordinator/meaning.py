@@ -11,6 +11,7 @@ from sagastream.envelope import Envelope
 from sagastream.errors import DefinitionError, Undecodable, UnknownTable
 from sagastream.event import LIBRARY_FACTS, LIFECYCLE, LedgerLost, Refusal, StepBarred, StepGaveUp
 from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
+from sagastream.masking import masked
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Fact, Happening, Kind, Progress
 from sagastream.work import payload
@@ -133,4 +134,4 @@ def _reason(envelope: Envelope) -> str:
     except (ValueError, RecursionError) as error:
         raise Undecodable(f"{envelope.type}: {error}") from None
     reason = told.get("reason", "") if isinstance(told, dict) else ""
-    return reason[:500] if isinstance(reason, str) else ""
+    return masked(reason[:500]) if isinstance(reason, str) else ""  # it may be a customer's own words

@@ -1,19 +1,25 @@
-"""Across processes an order is one trace, sent by OTLP over HTTP to whoever collects it."""
+"""What leaves the processes of a shop: an order is one trace, by OTLP over HTTP, and nothing says what is personal."""
 
 from __future__ import annotations
 
+import asyncio
 import gzip
-from collections.abc import Iterator
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
+import pytest_asyncio
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.processes.dev_shop import dev_shop
+from sagastream.cli import main
+from sagastream.embedded import free_port
+from sagastream.keys import Keys
+from tests.processes.dev_shop import DevShop, dev_shop
 from tests.processes.orders import an_order
+from tests.processes.shop import PREFIX
 from tests.processes.until import until
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="session")]
@@ -21,10 +27,11 @@ CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes spans by OTLP over HTTP; ``spans`` are those of the caller's trace, each with the service it is of."""
+    """Takes spans by OTLP over HTTP: ``told`` is all of it, ``spans`` the caller's trace, with services."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Taking)
+        self.told: list[str] = []
         self.spans: list[tuple[str, Span]] = []
 
     def names(self) -> set[tuple[str, str]]:
@@ -40,6 +47,7 @@ class _Taking(BaseHTTPRequestHandler):
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         for one in ExportTraceServiceRequest.FromString(body).resource_spans:
+            self.server.told.append(str(one))
             service = next(pair.value.string_value for pair in one.resource.attributes if pair.key == "service.name")
             spans = (span for scope in one.scope_spans for span in scope.spans)
             self.server.spans += [(service, span) for span in spans if span.trace_id.hex() == CALLER.split("-")[1]]
@@ -51,7 +59,7 @@ class _Taking(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
     with Collector() as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -61,28 +69,105 @@ def collector() -> Iterator[Collector]:
         thread.join()
 
 
-async def test_an_order_is_one_trace_through_every_process(collector: Collector, tmp_path: Path) -> None:
-    """The request at the front, four services, the coordinator, the provider and the mail."""
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shop(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DevShop]:
+    """A shop of many processes that says everything it can say, and whose mail server is not there."""
     settings = {
         "TRACES": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
-        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_BSP_SCHEDULE_DELAY": "200", "LOG_LEVEL": "DEBUG", "SMTP_URL": f"smtp://127.0.0.1:{free_port()}",
+        "PAYMENT_TIMEOUT": "1",
     }  # fmt: skip
+    async with dev_shop(tmp_path_factory.mktemp("told"), "--procs", **settings) as shop:
+        yield shop
+
+
+async def test_an_order_is_one_trace_through_every_process(collector: Collector, shop: DevShop) -> None:
+    """The request at the front, four services, the coordinator, the provider and the mail."""
     expected = {
         ("front", "POST /api/orders/choreographed-saga"), ("stock", "stock reserve"), ("payment", "payment charge"),
         ("payment", "POST /charges"), ("payment-provider", "POST /charges"), ("order", "order confirm"),
         ("notification", "notification notify"), ("notification", "send mail"), ("saga", "saga advance order"),
     }  # fmt: skip
-    async with dev_shop(tmp_path, "--procs", **settings) as shop:
-        answer = await shop.http.post(
-            "/api/orders/choreographed-saga?wait=20", json=an_order(), headers={"traceparent": CALLER}
-        )
-        assert answer.status_code == 200, answer.text
+    answer = await shop.http.post(
+        "/api/orders/choreographed-saga?wait=20", json=an_order(), headers={"traceparent": CALLER}
+    )
+    assert answer.status_code == 200, answer.text
 
-        async def all_are_told() -> bool:
-            return expected <= collector.names()
+    async def all_are_told() -> bool:
+        return expected <= collector.names()
 
-        await until(all_are_told, "every span is sent")
+    await until(all_are_told, "every span is sent")
 
     ids = {span.span_id: span for _, span in collector.spans}
     parents = [span.parent_span_id.hex() for _, span in collector.spans if span.parent_span_id not in ids]
     assert parents == [CALLER.split("-")[2]], "one span is the caller's child, all others descend from it"
+
+
+ADDRESS, CARD, NAME = "ann.meier@example.org", "4111 1111 1111 1111", "Lieselotte Meier"
+PERSONAL = (ADDRESS, "ann.meier", NAME, "Lieselotte", CARD, CARD.replace(" ", ""), CARD.replace(" ", "-"), "Elm Street")
+
+
+async def test_nothing_that_leaves_says_what_is_personal(
+    collector: Collector, shop: DevShop, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Logs, traces, metrics, commands and letters of a run in which customers sent it wherever they could."""
+    sagas = await _told_everything_personal(shop)
+    monkeypatch.setenv("DATA_DIR", str(shop.data_dir))
+    left = {}
+    for words in _looks(sagas):
+        await asyncio.to_thread(main, words)
+        left[" ".join(words)] = capfd.readouterr()
+    letters = json.loads(left["dead-letters list --owner notification --json"].out)["letters"]
+    assert letters
+    for letter in letters:
+        place = ["notification", letter["id"]]
+        for words in (["show", *place], ["show", *place, "--json"], ["drop", *place, "--reason", "a test", "--yes"]):
+            await asyncio.to_thread(main, ["dead-letters", *words])
+            left[" ".join(words)] = capfd.readouterr()
+
+    told = {name: out + err for name, (out, err) in left.items()}
+    told |= {path.name: path.read_text(errors="replace") for path in shop.data_dir.rglob("*.log")}
+    told["metrics"] = (await shop.http.get("/metrics")).text
+    told["figures"] = (await shop.http.get("/api/choreographedsaga/metrics")).text
+    told["traces"] = "\n".join(collector.told)
+    leaks = [(what, word) for what, text in told.items() for word in PERSONAL if word in text]
+    assert leaks == []
+    for what, word in (("traces", "send mail"), ("metrics", "orders"), ("shop.log", "event.buried"),
+                       (f"show {sagas[0]}", "OrderConfirmed"), (f"show {sagas[1]}", "***")):  # fmt: skip
+        assert word in told[what], f"{what} was not looked at"
+
+
+async def _told_everything_personal(shop: DevShop) -> list[str]:
+    """Send personal data in every field that takes it, and in some that do not; return the sagas, once it is told."""
+    bought = await shop.place({**an_order(), "email": ADDRESS}, key=CARD.replace(" ", ""))
+    slow = await shop.place({**an_order(method="SlowProvider"), "email": ADDRESS})
+    why = {"reason": f"ordered twice by {ADDRESS}, paid with {CARD}"}
+    (await shop.http.post(f"/api/orders/{slow.order_id}/cancel", json=why)).raise_for_status()
+    item = {"productId": "product-1", "productName": f"for {NAME}, Elm Street 5", "quantity": 1, "price": 149.99}
+    (await shop.http.post("/api/orders", json={"userId": "user-1", "items": [item]})).raise_for_status()
+    for wrong in ({"email": f"{NAME} <{ADDRESS}>"}, {"customerId": CARD}, {"card": CARD}, {"totalAmount": ADDRESS}):
+        answer = await shop.http.post("/api/orders/choreographed-saga", json={**an_order(), **wrong})
+        assert answer.status_code == 422, answer.text
+    assert (await shop.http.get(f"/api/orders/user/{ADDRESS}", params={"card": CARD})).is_client_error
+    forged = next(fields for _, fields in await shop.entries(Keys(PREFIX, "order").events("OrderConfirmed")))
+    forged["data"] = json.dumps({**json.loads(forged["data"]), "totalCents": f"{NAME}, {ADDRESS}, {CARD}"})
+    flat = [part for pair in {**forged, "id": "forged"}.items() for part in pair]
+    await shop.server.execute("XADD", Keys(PREFIX, "order").events("OrderConfirmed"), "*", *flat)
+
+    async def are_put_away() -> bool:
+        log = (shop.data_dir / "shop.log").read_text().splitlines()
+        buried = [line for line in log if '"event.buried"' in line]
+        return all(any(why in line for line in buried) for why in ("NotSent", "Undecodable"))
+
+    await until(are_put_away, "what cannot be sent or read is put away", within_s=60)
+    assert await shop.ended(slow) == ["Compensated"]
+    return [bought.saga_id, slow.saga_id]
+
+
+def _looks(sagas: Sequence[str]) -> Iterator[list[str]]:
+    yield from (["sagas"], ["sagas", "--json"], ["streams"], ["doctor"], ["audit"], ["trail"])
+    yield ["dead-letters", "list"]
+    yield ["dead-letters", "list", "--owner", "notification", "--json"]
+    for saga in sagas:
+        yield from (["show", saga], ["show", saga, "--json"], ["audit", saga])
+    yield ["watch", sagas[1]]  # which has ended
