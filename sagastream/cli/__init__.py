@@ -54,6 +54,11 @@ def _run(words: Namespace, settings: Settings) -> int:
         from sagastream.cli.naming import init
 
         return init(words, settings)
+    if words.command == "completion":
+        from sagastream.cli.completion import completion
+
+        sys.stdout.write(completion(parser(), words.shell))
+        return DONE
     project = read_project()
     match words.command:
         case "check":

@@ -8,6 +8,7 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sagastream.cli.completion import SHELLS
 from sagastream.cli.exits import MEANINGS
 from sagastream.cli.repair_words import add_repairs
 from sagastream.keys import OWNER
@@ -61,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
     diagram.add_argument("saga", nargs="?")
     transitions = commands.add_parser("transitions", help="print what happens to a saga, however it stands")
     transitions.add_argument("saga", nargs="?")
+    shell = commands.add_parser("completion", help="print what lets a shell complete these commands")
+    shell.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f'{" or ".join(SHELLS)}: eval "$(…)" reads it')
     commands.add_parser("asyncapi", help="print every stream and its messages as AsyncAPI 3")
     json = argparse.ArgumentParser(add_help=False)
     json.add_argument("--json", action="store_true", help="print what the HTTP routes answer, for programs")
