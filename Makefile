@@ -39,7 +39,7 @@ test-fast: $(VENV)/.dev
 	@$(PY) -m pytest --numprocesses 2 -m "not server and not processes and not seeds" $(or $(TESTS),tests/unit)
 
 # With many sagas stored: one leaked unit is found, every page answers in time, and the console shows what happens within
-# a tenth of a second. Some minutes, 2 GB.
+# a tenth of a second (FIGURES=file keeps how soon). Some minutes, 2 GB.
 test-many: $(VENV)/.dev
 	@$(PY) -m pytest -m many $(or $(TESTS),tests/server tests/browser)
 
