@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -56,7 +57,8 @@ async def audit_sagas(
     if words.saga_id is not None:
         told = await audit_one(scene, words.saga_id)
     else:
-        told = await audit(scene, projects, acknowledged=_acknowledged(words.acknowledged))
+        with Screen(sys.stderr).progress("comparing", None):
+            told = await audit(scene, projects, acknowledged=_acknowledged(words.acknowledged))
     return _say(told, as_json=words.json)
 
 

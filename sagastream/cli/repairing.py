@@ -85,14 +85,16 @@ def _many(words: Namespace, office: Office) -> int:
 
 
 def _followed(words: Namespace, office: Office, begun: Answer) -> int:
-    repair, last = begun, ""
-    while not words.no_wait and repair["endedAt"] is None:
-        time.sleep(_LOOK_S)
-        repair = office.get("repairs", str(begun["id"]))
-        line = _progress(repair)
-        if line != last and not words.json:
-            print(line, file=sys.stderr)
-        last = line
+    repair, last, screen = begun, "", Screen(sys.stderr)
+    with screen.progress(words.command, cast("int", begun["atMost"])) as done:
+        while not words.no_wait and repair["endedAt"] is None:
+            time.sleep(_LOOK_S)
+            repair = office.get("repairs", str(begun["id"]))
+            done(cast("int", repair["visited"]))
+            line = _progress(repair)
+            if line != last and not words.json and not screen.is_live:
+                print(line, file=sys.stderr)
+            last = line
     _say(words, repair, _progress)
     return REFUSED if repair["state"] == "stopped" else DONE
 

@@ -6,7 +6,7 @@ The only door to rich. Knows nothing of sagas.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
@@ -69,6 +69,21 @@ class Screen:
             return
         with Live(console=self._console, auto_refresh=False) as live:
             yield _Redrawing(live)
+
+    @contextmanager
+    def progress(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """Draw how far something has come while it goes on, and nothing of it afterwards; only on a terminal.
+
+        What is yielded is told how much is done. Without a ``total`` nobody knows how much there is to do.
+        """
+        if not self.is_live:
+            yield lambda done: None
+            return
+        from rich.progress import Progress  # most commands draw none, and need not wait for it
+
+        with Progress(console=self._console, transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.update(task, completed=done)
 
     def _knows_shapes(self) -> bool:
         try:

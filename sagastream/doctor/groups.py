@@ -108,8 +108,7 @@ async def trimming(patient: Patient) -> list[Finding]:
             missing = seen - {group["name"] for group in _rows(groups)}
             if missing and not isinstance(groups, ReplyError):
                 told = f"{keys.key(name)} is kept whole: {', '.join(sorted(missing))} once read it and is gone"
-                help = f"redis-cli -u \"$REDIS_URL\" HGET '{keys.key(names.STREAMS)}' {name}"
-                found.append(warning("trimming", told, help, about=owner))
+                found.append(warning("trimming", told, f"sagastream forget {min(missing)}", about=owner))
     return found or [ok("trimming", "no stream waits for a group that is gone")]
 
 

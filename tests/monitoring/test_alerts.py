@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from datetime import timedelta
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from prometheus.rules import rules
+from sagastream.cli.words import parser
 from tests.monitoring.conftest import SHIPPED, Watched
 from tests.monitoring.dashboard import ROOT
 from tests.monitoring.prometheus_server import program
@@ -113,6 +115,18 @@ def test_every_alert_has_a_case_and_a_section_in_the_runbook() -> None:
 
 
 @pytest.mark.processes
+def test_every_section_names_a_command_and_what_is_said_to_ours_may_be_said() -> None:
+    """Also where a command is only shown, for it needs a saga or a letter that is not here."""
+    sections = re.split(r"^## \w+$", RUNBOOK.read_text(), flags=re.MULTILINE)[1:]
+    blocks = [re.findall(r"^```(?:sh|text)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL) for section in sections]
+    ours = [line for found in blocks for block in found for line in block.splitlines() if line.startswith("sagastream")]
+
+    assert all(blocks)
+    assert len(ours) >= 8
+    for line in ours:
+        parser().parse_args(shlex.split(line.replace("LETTER", "1-0"))[1:])
+
+
 @pytest.mark.parametrize("commands", COMMANDS, ids=range(len(COMMANDS)))
 def test_the_commands_of_the_runbook_run(commands: str, watched: Watched) -> None:
     surroundings = {"PATH": "/usr/local/bin:/usr/bin:/bin", "SHOP": str(watched.shop.base_url), "SAGA": watched.saga_id}

@@ -89,3 +89,23 @@ def test_an_old_encoding_gets_ascii_shapes_and_no_error() -> None:
 
     assert screen.look.ascii_only
     assert out.getvalue() == "? done\n"
+
+
+@pytest.mark.parametrize("total", [40, None])
+def test_a_terminal_sees_how_far_something_has_come_while_it_goes_on(total: int | None) -> None:
+    """And nothing of it stays."""
+    out = Terminal()
+    with Screen(out).progress("retry", total) as done:
+        done(10)
+
+    assert "retry" in out.getvalue()
+    assert ("25%" in out.getvalue()) == (total is not None)
+    assert out.getvalue().rstrip().endswith("\x1b[2K")
+
+
+def test_a_file_gets_nothing_of_what_passes() -> None:
+    out = io.StringIO()
+    with Screen(out).progress("retry", 40) as done:
+        done(10)
+
+    assert out.getvalue() == ""
