@@ -6,6 +6,7 @@ what it reads, and where publishers wrote down who reads them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -14,19 +15,18 @@ from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, SagastreamError
 from sagastream.keys import ATTEMPTS, GROUPS, RETRIES, STREAMS, Keys
 
-SILENT = timedelta(minutes=1)
-
 
 class CannotForget(SagastreamError):
     """The group is at work, or nobody has heard of it; the message says which."""
 
 
-async def forget(bus: Bus, keys: Keys, publishers: Sequence[str]) -> list[str]:
+async def forget(bus: Bus, keys: Keys, publishers: Sequence[str], *, watch: timedelta) -> list[str]:
     """Forget the owner of these keys as a group on streams of these publishers; return the streams it read.
 
-    Doing it again after a crash finishes it.
+    Somebody who is still at work makes the group again within ``watch``, which must be longer than a read blocks: at
+    the beginning, so that nothing is lost to it. Doing it again after a crash finishes it.
 
-    Raises: ``CannotForget``; then nothing was changed.
+    Raises: ``CannotForget``.
     """
     group = keys.owner
     fields = await _noted(bus, keys, publishers)
@@ -34,11 +34,14 @@ async def forget(bus: Bus, keys: Keys, publishers: Sequence[str]) -> list[str]:
     streams = sorted({*map(str, own), *(keys.of(owner).key(name) for owner, name in fields)})
     if not streams:
         raise CannotForget(f"nobody called {group!r} ever read a stream here")
-    await _must_be_silent(bus, streams, group)
-    # The group first: a publisher that still sees it would note it again.
+    # The groups first: a publisher that still sees one would note it again. While it is noted nothing is trimmed.
     for reply in await bus.writer.pipeline([("XGROUP", "DESTROY", stream, group) for stream in streams]):
         if isinstance(reply, ReplyError) and "key to exist" not in str(reply) and reply.code != "WRONGTYPE":
             raise reply
+    # How long a consumer has been silent tells nothing: by some servers who waits in vain is silent, and none is when
+    # the server has just started.
+    await asyncio.sleep(watch.total_seconds())
+    await _must_stay_away(bus, streams, group)
     for (owner, name), seen in fields.items():
         others = " ".join(each for each in seen.split() if each != group)
         await bus.writer.execute("HSET", keys.of(owner).key(STREAMS), name, others)
@@ -57,14 +60,12 @@ async def _noted(bus: Bus, keys: Keys, publishers: Sequence[str]) -> dict[tuple[
     }
 
 
-async def _must_be_silent(bus: Bus, streams: Sequence[str], group: str) -> None:
-    replies = await bus.query.pipeline([("XINFO", "CONSUMERS", stream, group) for stream in streams])
-    for reply in replies:
-        for consumer in (pairs([str(value) for value in _list(each)]) for each in _list(reply)):
-            if int(consumer["idle"]) < SILENT // timedelta(milliseconds=1):
-                asked = f"{consumer['name']} asked for messages {int(consumer['idle']) // 1000} s ago"
-                wait_s = SILENT // timedelta(seconds=1)
-                raise CannotForget(f"{group!r} is at work: {asked}; stop it, and wait {wait_s} s")
+async def _must_stay_away(bus: Bus, streams: Sequence[str], group: str) -> None:
+    replies = await bus.query.pipeline([("XINFO", "GROUPS", stream) for stream in streams])
+    for stream, reply in zip(streams, replies, strict=True):
+        if any(pairs([str(value) for value in _list(each)])["name"] == group for each in _list(reply)):
+            told = f"it has made itself again on {stream}, and reads once more what is kept there"
+            raise CannotForget(f"{group!r} is at work: {told}; stop it first")
 
 
 def _list(reply: Reply | ReplyError) -> list[Reply]:

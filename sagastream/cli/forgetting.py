@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sagastream.bus import Bus
 from sagastream.cli.exits import DONE, FAILED, NOT_CONFIRMED
@@ -28,8 +29,9 @@ def forget_group(words: Namespace, settings: Settings, sagas: Sequence[Saga]) ->
         return NOT_CONFIRMED
 
     async def do(bus: Bus) -> int:
-        publishers = owners(sagas)
-        for stream in await forget(bus, Keys(settings.key_prefix, words.group), publishers):
+        keys, watch = Keys(settings.key_prefix, words.group), 2 * settings.block + timedelta(seconds=1)
+        print(f"watching for {watch.total_seconds():g} s whether {words.group} is at work", file=sys.stderr)
+        for stream in await forget(bus, keys, owners(sagas), watch=watch):
             print(stream)
         return DONE
 

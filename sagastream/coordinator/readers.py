@@ -23,11 +23,15 @@ EntryId = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """One process of a group: what it has read and not settled, and how long ago it asked for something."""
+    """One process of a group: what it has read and not settled, how long ago it asked, and was last given something.
+
+    Redis before 7.2 does not tell when it asked; nobody tells when it was given something if it never was.
+    """
 
     name: str
     pending: int
-    idle_ms: int
+    asked_age_ms: int | None
+    given_age_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +156,15 @@ def _group(group: _Registered, answers: Mapping[str, Reply | ReplyError]) -> Gro
         pending=int(group.group["pending"]),
         oldest_pending_ms=_ms(pending[1]) if pending and pending[1] is not None else None,
         oldest_unread_ms=unread_ms,
-        consumers=tuple(Consumer(each["name"], int(each["pending"]), int(each["idle"])) for each in consumers),
+        consumers=tuple(map(_consumer, consumers)),
     )
+
+
+def _consumer(told: Mapping[str, str]) -> Consumer:
+    given = told.get("inactive")
+    if given is None:
+        return Consumer(told["name"], int(told["pending"]), None, int(told["idle"]))
+    return Consumer(told["name"], int(told["pending"]), int(told["idle"]), int(given) if int(given) >= 0 else None)
 
 
 def _stream(name: str, groups: list[Group], expected: frozenset[str], told: Reply | ReplyError) -> Stream:

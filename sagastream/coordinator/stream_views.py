@@ -15,7 +15,11 @@ class ConsumerView(Answer):
 
     name: str
     pending: int = Field(description="entries it has read and not settled")
-    idle_ms: int = Field(description="how long ago it asked for something; one that waits asks every few seconds")
+    asked_age_ms: int | None = Field(
+        description="how long ago it asked for entries, which who waits does every few seconds; null: the server, a "
+        "Redis before 7.2, does not tell"
+    )
+    given_age_ms: int | None = Field(description="how long ago it was given any; null if it never was")
 
 
 class GroupView(Answer):
@@ -72,7 +76,13 @@ def _group(group: Group, now_ms: int) -> GroupView:
         oldest_pending_age_ms=_age_ms(group.oldest_pending_ms, now_ms),
         oldest_unread_age_ms=_age_ms(group.oldest_unread_ms, now_ms),
         consumers=[
-            ConsumerView(name=each.name, pending=each.pending, idle_ms=each.idle_ms) for each in group.consumers
+            ConsumerView(
+                name=each.name,
+                pending=each.pending,
+                asked_age_ms=each.asked_age_ms,
+                given_age_ms=each.given_age_ms,
+            )
+            for each in group.consumers
         ],
         missing=group.is_missing,
     )

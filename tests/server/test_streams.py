@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import cast
 
 import httpx
@@ -20,11 +21,14 @@ from sagastream.cli.exits import DONE
 from sagastream.cli.streams import list_streams
 from sagastream.cli.words import parser
 from sagastream.clock import server_ms
+from sagastream.coordinator.readers import read_streams
 from sagastream.coordinator.stream_api import stream_routes
 from sagastream.coordinator.stream_views import StreamsView
+from sagastream.embedded import EmbeddedServer
 from sagastream.envelope import derived_id
 from sagastream.errors import ReplyError
 from sagastream.keys import COORDINATOR, GROUPS, STREAMS, Keys
+from sagastream.server_program import bundled_server, find_server
 from sagastream.service import bare_app
 from tests.trip import TRIP
 
@@ -119,11 +123,37 @@ async def test_a_stream_tells_who_reads_it_how_far_and_since_when(place: Place) 
     assert 20_000 <= cast("int", hotel["oldestUnreadAgeMs"]) < 25_000
     consumers = cast("list[Json]", hotel["consumers"])
     assert [(each["name"], each["pending"]) for each in consumers] == [("hotel-1", 1), ("hotel-2", 1)]
-    assert all(0 <= cast("int", each["idleMs"]) < 5_000 for each in consumers)
+    assert all(0 <= cast("int", each["givenAgeMs"]) < 5_000 for each in consumers)
     assert saga == {
         "name": "saga", "lag": 0, "pending": 0, "oldestPendingAgeMs": None, "oldestUnreadAgeMs": None,
         "consumers": [], "missing": False,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("program", sorted({find_server(None), bundled_server() or find_server(None)}))
+async def test_when_a_consumer_asked_is_told_where_the_server_knows_and_else_is_unknown(
+    program: Path, tmp_path: Path
+) -> None:
+    """A Redis before 7.2 knows only when it gave something: who waits in vain must not look as if it were gone."""
+    with EmbeddedServer(tmp_path, program=program) as server:
+        bus = connect(server.url, name="test", block=timedelta(seconds=1))
+        keys = Keys("asked:", COORDINATOR)
+        stream = keys.of("desk").events("TripBooked")
+        await bus.writer.execute("XADD", stream, "1-0", "type", "TripBooked")
+        await bus.writer.execute("XGROUP", "CREATE", stream, "hotel", "0")
+        ask = ("XREADGROUP", "GROUP", "hotel", "hotel-1", "BLOCK", 300, "STREAMS", stream, ">")
+        for _ in range(3):
+            await bus.reader.execute(*ask)
+        await bus.reader.execute("XREADGROUP", "GROUP", "hotel", "hotel-1", "STREAMS", stream, ">")
+        _, streams = await read_streams(bus.query, keys, [TRIP])
+        tells = "inactive" in str(await bus.query.execute("XINFO", "CONSUMERS", stream, "hotel"))
+        await bus.close()
+
+    (consumer,) = next(one for one in streams if one.name == stream).groups[0].consumers
+    assert (consumer.asked_age_ms is not None) is tells
+    assert consumer.asked_age_ms is None or consumer.asked_age_ms < 300
+    assert consumer.given_age_ms is not None
+    assert consumer.given_age_ms >= 600
 
 
 async def test_a_lag_that_the_server_does_not_know_is_not_made_up(place: Place) -> None:

@@ -47,7 +47,7 @@ function Row({ stream, group }) {
     ${!group ? html`<td class="faint">nobody</td><td colspan="5"></td>` : html`<td class="who">${group.name}${group.missing && html` <span class="some"><${Mark} shape="bang" /> is missing</span>`}</td>
       <${Amount} value=${group.lag} /><${Age} of=${group.oldestUnreadAgeMs} />
       <${Amount} value=${group.pending} /><${Age} of=${group.oldestPendingAgeMs} />
-      <td>${group.consumers.length === 0 ? html`<span class="faint">none</span>` : html`<ul>${group.consumers.map((each) => html`<li key=${each.name}><span class="id">${each.name}</span> <span class="faint">${each.pending > 0 ? `holds ${format.count(each.pending)}, ` : ""}asked ${format.lasting(each.idleMs)} ago</span></li>`)}</ul>`}</td>`}</tr>`;
+      <td>${group.consumers.length === 0 ? html`<span class="faint">none</span>` : html`<ul>${group.consumers.map((each) => html`<li key=${each.name}><span class="id">${each.name}</span> <span class="faint">${heard(each)}</span></li>`)}</ul>`}</td>`}</tr>`;
 }
 
 const Amount = ({ value }) => (value === null
@@ -55,3 +55,11 @@ const Amount = ({ value }) => (value === null
   : html`<td class=${`number ${value > 0 ? "some" : ""}`}>${value > 0 ? html`<${Mark} shape="clock" /> ` : ""}${format.count(value)}</td>`);
 
 const Age = ({ of }) => html`<td class="number">${format.lasting(of)}</td>`;
+
+// Not every server tells when a consumer asked: one that was given nothing for long may be waiting, as it should.
+function heard({ pending, askedAgeMs, givenAgeMs }) {
+  return [
+    pending > 0 && `holds ${format.count(pending)}`,
+    askedAgeMs != null ? `asked ${format.lasting(askedAgeMs)} ago` : givenAgeMs != null && `given some ${format.lasting(givenAgeMs)} ago`,
+  ].filter(Boolean).join(", ");
+}
