@@ -33,7 +33,7 @@ demo: $(VENV)/.run
 	@exec $(PY) -m demo
 
 test: $(VENV)/.dev $(NPM)
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile -m "not many" $(TESTS)
+	@$(PY) -m pytest --numprocesses 2 --no-loadscope-reorder -m "not many" $(TESTS)
 
 test-fast: $(VENV)/.dev
 	@$(PY) -m pytest --numprocesses 2 -m "not server and not processes and not seeds" $(or $(TESTS),tests/unit)

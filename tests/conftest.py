@@ -1,4 +1,4 @@
-"""One real server for all tests that need one; everything under ``server/`` is marked as such."""
+"""One real server for all tests that need one; what a folder's tests need, and in which order they are run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from sagastream.embedded import EmbeddedServer
 
@@ -21,12 +23,35 @@ NEEDS = {
 }
 
 
+# What a folder starts once for all its tests lives until the last test of the run: those that start most come last.
+ORDER = ("stage", "server", "unit", "processes", "deploy", "browser", "monitoring")
+TOGETHER = frozenset({"deploy", "browser", "monitoring"})
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, so that they can be left out where there is no time for them."""
+    """Mark tests by their folder, so that they can be left out where there is no time, and put them in order."""
+    items.sort(key=lambda item: ORDER.index(_folder(item.path)))
     for item in items:
-        need = NEEDS.get(item.path.relative_to(HERE).parts[0])
+        need = NEEDS.get(_folder(item.path))
         if need is not None:
             item.add_marker(need)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Give each file to one worker, and each folder that starts something big."""
+    return _ByFile(config, log)
+
+
+class _ByFile(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = _folder(HERE.parent / file)
+        return folder if folder in TOGETHER else file
+
+
+def _folder(path: Path) -> str:
+    return path.relative_to(HERE).parts[0]
 
 
 @pytest.fixture(scope="session")

@@ -52,3 +52,10 @@ def test_every_import_law_names_modules_that_exist() -> None:
 
 def test_there_is_one_version() -> None:
     assert VERSION.count(".") == 2
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """Only one of them would be run, and the other be an error in the middle of a run."""
+    names = [file.name for file in (ROOT / "tests").rglob("test_*.py") if "node_modules" not in file.parts]
+
+    assert sorted({name for name in names if names.count(name) > 1}) == []
