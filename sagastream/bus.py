@@ -128,18 +128,20 @@ class RedisConnection:
             raise ServerUnavailable(str(error) or type(error).__name__) from error
 
     async def _exchange(self, packed: bytes, replies: int) -> list[Reply | ReplyError]:
-        async with _within(_TURN_S, "no connection"):
-            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # untyped there
+        connection: redis.Connection | None = None
         is_clean = False
         try:
+            async with _within(_TURN_S, "no connection"):
+                connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # untyped there
             async with _within(self._timeout_s, "no answer"):
                 await connection.send_packed_command(packed, check_health=False)
                 found = [await _raw(connection) for _ in range(replies)]
             is_clean = True
         finally:
-            if not is_clean:  # answers may still be on their way, and would be taken for those of what comes next
-                await connection.disconnect(nowait=True)
-            await self._pool.release(connection)
+            if connection is not None:
+                if not is_clean:  # answers may still be on their way, and would be taken for those of what comes next
+                    await connection.disconnect(nowait=True)
+                await self._pool.release(connection)
         return [_reply(raw) for raw in found]
 
 

@@ -48,17 +48,24 @@ async def readers(patient: Patient) -> list[Finding]:
             [("XINFO", "CONSUMERS", stream, group.name) for stream in group.streams]
         )
         missing = [stream for stream, told in zip(group.streams, replies, strict=True) if _is_missing(told)]
+        consumers = [row for reply in replies for row in _rows(reply)]
         idle: dict[str, int] = {}
-        for consumer in (row for reply in replies for row in _rows(reply)):
+        for consumer in consumers:
             name, ms = consumer["name"], int(consumer["idle"])
             idle[name] = min(ms, idle.get(name, ms))
         heard = min(idle.values(), default=None)
+        # Before Redis 7.2 a consumer that waits for what does not come is as silent as one that is gone.
+        tells_waiting = all("inactive" in consumer for consumer in consumers)
         if missing:
             told = f"no group on {len(missing)} of {len(group.streams)} streams, such as {missing[0]}"
         elif heard is None:
             told = f"nobody ever read its {len(group.streams)} streams"
-        elif heard > silence:
+        elif heard > silence and (tells_waiting or await _unread_for(patient, group) > silence):
             told = f"nobody reads: last heard of {lasting(heard)} ago"
+        elif heard > silence:
+            told = f"nothing to read for {lasting(heard)}, and this server does not tell who waits for it"
+            found.append(ok("groups", told, about=group.name))
+            continue
         else:
             alive = sum(one <= silence for one in idle.values())
             found.append(ok("groups", f"{alive} at work on {len(group.streams)} streams", about=group.name))
@@ -75,7 +82,7 @@ async def work(patient: Patient) -> list[Finding]:
         now_ms = await server_ms(patient.bus.query)
         known = [lag.unread for lag in lags if lag.unread is not None]
         unread = f"{sum(known)}" if len(known) == len(lags) else f"at least {sum(known)}"
-        behind_ms = await _oldest_unread(patient, group, now_ms)
+        behind_ms = await _unread_for(patient, group)
         pending = sum(lag.pending for lag in lags)
         worst = min((lag for lag in lags if lag.oldest_ms is not None), key=_since, default=None)
         held_ms = 0 if worst is None else now_ms - _since(worst)
@@ -112,9 +119,10 @@ async def trimming(patient: Patient) -> list[Finding]:
     return found or [ok("trimming", "no stream waits for a group that is gone")]
 
 
-async def _oldest_unread(patient: Patient, group: _Group, now_ms: int) -> int:
-    """Return for how long the oldest entry it has not read has been there (ms)."""
+async def _unread_for(patient: Patient, group: _Group) -> int:
+    """Return for how long the oldest entry it has not read has been there (ms), 0 if it has read all."""
     query = patient.bus.query
+    now_ms = await server_ms(query)
     replies = await query.pipeline([("XINFO", "GROUPS", stream) for stream in group.streams])
     read = [
         (stream, told["last-delivered-id"])

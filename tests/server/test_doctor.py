@@ -206,6 +206,8 @@ def can_be_done(help: str) -> None:
 async def test_a_reader_that_is_silent_is_named(rested: Patient) -> None:
     """Longer than a message may lie with it before another one takes it."""
     impatient = SETTINGS.model_copy(update={"claim_idle": timedelta(0), "block": timedelta(0)})
+    for stream in (ROOM, *(KEYS.of(name).requests(name) for name in ("desk", "hotel", "bank"))):
+        await rested.bus.writer.execute("XADD", stream, "*", "id", "nobody-reads-it")
     await asyncio.sleep(0.01)
 
     found = await CHECKS["groups"](replace(rested, settings=impatient))
@@ -213,6 +215,17 @@ async def test_a_reader_that_is_silent_is_named(rested: Patient) -> None:
     assert {one.about for one in found} == {"desk", "hotel", "bank", COORDINATOR}
     assert all(one.told.startswith("nobody reads: last heard of ") for one in found), found
     assert [one.help for one in found if one.about == "bank"] == ["sagastream participant bank"]
+
+
+async def test_a_reader_that_waits_for_what_does_not_come_is_not_called_gone(own_server: str) -> None:
+    """Before Redis 7.2 the server tells of both the same."""
+    async with booked(own_server) as runtime:
+        hasty = SETTINGS.model_copy(update={"claim_idle": timedelta(seconds=1)})
+        await asyncio.sleep(1.5)
+
+        found = await CHECKS["groups"](Patient(runtime.bus, hasty, [TRIP], CAST))
+
+    assert [one.told for one in found if one.verdict is not Verdict.OK] == []
 
 
 async def test_a_store_of_another_name_is_a_problem(rested: Patient) -> None:
