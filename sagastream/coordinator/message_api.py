@@ -1,6 +1,7 @@
 """The route by which operators look at one event of a saga as it travelled. Speaks HTTP; decides nothing.
 
-Events hold what customers sent, so they are shown to operators only.
+Events hold what customers sent, so they are shown to operators only, and e-mail addresses and card numbers only to
+those who ask for them.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import Field
 
 from sagastream.admission import NOT_ADMITTED, Admission
@@ -17,11 +18,14 @@ from sagastream.coordinator.api import SagaId
 from sagastream.coordinator.messages import Messages
 from sagastream.coordinator.views import Answer
 from sagastream.documented import problems
+from sagastream.masking import masked
 from sagastream.problems import Problem
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
 
 EventId = Annotated[str, Path(alias="eventId", pattern=r"^[!-~]{1,64}$", examples=["9875ada24959509786963e93cd2b4098"])]
+
+Unmasked = Annotated[bool, Query(description="with e-mail addresses and card numbers as they were sent")]
 
 
 class MessageView(Answer):
@@ -42,12 +46,14 @@ def message_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> AP
         operation_id="showEvent",
         responses=problems({**NOT_ADMITTED, 404: "No such event, or it is not kept any more"}),
     )
-    async def show(saga_id: SagaId, event_id: EventId) -> MessageView:
+    async def show(saga_id: SagaId, event_id: EventId, unmasked: Unmasked = False) -> MessageView:
         """Show one event of a saga's history whole: its payload, its cause, its trace."""
         found = await messages.find(saga_id, event_id)
         if found is None:
             raise Problem(404, f"no stream keeps event {event_id} of saga {saga_id} any more")
         entry, fields = found
+        if not unmasked:
+            fields = {**fields, "data": masked(fields["data"])}
         return MessageView(entry=entry, message=fields)
 
     return router

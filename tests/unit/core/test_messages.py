@@ -50,6 +50,22 @@ async def test_every_event_of_a_history_is_shown_whole() -> None:
 
 
 @in_virtual_time
+async def test_personal_data_is_shown_to_those_who_ask_for_it() -> None:
+    world = World()
+    world.tell(TripBooked(nights=1), "one", id="booked")
+    world.tell(NoRoomLeft(reason="ada@example.com paid with 4111 1111 1111 1111"), "one", id="refused")
+    await world.work(world.coordinator(TRIP))
+    client = await asked(world)
+    place = "/api/v1/sagas/one/history/refused"
+
+    shown = [(await client.get(f"{place}{asking}")).json()["message"]["data"] for asking in ("", "?unmasked=true")]
+
+    assert shown == [
+        '{"reason":"*** paid with ***"}', '{"reason":"ada@example.com paid with 4111 1111 1111 1111"}',
+    ]  # fmt: skip
+
+
+@in_virtual_time
 async def test_an_event_that_is_not_kept_or_never_was_is_not_found() -> None:
     world = World()
     world.tell(TripBooked(nights=1), "one", id="booked")

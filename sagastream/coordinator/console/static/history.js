@@ -8,6 +8,8 @@ import { Fields } from "./letters.js";
 import { getAsOperator } from "./operator.js";
 import { story } from "./story.js";
 
+const MASK = "***";
+
 export function History({ saga, picked }) {
   const told = useMemo(() => story(saga), [saga]);
   const start = Date.parse(saga.startedAt ?? saga.history[0]?.at);
@@ -23,14 +25,14 @@ function Told({ one, start, saga, isPicked, pick }) {
   const { note } = one;
   const whole = useSignal(null);
   const problem = useSignal(null);
-  async function show() {
+  async function show({ unmasked }) {
     problem.value = null;
-    if (whole.value) {
+    if (whole.value && !unmasked) {
       whole.value = null;
       return;
     }
     try {
-      whole.value = await getAsOperator(`api/v1/sagas/${encodeURIComponent(saga)}/history/${encodeURIComponent(note.id)}`);
+      whole.value = await getAsOperator(`api/v1/sagas/${encodeURIComponent(saga)}/history/${encodeURIComponent(note.id)}`, unmasked ? { unmasked } : {});
     } catch (error) {
       problem.value = error;
     }
@@ -41,7 +43,7 @@ function Told({ one, start, saga, isPicked, pick }) {
     <span class=${`word ${one.tone}`}><${Mark} shape=${one.shape} />${one.word}</span>
     <span class="what"><strong>${note.type}</strong>${note.step && html` <span class="faint">${note.step}</span>`}
       ${one.what && html`<span class="said">${one.what}</span>`}</span>
-    <span class="from faint">${one.lane}${one.cause && html` · because of <button type="button" class="link" onClick=${() => pick(one.cause.id)}>${one.cause.type}</button>`}${wasSent && html` · <button type="button" class="link" aria-expanded=${whole.value !== null} onClick=${show}>${whole.value ? "hide" : "payload"}</button>`}</span>
+    <span class="from faint">${one.lane}${one.cause && html` · because of <button type="button" class="link" onClick=${() => pick(one.cause.id)}>${one.cause.type}</button>`}${wasSent && html` · <button type="button" class="link" aria-expanded=${whole.value !== null} onClick=${() => show({})}>${whole.value ? "hide" : "payload"}</button>${whole.value?.message.data.includes(MASK) && html` · <button type="button" class="link" onClick=${() => show({ unmasked: true })}>as it was sent</button>`}`}</span>
     ${(whole.value || problem.value) && html`<div class="whole"><${Trouble} problem=${problem.value} what="The event cannot be shown" />${whole.value && html`<${Fields} whole=${whole.value} />`}</div>`}
   </li>`;
 }
