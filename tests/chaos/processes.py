@@ -24,6 +24,7 @@ _TAKEN_OVER = (2.2, 3.5)  # in times of what a message may lie: others look for 
 _LOOK_S = 0.3
 _SHARED = [name for name in CAST if f"{name.partition('/')[0]}/2" in CAST]
 _DELIVERED_S = 0.8  # after this a frozen reader has been handed what it had asked for
+_ATTEMPTS = 8  # to stop a reader that was handed something
 _AHEAD_S = 1.0
 _LATE = (("order", "OrderCreated"), ("stock", "StockReserved"), ("payment", "PaymentProcessed"))
 
@@ -66,15 +67,17 @@ class Processes:
     async def freeze(self) -> Fault:
         """Stop a process in its tracks; whoever shares its group takes over what it holds, if that takes long enough.
 
-        Of two such faults at least one strikes a process that shares its group, and for long enough.
+        Of two such faults at least one strikes a process that shares its group, while it holds something if that can
+        be, and for long enough.
         """
-        name, how_long = self._chance.choice(CAST), self._chance.uniform(*_FROZEN_S)
+        name, how_long, attempts = self._chance.choice(CAST), self._chance.uniform(*_FROZEN_S), 1
         self._frozen += 1
         if self._frozen % 2:
             name, how_long = self._chance.choice(_SHARED), CLAIM_IDLE_S * self._chance.uniform(*_TAKEN_OVER)
+            attempts = _ATTEMPTS
         at, held = now_ms(), set[tuple[str, str]]()
-        self._scene.crew.freeze(name)
         try:
+            await self._stop(name, attempts)
             over = asyncio.get_running_loop().time() + how_long
             while asyncio.get_running_loop().time() < over:
                 await asyncio.sleep(_LOOK_S)
@@ -87,6 +90,18 @@ class Processes:
         self.claims += taken
         proof = f"its state was {state!r}; {taken} of {len(held)} entries were taken over"
         return Fault(Kind.FREEZE, name, at, now_ms(), int(state == "T"), proof)
+
+    async def _stop(self, name: str, attempts: int) -> None:
+        """Stop a process; where it holds nothing then, let it go on and stop it again, so many times in all."""
+        for attempt in range(attempts):
+            if attempt:
+                self._scene.crew.thaw(name)
+                await asyncio.sleep(self._chance.uniform(0.0, _LOOK_S))
+            self._scene.crew.freeze(name)
+            if attempts > 1:
+                await asyncio.sleep(_DELIVERED_S)
+                if await self._held(name):
+                    return
 
     async def read_out_of_order(self) -> Fault:
         """Let the coordinators skip the entries of one stream, read what followed from them, and only then read them.
