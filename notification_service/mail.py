@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.headerregistry import Address, Group, HeaderRegistry
+from email.headerregistry import Address, BaseHeader, Group, HeaderRegistry
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
+from functools import lru_cache
 
 from notification_service.channels import Message
 from sagastream.envelope import derived_id
@@ -17,17 +18,19 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class _Headers(HeaderRegistry):
-    """The standard registry, which by itself makes a class anew for every header of every message."""
+    """The standard registry, which by itself makes and parses every header of every message anew."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._made: dict[str, type] = {}
+        self._made = lru_cache(maxsize=64)(super().__getitem__)
+        self._parsed = lru_cache(maxsize=64)(super().__call__)
 
     def __getitem__(self, name: str) -> type:
-        kind = name.lower()
-        if kind not in self._made:
-            self._made[kind] = super().__getitem__(name)
-        return self._made[kind]
+        return self._made(name)
+
+    def __call__(self, name: str, value: object) -> BaseHeader:
+        # Most are the same in all messages; they are texts, and never changed.
+        return self._parsed(name, value) if isinstance(value, str) else super().__call__(name, value)
 
 
 _HEADERS = _Headers()
@@ -46,7 +49,7 @@ def mail(message: Message, sender: str) -> EmailMessage:
     """
     policy = _ASCII if (message.to or "").isascii() else _UTF8
     written = EmailMessage(policy=policy)
-    written["From"] = _address(sender)
+    written["From"] = str(_address(sender))
     written["To"] = Group(f"order {message.order_id}") if message.to is None else _address(message.to)
     written["Subject"] = message.subject
     written["Date"] = format_datetime(datetime.fromtimestamp(message.at_ms // 1000, UTC))
