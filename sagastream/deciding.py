@@ -14,17 +14,13 @@ from sagastream import keys as names
 from sagastream import tracing
 from sagastream.clock import ServerClock
 from sagastream.envelope import Envelope, derived_id, publishable
-from sagastream.errors import DefinitionError, Undecodable
+from sagastream.errors import DefinitionError, Forgotten, Undecodable
 from sagastream.event import BarRequested, Event, LedgerLost, Refusal, RetryRequested, StepBarred, StepGaveUp
 from sagastream.ledger import Entry, Remembered, State, parse, trigger
 from sagastream.participant import Handler, Participant
 from sagastream.reader import Reader
 from sagastream.transaction import Transaction
 from sagastream.work import Fate, Work, payload
-
-
-class Forgotten(Undecodable):
-    """A message came so late that the ledger may have known it and forgotten; it must not be handled again."""
 
 
 class Deciding:

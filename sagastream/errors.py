@@ -36,6 +36,10 @@ class Undecodable(SagastreamError):
     """A stream entry is not an event this reader can take; it is buried, never retried."""
 
 
+class Forgotten(Undecodable):
+    """A message came so late that the ledger may have known it and forgotten; it must not be handled again."""
+
+
 class UnknownTable(Undecodable):
     """An event belongs to a saga table that this process does not know; another one may."""
 

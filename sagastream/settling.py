@@ -11,8 +11,8 @@ import structlog
 
 from sagastream.clock import ServerClock
 from sagastream.dead_letters import put_away
-from sagastream.deciding import Deciding, Forgotten
-from sagastream.errors import SagastreamError, ServerUnavailable, Undecodable
+from sagastream.deciding import Deciding
+from sagastream.errors import Forgotten, SagastreamError, ServerUnavailable, Undecodable
 from sagastream.event import RetryRequested
 from sagastream.ledger import State
 from sagastream.masking import masked

@@ -23,7 +23,7 @@ from sagastream.coordinator.records import Note, Record, Records, unwritten
 from sagastream.coordinator.retention import Retention, kept
 from sagastream.coordinator.snapshots import Snapshots
 from sagastream.envelope import ID, Envelope, decode, derived_id
-from sagastream.errors import SagastreamError, Undecodable, UnknownTable
+from sagastream.errors import Undecodable, UnknownTable
 from sagastream.intake import Intake, Message
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.loop import Loop
@@ -39,10 +39,6 @@ from sagastream.transaction import Transaction, Transactor
 from sagastream.trimming import Keeping, Trimming
 
 log = structlog.get_logger(__name__)
-
-
-class CannotStore(SagastreamError):
-    """A record cannot be written whatever is read before; the message says why."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.browser.chromium import Chromium, chromium
 from tests.browser.page import Page, opened
 from tests.browser.stand import COMPENSATED, COMPENSATING, COMPLETED, FAILED, STUCK, WAITING, Stand, stand
-from tests.deploy.needs import program
+from tests.needs import program
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -8,7 +8,7 @@ from tests.browser.page import Page
 from tests.browser.signing_in import signed_in
 from tests.browser.stand import STUCK, TOKEN, Stand
 from tests.browser.vendoring import PACKAGES
-from tests.deploy.needs import absent
+from tests.needs import absent
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

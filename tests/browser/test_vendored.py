@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.vendoring import PACKAGES, VENDOR, vendored
-from tests.deploy.needs import absent
+from tests.needs import absent
 
 
 def test_vendored_modules_are_those_of_the_packages_that_the_lock_names() -> None:

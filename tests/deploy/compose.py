@@ -7,7 +7,7 @@ import subprocess
 from functools import cache
 from typing import TypeAlias
 
-from tests.deploy.needs import ROOT, absent, program
+from tests.needs import ROOT, absent, program
 
 FILE = ROOT / "docker-compose.microservices.yml"
 TOKEN = "the-token-of-these-tests"

@@ -22,8 +22,8 @@ import httpx
 from sagastream.embedded import free_port, ping
 from sagastream.server_program import find_server
 from tests.deploy.compose import config
-from tests.deploy.needs import ROOT, program
 from tests.deploy.processes import bare_environment, running, wait_until
+from tests.needs import ROOT, program
 
 NOT_PLAYED = ("prometheus", "grafana")
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sagastream.offspring import dies_with_parent
-from tests.deploy.needs import ROOT
+from tests.needs import ROOT
 
 PERIOD_S = 0.02
 # The last one is by which .ci/run finds what was left behind.

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from sagastream.project import read_project
 from tests.deploy.compose import config
-from tests.deploy.needs import ROOT
+from tests.needs import ROOT
 
 PARTICIPANTS = {"order-service", "stock-service", "payment-service", "notification-service"}
 SHOP = {*PARTICIPANTS, "choreographed-saga-coordinator", "payment-provider", "front"}

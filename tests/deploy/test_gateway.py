@@ -15,9 +15,9 @@ import pytest
 
 from sagastream.embedded import free_port
 from sagastream.project import read_project
-from tests.deploy.needs import ROOT, program
 from tests.deploy.played import Containers
 from tests.deploy.processes import PERIOD_S, bare_environment, running, wait_until
+from tests.needs import ROOT, program
 
 pytestmark = pytest.mark.processes
 

@@ -17,8 +17,8 @@ import pytest
 
 from sagastream.embedded import free_port
 from sagastream.version import VERSION
-from tests.deploy.needs import IS_CI, ROOT
 from tests.deploy.processes import bare_environment, running, wait_until
+from tests.needs import IS_CI, ROOT
 
 DOCKERFILE = [
     line

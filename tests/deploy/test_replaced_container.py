@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from sagastream.embedded import free_port
-from tests.deploy.needs import ROOT, program
 from tests.deploy.processes import PERIOD_S, bare_environment, running, tail
 from tests.deploy.test_gateway import WORDS
+from tests.needs import ROOT, program
 
 pytestmark = [
     pytest.mark.processes,

@@ -10,9 +10,9 @@ import pytest
 
 from tests.deploy.compose import TOKEN
 from tests.deploy.faulty import FAULTS, faulty
-from tests.deploy.needs import ROOT, program
 from tests.deploy.played import Containers
 from tests.deploy.processes import bare_environment
+from tests.needs import ROOT, program
 from tests.processes.dev_shop import dev_shop
 
 pytestmark = pytest.mark.processes

@@ -1,4 +1,7 @@
-"""The routes of sagas on a real server: paging, filters, one saga whole, and figures that equal the records."""
+"""The routes of sagas on a real server: paging, filters, one saga whole, and figures that equal the records.
+
+It is long because all of it is asked of one shop, whose sagas are written at its top.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The command `doctor` on a real server: everything that can be wrong is planted once, and told with what helps."""
+"""The command `doctor` on a real server: everything that can be wrong is planted once, and told with what helps.
+
+It is long because of the table of what is planted, one row a finding.
+"""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from sagastream.embedded import EmbeddedServer, free_port, ping, server_url
 from sagastream.rundir import AlreadyRunning, RunDir, command_line
 from sagastream.server_program import NoServer, bundled_server, find_server
 from sagastream.settings import Settings
+from tests.needs import absent
 
 pytestmark = pytest.mark.server
 
@@ -27,7 +28,7 @@ def program(request: pytest.FixtureRequest) -> Path:
     """Return the bundled program, and the one this machine has if it is another."""
     bundled, found = bundled_server(), find_server(None)
     if request.param == "found" and found == bundled:
-        pytest.skip("no other server on this machine")
+        absent("no other server than the bundled one; on Debian: apt-get install redis-server")
     program = bundled if request.param == "bundled" else found
     assert program is not None
     return program

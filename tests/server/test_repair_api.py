@@ -1,4 +1,7 @@
-"""The v1 routes of sagas on a real server: found by what their records tell, and repaired by whoever has the token."""
+"""The v1 routes of sagas on a real server: found by what their records tell, and repaired by whoever has the token.
+
+It is long because every action is tried on every kind of stuck saga, by one set of helpers.
+"""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import pytest
 from sagastream.bus import Bus, connect
 from sagastream.embedded import EmbeddedServer
 from sagastream.keys import Keys
+from tests.needs import absent
 
 DEBIANS = Path("/usr/bin/redis-server")
 _prefixes = itertools.count(1)
@@ -21,7 +22,7 @@ _prefixes = itertools.count(1)
 def debians_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start the server that Debian ships."""
     if not DEBIANS.exists():
-        pytest.skip("no redis-server of the system")
+        absent("no redis-server of the system; on Debian: apt-get install redis-server")
     with EmbeddedServer(tmp_path_factory.mktemp("debian"), program=DEBIANS) as server:
         yield server.url
 

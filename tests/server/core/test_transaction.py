@@ -1,4 +1,7 @@
-"""The transaction script on real servers: each operation, each guard, and nothing by halves."""
+"""The transaction script on real servers: each operation, each guard, and nothing by halves.
+
+It is long because every operation is tried against every type, and beside every other.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from sagastream.envelope import Envelope
 from sagastream.event import Event, UndoRequested
 from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
 from stock_service.handlers import stock
-from tests.deploy.needs import ROOT, absent
+from tests.needs import ROOT, absent
 
 PREFIX = "saga:"
 PARTICIPANTS = [order, stock, payment, notification]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 IS_CI = bool(os.environ.get("SAGASTREAM_CI_RUN") or os.environ.get("CI"))
 
 
