@@ -4,7 +4,7 @@ The rules are DESIGN 6. A refusal proves that nothing later happened. After a ti
 the pivot's participant judges; only its bar turns the saga back, and then every step before the pivot is asked,
 newest first, whether it was heard of or not.
 
-It is long because the rules refer to one another: status, requests and waits are three readings of one table.
+It is long because its rules rest on one another: whoever changes one must see all.
 """
 
 from __future__ import annotations

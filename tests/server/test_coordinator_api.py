@@ -1,6 +1,6 @@
 """The routes of sagas on a real server: paging, filters, one saga whole, and figures that equal the records.
 
-It is long because all of it is asked of one shop, whose sagas are written at its top.
+It is long because all of it is asked of one office, whose sagas are written at its top.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The v1 routes of sagas on a real server: found by what their records tell, and repaired by whoever has the token.
 
-It is long because every action is tried on every kind of stuck saga, by one set of helpers.
+It is long because finding, repairing one or many, and dead letters are asked for at one counter, opened at its top.
 """
 
 from __future__ import annotations
