@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sagastream import keys as names
 from sagastream.bus import Reply
-from sagastream.clock import server_ms
 from sagastream.consumer import subscriptions
-from sagastream.coordinator.lags import Lag, read_lags
 from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.readers import Group, read_streams
 from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
 from sagastream.doctor.patient import Patient
 from sagastream.envelope import pairs
@@ -24,7 +23,7 @@ _MS = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _Reader:
     """One reader, the streams it must read, and the command that starts it."""
 
     name: str
@@ -32,43 +31,36 @@ class _Group:
     start: str
 
 
-def _groups(patient: Patient) -> Iterator[_Group]:
+def _groups(patient: Patient) -> Iterator[_Reader]:
     for participant in patient.participants:
         streams = subscriptions(participant, patient.keys.of(participant.name))
-        yield _Group(participant.name, tuple(streams), f"sagastream participant {participant.name}")
-    yield _Group(COORDINATOR, tuple(Meanings(patient.sagas).streams(patient.keys)), "sagastream coordinator")
+        yield _Reader(participant.name, tuple(streams), f"sagastream participant {participant.name}")
+    yield _Reader(COORDINATOR, tuple(Meanings(patient.sagas).streams(patient.keys)), "sagastream coordinator")
 
 
 async def readers(patient: Patient) -> list[Finding]:
     """Tell of each reader whether its groups are there, and whether anybody reads."""
     silence = (patient.settings.claim_idle + patient.settings.block) // _MS
     found = []
+    now_ms, seen = await _seen(patient)
     for group in _groups(patient):
-        replies = await patient.bus.query.pipeline(
-            [("XINFO", "CONSUMERS", stream, group.name) for stream in group.streams]
-        )
-        missing = [stream for stream, told in zip(group.streams, replies, strict=True) if _is_missing(told)]
-        consumers = [row for reply in replies for row in _rows(reply)]
-        idle: dict[str, int] = {}
-        for consumer in consumers:
-            name, ms = consumer["name"], int(consumer["idle"])
-            idle[name] = min(ms, idle.get(name, ms))
-        heard = min(idle.values(), default=None)
-        # Before Redis 7.2 a consumer that waits for what does not come is as silent as one that is gone.
-        tells_waiting = all("inactive" in consumer for consumer in consumers)
+        here = [seen.get((stream, group.name)) for stream in group.streams]
+        missing = [stream for stream, one in zip(group.streams, here, strict=True) if one is None]
+        ages = _ages(one for one in here if one is not None)
+        heard = min((age for age, _ in ages.values()), default=None)
+        alive = sum(age <= silence for age, _ in ages.values())
         if missing:
             told = f"no group on {len(missing)} of {len(group.streams)} streams, such as {missing[0]}"
         elif heard is None:
             told = f"nobody ever read its {len(group.streams)} streams"
-        elif heard > silence and (tells_waiting or await _unread_for(patient, group) > silence):
+        elif alive:
+            found.append(ok("groups", f"{alive} at work on {len(group.streams)} streams", about=group.name))
+            continue
+        elif all(tells_asking for _, tells_asking in ages.values()) or _behind_ms(here, now_ms) > silence:
             told = f"nobody reads: last heard of {lasting(heard)} ago"
-        elif heard > silence:
+        else:  # before Redis 7.2 a consumer that waits for what does not come is as silent as one that is gone
             told = f"nothing to read for {lasting(heard)}, and this server does not tell who waits for it"
             found.append(ok("groups", told, about=group.name))
-            continue
-        else:
-            alive = sum(one <= silence for one in idle.values())
-            found.append(ok("groups", f"{alive} at work on {len(group.streams)} streams", about=group.name))
             continue
         found.append(problem("groups", told, group.start, about=group.name))
     return found
@@ -77,18 +69,18 @@ async def readers(patient: Patient) -> list[Finding]:
 async def work(patient: Patient) -> list[Finding]:
     """Tell of each reader what it has not read, and what it has in hand."""
     found = []
+    now_ms, seen = await _seen(patient)
     for group in _groups(patient):
-        lags = [lag for lag in await read_lags(patient.bus.query, group.streams) if lag.group == group.name]
-        now_ms = await server_ms(patient.bus.query)
-        known = [lag.unread for lag in lags if lag.unread is not None]
-        unread = f"{sum(known)}" if len(known) == len(lags) else f"at least {sum(known)}"
-        behind_ms = await _unread_for(patient, group)
-        pending = sum(lag.pending for lag in lags)
-        worst = min((lag for lag in lags if lag.oldest_ms is not None), key=_since, default=None)
-        held_ms = 0 if worst is None else now_ms - _since(worst)
-        told = f"{unread} unread, {pending} in hand"
-        if worst is not None and held_ms >= PENDING_TOO_LONG_MS:
-            told += f", the oldest for {lasting(held_ms)} on {worst.stream}"
+        here = [(stream, seen[stream, group.name]) for stream in group.streams if (stream, group.name) in seen]
+        known = [one.lag for _, one in here if one.lag is not None]
+        unread = f"{sum(known)}" if len(known) == len(here) else f"at least {sum(known)}"
+        behind_ms = _behind_ms([one for _, one in here], now_ms)
+        held = [(one.oldest_pending_ms, stream) for stream, one in here if one.oldest_pending_ms is not None]
+        since_ms, where = min(held, default=(now_ms, ""))
+        held_ms = now_ms - since_ms
+        told = f"{unread} unread, {sum(one.pending for _, one in here)} in hand"
+        if held_ms >= PENDING_TOO_LONG_MS:
+            told += f", the oldest for {lasting(held_ms)} on {where}"
             found.append(problem("work", told, group.start, about=group.name))
         elif behind_ms >= BEHIND_MS:
             told += f", behind by {lasting(behind_ms)}: more processes of it help, each with its own CONSUMER"
@@ -119,31 +111,33 @@ async def trimming(patient: Patient) -> list[Finding]:
     return found or [ok("trimming", "no stream waits for a group that is gone")]
 
 
-async def _unread_for(patient: Patient, group: _Group) -> int:
-    """Return for how long the oldest entry it has not read has been there (ms), 0 if it has read all."""
-    query = patient.bus.query
-    now_ms = await server_ms(query)
-    replies = await query.pipeline([("XINFO", "GROUPS", stream) for stream in group.streams])
-    read = [
-        (stream, told["last-delivered-id"])
-        for stream, reply in zip(group.streams, replies, strict=True)
-        for told in _rows(reply)
-        if told["name"] == group.name
-    ]
-    first = await query.pipeline([("XRANGE", stream, f"({at}", "+", "COUNT", 1) for stream, at in read])
-    entries = [entry for reply in first for entry in (reply if isinstance(reply, list) else [])]
-    since = [int(str(entry[0]).partition("-")[0]) for entry in entries if isinstance(entry, list)]
+async def _seen(patient: Patient) -> tuple[int, dict[tuple[str, str], Group]]:
+    """Return the server's time (epoch ms), and each group that is there, by its stream and its name.
+
+    Raises: ``ReplyError`` for a stream that may not be looked at.
+    """
+    now_ms, streams = await read_streams(patient.bus.query, patient.keys, patient.sagas)
+    for stream in streams:
+        if stream.problem is not None and stream.problem.startswith("NOPERM"):
+            raise ReplyError("NOPERM", stream.problem)
+    groups = ((stream.name, group) for stream in streams for group in stream.groups)
+    return now_ms, {(name, group.name): group for name, group in groups if not group.is_missing}
+
+
+def _ages(groups: Iterable[Group]) -> dict[str, tuple[int, bool]]:
+    """Return how long ago each consumer was heard of on any stream (ms), and whether that tells when it asked."""
+    ages: dict[str, tuple[int, bool]] = {}
+    for consumer in (consumer for group in groups for consumer in group.consumers):
+        asked = consumer.asked_age_ms
+        age = (asked if asked is not None else consumer.given_age_ms or 0, asked is not None)
+        ages[consumer.name] = min(age, ages.get(consumer.name, age))
+    return ages
+
+
+def _behind_ms(groups: Iterable[Group | None], now_ms: int) -> int:
+    """Return for how long the oldest entry that was not read has been there, 0 if all was read."""
+    since = [one.oldest_unread_ms for one in groups if one is not None and one.oldest_unread_ms is not None]
     return now_ms - min(since, default=now_ms)
-
-
-def _since(lag: Lag) -> int:
-    return lag.oldest_ms or 0
-
-
-def _is_missing(reply: Reply | ReplyError) -> bool:
-    if isinstance(reply, ReplyError) and reply.code == "NOPERM":
-        raise reply
-    return isinstance(reply, ReplyError)
 
 
 def _rows(reply: Reply | ReplyError) -> list[dict[str, str]]:
