@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from sagastream.bus import Bus
 from sagastream.keys import Keys
 from sagastream.reaping import reap
 from sagastream.trimming import Keeping, Trimming
+from tests.processes.until import until
 
 OLD = [f"{1_600_000_000_000 + number}-0" for number in range(500)]
 AT_ONCE = Keeping(read=timedelta(0), unread=timedelta(days=6))
@@ -80,3 +82,24 @@ async def test_a_silent_consumer_is_forgotten_only_when_it_holds_nothing(bus: Bu
     assert await reap(bus, [stream], "saga", silent=timedelta(hours=1)) == 0
     assert await reap(bus, [stream], "saga", silent=timedelta(0)) == 1
     assert await bus.query.execute("XINFO", "CONSUMERS", stream, "saga") == []
+
+
+async def test_who_waits_and_is_forgotten_meanwhile_is_handed_what_comes_all_the_same(bus: Bus, keys: Keys) -> None:
+    """Before Redis 7.2 whoever waits long is as silent as the dead; what it is handed must be its own to settle."""
+    stream = keys.key("events:StockReserved")
+    await bus.writer.execute("XGROUP", "CREATE", stream, "saga", "0", "MKSTREAM")
+    await bus.writer.execute("XGROUP", "CREATECONSUMER", stream, "saga", "one")
+    read = ("XREADGROUP", "GROUP", "saga", "one", "BLOCK", 5000, "STREAMS", stream, ">")
+    waiting = asyncio.create_task(bus.reader.execute(*read))
+
+    async def waits() -> bool:
+        return "blocked_clients:0" not in str(await bus.query.execute("INFO", "clients"))
+
+    await until(waits, "the reader waits")
+
+    forgotten = await reap(bus, [stream], "saga", silent=timedelta(0))
+    await bus.writer.execute("XADD", stream, "1-1", "n", "1")
+
+    assert forgotten == 1
+    assert await waiting == [[stream, [["1-1", ["n", "1"]]]]]
+    assert await bus.query.execute("XPENDING", stream, "saga") == [1, "1-1", "1-1", [["one", "1"]]]
