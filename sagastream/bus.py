@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Protocol, TypeAlias, cast
@@ -83,15 +82,13 @@ def connect(url: str, *, name: str, block: timedelta) -> Bus:
 
 
 class RedisConnection:
-    """A pool of redis-py's connections, without its clients: those take a time-out and a coroutine for every reply."""
+    """Exchanges over redis-py's connections, a few kept open; its pool and its clients cost more than the exchange."""
 
     def __init__(self, url: str, *, name: str, timeout: timedelta, retries: int) -> None:
         self._timeout_s = timeout.total_seconds()
-        self._retry: Retry = Retry(FullJitterBackoff(cap=0.2, base=0.01) if retries else NoBackoff(), retries)
-        self._pool: redis.BlockingConnectionPool = redis.BlockingConnectionPool.from_url(
+        self._retry: Retry | None = Retry(FullJitterBackoff(cap=0.2, base=0.01), retries) if retries else None
+        self._makes: redis.ConnectionPool = redis.ConnectionPool.from_url(
             url,
-            max_connections=MOST_CONNECTIONS,
-            timeout=None,
             client_name=name,
             protocol=2,
             decode_responses=True,
@@ -102,6 +99,9 @@ class RedisConnection:
             retry=Retry(NoBackoff(), 0),
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
+        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._free: list[redis.Connection] = []
+        self._is_closed = False
 
     async def execute(self, *command: Argument) -> Reply:
         """Send one command and return its raw reply."""
@@ -115,12 +115,16 @@ class RedisConnection:
         return await self._exchanged(commands) if commands else []
 
     async def close(self) -> None:
-        """Close all connections of the pool."""
-        await self._pool.aclose()
+        """Close the connections; those in use are closed by whoever uses them."""
+        self._is_closed = True
+        while self._free:
+            await self._free.pop().disconnect()
 
     async def _exchanged(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
         packed = b"".join([_packed(command) for command in commands])
         try:
+            if self._retry is None:
+                return await self._exchange(packed, len(commands))
             return await self._retry.call_with_retry(partial(self._exchange, packed, len(commands)), _again)
         except refused.RedisError as error:
             raise translated(error) from error
@@ -128,21 +132,46 @@ class RedisConnection:
             raise ServerUnavailable(str(error) or type(error).__name__) from error
 
     async def _exchange(self, packed: bytes, replies: int) -> list[Reply | ReplyError]:
-        connection: redis.Connection | None = None
+        if self._turns.locked():
+            await self._wait_for_turn()
+        else:
+            await self._turns.acquire()
+        connection = self._free.pop() if self._free else self._make()
         is_clean = False
         try:
-            async with _within(_TURN_S, "no connection"):
-                connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # untyped there
-            async with _within(self._timeout_s, "no answer"):
-                await connection.send_packed_command(packed, check_health=False)
-                found = [await _raw(connection) for _ in range(replies)]
-            is_clean = True
-        finally:
-            if connection is not None:
-                if not is_clean:  # answers may still be on their way, and would be taken for those of what comes next
+            async with asyncio.timeout(self._timeout_s):
+                if connection.is_connected and await _is_stale(connection):
                     await connection.disconnect(nowait=True)
-                await self._pool.release(connection)
+                await connection.send_packed_command(packed, check_health=False)  # connects, if it is not
+                found = [await _raw(connection) for _ in range(replies)]
+            is_clean = not self._is_closed
+        except TimeoutError:
+            raise refused.TimeoutError(f"no answer within {self._timeout_s:g} s") from None
+        finally:
+            self._turns.release()
+            if is_clean:
+                self._free.append(connection)
+            else:  # answers may still be on their way, and would be taken for those of what comes next
+                await connection.disconnect(nowait=True)
         return [_reply(raw) for raw in found]
+
+    def _make(self) -> redis.Connection:
+        return self._makes.make_connection()  # type: ignore[no-untyped-call,no-any-return]  # untyped
+
+    async def _wait_for_turn(self) -> None:
+        try:
+            async with asyncio.timeout(_TURN_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise refused.TimeoutError(f"no connection within {_TURN_S:g} s") from None
+
+
+async def _is_stale(connection: redis.Connection) -> bool:
+    """Tell whether the server has closed a connection meanwhile, or said something that nobody asked for."""
+    try:
+        return bool(await connection.can_read())
+    except refused.RedisError:
+        return True
 
 
 async def _raw(connection: redis.Connection) -> object:
@@ -159,15 +188,6 @@ def _reply(raw: object) -> Reply | ReplyError:
             return error
         raise error from raw
     return cast(Reply, raw)
-
-
-@asynccontextmanager
-async def _within(seconds: float, otherwise: str) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        raise refused.TimeoutError(f"{otherwise} within {seconds:g} s") from None
 
 
 async def _again(error: Exception) -> None:
