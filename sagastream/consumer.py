@@ -180,7 +180,7 @@ class Consumer:
                 [work for work in works if not work.is_in_background], self._transactor.commit
             )
             settled += self._to_acknowledge(ended)
-        await self._intake.acknowledge(settled)
+        self._intake.settled(settled)
 
     def _send_outside(self, work: Work) -> None:
         work.is_in_background = True
@@ -217,7 +217,7 @@ class Consumer:
         put_away(tx, message, reason=reason, attempts=1)
         await self._transactor.commit([tx])
         self._telemetry.buried()
-        await self._intake.acknowledge([message])
+        self._intake.settled([message])
 
 
 def subscriptions(participant: Participant, keys: Keys) -> list[str]:

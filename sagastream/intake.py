@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 
 import structlog
 
-from sagastream.bus import Argument, Bus, Reply
+from sagastream.bus import Argument, Bus, Command, Reply
 from sagastream.errors import ReplyError
 from sagastream.keys import GROUPS, Keys
 from sagastream.store import StoreMark
@@ -67,6 +67,7 @@ class Intake:
         self._size = size
         self._count = max(1, -(-size // max(1, len(streams))))  # COUNT is per stream
         self._held: list[Message] = []
+        self._settled: list[Message] = []
         self._claims_from = dict.fromkeys(self.streams, "0-0")
         self._store = StoreMark(bus, keys, name=store)
         self._on_trimmed = on_trimmed
@@ -92,11 +93,15 @@ class Intake:
                 await self._bus.writer.execute("HSET", self._registry, stream, position)
 
     async def new(self, block: timedelta) -> list[Message]:
-        """Return new entries, waiting for them at most so long."""
+        """Acknowledge what is settled and return new entries, waiting for them at most so long."""
         if not self._held:
             command: list[Argument] = ["XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", self._count,
                        "BLOCK", max(1, block // timedelta(milliseconds=1)), "STREAMS", *self.streams]  # fmt: skip
-            reply = await self._bus.reader.execute(*command, *(">" for _ in self.streams))
+            command += [">"] * len(self.streams)
+            *_, reply = await self._bus.reader.pipeline([*self._acknowledging(self._settled), command])
+            self._settled = []
+            if isinstance(reply, ReplyError):
+                raise reply
             self._held = _messages(reply)[0]
             # Most streams are silent most of the time; those that spoke last share the room of a round.
             self._count = max(1, -(-self._size // max(1, len(reply) if isinstance(reply, list) else 1)))
@@ -106,6 +111,7 @@ class Intake:
     async def own(self) -> list[Message]:
         """Return everything delivered to this consumer and never acknowledged."""
         self._held = []  # they are among these
+        await self.flush()
         found: list[Message] = []
         for stream in self.streams:
             position = "0"
@@ -143,13 +149,28 @@ class Intake:
         reply = await self._bus.writer.execute("XCLAIM", stream, self.group, self.consumer, 0, entry)
         return next(iter(_entries(stream, reply)), None)
 
+    def settled(self, messages: Sequence[Message]) -> None:
+        """Note that these are settled; they are acknowledged together with the next read, which is one way less.
+
+        If that is lost they come again, and the ledger knows them.
+        """
+        self._settled += messages
+
+    async def flush(self) -> None:
+        """Acknowledge what is settled, for there may be no next read."""
+        settled, self._settled = self._settled, []
+        await self.acknowledge(settled)
+
     async def acknowledge(self, messages: Sequence[Message]) -> None:
-        """Say that these are settled. If this is lost they come again, and the ledger knows them."""
+        """Acknowledge these at once."""
+        if messages:
+            await self._bus.writer.pipeline(self._acknowledging(messages))
+
+    def _acknowledging(self, messages: Sequence[Message]) -> list[Command]:
         by_stream: dict[str, list[str]] = {}
         for message in messages:
             by_stream.setdefault(message.stream, []).append(message.id)
-        if by_stream:
-            await self._bus.writer.pipeline([("XACK", stream, self.group, *ids) for stream, ids in by_stream.items()])
+        return [("XACK", stream, self.group, *ids) for stream, ids in by_stream.items()]
 
     async def _without_trimmed(self, found: list[Message]) -> list[Message]:
         lost = [message for message in found if not message.fields]

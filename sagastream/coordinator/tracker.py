@@ -167,7 +167,7 @@ class Coordinator:
         for message, why in poison:  # afterwards, for what they mark may have begun in this batch
             await self._fence(message, why)
         settled = [message for bundle in bundles.values() for message in bundle.messages]
-        await self._intake.acknowledge(settled + ignored + unknown + [message for message, _ in poison])
+        self._intake.settled(settled + ignored + unknown + [message for message, _ in poison])
 
     def _sort(self, message: Message, bundles: dict[str, Bundle]) -> bool:
         envelope = decode(message.fields)

@@ -34,27 +34,27 @@ class MemoryConnection:
 
         Raises: ReplyError for an error reply; whatever the hooks raise.
         """
-        return await self._execute(command, can_block=True)
+        return await self._execute(command)
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
-        """Execute commands one after the other; error replies are returned in their places.
+        """Execute commands one after the other, each waiting as it would alone; error replies stand in their places.
 
         Raises: whatever the hooks raise; earlier commands have then happened.
         """
         replies: list[Reply | ReplyError] = []
         for command in commands:
             try:
-                replies.append(await self._execute(command, can_block=False))
+                replies.append(await self._execute(command))
             except ReplyError as error:
                 replies.append(error)
         return replies
 
-    async def _execute(self, command: Command, *, can_block: bool) -> Reply:
+    async def _execute(self, command: Command) -> Reply:
         if self.before is not None:
             await self.before(command)
         try:
             reply = self.server.call(*command)
-            if reply is None and can_block and encoded(command[0]).upper() in (b"XREAD", b"XREADGROUP"):
+            if reply is None and encoded(command[0]).upper() in (b"XREAD", b"XREADGROUP"):
                 reply = await self._read_blocked(command)
         except ReplyError:
             if self.after is not None:
