@@ -36,7 +36,7 @@ from sagastream.transaction import Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
-PAGE = 25  # sagas at a time: what else runs in this process must not wait for more
+PAGE = 5  # sagas at a time: what else runs in this process waits for as many to be judged
 HOLD = timedelta(minutes=1)
 WHOLE = timedelta(minutes=10)  # between two passes over the project's own books
 AGAIN = 50  # known differences looked at again in a round

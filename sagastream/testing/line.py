@@ -52,15 +52,15 @@ class Line(MemoryConnection):
         """Execute one command, as far as it gets."""
         if self._is_plain(command):
             return self._plain(command)
-        return await self._execute(command, can_block=True)
+        return await self._execute(command)
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
-        """Execute commands one after the other; error replies are returned in their places."""
+        """Execute commands one after the other, each waiting as it would alone; error replies stand in their places."""
         replies: list[Reply | ReplyError] = []
         for command in commands:
             try:
                 is_plain = self._is_plain(command)
-                replies.append(self._plain(command) if is_plain else await self._execute(command, can_block=False))
+                replies.append(self._plain(command) if is_plain else await self._execute(command))
             except ReplyError as error:
                 replies.append(error)
         return replies
@@ -76,7 +76,7 @@ class Line(MemoryConnection):
         except ReplyError as error:
             raise ServerUnavailable(str(error)) if error.code in UNWILLING else error from None
 
-    async def _execute(self, command: Command, *, can_block: bool) -> Reply:
+    async def _execute(self, command: Command) -> Reply:
         worker, life, luck = self._worker, self._life, self._worker.luck
         name = str(command[0])
         fault, there, back = luck.at_command(command)
@@ -95,7 +95,7 @@ class Line(MemoryConnection):
         reply: Reply = None
         try:
             reply = self.server.call(*command)
-            if reply is None and can_block and name == "XREADGROUP":
+            if reply is None and name == "XREADGROUP":
                 reply = await self._read_blocked(command)
         except ReplyError as error:
             refused = error
