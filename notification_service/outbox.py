@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from notification_service.channels import Message, NotSent, Receipt, Undeliverable
 from notification_service.mail import NotAnAddress, file_name, mail, message_id
@@ -21,6 +22,7 @@ class FileOutbox:
     def __init__(self, directory: Path, *, sender: str) -> None:
         self._directory = directory
         self._sender = sender
+        self._mine = secrets.token_hex(4)
 
     async def send(self, message: Message) -> Receipt | Undeliverable:
         """Write the message.
@@ -38,14 +40,23 @@ class FileOutbox:
         return Receipt(CHANNEL, message_id(message, self._sender))
 
     def _replace(self, path: Path, content: bytes) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
         # Two workers may write the same message at once (a paused one and the one that took over): each
         # writes a file of its own, and the last rename wins with the same content.
-        with NamedTemporaryFile(dir=self._directory, prefix=".", suffix=".part", delete=False) as part:
+        part = self._directory / f".{path.name}.{self._mine}.part"
+        try:
             try:
-                part.write(content)
-                part.flush()
-                os.replace(part.name, path)
-            except BaseException:
-                os.unlink(part.name)
-                raise
+                file = _opened(part)
+            except FileNotFoundError:
+                self._directory.mkdir(parents=True, exist_ok=True)
+                file = _opened(part)
+            with open(file, "wb", buffering=0) as unbuffered:
+                if unbuffered.write(content) != len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
