@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import itertools
 import os
 import secrets
 from pathlib import Path
@@ -23,6 +25,7 @@ class FileOutbox:
         self._directory = directory
         self._sender = sender
         self._mine = secrets.token_hex(4)
+        self._numbers = itertools.count()
 
     async def send(self, message: Message) -> Receipt | Undeliverable:
         """Write the message.
@@ -34,7 +37,8 @@ class FileOutbox:
         except NotAnAddress as error:
             return Undeliverable(CHANNEL, str(error))
         try:
-            self._replace(self._directory / file_name(message), written)
+            # Making a file waits for the disk now and then, and with it would wait everything in this process.
+            await asyncio.to_thread(self._replace, self._directory / file_name(message), written)
         except OSError as error:
             raise NotSent(f"the outbox cannot be written: {error.strerror}") from None
         return Receipt(CHANNEL, message_id(message, self._sender))
@@ -42,7 +46,7 @@ class FileOutbox:
     def _replace(self, path: Path, content: bytes) -> None:
         # Two workers may write the same message at once (a paused one and the one that took over): each
         # writes a file of its own, and the last rename wins with the same content.
-        part = self._directory / f".{path.name}.{self._mine}.part"
+        part = self._directory / f".{path.name}.{self._mine}-{next(self._numbers)}.part"
         try:
             try:
                 file = _opened(part)
