@@ -313,7 +313,7 @@ async def test_two_hundred_orders_for_fifty_pieces_do_not_fight() -> None:
 
 @in_virtual_time
 async def test_what_a_batch_costs_does_not_grow_with_the_batch() -> None:
-    """One acknowledgement with the next read, one pipeline of the handlers' reads, one script call: for 1 as for 200."""
+    """One acknowledgement with the next read, one pipeline of reads, one script call: for 1 as for 200."""
     costs = []
     for size in (1, 200):
         world = with_rooms(1000, batch=400)
