@@ -198,9 +198,9 @@ class Consumer:
             self._in_hand.discard(work.message.name)
 
     async def _conclude(self, decided: Sequence[tuple[Work, Transaction | None]]) -> Sequence[bool]:
-        """Commit and acknowledge together what was decided outside in the meantime; tell which are at their end."""
+        """Commit together what was decided outside in the meantime; tell which are at their end."""
         ended, again = await self._settling.conclude(decided, self._transactor.commit)
-        await self._intake.acknowledge(self._to_acknowledge(ended))
+        self._intake.settled(self._to_acknowledge(ended))  # the read under way waits for a glance at most
         open_ = {work.message.name for work in again}
         return [work.message.name not in open_ for work, _ in decided]
 

@@ -98,8 +98,12 @@ class Intake:
             command: list[Argument] = ["XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", self._count,
                        "BLOCK", max(1, block // timedelta(milliseconds=1)), "STREAMS", *self.streams]  # fmt: skip
             command += [">"] * len(self.streams)
-            *_, reply = await self._bus.reader.pipeline([*self._acknowledging(self._settled), command])
-            self._settled = []
+            settled, self._settled = self._settled, []
+            try:
+                *_, reply = await self._bus.reader.pipeline([*self._acknowledging(settled), command])
+            except BaseException:
+                self._settled += settled  # they may not have got through
+                raise
             if isinstance(reply, ReplyError):
                 raise reply
             self._held = _messages(reply)[0]

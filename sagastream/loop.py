@@ -34,7 +34,8 @@ class Loop:
 
     ``recovered`` is given what was delivered before and never acknowledged (own entries at a start and after
     trouble, other consumers' entries once they are idle for ``claim_idle``). ``beside`` runs before each read and
-    says how long the read may wait at most. ``tidy`` runs now and then.
+    says how long the read may wait at most. ``tidy`` runs now and then. ``linger`` is how long after a read that
+    brought something the next one may begin: what comes meanwhile is one batch, and whoever is idle waits for nothing.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Loop:
         beside: Beside,
         tidy: Tidy,
         claim_idle: timedelta,
+        linger: timedelta = timedelta(0),
     ) -> None:
         self._bus = bus
         self._intake = intake
@@ -59,6 +61,8 @@ class Loop:
         self._tidy_at = 0.0
         self._claim_idle = claim_idle
         self._claim_at = 0.0
+        self._linger_s = linger.total_seconds()
+        self._read_from = 0.0
         self._must_recover = True
         self._is_reading = False
         self._is_stopping = False
@@ -118,13 +122,20 @@ class Loop:
             self._tidy_at = now + TIDY.total_seconds()
             await self._tidy()
         wait = await self._beside()
+        await self._linger()
         self._is_reading = True
         try:
             messages = await self._intake.new(wait)
         finally:
             self._is_reading = False
         if messages:
+            self._read_from = asyncio.get_running_loop().time() + self._linger_s
             await self._handle(messages)
+
+    async def _linger(self) -> None:
+        early_s = self._read_from - asyncio.get_running_loop().time()
+        if early_s > 0:
+            await asyncio.sleep(early_s)
 
     def _in_trouble(self, error: Exception) -> None:
         if not self.trouble:

@@ -36,6 +36,8 @@ async def every(period: timedelta, call: Callable[[], Awaitable[None]], stop: as
     try:
         await stop.wait()
     finally:
+        scheduler.pause()
+        await asyncio.sleep(0)  # a call that was just woken begins, and can be waited for
         scheduler.shutdown(wait=False)
         if under_way:
             await asyncio.wait(under_way)

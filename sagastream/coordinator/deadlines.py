@@ -14,7 +14,7 @@ import structlog
 
 from sagastream import keys as names
 from sagastream.bus import Bus, Reply
-from sagastream.clock import server_ms
+from sagastream.clock import ms_of
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import Note, Record, Records
 from sagastream.envelope import pairs
@@ -28,6 +28,7 @@ from sagastream.transaction import Transaction, Transactor
 log = structlog.get_logger(__name__)
 
 PERIOD = timedelta(milliseconds=25)
+LOOK = timedelta(milliseconds=100)  # how long it is believed that no timer runs out; those set meanwhile run longer
 LATER = timedelta(hours=1)
 REST = timedelta(seconds=1)  # after a look at sagas that only another coordinator can judge
 AT_ONCE = 200
@@ -77,13 +78,16 @@ class Deadlines:
 
     async def sweep(self) -> int:
         """Look at the sagas whose timer has run out; return how many took a turn."""
-        if asyncio.get_running_loop().time() < self._rests_until:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._rests_until:
             return 0
-        now_ms = await server_ms(self._query)
+        now_ms, next_ms = await self._next()
         if not self._is_steady(now_ms):
             return 0
-        if not await self._due(now_ms):
+        if next_ms is None or next_ms > now_ms:
             self.held_back_by = None
+            quiet_s = LOOK.total_seconds() if next_ms is None else (next_ms - now_ms) / 1000
+            self._rests_until = loop.time() + min(quiet_s, LOOK.total_seconds())
             return 0
         read_ms, behind = await self._read_until(now_ms)
         due = await self._due(read_ms)
@@ -96,9 +100,15 @@ class Deadlines:
             if batch:
                 return sum(outcome.is_ok for outcome in (await self._transactor.commit(batch)).outcomes)
             skipped += len(due)  # none of these is ours to judge; they must not crowd out what follows
-            self._rests_until = asyncio.get_running_loop().time() + REST.total_seconds()
+            self._rests_until = loop.time() + REST.total_seconds()
             due = await self._due(read_ms, skipped)
         return 0
+
+    async def _next(self) -> tuple[int, int | None]:
+        """Return the server's time, and when the first of the timers runs out."""
+        time, first = await self._query.pipeline([("TIME",), ("ZRANGE", self._timers, 0, 0, "WITHSCORES")])
+        found = _list(_sound(first))
+        return ms_of(_sound(time)), int(float(str(found[1]))) if found else None
 
     async def _due(self, upto_ms: int, skip: int = 0) -> list[str]:
         reply = await self._query.execute("ZRANGE", self._timers, "-inf", upto_ms, "BYSCORE", "LIMIT", skip, AT_ONCE)

@@ -40,6 +40,9 @@ from sagastream.trimming import Keeping, Trimming
 
 log = structlog.get_logger(__name__)
 
+# Events of one saga follow each other within milliseconds while much is going on: one write for several of them.
+LINGER = timedelta(milliseconds=5)
+
 
 @dataclass(slots=True)
 class Bundle:
@@ -82,7 +85,7 @@ class Coordinator:
         )  # fmt: skip
         self._loop = Loop(
             bus, self._intake, self._clock, handle=self._handle, recovered=self._handle, beside=self._beside,
-            tidy=self._tidy, claim_idle=settings.claim_idle,
+            tidy=self._tidy, claim_idle=settings.claim_idle, linger=LINGER,
         )  # fmt: skip
         self.deadlines = Deadlines(
             bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, self._aside.streams, ticker

@@ -412,3 +412,42 @@ async def test_an_event_of_a_table_that_cannot_be_is_put_away() -> None:
     await world.work(world.coordinator(TRIP))
 
     assert len(world.letters(COORDINATOR)) == 2
+
+
+@in_virtual_time
+async def test_who_is_idle_waits_for_nothing_and_who_is_busy_folds_what_follows() -> None:
+    """The first event is stored in the millisecond it comes in; three that follow at once are one write together."""
+    world = World()
+    wire = world.wire()
+    async with world.running(world.coordinator(TRIP, wire=wire)):
+        await asyncio.sleep(1)
+        booked, *others = FORWARD
+
+        world.tell(booked)
+        await asyncio.sleep(0.0005)
+        assert world.status() == "Started"
+        for event in others:
+            world.tell(event)
+            await asyncio.sleep(0.001)
+        assert world.status() == "Started"
+
+        await world.quiet()
+        assert world.status() == "Completed"
+        assert world.hash(COORDINATOR, f"record:{SAGA}")["version"] == "2"
+
+
+@in_virtual_time
+async def test_a_timer_is_looked_for_no_more_often_than_it_can_run_out() -> None:
+    """Nobody asks forty times a second about a saga that has minutes; what is due is told within one sweep."""
+    world = World()
+    wire = world.wire()
+    async with world.running(world.coordinator(TRIP, wire=wire)):
+        world.tell(FORWARD[0])
+        await asyncio.sleep(1)
+        before = len(wire.commands("ZRANGE"))
+        await asyncio.sleep(10)
+        assert len(wire.commands("ZRANGE")) - before <= 10 * 10 + 10
+
+        due_ms = float(str(world.call("ZSCORE", COORDINATOR, "timers", SAGA)))
+        await asyncio.sleep((due_ms - world.now_ms()) / 1000 + 0.026)
+        assert any(line["type"] == "StepOverdue" for line in world.history())
