@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 LOOK = timedelta(seconds=1)  # how soon a new campaign, or one whose driver died, is noticed
 HOLD = timedelta(seconds=10)
-_CHUNK = 50
+_CHUNK = 10  # sagas looked up at a time: what else runs in this process waits for as many
 _MS = timedelta(milliseconds=1)
 
 
