@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 import structlog
 
 from sagastream.bus import Argument, Bus, Command, Reply
-from sagastream.errors import ReplyError
+from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import GROUPS, Keys
 from sagastream.store import StoreMark
 
@@ -101,7 +101,7 @@ class Intake:
             settled, self._settled = self._settled, []
             try:
                 *_, reply = await self._bus.reader.pipeline([*self._acknowledging(settled), command])
-            except BaseException:
+            except ServerUnavailable:
                 self._settled += settled  # they may not have got through
                 raise
             if isinstance(reply, ReplyError):
