@@ -13,6 +13,14 @@ from tests.browser.page import Page, opened
 from tests.browser.stand import COMPENSATED, COMPENSATING, COMPLETED, FAILED, STUCK, WAITING, Stand, stand
 from tests.needs import program
 
+LETTER = {
+    "id": "a-letter",
+    "type": "OrderCreated",
+    "source": "order",
+    "correlationid": "stuck-03",
+    "data": '{"orderId":"order-3","email":"ann@example.org"}',
+}
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chromium]:
@@ -33,7 +41,7 @@ async def page(browser: Chromium) -> AsyncIterator[Page]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def full(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
-    """A stand with sagas in every status, and many that are stuck."""
+    """A stand with sagas in every status, many that are stuck, a dead letter and a repair that goes on."""
     async with stand(tmp_path_factory.mktemp("stand")) as shop:
         await shop.count_from_now()
         for number in range(20):
@@ -51,4 +59,7 @@ async def full(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]
             await shop.let_pass(saga)
         await shop.tell("aborted-1", *STUCK, begun_s_ago=8000)
         await shop.operate("sagas/aborted-1/abort", reason="settled by telephone")
+        await shop.bury("stock", "KeyError: 'storeId'", LETTER)
+        nobodys = {"status": "NeedsAttention", "id": "nobody-is-called-so"}
+        await shop.operate("repairs", action="retry", reason="the bank is open", filter=nobodys, atMost=1, perSecond=1)
         yield shop
