@@ -134,6 +134,22 @@ async def test_no_repair_of_many_has_a_barrier(full: Stand, page: Page) -> None:
     await holds_for_everybody(page)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_what_a_field_suggests_can_be_read(full: Stand, page: Page, scheme: str) -> None:
+    """It has the colour of labels, whose contrast axe-core looks at; at suggestions it does not."""
+    await page.look(scheme=scheme)
+    await page.go(f"{full.url}/#/sagas")
+    await page.settled()
+
+    suggested, labelled = await page.ask("""(() => {
+        const field = document.querySelector("[placeholder]");
+        return [getComputedStyle(field, "::placeholder"), getComputedStyle(field.closest("label"))]
+            .map(({ color, opacity }) => [color, opacity]);
+    })()""")
+
+    assert suggested == labelled
+
+
 async def tab_to(page: Page, words: str, most: int = 80) -> None:
     """Press the tabulator until the focus is on what says just these words, and is seen to be there."""
     for _ in range(most):
