@@ -1,17 +1,26 @@
 """Personal data that can be told by its form: e-mail addresses and the numbers of payment cards. Pure.
 
-Whatever leaves for logs, reasons or a terminal passes here. Not promised: names and postal addresses have no form, so
-they are kept out by never being written there.
+Whatever leaves for logs, reasons, a terminal or whoever looks at messages passes here. Not promised: names and postal
+addresses have no form, so they are kept out by never being written there.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 
 MASK = "***"
-_EMAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
-# In one piece, or in groups as they are printed on cards; never a part of an id.
-_CARD = re.compile(r"(?<![\w-])[2-6](?:\d{13,18}|\d{3}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{3}([ -])\d{6}\2\d{5})(?![\w-])")
+_LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]"
+# From where such characters begin, so that a long run of them is looked at once only.
+_EMAIL = re.compile(rf"(?<!{_LOCAL}){_LOCAL}++@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+# In one piece, or in groups as they are printed on cards; never a part of an id, as the n of an escaped line is none.
+_CARD = re.compile(
+    r"(?:(?<![\w-])|(?<=\\[nrt]))[2-6]"
+    r"(?:\d{13,18}|\d{3}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{3}([ -])\d{6}\2\d{5})(?![\w-])"
+)
+# With or without its end, so that what is never closed is looked at once only, too.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 
 
 def masked(text: str) -> str:
@@ -34,6 +43,25 @@ def masked_all(value: object) -> object:
             return value
         case _:
             return masked(str(value))
+
+
+def masked_message(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields of a message masked; ``data`` is its payload, in which no way of escaping hides anything."""
+    return {name: masked_json(text) if name == "data" else masked(text) for name, text in fields.items()}
+
+
+def masked_json(text: str) -> str:
+    """Return JSON with each of its strings masked as what it says; what is no JSON is masked as it stands."""
+    return masked(_QUOTED.sub(lambda found: _masked_string(found[0]), text))
+
+
+def _masked_string(quoted: str) -> str:
+    try:
+        told = json.loads(quoted, strict=False)
+    except ValueError:
+        return quoted
+    shown = masked(told)
+    return quoted if shown == told else json.dumps(shown)
 
 
 def _checks(text: str) -> bool:

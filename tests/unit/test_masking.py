@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from sagastream.masking import MASK, masked, masked_all
+from sagastream.masking import MASK, masked, masked_all, masked_json, masked_message
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,30 @@ def test_addresses_and_card_numbers_are_masked_wherever_they_stand(text: str) ->
 )
 def test_what_is_neither_stays(text: str) -> None:
     assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (r'{"why":"pay with\n4111111111111111"}', r'{"why":"pay with\n***"}'),
+        (r'{"why":"call\nann@example.org"}', r'{"why":"call\n***"}'),
+        (r'{"why":"ann\u0040example.org, \u0034111 1111 1111 1111"}', '{"why":"***, ***"}'),
+        (r'{"ann\u0040example.org":[{"a":"ann@example.org"}]}', '{"***":[{"a":"***"}]}'),
+        ('{"sum":1.10,"to":"ann@example.org"}', '{"sum":1.10,"to":"***"}'),
+        ('{"card":4111111111111111}', '{"card":***}'),
+        ('no JSON, "from ann@example.org', 'no JSON, "from ***'),
+        ('"ann@example.org" and "', '"***" and "'),
+        (r'{"who":"Zo\u00eb \ud800","sum":1.10}', r'{"who":"Zo\u00eb \ud800","sum":1.10}'),
+    ],
+)
+def test_no_way_of_writing_json_hides_anything(sent: str, shown: str) -> None:
+    """What is masked is still JSON, and everything else in it stays as it was written."""
+    assert masked_json(sent) == shown
+    assert masked_message({"data": sent, "source": "ann@example.org"}) == {"data": shown, "source": MASK}
+
+
+def test_what_an_error_quotes_is_masked_behind_an_escaped_line() -> None:
+    assert masked(repr("pay with\n4111111111111111")) == r"'pay with\n***'"
 
 
 def test_ids_stay() -> None:
