@@ -15,7 +15,6 @@ from sagastream.cli.exits import DONE, NOT_CONFIRMED, WRONG_WORDS
 from sagastream.cli.office import Answer, Office, Refused
 from sagastream.cli.repairing import confirmed, told
 from sagastream.cli.screen import Screen
-from sagastream.masking import masked_all
 from sagastream.settings import Settings
 
 
@@ -27,7 +26,8 @@ def dead_letters(words: Namespace, settings: Settings) -> int:
                 case "list":
                     return _list(words, office)
                 case "show":
-                    return _show(words, _shown(office.get("dead-letters", words.owner, words.letter_id), words))
+                    unmasked = "true" if words.unmasked else None
+                    return _show(words, office.get("dead-letters", words.owner, words.letter_id, unmasked=unmasked))
                 case _:
                     return _deal(words, office)
         except Refused as refused:
@@ -48,11 +48,6 @@ def _list(words: Namespace, office: Office) -> int:
     elif not page["letters"]:
         print("no such letters", file=sys.stderr)
     return DONE
-
-
-def _shown(letter: Answer, words: Namespace) -> Answer:
-    """Return a letter as it may leave: without what can be told to be personal, unless that is asked for."""
-    return letter if words.unmasked else cast("Answer", masked_all(letter))
 
 
 def _show(words: Namespace, letter: Answer) -> int:
@@ -79,13 +74,13 @@ def _deal(words: Namespace, office: Office) -> int:
         except (OSError, ValueError) as error:
             print(f"sagastream: --data: {error}", file=sys.stderr)
             return WRONG_WORDS
-    letter = cast("Answer", masked_all(office.get("dead-letters", words.owner, words.letter_id)))
+    letter = office.get("dead-letters", words.owner, words.letter_id)
     Screen(sys.stderr).say(_line(letter), f"  data: {cast('dict[str, str]', letter['message']).get('data', '')}")
     if not confirmed(words, f"{words.verb} it?"):
         return NOT_CONFIRMED
     answer = office.post("dead-letters", words.owner, words.letter_id, words.verb, body=body)
     if words.json:
-        print(json.dumps(masked_all(answer)))
+        print(json.dumps(answer))
     else:
         Screen().say(_line(answer))
     return DONE

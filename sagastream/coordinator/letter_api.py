@@ -1,6 +1,7 @@
 """The routes by which operators look at dead letters and deal with them. Speaks HTTP; decides nothing.
 
-Letters hold what customers sent, so they are shown to operators only.
+Letters hold what customers sent, so they are shown to operators only, and e-mail addresses and card numbers only to
+those who ask for them: to mend a payload one must see it.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from sagastream.coordinator.letter_views import (
     ReplayRequest,
     WholeLetterView,
     glance,
+    masked_letter,
     place_of,
     whole,
 )
 from sagastream.coordinator.letters import CannotDeal, DeadLetters, Unfit
+from sagastream.coordinator.message_api import Unmasked
 from sagastream.coordinator.repair_api import actor
 from sagastream.documented import problems
 from sagastream.problems import Problem, invalid
@@ -64,14 +67,15 @@ def letter_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
         owners = [name for name in letters.owners if owner in (None, name)]
         found, following = await letters.page(owners, saga_id, fate, place_of(cursor), limit)
         return LetterPage(
-            letters=[glance(letter) for letter in found],
+            letters=[glance(masked_letter(letter)) for letter in found],
             next=f"{following.id}.{following.owner}" if following is not None else None,
         )
 
     @router.get("/{owner}/{letterId}", operation_id="showDeadLetter", responses=problems(_NONE))
-    async def show(owner: Owner, letter_id: LetterId) -> WholeLetterView:
-        """Show a letter whole: the message as it came, why it could not be handled, what became of it."""
-        return whole(await known(owner, letter_id))
+    async def show(owner: Owner, letter_id: LetterId, unmasked: Unmasked = False) -> WholeLetterView:
+        """Show a letter whole: the message, why it could not be handled, what became of it."""
+        letter = await known(owner, letter_id)
+        return whole(letter if unmasked else masked_letter(letter))
 
     @router.post(
         "/{owner}/{letterId}/replay", operation_id="replayDeadLetter", responses=problems(_DEALT, takes_body=True)
@@ -79,23 +83,28 @@ def letter_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
     async def replay(
         owner: Owner, letter_id: LetterId, asked: ReplayRequest, operator: Actor = None
     ) -> WholeLetterView:
-        """Hand a letter to its owner once more, with other data if they are given; the original is kept beside."""
+        """Hand a letter to its owner once more, with other data if they are given; the original is kept beside.
+
+        Data that are masked where the letter is not are refused.
+        """
         data = None if asked.data is None else json.dumps(asked.data)
         letter = await known(owner, letter_id)
         try:
-            return whole(await letters.replay(letter, actor(asked.actor, operator), asked.reason, data))
+            done = await letters.replay(letter, actor(asked.actor, operator), asked.reason, data)
         except CannotDeal as error:
             raise Problem(409, f"letter {letter_id} of {owner}: {error}") from None
         except Unfit as error:
             raise invalid(("data", str(error))) from None
+        return whole(masked_letter(done))
 
     @router.post("/{owner}/{letterId}/drop", operation_id="dropDeadLetter", responses=problems(_DEALT, takes_body=True))
     async def drop(owner: Owner, letter_id: LetterId, asked: DropRequest, operator: Actor = None) -> LetterView:
         """Say that nothing is to be done about a letter; it stays readable."""
         letter = await known(owner, letter_id)
         try:
-            return glance(await letters.drop(letter, actor(asked.actor, operator), asked.reason))
+            done = await letters.drop(letter, actor(asked.actor, operator), asked.reason)
         except CannotDeal as error:
             raise Problem(409, f"letter {letter_id} of {owner}: {error}") from None
+        return glance(masked_letter(done))
 
     return router

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sagastream.coordinator.letter import Dealt, Letter, Place
 from sagastream.coordinator.repair_views import ActorName, Reason
 from sagastream.coordinator.views import Answer, Moment, instant
+from sagastream.masking import masked, masked_json, masked_message
 
 
 class DropRequest(BaseModel):
@@ -73,6 +76,15 @@ def place_of(cursor: str | None) -> Place | None:
         return None
     id_, _, owner = cursor.partition(".")
     return Place.of(id_, owner)
+
+
+def masked_letter(letter: Letter) -> Letter:
+    """Return a letter without e-mail addresses and card numbers, wherever in it they stand."""
+    dealt = letter.dealt
+    if dealt is not None:
+        data = {"data": masked_json(dealt["data"])} if "data" in dealt else {}
+        dealt = {**dealt, "reason": masked(dealt["reason"]), **data}
+    return replace(letter, reason=masked(letter.reason), fields=masked_message(letter.fields), dealt=dealt)
 
 
 def glance(letter: Letter) -> LetterView:

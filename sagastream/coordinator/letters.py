@@ -25,6 +25,7 @@ from sagastream.envelope import Envelope, decode, derived_id, publishable
 from sagastream.errors import ReplyError, SagastreamError, Undecodable
 from sagastream.event import LIBRARY_FACTS, Event
 from sagastream.keys import COORDINATOR, LETTERS, WEBHOOKS, Keys
+from sagastream.masking import MASK
 from sagastream.reader import Reader
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Kind
@@ -124,6 +125,11 @@ class DeadLetters:
         return await self._settle(tx, letter, record, Dealt.DROPPED, actor, reason, now_ms, {})
 
     def _fitting(self, envelope: Envelope, data: str) -> str:
+        if data.count(MASK) > envelope.data.count(MASK):
+            raise Unfit(
+                f"{MASK} only stands for an e-mail address or a card number where letters are shown: say what is to "
+                "stand there; the letter is shown as it was sent when asked for with unmasked=true (--unmasked)"
+            )
         model = self._models.get(envelope.type)
         if model is None:
             raise CannotDeal(f"no table here knows {envelope.type}: it can be replayed only as it is")

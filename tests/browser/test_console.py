@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.browser.page import Page
@@ -98,3 +100,31 @@ async def test_many_sagas_are_repaired_after_a_look_at_what_would_become_of_them
     await page.shows("Repairs of many sagas")
     await page.shows("the bank is open again")
     assert "0 of 1" in await page.text(".grid")
+
+
+async def test_a_letter_is_masked_until_it_is_asked_for_and_edited_as_it_was_sent(full: Stand, page: Page) -> None:
+    """What is replayed is what was sent but for what was edited, whatever was shown."""
+    sent = {"orderId": "order-9", "reason": "4111 1111 1111 1111 of ann@example.org is declined"}
+    about = {"id": "declined", "type": "PaymentFailed", "source": "payment", "correlationid": "stuck-09"}
+    always = {"specversion": "1.0", "time": "2026-01-31T12:00:00.000Z", "definition": "order", "definitionversion": "1"}
+    await full.bury("notification", "NotSent: try later", {**about, **always, "data": json.dumps(sent)})
+    await signed_in(page, full)
+    await page.go(f"{full.url}/#/letters")
+
+    await page.click("The whole message", "summary")
+    await page.shows("*** of *** is declined")
+    await page.click("Edit and replay")
+    await page.until("document.querySelector('dialog[open] textarea')")
+    assert json.loads(await page.ask("document.querySelector('textarea').value")) == sent
+    assert "ann@" not in await page.text(".letters dl")
+    await page.type("textarea", json.dumps({**sent, "reason": f"{sent['reason']} today"}))
+    await page.type("input[name=reason]", "one word was missing")
+    await page.click("Replay it")
+    await page.until("!document.querySelector('dialog')")
+
+    await page.go(f"{full.url}/?anew#/letters?fate=replayed")
+    await page.click("The whole message", "summary")
+    await page.shows("*** of *** is declined today")
+    assert "ann@" not in await page.ask("document.body.textContent")
+    await page.click("as it was sent")
+    await page.shows(f"{sent['reason']} today")

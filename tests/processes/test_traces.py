@@ -17,6 +17,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from sagastream.cli import main
 from sagastream.embedded import free_port
 from sagastream.keys import Keys
+from sagastream.settings import Settings
+from sagastream.tokens import made_token
 from tests.processes.dev_shop import DevShop, dev_shop
 from tests.processes.orders import an_order
 from tests.processes.shop import PREFIX
@@ -119,20 +121,30 @@ async def test_nothing_that_leaves_says_what_is_personal(
         left[" ".join(words)] = capfd.readouterr()
     letters = json.loads(left["dead-letters list --owner notification --json"].out)["letters"]
     assert letters
+    token = made_token(Settings(data_dir=shop.data_dir))
+    assert token is not None
+    ann = {"Authorization": f"Bearer {token.get_secret_value()}"}
+    over_http, whole = "", ""
     for letter in letters:
         place = ["notification", letter["id"]]
         for words in (["show", *place], ["show", *place, "--json"], ["drop", *place, "--reason", "a test", "--yes"]):
             await asyncio.to_thread(main, ["dead-letters", *words])
             left[" ".join(words)] = capfd.readouterr()
+        over_http += (await shop.http.get("/".join(["/api/v1/dead-letters", *place]), headers=ann)).text
+        await asyncio.to_thread(main, ["dead-letters", "show", *place, "--unmasked"])
+        whole += capfd.readouterr().out
 
+    assert ADDRESS in whole, "whoever asks for it sees it"
     told = {name: out + err for name, (out, err) in left.items()}
     told |= {path.name: path.read_text(errors="replace") for path in shop.data_dir.rglob("*.log")}
     told["metrics"] = (await shop.http.get("/metrics")).text
     told["figures"] = (await shop.http.get("/api/choreographedsaga/metrics")).text
+    told["letters over HTTP"] = over_http
     told["traces"] = "\n".join(collector.told)
     leaks = [(what, word) for what, text in told.items() for word in PERSONAL if word in text]
     assert leaks == []
     for what, word in (("traces", "send mail"), ("metrics", "orders"), ("shop.log", "event.buried"),
+                       ("letters over HTTP", "***"),
                        (f"show {sagas[0]}", "OrderConfirmed"), (f"show {sagas[1]}", "***")):  # fmt: skip
         assert word in told[what], f"{what} was not looked at"
 

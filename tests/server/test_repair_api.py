@@ -371,11 +371,11 @@ async def test_the_trail_tells_who_did_what_and_why_and_only_what_changed_someth
     assert (await counter.client.get("/api/v1/audit")).status_code == 401
 
 
-async def letter(counter: Counter, owner: str, number: int, type_: str = "TripBooked") -> str:
+async def letter(counter: Counter, owner: str, number: int, type_: str = "TripBooked", data: str = "{}") -> str:
     """Put a letter away as its owner does, and return its id."""
     event = Envelope(
         id=f"event-{owner}", source="desk", type=type_, subject="s", saga_id="stuck", cause="", initiator="",
-        definition="trip", definition_version="1", data="{}", time="2026-01-31T12:00:00.000Z",
+        definition="trip", definition_version="1", data=data, time="2026-01-31T12:00:00.000Z",
     )  # fmt: skip
     whole = {"stream": "the-stream", "id": "1-0", "fields": pairs(event.fields())}
     told = ("message", json.dumps(whole), "reason", "KeyError: 'nights'", "attempts", "5", "saga", "stuck")
@@ -422,6 +422,37 @@ async def test_dead_letters_are_listed_shown_replayed_with_other_data_and_droppe
         assert (await counter.client.get(f"/api/v1/dead-letters{path}")).status_code == 401
     assert (await counter.post("/api/v1/dead-letters/hotel/1-1/drop")).status_code == 404
     assert (await counter.post(f"/api/v1/dead-letters/nobody/{first}/drop")).status_code == 404
+
+
+async def test_a_letter_is_masked_until_it_is_asked_for_as_it_was_sent(counter: Counter) -> None:
+    """Whoever edits it does so unmasked: what is masked is neither replayed nor taken for what was said."""
+    sent = {"reason": "ada@example.com paid with\n4111 1111 1111 1111"}
+    id_ = await letter(counter, "saga", 1, "NoRoomLeft", json.dumps(sent))
+    place = f"/api/v1/dead-letters/saga/{id_}"
+
+    async def shown(**query: str) -> dict[str, Any]:
+        told: dict[str, Any] = (await counter.client.get(place, params=query, headers=ANN)).json()
+        return told
+
+    masked = (await shown())["message"]["data"]
+    whole = (await shown(unmasked="true"))["message"]["data"]
+    assert (json.loads(masked), json.loads(whole)) == ({"reason": "*** paid with\n***"}, sent)
+    assert (await counter.client.get(place, params={"unmasked": "true"})).status_code == 401
+
+    refused = await counter.post(f"{place}/replay", data=json.loads(masked))
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "data")
+    assert "unmasked=true" in refused.json()["errors"][0]["detail"]
+    assert await counter.asked("saga") == []
+
+    mended = {"reason": f"{sent['reason']}, in advance"}
+    replayed = await counter.post(f"{place}/replay", data=mended)
+    assert json.loads(replayed.json()["replayedData"]) == {"reason": "*** paid with\n***, in advance"}
+    reply = await counter.bus.query.execute("XRANGE", counter.keys.requests("saga"), "-", "+")
+    assert isinstance(reply, list)
+    (told,) = [pairs([str(v) for v in entry[1]]) for entry in reply]  # type: ignore[index,union-attr]  # XRANGE
+    assert json.loads(told["data"]) == mended
+    assert json.loads((await shown(unmasked="true"))["replayedData"]) == mended
+    assert "ada@" not in json.dumps(await shown())
 
 
 MANY: dict[str, Any] = {"action": "abort", "filter": {"step": "charge card"}}

@@ -4,11 +4,9 @@ import * as format from "./format.js";
 import { Mark } from "./marks.js";
 import { Instant } from "./parts.js";
 import { Trouble } from "./parts.js";
-import { Fields } from "./letters.js";
+import { Fields, isMasked } from "./letters.js";
 import { getAsOperator } from "./operator.js";
 import { story } from "./story.js";
-
-const MASK = "***";
 
 export function History({ saga, picked }) {
   const told = useMemo(() => story(saga), [saga]);
@@ -43,7 +41,7 @@ function Told({ one, start, saga, isPicked, pick }) {
     <span class=${`word ${one.tone}`}><${Mark} shape=${one.shape} />${one.word}</span>
     <span class="what"><strong>${note.type}</strong>${note.step && html` <span class="faint">${note.step}</span>`}
       ${one.what && html`<span class="said">${one.what}</span>`}</span>
-    <span class="from faint">${one.lane}${one.cause && html` · because of <button type="button" class="link" onClick=${() => pick(one.cause.id)}>${one.cause.type}</button>`}${wasSent && html` · <button type="button" class="link" aria-expanded=${whole.value !== null} onClick=${() => show({})}>${whole.value ? "hide" : "payload"}</button>${whole.value?.message.data.includes(MASK) && html` · <button type="button" class="link" onClick=${() => show({ unmasked: true })}>as it was sent</button>`}`}</span>
+    <span class="from faint">${one.lane}${one.cause && html` · because of <button type="button" class="link" onClick=${() => pick(one.cause.id)}>${one.cause.type}</button>`}${wasSent && html` · <button type="button" class="link" aria-expanded=${whole.value !== null} onClick=${() => show({})}>${whole.value ? "hide" : "payload"}</button>${isMasked(whole.value) && html` · <button type="button" class="link" onClick=${() => show({ unmasked: true })}>as it was sent</button>`}`}</span>
     ${(whole.value || problem.value) && html`<div class="whole"><${Trouble} problem=${problem.value} what="The event cannot be shown" />${whole.value && html`<${Fields} whole=${whole.value} />`}</div>`}
   </li>`;
 }

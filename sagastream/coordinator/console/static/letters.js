@@ -1,4 +1,5 @@
-// Dead letters: messages that could not be handled. Shown whole, replayed as they are or with other data, or dropped.
+// Dead letters: messages that could not be handled. Shown masked until asked for as they were sent, replayed as they are
+// or with other data, or dropped.
 import { html, useSignal } from "./html.js";
 import { Dialog, Reason } from "./dialog.js";
 import { Empty, Head, Instant, Loading, SagaLink, Trouble } from "./parts.js";
@@ -8,6 +9,7 @@ import { ForOperators } from "./operators_only.js";
 import { useResource } from "./resource.js";
 import { go, route, to } from "./route.js";
 
+const MASK = "***"; // instead of an e-mail address or a card number
 const FATES = { open: "Open", replayed: "Replayed", dropped: "Dropped" };
 
 export const Letters = () => html`<${Head} level=${1} title="Dead letters" /><${ForOperators}><${List} /></${ForOperators}>`;
@@ -29,14 +31,19 @@ function Letter({ letter, done }) {
   const whole = useSignal(null);
   const problem = useSignal(null);
   const asking = useSignal(null);
+  const original = useSignal(null); // what is edited is what was sent, never what is shown instead
   const path = `api/v1/dead-letters/${letter.owner}/${letter.id}`;
-  async function show(event) {
-    if (!event.target.open || whole.value) return;
+  async function load(into, query) {
+    problem.value = null;
     try {
-      whole.value = await getAsOperator(path);
+      into.value = await getAsOperator(path, query);
     } catch (error) {
       problem.value = error;
     }
+  }
+  async function edit() {
+    await load(original, { unmasked: true });
+    if (!problem.value) asking.value = "edit";
   }
   async function submit({ reason, data }) {
     const edited = asking.value === "edit" ? { data: parsed(data) } : {};
@@ -48,19 +55,24 @@ function Letter({ letter, done }) {
       ${letter.sagaId && html`<span>saga <${SagaLink} id=${letter.sagaId} /></span>`} <span class="faint"><${Instant} at=${letter.at} /></span></div>
     <p class="why">${letter.reason} <span>(${letter.attempts === 1 ? "1 attempt" : `${letter.attempts} attempts`})</span></p>
     ${letter.fate !== "open" && html`<p>${FATES[letter.fate]} by ${letter.dealtBy} at <${Instant} at=${letter.dealtAt} />: ${letter.dealtBecause}</p>`}
-    <details onToggle=${show}><summary>The whole message</summary><${Trouble} problem=${problem.value} />
-      ${whole.value && html`<${Fields} whole=${whole.value} />`}</details>
+    <${Trouble} problem=${problem.value} />
+    <details onToggle=${(event) => event.target.open && !whole.value && load(whole)}><summary>The whole message</summary>
+      ${whole.value && html`<${Fields} whole=${whole.value} />`}
+      ${isMasked(whole.value) && html`<button type="button" class="link" onClick=${() => load(whole, { unmasked: true })}>as it was sent</button>`}</details>
     ${letter.fate === "open" && html`<div class="buttons start">
       <button type="button" onClick=${() => { asking.value = "replay"; }}>Replay</button>
-      <button type="button" onClick=${async () => { whole.value ??= await getAsOperator(path); asking.value = "edit"; }}>Edit and replay</button>
+      <button type="button" onClick=${edit}>Edit and replay</button>
       <button type="button" class="danger" onClick=${() => { asking.value = "drop"; }}>Drop</button></div>`}
     ${asking.value && html`<${Dialog} title=${{ replay: "Replay the letter", edit: "Replay the letter with other data", drop: "Drop the letter" }[asking.value]} verb=${asking.value === "drop" ? "Drop it" : "Replay it"} isGrave=${asking.value === "drop"} submit=${submit} close=${() => { asking.value = null; }}>
       <p>${asking.value === "drop" ? "Nothing is to be done about it; it stays readable." : `It is handed to ${letter.owner} once more. The original is kept beside it.`}</p>
-      ${asking.value === "edit" && html`<label>Data <textarea name="data" rows="12" spellcheck=${false} required>${pretty(whole.value.message.data)}</textarea></label>`}
+      ${asking.value === "edit" && html`<label>Data <textarea name="data" rows="12" spellcheck=${false} required>${pretty(original.value.message.data)}</textarea></label>`}
       <${Reason} />
     </${Dialog}>`}
   </li>`;
 }
+
+/** Tell whether a message is shown without what it holds. */
+export const isMasked = (whole) => whole !== null && [...Object.values(whole.message), whole.replayedData].some((text) => text?.includes(MASK));
 
 /** Every field of a message, its payload laid out. */
 export function Fields({ whole }) {
