@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from money import Currency
 from order_service import exact_json
-from order_service.fields import MAX_CENTS, Amount, Email, Id, OneToMany, PaymentMethod, Quantity, Words
+from order_service.fields import MAX_CENTS, Amount, CustomerId, Email, Id, OneToMany, PaymentMethod, Quantity, Words
 
 MAX_ERRORS = 50
 EXAMPLE_ORDER = {
@@ -64,7 +64,7 @@ class LineRequest(_Request):
 class OrderRequest(_Request):
     """An order as a customer sends it; amounts are in minor units once it is read."""
 
-    customer_id: Id = Field(alias="customerId")
+    customer_id: CustomerId = Field(alias="customerId")
     store_id: Id = Field(alias="storeId")
     payment_method: PaymentMethod = Field(alias="paymentMethod")
     total_amount_cents: Amount = Field(alias="totalAmount")
@@ -84,7 +84,7 @@ class UserLineRequest(_Request):
 class UserOrderRequest(_Request):
     """An order as a user sends it; store, payment method and total follow from the shop's defaults and the lines."""
 
-    user_id: Id = Field(alias="userId")
+    user_id: CustomerId = Field(alias="userId")
     items: Annotated[tuple[UserLineRequest, ...], *OneToMany]
 
     @property

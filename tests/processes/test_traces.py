@@ -20,7 +20,7 @@ from sagastream.keys import Keys
 from sagastream.settings import Settings
 from sagastream.tokens import made_token
 from tests.processes.dev_shop import DevShop, dev_shop
-from tests.processes.orders import an_order
+from tests.processes.orders import Placed, an_order
 from tests.processes.shop import PREFIX
 from tests.processes.until import until
 
@@ -106,7 +106,8 @@ async def test_an_order_is_one_trace_through_every_process(collector: Collector,
 
 
 ADDRESS, CARD, NAME = "ann.meier@example.org", "4111 1111 1111 1111", "Lieselotte Meier"
-PERSONAL = (ADDRESS, "ann.meier", NAME, "Lieselotte", CARD, CARD.replace(" ", ""), CARD.replace(" ", "-"), "Elm Street")
+CARDS = (CARD, CARD.replace(" ", ""), CARD.replace(" ", "-"))
+PERSONAL = (ADDRESS, "ann.meier", NAME, "Lieselotte", *CARDS, "Elm Street")
 
 
 async def test_nothing_that_leaves_says_what_is_personal(
@@ -157,9 +158,18 @@ async def _told_everything_personal(shop: DevShop) -> list[str]:
     (await shop.http.post(f"/api/orders/{slow.order_id}/cancel", json=why)).raise_for_status()
     item = {"productId": "product-1", "productName": f"for {NAME}, Elm Street 5", "quantity": 1, "price": 149.99}
     (await shop.http.post("/api/orders", json={"userId": "user-1", "items": [item]})).raise_for_status()
-    for wrong in ({"email": f"{NAME} <{ADDRESS}>"}, {"customerId": CARD}, {"card": CARD}, {"totalAmount": ADDRESS}):
+    cards = ({"customerId": card} for card in CARDS)
+    for wrong in ({"email": f"{NAME} <{ADDRESS}>"}, {"card": CARD}, {"totalAmount": ADDRESS}, *cards):
         answer = await shop.http.post("/api/orders/choreographed-saga", json={**an_order(), **wrong})
         assert answer.status_code == 422, answer.text
+        assert not any(word in answer.text for word in PERSONAL), answer.text
+    refused: list[Placed] = []
+    for card in CARDS[1:]:
+        answer = await shop.http.post("/api/orders", json={"userId": card, "items": [item]})
+        assert (answer.status_code, card in answer.text) == (422, False)
+        (await shop.http.get(f"/api/orders/user/{card}")).raise_for_status()
+        line = {"productId": card, "quantity": 1, "unitPrice": "149.99", "totalPrice": "149.99"}
+        refused += [await shop.place({**an_order(), **wrong}) for wrong in ({"storeId": card}, {"items": [line]})]
     assert (await shop.http.get(f"/api/orders/user/{ADDRESS}", params={"card": CARD})).is_client_error
     forged = next(fields for _, fields in await shop.entries(Keys(PREFIX, "order").events("OrderConfirmed")))
     forged["data"] = json.dumps({**json.loads(forged["data"]), "totalCents": f"{NAME}, {ADDRESS}, {CARD}"})
@@ -173,7 +183,8 @@ async def _told_everything_personal(shop: DevShop) -> list[str]:
 
     await until(are_put_away, "what cannot be sent or read is put away", within_s=60)
     assert await shop.ended(slow) == ["Compensated"]
-    return [bought.saga_id, slow.saga_id]
+    assert set(await shop.ended(*refused)) == {"Failed"}
+    return [placed.saga_id for placed in (bought, slow, *refused)]
 
 
 def _looks(sagas: Sequence[str]) -> Iterator[list[str]]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from money import Currency
 from order_service.exact_json import NotExactJson
-from order_service.requests import Invalid, read_cancellation, read_order
+from order_service.requests import Invalid, read_cancellation, read_order, read_user_order
 
 EUR = Currency("EUR", 2)
 TOLERANCE = 5
@@ -150,6 +150,31 @@ def test_a_total_out_of_tolerance_names_both_sums() -> None:
     }
     assert read_order(_body(totalAmount=300.03), EUR, TOLERANCE).total_amount_cents == 30003
     assert read_order(_body(totalAmount=299.93), EUR, TOLERANCE).total_amount_cents == 29993
+
+
+CARDS = ("4111111111111111", "4111-1111-1111-1111", "3782-822463-10005", "6304000000000000000")
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_a_card_number_is_nobodys_id(card: str) -> None:
+    """It would be shown to everybody who looks at sagas. The answer says why, and does not repeat it."""
+    by_user = json.dumps({**USER_ORDER, "userId": card}).encode()
+
+    wrong = _wrong(_body(customerId=card))
+    with pytest.raises(Invalid) as caught:
+        read_user_order(by_user, EUR)
+
+    assert list(wrong) == [("customerId",)]
+    assert [error.at for error in caught.value.errors] == [("userId",)]
+    for message in (*wrong.values(), str(caught.value)):
+        assert "card number" in message
+        assert card not in message
+
+
+@pytest.mark.parametrize("id", ["4111111111111112", "1700000000000000000", "9875ada24959509786963e93cd2b4098", "4711"])
+def test_numbers_that_are_no_cards_may_be_ids(id: str) -> None:
+    """No check digit, no issuer's first digit, part of a longer id, too short."""
+    assert read_order(_body(customerId=id), EUR, TOLERANCE).customer_id == id
 
 
 @pytest.mark.parametrize("email", ["ann@example.org", "a.b+c@sub.example.co", "o'hara@localhost"])
