@@ -1,4 +1,4 @@
-"""Members of sorted sets page by page, the highest score first. Reads; changes nothing.
+"""Members of sorted sets page by page, the highest score first or the lowest. Reads; changes nothing.
 
 A page goes on strictly after the last member of the one before, by score and name, so members that are added
 meanwhile never move what follows.
@@ -7,9 +7,10 @@ meanwhile never move what follows.
 from __future__ import annotations
 
 import asyncio
+import operator
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -93,36 +94,44 @@ async def following(
     *,
     lowest: int | None = None,
     highest: int | None = None,
+    lowest_first: bool = False,
 ) -> tuple[list[Position], bool]:
     """Return members of several sets, as of one, that follow a position, and whether there are more.
 
     No member may be in two of the sets. There are about ``count`` of them, none only if none follow. ``lowest``
     and ``highest`` bound their scores, both included.
     """
+    if after is not None and lowest_first:
+        lowest = after.score if lowest is None else max(after.score, lowest)
+    elif after is not None:
+        highest = after.score if highest is None else min(after.score, highest)
     low = "-inf" if lowest is None else str(lowest)
     high = "+inf" if highest is None else str(highest)
-    if after is not None and (highest is None or after.score <= highest):
-        high = str(after.score)
-    each = await asyncio.gather(*(_following(reader, key, after, count + 1, low, high) for key in keys))
+    span = (low, high, "BYSCORE") if lowest_first else (high, low, "BYSCORE", "REV")
+    comes_before = operator.lt if lowest_first else operator.gt
+    each = await asyncio.gather(*(_following(reader, key, after, count + 1, span, comes_before) for key in keys))
     if len(each) == 1:
         return each[0]
     # What lies beyond the end of a set's chunk is not known yet, so neither is what of the others comes after it.
-    floor = max((chunk[-1] for chunk, is_more in each if is_more), default=None)
-    merged = (position for chunk, _ in each for position in chunk if floor is None or position >= floor)
-    return sorted(merged, reverse=True), floor is not None
+    ends = sorted((chunk[-1] for chunk, is_more in each if is_more), reverse=not lowest_first)
+    merged = (position for chunk, _ in each for position in chunk if not ends or not comes_before(ends[0], position))
+    return sorted(merged, reverse=not lowest_first), bool(ends)
 
 
 async def _following(
-    reader: Reader, key: str, after: Position | None, count: int, low: str, high: str
+    reader: Reader,
+    key: str,
+    after: Position | None,
+    count: int,
+    span: tuple[str, ...],
+    comes_before: Callable[[Position, Position], bool],
 ) -> tuple[list[Position], bool]:
     offset = 0
     while True:
-        reply = await reader.command(
-            "ZRANGE", reader.keys.key(key), high, low, "BYSCORE", "REV", "LIMIT", offset, count, "WITHSCORES"
-        )
+        reply = await reader.command("ZRANGE", reader.keys.key(key), *span, "LIMIT", offset, count, "WITHSCORES")
         chunk = list(_positions(reply))
         # Those with the very score of the position may lie before it.
-        fresh = chunk if after is None else [position for position in chunk if position < after]
+        fresh = chunk if after is None else [position for position in chunk if comes_before(after, position)]
         if fresh or len(chunk) < count:
             return fresh, len(chunk) == count
         offset += count

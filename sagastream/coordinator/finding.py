@@ -80,14 +80,16 @@ class Finding:
         """Return how many sagas are wanted, None where records must be looked into."""
         return await self._listing.count(search.filter) if search.is_answered_by_indexes else None
 
-    async def page(self, search: Search, after: Position | None, limit: int, now_ms: int) -> Page:
-        """Return the wanted sagas that follow a position, the newest first."""
+    async def page(
+        self, search: Search, after: Position | None, limit: int, now_ms: int, *, oldest_first: bool = False
+    ) -> Page:
+        """Return the wanted sagas that follow a position, in the order of their start."""
         if search.is_answered_by_indexes:
-            return await self._listing.page(search.filter, after, limit)
+            return await self._listing.page(search.filter, after, limit, oldest_first=oldest_first)
         found: list[Stored] = []
         scanned, at = 0, after
         while True:
-            chunk = await self._listing.page(search.narrowed, at, _CHUNK)
+            chunk = await self._listing.page(search.narrowed, at, _CHUNK, oldest_first=oldest_first)
             for stored in chunk.sagas:
                 if search.fits(stored, self.table(stored), now_ms):
                     found.append(stored)

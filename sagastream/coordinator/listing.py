@@ -1,4 +1,4 @@
-"""Sagas page by page, newest first, by any filter. Reads indexes and records; changes nothing.
+"""Sagas page by page, newest or oldest first, by any filter. Reads indexes and records; changes nothing.
 
 A page continues strictly after the last saga it looked at, by start and id, so sagas that begin meanwhile never
 move what follows. The work per page is bounded: where a filter matches little, a page may be short, or empty, and
@@ -143,7 +143,7 @@ class Listing:
         reply = await self._reader.command("LRANGE", self._key(names.history(saga_id)), -most, -1)
         return [str(note) for note in _list(reply)]
 
-    async def page(self, wanted: Filter, after: Position | None, limit: int) -> Page:
+    async def page(self, wanted: Filter, after: Position | None, limit: int, *, oldest_first: bool = False) -> Page:
         """Return the wanted sagas that follow a position; one whose record cannot be read is left out, and logged."""
         narrowest, *others = await self._narrowest_first(wanted)
         found: list[Position] = []
@@ -151,8 +151,9 @@ class Listing:
         count = 2 * limit if others else limit + 1
         while is_more and scanned < MOST_SCANNED and len(found) <= limit:
             chunk, is_more = await following(
-                self._reader, narrowest, at, count, lowest=wanted.from_ms, highest=wanted.to_ms
-            )
+                self._reader, narrowest, at, count,
+                lowest=wanted.from_ms, highest=wanted.to_ms, lowest_first=oldest_first,
+            )  # fmt: skip
             scanned += len(chunk)
             count = min(2 * count, _CHUNK, MOST_SCANNED - scanned)  # where little matches, look further at once
             # A saga that changed its status between two of the reads was seen in both.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
@@ -70,16 +70,18 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
             Query(alias="id", pattern=r"^[!-~]{1,256}$", description="what its id or its initiator's begins with"),
         ] = None,
         unfinished: Annotated[bool, Query(description="only those that have not ended")] = False,
+        order: Annotated[Literal["newest", "oldest"], Query(description="which come first")] = "newest",
         cursor: Annotated[Cursor | None, Query(description="`next` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> PageView:
-        """Find sagas, the newest first."""
+        """Find sagas, in the order of their start."""
         now_ms = await server_ms(bus.query)
         if older_than is not None:
             to = min(now_ms - int(older_than * 1000), to if to is not None else now_ms)
         within = Filter(status, business_process, initiator_id, from_, to, is_unfinished=unfinished)
         search = Search(within, step, stuck, why, id_)
-        page = await finding.page(search, Position.of(cursor) if cursor is not None else None, limit, now_ms)
+        after = Position.of(cursor) if cursor is not None else None
+        page = await finding.page(search, after, limit, now_ms, oldest_first=order == "oldest")
         return views.page(page, finding.meanings.table)
 
     @router.get("/{sagaId}", operation_id="showSaga", responses=problems(_NO_SAGA))

@@ -152,6 +152,23 @@ async def test_sagas_are_found_by_what_their_ids_begin_with_and_by_having_no_end
     assert (await counter.post("/api/v1/repairs/preview", action="retry", filter={"id": "b"})).json()["count"] == 1
 
 
+@pytest.mark.parametrize("limit", [1, 2, 200])
+async def test_what_is_stuck_for_longest_comes_first_where_that_is_asked_for(counter: Counter, limit: int) -> None:
+    """Also page by page, whether indexes answer or records, and where several began at once."""
+    for number, ago in enumerate((600, 900, 700, 700, 800)):
+        await counter.store(f"stuck-{number}", *STUCK, begun_s_ago=ago)
+    await counter.store("fresh")
+
+    oldest = ["stuck-1", "stuck-4", "stuck-2", "stuck-3", "stuck-0"]
+    assert await counter.found(stuck="true", order="oldest", limit=limit) == oldest
+    assert await counter.found(stuck="true", limit=limit) == oldest[::-1]
+    assert await counter.found(order="oldest", limit=limit, status="NeedsAttention") == oldest
+    assert await counter.found(order="oldest", limit=limit) == [*oldest, "fresh"]
+    older = {"olderThan": 650, "from": counter.now_ms - 850_000}
+    assert await counter.found(stuck="true", order="oldest", limit=limit, **older) == oldest[1:4]
+    assert (await counter.client.get("/api/v1/sagas", params={"order": "longest"})).status_code == 422
+
+
 async def test_a_search_that_looks_into_records_goes_on_where_it_stopped(counter: Counter) -> None:
     """Whatever the size of its pages, each saga is found once."""
     for number in range(23):

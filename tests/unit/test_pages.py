@@ -54,11 +54,12 @@ async def test_every_member_comes_once_the_highest_score_first(members: dict[str
     st.integers(1, 5),
     st.integers(-3, 3),
     st.integers(0, 4),
+    st.booleans(),
 )
 async def test_several_sets_are_walked_as_if_they_were_one(
-    members: dict[str, tuple[int, int]], count: int, lowest: int, width: int
+    members: dict[str, tuple[int, int]], count: int, lowest: int, width: int, lowest_first: bool
 ) -> None:
-    """Whichever set runs out first, and wherever a chunk is cut off."""
+    """Whichever set runs out first, wherever a chunk is cut off, and from either end."""
     server = MemoryServer(lambda: 0)
     for member, (score, of) in members.items():
         server.call("ZADD", f"p:{{o}}:set-{of}", score, member)
@@ -70,12 +71,13 @@ async def test_several_sets_are_walked_as_if_they_were_one(
     is_more = True
     while is_more:
         chunk, is_more = await following(
-            reader, ["set-0", "set-1", "set-2"], found[-1] if found else None, count, lowest=lowest, highest=highest
-        )
+            reader, ["set-0", "set-1", "set-2"], found[-1] if found else None, count,
+            lowest=lowest, highest=highest, lowest_first=lowest_first,
+        )  # fmt: skip
         assert chunk or not is_more
         found += chunk
 
-    assert found == sorted(within, reverse=True)
+    assert found == sorted(within, reverse=not lowest_first)
 
 
 async def test_a_page_that_is_just_full_has_no_successor() -> None:
