@@ -14,11 +14,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_who_since_and_until_of_a_stuck_saga_are_two_clicks_away(full: Stand, page: Page) -> None:
-    """From the first page, without typing; also of one that is not among the newest."""
-    given = "stuck-00"
+    """From the first page, without typing; also of one that is not among the oldest."""
+    given = "stuck-14"
     await page.go(f"{full.url}/")
 
-    await page.click("All of them (these are the newest 6)")
+    await page.click("All of them (these are the oldest 6)")
     await page.click(given)
 
     await page.shows("Why it is waiting")
@@ -33,13 +33,48 @@ async def test_who_since_and_until_of_a_stuck_saga_are_two_clicks_away(full: Sta
 async def test_the_first_page_tells_who_since_and_until_of_what_is_stuck(full: Stand, page: Page) -> None:
     await page.go(f"{full.url}/")
 
-    await page.shows("stuck-14")
+    await page.shows("stuck-00")
 
-    card = await page.text(".card.stuck:has([title=stuck-14])")
+    card = await page.text(".card.stuck:has([title=stuck-00])")
     assert "Needs attention" in card
     assert "payment charge payment" in card
     assert "Since" in card
     assert "Until" in card
+
+
+@pytest.mark.parametrize(
+    ("days", "view", "sagas"), [(8, "#/", ".card.stuck a.id"), (9, "#/sagas?stuck=true", ".sagas tbody a.id")]
+)
+async def test_what_began_first_of_all_that_is_stuck_comes_first(
+    full: Stand, page: Page, days: int, view: str, sagas: str
+) -> None:
+    """Also what gets stuck while one looks: it stands at its place."""
+    ids = f"[...document.querySelectorAll('{sagas}')].map((e) => e.title)"
+    await page.go(f"{full.url}/{view}")
+    await page.until(f"{ids}.length >= 6")
+
+    saga = await full.tell(f"stuck-for-{days}-days", *STUCK, begun_s_ago=86_400 * days)
+
+    await page.until(f"{ids}.includes('{saga}')")
+    begun = await page.ask(f"""Promise.all({ids}.map((id) => fetch(`/api/v1/sagas/${{id}}`)
+        .then((answer) => answer.json()).then((saga) => saga.startedAt)))""")
+    assert begun == sorted(begun)
+
+
+async def test_the_first_page_says_so_where_not_all_were_looked_through(full: Stand, page: Page) -> None:
+    await page.go(f"{full.url}/#/map")
+    await page.settled()
+    await page.ask("""(() => {
+        const asked = fetch;
+        window.fetch = (url, options) => (String(url).includes("stuck")
+            ? Promise.resolve(Response.json({ sagas: [], next: "further" })) : asked(url, options));
+    })()""")
+
+    await page.click("Overview")
+
+    await page.shows("None of the oldest needs attention.")
+    await page.click("Look further")
+    await page.until("location.hash === '#/sagas?stuck=true&cursor=further'")
 
 
 async def test_an_operator_acts_with_token_and_reason_and_sees_what_became_of_it(full: Stand, page: Page) -> None:

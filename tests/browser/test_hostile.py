@@ -27,7 +27,9 @@ async def is_text(page: Page, words: str = START) -> None:
 async def test_what_events_say_is_text_and_nothing_else(full: Stand, page: Page) -> None:
     """In the list, on the first page and in the saga itself, whatever a service put into its reasons."""
     told = (STOCK, Kind.DONE), (CHARGE, Kind.OVERDUE, HOSTILE), (CONFIRM, Kind.BARRED), (CHARGE, Kind.LOST, HOSTILE)
-    await full.tell("hostile", *((n / 10, *one) for n, one in enumerate(told)), initiator=HOSTILE[:60])
+    await full.tell(
+        "hostile", *((n / 10, *one) for n, one in enumerate(told)), begun_s_ago=10**6, initiator=HOSTILE[:60]
+    )
     await full.tell("aborted-by-a-joker", (0.1, STOCK, Kind.DONE))
     await full.operate("sagas/aborted-by-a-joker/abort", reason=HOSTILE)
 

@@ -22,7 +22,7 @@ from sagastream.service import bare_app
 from tests.trip import TRIP
 
 ASSETS = read_assets()
-_IMPORTED = re.compile(r'(?:\bfrom\s*|\bimport\s*)"([^"]+)"')
+_IMPORTED = re.compile(r'(?<!")(?:\bfrom\s*|\bimport\s*)"([^"]+)"')
 _LINKED = re.compile(r'(?:href|src)="([^"]+)"')
 _ELSEWHERE = re.compile(r"""(?:https?:)?//[\w-]+\.[\w.-]+[^\s"'`)]*""")
 _NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml", "http://www.w3.org/1998/Math/MathML"}

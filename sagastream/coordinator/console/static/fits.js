@@ -15,7 +15,10 @@ export function fits(saga, filter, nowMs) {
 }
 
 /** Newest first; of one instant, by id: the order of the API. */
-export function inOrder(one, other) {
+export function newestFirst(one, other) {
   const [a, b] = [one.startedAt ?? "", other.startedAt ?? ""];
   return a === b ? (one.sagaId < other.sagaId ? 1 : -1) : a < b ? 1 : -1;
 }
+
+/** The same from its other end: what is stuck for longest comes first. */
+export const oldestFirst = (one, other) => newestFirst(other, one);

@@ -1,21 +1,23 @@
-// A page of sagas that news keeps current: rows change where they are, new ones come in on top, within a bound.
+// A page of sagas that news keeps current: rows change where they are, new ones come in at their place, within a bound.
 import { batch, signal } from "./html.js";
 import { get } from "./api.js";
 import { exactly } from "./clock.js";
-import { fits, inOrder } from "./fits.js";
+import { fits, newestFirst, oldestFirst } from "./fits.js";
 import { onNews } from "./live.js";
 
 /**
- * The sagas of a filter, after `start` (a `cursor`, or an instant `to`; neither: the newest). `older` is the start of
- * the page that follows, null at the end. `hold` keeps rows where they are while somebody points at them; what would
- * have moved them is counted in `waiting` and comes with `release`.
+ * The sagas of a filter in an `order` ("newest" first or "oldest"), after `start` (a `cursor`, or an instant: `to`, of the
+ * oldest `from`; none of them: the first). `next` is the start of the page that follows, null at the end. `hold` keeps
+ * rows where they are while somebody points at them; what would have moved them is counted in `waiting` and comes with
+ * `release`.
  */
-export function liveList(filter, start, limit) {
+export function liveList(filter, order, start, limit) {
   const rows = signal(null);
-  const older = signal(null);
+  const next = signal(null);
   const problem = signal(null);
   const waiting = signal(0);
-  const isFirst = !start.cursor && !start.to;
+  const isFirst = !Object.values(start).some(Boolean);
+  const [inOrder, bound] = order === "oldest" ? [oldestFirst, "from"] : [newestFirst, "to"];
   let fresh = new Map(); // what news told and is not drawn yet
   let held = new Map();
   let isHeld = false;
@@ -27,13 +29,13 @@ export function liveList(filter, start, limit) {
     const mine = ++asked;
     isLoading = true;
     try {
-      const page = await get("api/v1/sagas", { ...filter, ...start, limit });
+      const page = await get("api/v1/sagas", { ...filter, ...start, order, limit });
       if (mine !== asked) return;
       isLoading = false;
       batch(() => {
         held = new Map();
         problem.value = null;
-        older.value = page.next ? { cursor: page.next } : null;
+        next.value = page.next ? { cursor: page.next } : null;
         rows.value = page.sagas;
         draw(); // the page may be older than news that came while it was on its way
       });
@@ -54,14 +56,14 @@ export function liveList(filter, start, limit) {
         byId.delete(saga.sagaId);
         held.delete(saga.sagaId);
       } else if (byId.has(saga.sagaId)) byId.set(saga.sagaId, saga);
-      // What is older than this page stands on one that follows; a later page takes nothing in.
-      else if (isFirst && (!older.value || !last || inOrder(saga, last) < 0)) (isHeld ? held : byId).set(saga.sagaId, saga);
+      // What comes after this page stands on one that follows; a later page takes nothing in.
+      else if (isFirst && (!next.value || !last || inOrder(saga, last) < 0)) (isHeld ? held : byId).set(saga.sagaId, saga);
     }
     const shown = [...byId.values()].sort(inOrder);
     rows.value = shown.slice(0, limit);
-    if (shown.length > limit) older.value = { to: rows.value.at(-1).startedAt };
+    if (shown.length > limit) next.value = { [bound]: rows.value.at(-1).startedAt };
     waiting.value = held.size;
-    if (older.value && shown.length < limit / 2 && !isLoading) reload();
+    if (next.value && shown.length < limit / 2 && !isLoading) reload();
   }
 
   function draw() {
@@ -77,7 +79,7 @@ export function liveList(filter, start, limit) {
   }
 
   return {
-    rows, older, problem, waiting, reload,
+    rows, next, problem, waiting, reload,
     hold() { isHeld = true; },
     release() {
       isHeld = false;

@@ -18,7 +18,7 @@ export function Overview() {
 
 function Attention() {
   const { data, problem, reload } = useResource(
-    () => get("api/v1/sagas", { stuck: true, limit: SHOWN }),
+    () => get("api/v1/sagas", { stuck: true, order: "oldest", limit: SHOWN }),
     [],
     (news) => news.kind === "sagas" && news.sagas.some((saga) =>
       isStuck(saga, now.peek()) || data.peek()?.sagas.some((shown) => shown.sagaId === saga.sagaId)),
@@ -26,10 +26,11 @@ function Attention() {
   const page = data.value;
   return html`<section aria-labelledby="attention">
     <header class="head"><h2 id="attention">Needs attention</h2>
-      ${page?.sagas.length > 0 && html`<a href=${to("sagas", [], { stuck: "true" })}>${page.next ? `All of them (these are the newest ${page.sagas.length})` : "As a list, with actions"}</a>`}
+      ${page?.sagas.length > 0 && html`<a href=${to("sagas", [], { stuck: "true" })}>${page.next ? `All of them (these are the oldest ${page.sagas.length})` : "As a list, with actions"}</a>`}
     </header>
     <${Trouble} problem=${problem.value} retry=${reload} what="What needs attention could not be loaded" />
     ${!page ? (problem.value ? null : html`<${Loading} what="what needs attention" />`)
+      : page.sagas.length === 0 && page.next ? html`<${Empty} title="None of the oldest needs attention."><p>There are more unfinished sagas than are looked through at once. <a href=${to("sagas", [], { stuck: "true", cursor: page.next })}>Look further</a></p></${Empty}>`
       : page.sagas.length === 0 ? html`<${Empty} title="Nothing needs attention."><p>No saga is stuck: none waits for a person, none was asked twice, none is past its time.</p></${Empty}>`
       : html`<ul class="cards">${page.sagas.map((saga) => html`<${Stuck} key=${saga.sagaId} saga=${saga} />`)}</ul>`}
   </section>`;

@@ -14,6 +14,8 @@ import { Row } from "./row.js";
 const FILTERS = ["status", "unfinished", "stuck", "businessProcess", "step", "olderThan", "id"];
 const AGES = [[60, "1 minute"], [300, "5 minutes"], [3600, "1 hour"], [86400, "1 day"]];
 const LIMIT = 100;
+// What is stuck is read from the one that began first, everything else from the one that began last.
+const ORDERS = { newest: { first: "Newest", next: "Older" }, oldest: { first: "Oldest", next: "Newer" } };
 
 /** The filter that stands in the address. */
 function wanted(query) {
@@ -23,10 +25,11 @@ function wanted(query) {
 export function Sagas() {
   const query = route.value.query;
   const filter = wanted(query);
-  const start = { cursor: query.get("cursor") ?? "", to: query.get("to") ?? "" };
-  const isFirst = !start.cursor && !start.to;
+  const start = Object.fromEntries(["cursor", "from", "to"].map((name) => [name, query.get(name) ?? ""]));
+  const isFirst = !Object.values(start).some(Boolean);
+  const order = filter.stuck ? "oldest" : "newest";
   const key = JSON.stringify([filter, start]);
-  const list = useMemo(() => liveList(filter, start, LIMIT), [key]);
+  const list = useMemo(() => liveList(filter, order, start, LIMIT), [key]);
   useEffect(() => list.start(), [list]);
   const rows = list.rows.value;
   const isFiltered = Object.values(filter).some(Boolean);
@@ -35,21 +38,21 @@ export function Sagas() {
     <${Trouble} problem=${list.problem.value} retry=${list.reload} what=${rows ? "This list is not current" : "The list could not be loaded"} />
     ${rows === null ? (list.problem.value ? null : html`<${Loading} what="sagas" />`)
       : html`<div class="listed" onPointerEnter=${list.hold} onPointerLeave=${list.release}>
-        <p class="above"><span aria-live="polite">${summary(rows, list.older.value, isFirst, isFiltered)}</span>
+        <p class="above"><span aria-live="polite">${summary(rows, list.next.value, isFirst, isFiltered, order)}</span>
           ${list.waiting.value > 0 && html`<button type="button" onClick=${list.release}>Show ${format.many(list.waiting.value, "new saga")}</button>`}
         </p>
         ${rows.length === 0
-          ? html`<${Nothing} isFiltered=${isFiltered} next=${list.older.value} />`
-          : html`<table class="grid sagas"><caption class="hidden">Sagas, the newest first</caption>
+          ? html`<${Nothing} isFiltered=${isFiltered} next=${list.next.value} />`
+          : html`<table class="grid sagas"><caption class="hidden">Sagas, the ${order} first</caption>
               <thead><tr><th scope="col" class="status">Status</th><th scope="col" class="saga">Saga</th><th scope="col" class="begun">Begun</th><th scope="col" class="took number">Took</th><th scope="col">Waits for</th><th scope="col" class="since">Since</th><th scope="col" class="until">Until</th><th scope="col">Why</th></tr></thead>
               <tbody>${rows.map((saga) => html`<${Row} key=${saga.sagaId} saga=${saga} />`)}</tbody></table>`}
-        <${Pages} filter=${filter} isFirst=${isFirst} next=${list.older.value} isEmpty=${rows.length === 0} />
+        <${Pages} filter=${filter} order=${order} isFirst=${isFirst} next=${list.next.value} isEmpty=${rows.length === 0} />
       </div>`}`;
 }
 
-function summary(rows, next, isFirst, isFiltered) {
+function summary(rows, next, isFirst, isFiltered, order) {
   if (rows.length === 0) return "";
-  const which = !isFirst ? "older ones" : next ? "the newest" : isFiltered ? "all that fit" : "all there are";
+  const which = !isFirst ? `${ORDERS[order].next.toLowerCase()} ones` : next ? `the ${order}` : isFiltered ? "all that fit" : "all there are";
   return `${format.many(rows.length, "saga")}: ${which}`;
 }
 
@@ -60,11 +63,11 @@ function Nothing({ isFiltered, next }) {
     : html`<${Empty} title="There is no saga yet."><p>The first one appears here as soon as it begins.</p></${Empty}>`;
 }
 
-function Pages({ filter, isFirst, next, isEmpty }) {
+function Pages({ filter, order, isFirst, next, isEmpty }) {
   if (isFirst && !next) return null;
   return html`<nav class="pages" aria-label="Pages">
-    ${!isFirst && html`<a class="button" href=${to("sagas", [], filter)}>Newest</a>`}
-    ${next ? html`<a class="button" href=${to("sagas", [], { ...filter, ...next })}>${isEmpty ? "Look further" : "Older"}</a>` : html`<span class="faint">This is the end.</span>`}
+    ${!isFirst && html`<a class="button" href=${to("sagas", [], filter)}>${ORDERS[order].first}</a>`}
+    ${next ? html`<a class="button" href=${to("sagas", [], { ...filter, ...next })}>${isEmpty ? "Look further" : ORDERS[order].next}</a>` : html`<span class="faint">This is the end.</span>`}
   </nav>`;
 }
 
