@@ -73,6 +73,10 @@ class Meter:
         keys = (("MEMORY", "USAGE", self._keys.key(name), "SAMPLES", 0) for name in names)
         return sum(int(str(size)) for size in await self._bus.query.pipeline(list(keys)) if size)
 
+    async def empty(self, *names: str) -> None:
+        """Take everything out of the coordinator's streams of these names."""
+        await self._bus.query.pipeline([("XTRIM", self._keys.key(name), "MAXLEN", 0) for name in names])
+
     async def set(self, option: str, value: str) -> None:
         """Change an option of the server."""
         await self._bus.query.execute("CONFIG", "SET", option, value)
