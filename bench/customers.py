@@ -55,6 +55,8 @@ class Customers:
         Raises: ``ConnectionError`` if the shop hangs up, ``TimeoutError`` if it does not answer.
         """
         async with self._most:
+            while self._free and not self._free[-1].is_open:  # the shop hangs up on who says nothing for some seconds
+                self._free.pop()
             wire = self._free.pop() if self._free else await self._connected()
             answer = await wire.ask(request(number, is_declined=is_declined))
             self._free.append(wire)
@@ -94,6 +96,11 @@ class _Wire(asyncio.Protocol):
         self._answer: asyncio.Future[Answer] | None = None
         self._come = b""
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether anything can be asked."""
+        return self._transport is not None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way out."""
         assert isinstance(transport, asyncio.Transport)
@@ -110,7 +117,8 @@ class _Wire(asyncio.Protocol):
             self._answer = None
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell who waits."""
+        """Tell who waits, and whoever would ask next."""
+        self._transport = None
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ConnectionError("the shop hung up"))
 
