@@ -28,6 +28,8 @@ from sagastream.transaction import Transaction, Transactor
 log = structlog.get_logger(__name__)
 
 PERIOD = timedelta(milliseconds=25)
+SOON = timedelta(milliseconds=5)  # after which what was held back is looked at again: most of it is settled by then
+LOOKS = 4  # until the next sweep
 LOOK = timedelta(milliseconds=100)  # how long it is believed that no timer runs out; those set meanwhile run longer
 LATER = timedelta(hours=1)
 REST = timedelta(seconds=1)  # after a look at sagas that only another coordinator can judge
@@ -69,10 +71,14 @@ class Deadlines:
         await self._ticker(PERIOD, self.sweep_safely, stop)
 
     async def sweep_safely(self) -> None:
-        """Sweep once; leave it at that while the server is in trouble."""
+        """Sweep, and look again a few times at what is held back; leave it at that while the server is in trouble."""
         try:
-            while await self.sweep() >= AT_ONCE:
-                pass
+            for _ in range(LOOKS):
+                while await self.sweep() >= AT_ONCE:
+                    pass
+                if self.held_back_by is None:
+                    break
+                await asyncio.sleep(SOON.total_seconds())
         except (ServerUnavailable, ReplyError) as error:
             self.held_back_by = str(error)
 

@@ -100,6 +100,37 @@ async def test_a_deadline_waits_for_what_another_coordinator_has_read_and_not_st
     assert world.status() == "Completed"
 
 
+@in_virtual_time
+async def test_what_was_held_back_is_told_as_soon_as_nothing_holds_it_back() -> None:
+    """Not only with the next sweep, which comes up to 25 ms later."""
+    world, thaw = World(claim_idle=timedelta(seconds=600)), asyncio.Event()
+    frozen = world.wire()
+    _hold(frozen, thaw, "EVAL", "EVALSHA")
+    stop = asyncio.Event()
+    async with world.running(world.coordinator(TRIP, ordinal=1)):
+        world.tell(TripBooked(nights=1), "overdue")
+        await world.quiet()
+    task = asyncio.create_task(world.coordinator(TRIP, wire=frozen, ordinal=2)._loop.run(stop))
+    due_ms = float(str(world.call("ZSCORE", COORDINATOR, "timers", "overdue")))
+    await asyncio.sleep((due_ms - world.now_ms()) / 1000 - 0.1)
+    world.tell(TripBooked(nights=1), "another")
+    await asyncio.sleep(0.05)
+    sweeping = asyncio.create_task(world.coordinator(TRIP, ordinal=1).deadlines.sweep_safely())
+    await asyncio.sleep(0.06)
+    assert sweeping.done(), "nothing is due yet"
+
+    sweeping = asyncio.create_task(world.coordinator(TRIP, ordinal=1).deadlines.sweep_safely())
+    await asyncio.sleep(0.007)
+    assert not any(line["type"] == "StepOverdue" for line in world.history("overdue"))
+    thaw.set()
+    await asyncio.sleep(0.006)
+
+    assert any(line["type"] == "StepOverdue" for line in world.history("overdue"))
+    await sweeping
+    stop.set()
+    await task
+
+
 def _hold(wire: Wire, until: asyncio.Event, *commands: str) -> None:
     async def before(command: Command) -> None:
         if command[0] in commands and b"record:" in bytes(command[-1]):  # type: ignore[arg-type]
