@@ -15,7 +15,7 @@ from datetime import timedelta
 import structlog
 
 from sagastream.bus import Bus
-from sagastream.clock import server_ms
+from sagastream.clock import ms_of, server_ms
 from sagastream.coordinator import campaign as campaigns
 from sagastream.coordinator import trail
 from sagastream.coordinator.campaign import Campaign, Count, State
@@ -86,8 +86,14 @@ class Campaigner:
 
     async def letters(self) -> int:
         """Return how many dead letters there are in all."""
-        replies = await self._query.pipeline([("XLEN", stream) for stream in self._letters])
-        return sum(reply for reply in replies if isinstance(reply, int))
+        return (await self._glance())[1]
+
+    async def _glance(self) -> tuple[int, int]:
+        """Return the server's time, and how many dead letters there are in all."""
+        time, *lengths = await self._query.pipeline([("TIME",), *(("XLEN", stream) for stream in self._letters)])
+        if isinstance(time, ReplyError):
+            raise time
+        return ms_of(time), sum(length for length in lengths if isinstance(length, int))
 
     async def _look(self, stop: asyncio.Event) -> None:
         for id_ in await self._reader.members(OPEN_CAMPAIGNS, count=100, newest_first=False):
@@ -119,25 +125,25 @@ class Campaigner:
             now_ms = await server_ms(self._query)
             page = await self._finding.page(campaign.plan.search, at, _CHUNK, now_ms)
             for stored in page.sagas:
-                why = campaign.reason_to_stop(await self.letters())
-                if why is not None:
-                    return await self._end(campaign, State.STOPPED, why)
                 if campaign.visited >= campaign.plan.most:
                     return await self._end(campaign, State.DONE, "as many were visited as the preview told")
                 await _pause(stop, timedelta(seconds=next_at - loop.time()))
                 if stop.is_set():
                     return None
                 next_at = max(next_at, loop.time() - 1) + 1 / campaign.plan.per_second
-                campaign = await self._visit(campaign, stored.record.progress.saga_id, place(stored).cursor())
+                now_ms, letters = await self._glance()
+                why = campaign.reason_to_stop(letters)
+                if why is not None:
+                    return await self._end(campaign, State.STOPPED, why)
+                campaign = await self._visit(campaign, stored.record.progress.saga_id, place(stored).cursor(), now_ms)
             if page.next is None:
                 return await self._end(campaign, State.DONE, "there are no more")
             at = page.next
 
-    async def _visit(self, campaign: Campaign, saga_id: str, cursor: str) -> Campaign:
+    async def _visit(self, campaign: Campaign, saga_id: str, cursor: str, now_ms: int) -> Campaign:
         """Act on one saga and store that it was visited, in one commit."""
         problem = ""
         while True:
-            now_ms = await server_ms(self._query)
             done: Repaired | None = None
             if not problem:
                 try:
@@ -163,6 +169,7 @@ class Campaigner:
             fresh = await campaigns.load(self._reader, campaign.id)
             if fresh is None or (fresh.state, fresh.cursor, fresh.by) != (State.RUNNING, campaign.cursor, self._me):
                 raise Lost("somebody else goes on with it, or stopped it")
+            now_ms = await server_ms(self._query)
 
     async def _end(self, campaign: Campaign, state: State, why: str) -> None:
         now_ms = await server_ms(self._query)
