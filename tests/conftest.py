@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,12 @@ NEEDS = {
 # What a folder starts once for all its tests lives until the last test of the run: those that start most come last.
 ORDER = ("stage", "server", "unit", "processes", "deploy", "browser", "monitoring")
 TOGETHER = frozenset({"deploy", "browser", "monitoring"})
+
+
+def pytest_configure() -> None:
+    """Listen to Ctrl-C, and let what is started listen to it: a shell starts what goes to the background deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
