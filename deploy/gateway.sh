@@ -1,9 +1,9 @@
 #!/bin/sh
 # Fills in nginx.conf from the environment, then becomes nginx. POSIX sh: the image it runs in has no other.
-# RUN_DIR is where nginx may write; RESOLVER is a name server, from resolv.conf unless it is given.
+# RUN_DIR is where nginx may write, a new directory unless it is given; RESOLVER is a name server, from resolv.conf unless it is given.
 set -eu
 
-run=${RUN_DIR:-/tmp/gateway}
+run=${RUN_DIR:-$(mktemp -d)}
 resolver=${RESOLVER:-$(sed -n 's/^nameserver  *//p' /etc/resolv.conf | head -n 1)}
 mkdir -p "$run"
 sed \

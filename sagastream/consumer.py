@@ -101,6 +101,7 @@ class Consumer:
             await self._loop.run(stop)
             if self._outside:
                 await asyncio.wait(self._outside, timeout=self._stop_within.total_seconds())
+                await self._intake.flush()
         finally:
             for task in self._outside:
                 task.cancel()

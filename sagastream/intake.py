@@ -8,6 +8,7 @@ every start and after every read error.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import NamedTuple, cast
 
@@ -161,9 +162,10 @@ class Intake:
         self._settled += messages
 
     async def flush(self) -> None:
-        """Acknowledge what is settled, for there may be no next read."""
+        """Acknowledge what is settled, for there may be no next read; what cannot be now comes again."""
         settled, self._settled = self._settled, []
-        await self.acknowledge(settled)
+        with suppress(ServerUnavailable):
+            await self.acknowledge(settled)
 
     async def acknowledge(self, messages: Sequence[Message]) -> None:
         """Acknowledge these at once."""

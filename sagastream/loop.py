@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -80,8 +79,7 @@ class Loop:
                 # Cancelling a read may lose its reply: those entries stay ours and come first at the next start.
                 work.cancel()
             await asyncio.gather(work, return_exceptions=not work.done() or work.cancelled())
-            with suppress(ServerUnavailable):  # then they come again
-                await self._intake.flush()
+            await self._intake.flush()
         finally:
             self.is_ready = False
             stopped.cancel()

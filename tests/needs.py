@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-IS_CI = bool(os.environ.get("SAGASTREAM_CI_RUN") or os.environ.get("CI"))
+IS_CI = any(os.environ.get(name, "").lower() not in ("", "0", "false") for name in ("SAGASTREAM_CI_RUN", "CI"))
 
 
 def program(name: str, package: str | None = None) -> Path:

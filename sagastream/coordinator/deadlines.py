@@ -29,8 +29,8 @@ log = structlog.get_logger(__name__)
 
 PERIOD = timedelta(milliseconds=25)
 SOON = timedelta(milliseconds=5)  # after which what was held back is looked at again: most of it is settled by then
-LOOKS = 4  # until the next sweep
-LOOK = timedelta(milliseconds=100)  # how long it is believed that no timer runs out; those set meanwhile run longer
+TRIES = 4  # until the next sweep
+QUIET = timedelta(milliseconds=100)  # how long it is believed that no timer runs out; those set meanwhile run longer
 LATER = timedelta(hours=1)
 REST = timedelta(seconds=1)  # after a look at sagas that only another coordinator can judge
 AT_ONCE = 200
@@ -73,7 +73,7 @@ class Deadlines:
     async def sweep_safely(self) -> None:
         """Sweep, and look again a few times at what is held back; leave it at that while the server is in trouble."""
         try:
-            for _ in range(LOOKS):
+            for _ in range(TRIES):
                 while await self.sweep() >= AT_ONCE:
                     pass
                 if self.held_back_by is None:
@@ -92,8 +92,9 @@ class Deadlines:
             return 0
         if next_ms is None or next_ms > now_ms:
             self.held_back_by = None
-            quiet_s = LOOK.total_seconds() if next_ms is None else (next_ms - now_ms) / 1000
-            self._rests_until = loop.time() + min(quiet_s, LOOK.total_seconds())
+            quiet_s = QUIET.total_seconds()
+            until_next_s = quiet_s if next_ms is None else (next_ms - now_ms) / 1000
+            self._rests_until = loop.time() + min(until_next_s, quiet_s)
             return 0
         read_ms, behind = await self._read_until(now_ms)
         due = await self._due(read_ms)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
+from operator import attrgetter
 
 import structlog
 
@@ -17,20 +17,20 @@ from sagastream import tracing
 from sagastream.bus import Bus
 from sagastream.clock import ServerClock
 from sagastream.coordinator.aside import Aside
+from sagastream.coordinator.bundle import Bundle, poisoned
 from sagastream.coordinator.deadlines import Deadlines
-from sagastream.coordinator.meaning import Meaning, Meanings
-from sagastream.coordinator.records import Note, Record, Records, unwritten
+from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.records import Record, Records, unwritten
 from sagastream.coordinator.retention import Retention, kept
 from sagastream.coordinator.snapshots import Snapshots
-from sagastream.envelope import ID, Envelope, decode, derived_id
+from sagastream.envelope import ID, decode
 from sagastream.errors import Undecodable, UnknownTable
 from sagastream.intake import Intake, Message
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.loop import Loop
 from sagastream.reaping import reap
 from sagastream.saga.advance import advance
-from sagastream.saga.definition import BEGINNING, Saga
-from sagastream.saga.progress import Fact, Happening, Kind
+from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
 from sagastream.telemetry import Telemetry
 from sagastream.ticker import Ticker, every
@@ -40,19 +40,10 @@ from sagastream.trimming import Keeping, Trimming
 
 log = structlog.get_logger(__name__)
 
+_at_ms = attrgetter("at_ms")
+
 # Events of one saga follow each other within milliseconds while much is going on: one write for several of them.
 LINGER = timedelta(milliseconds=5)
-
-
-@dataclass(slots=True)
-class Bundle:
-    """What one batch brought for one saga."""
-
-    meaning: Meaning
-    first: Envelope
-    happenings: list[Happening] = field(default_factory=list)
-    notes: list[tuple[Happening, Note]] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
 
 
 class Coordinator:
@@ -156,7 +147,7 @@ class Coordinator:
         poison: list[tuple[Message, str]] = []
         ignored: list[Message] = []
         unknown: list[Message] = []
-        for message in messages:
+        for message in sorted(messages, key=_at_ms):  # a batch holds one stream after the other
             try:
                 if not self._sort(message, bundles):
                     ignored.append(message)
@@ -180,14 +171,8 @@ class Coordinator:
             return False
         bundle = bundles.get(envelope.saga_id)
         if bundle is None:
-            bundle = bundles[envelope.saga_id] = Bundle(meaning, envelope)
-        note = Note(
-            happening.fact.at_ms, envelope.id, envelope.type, envelope.source, envelope.cause, happening.step,
-            happening.kind, happening.fact.reason,
-        )  # fmt: skip
-        bundle.happenings.append(happening)
-        bundle.notes.append((happening, note))
-        bundle.messages.append(message)
+            bundle = bundles[envelope.saga_id] = Bundle(meaning, envelope, envelope)
+        bundle.add(envelope, happening, message)
         self._telemetry.event_handled(envelope.type)
         return True
 
@@ -208,7 +193,7 @@ class Coordinator:
                 elif tracing.active is None:
                     batch.append((bundle, self._folded(bundle, *known)))
                 else:
-                    with tracing.about(COORDINATOR, f"advance {known[0].name}", bundle.first, self._clock.now_ms()):
+                    with tracing.about(COORDINATOR, f"advance {known[0].name}", bundle.latest, self._clock.now_ms()):
                         batch.append((bundle, self._folded(bundle, *known)))
             if not batch:
                 return
@@ -258,16 +243,7 @@ class Coordinator:
         except Undecodable as error:
             log.error("saga.cannot_be_marked", saga_id=saga_id, error=str(error))
             return
-        now_ms = self._clock.now_ms()
-        fact = Fact(now_ms, derived_id(message.name, "poison"), why[:200])
-        envelope = Envelope(
-            id=fact.event_id, source=COORDINATOR, type="EventPoisoned", subject=saga_id, saga_id=saga_id, cause="",
-            initiator=record.progress.initiator, definition=record.progress.definition,
-            definition_version=str(record.progress.version), data="{}",
-        )  # fmt: skip
-        happening = Happening(BEGINNING, Kind.POISONED, fact)
-        note = Note(now_ms, fact.event_id, "EventPoisoned", COORDINATOR, "", BEGINNING, Kind.POISONED, fact.reason)
-        await self._store({saga_id: Bundle(meaning, envelope, [happening], [(happening, note)])})
+        await self._store({saga_id: poisoned(record, meaning, message, why, self._clock.now_ms())})
 
     async def _set_aside(self, message: Message) -> None:
         """Park an event of a table nobody here knows, unless the record of its saga names one that is known."""

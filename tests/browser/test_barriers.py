@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.page import Page
-from tests.browser.signing_in import signed_in
+from tests.browser.signing_in import asked_who, say_ann, signed_in
 from tests.browser.stand import STUCK, TOKEN, Stand
 from tests.browser.vendoring import PACKAGES
 from tests.needs import absent
@@ -97,16 +97,12 @@ async def test_no_dialog_has_a_barrier(full: Stand, page: Page, way: tuple[str, 
 async def test_no_dialog_that_says_what_is_wrong_has_a_barrier(full: Stand, page: Page) -> None:
     """Who is nobody, and what is no JSON."""
     await page.go(f"{full.url}/#/letters")
-    await page.click("Operator sign-in")
-    await page.until("document.querySelector('dialog[open]')")
+    await asked_who(page)
     await holds_for_everybody(page)
-    await page.type("input[name=name]", "ann")
-    await page.type("input[name=token]", "a guess")
-    await page.click("Sign in", "dialog button")
+    await say_ann(page, "a guess")
     await page.shows("You are not signed in.")
     await holds_for_everybody(page)
-    await page.type("input[name=token]", TOKEN)
-    await page.click("Sign in", "dialog button")
+    await say_ann(page, TOKEN)
 
     await page.click("Edit and replay")
     await page.until("document.querySelector('dialog[open] textarea')")

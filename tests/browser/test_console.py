@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.browser.page import Page
-from tests.browser.signing_in import signed_in
+from tests.browser.signing_in import asked_who, say_ann, signed_in
 from tests.browser.stand import STUCK, TOKEN, Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -96,11 +96,8 @@ async def test_an_operator_acts_with_token_and_reason_and_sees_what_became_of_it
 async def test_who_does_not_know_the_token_is_nobody(full: Stand, page: Page) -> None:
     await page.go(f"{full.url}/")
 
-    await page.click("Operator sign-in")
-    await page.until("document.querySelector('dialog[open] input[name=token]')")
-    await page.type("input[name=name]", "ann")
-    await page.type("input[name=token]", "not the token")
-    await page.click("Sign in")
+    await asked_who(page)
+    await say_ann(page, "not the token")
 
     await page.shows("that is not the OPERATOR_TOKEN")
     await page.click("Cancel")

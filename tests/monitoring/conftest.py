@@ -15,8 +15,9 @@ from sagastream.embedded import free_port
 from tests.monitoring import dashboard
 from tests.monitoring.copies import Copies, copies
 from tests.monitoring.dashboard import ROOT
-from tests.monitoring.prometheus_server import Prometheus, program, prometheus, until
+from tests.monitoring.prometheus_server import Prometheus, prometheus, until
 from tests.monitoring.shop import leave_one, shop, statistics, work
+from tests.needs import program
 
 SHIPPED = ROOT / "prometheus"
 _CONTAINERS = re.compile(r"dns_sd_configs: \[\{names: \[([\w-]+)\], type: A, port: \d+, refresh_interval: 10s\}\]")
@@ -40,9 +41,9 @@ class Watched:
 
 
 @pytest.fixture(scope="session")
-def promtool() -> str:
+def promtool() -> Path:
     """The program that checks configurations and rules."""
-    return program("promtool")
+    return program("promtool", "prometheus")
 
 
 @pytest.fixture(scope="session")
@@ -71,10 +72,11 @@ def watched(tmp_path_factory: pytest.TempPathFactory, copied: Copies) -> Iterato
         work(client)
         saga_id = leave_one(client)
         after, last = client.get("/metrics").raise_for_status().text, time.time()
-        at = until(
-            lambda: _scraped_since(server, last) and _all_is_scraped(server, client), "the last events are scraped"
+        seen = until(
+            lambda: _all_is_scraped(server, client) if _scraped_since(server, last) else None,
+            "the last events are scraped",
         )
-        yield Watched(server.as_of(at or 0), client, before, after, saga_id)
+        yield Watched(seen, client, before, after, saga_id)
 
 
 def watching(directory: Path, port: int, rules: Mapping[str, str] | None = None) -> Path:
@@ -107,12 +109,12 @@ def _scraped_since(server: Prometheus, instant: float) -> bool:
     return server.value("sum(up)") == 7 and server.value("min(timestamp(up))") > instant
 
 
-def _all_is_scraped(server: Prometheus, client: httpx.Client) -> float | None:
-    """Return an instant at which what the shop counts had been scraped, None if there is none."""
-    told, seen = statistics(client), server.as_of(time.time())
+def _all_is_scraped(server: Prometheus, client: httpx.Client) -> Prometheus | None:
+    """Return the server as of when what the shop counts had been scraped, None if it has not."""
+    told, seen = statistics(client), server.settled()
     expected = {
         "min(choreographed_saga_started_total)": told["started"],
         "min(choreographed_saga_duration_seconds_count)": told["ended"],
         "min(sum by (instance) (choreographed_saga_active))": told["active"],
     }
-    return seen.at if all(seen.value(text) == value for text, value in expected.items()) else None
+    return seen if all(seen.value(text) == value for text, value in expected.items()) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,11 +32,11 @@ class Copies(ThreadingHTTPServer):
         """Let the copies of these texts be scraped, and return the Prometheus that knows them."""
         self.texts = before, after
 
-        def instant() -> float | None:
-            server = self.prometheus.as_of(time.time())
-            return server.at if server.value("min(sum_over_time(up[1m]) * up)") >= 3 else None
+        def as_scraped() -> Prometheus | None:
+            server = self.prometheus.settled()
+            return server if server.value("min(sum_over_time(up[1m]) * up)") >= 3 else None
 
-        return self.prometheus.as_of(until(instant, "every copy is scraped three times") or 0)
+        return until(as_scraped, "every copy is scraped three times")
 
 
 @contextmanager

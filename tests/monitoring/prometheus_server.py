@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,27 +12,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-import pytest
 
 from sagastream.embedded import free_port
 from sagastream.offspring import dies_with_parent
+from tests.needs import program
 
 T = TypeVar("T")
+SCRAPE_TIMEOUT_S = 1.0
+"""The longest that the tests' servers wait for a scrape."""
 Sample = tuple[Mapping[str, str], float]
 
 
-def program(name: str, package: str = "prometheus", environment: Mapping[str, str] = os.environ) -> str:
-    """Return where a program is; where it is missing the test fails in CI, and is skipped at home."""
-    found = shutil.which(name)
-    if found is None:
-        reason = f"{name} is not installed; on Debian: apt-get install --no-install-recommends {package}"
-        if environment.get("CI", "").lower() not in ("", "0", "false"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    return found
-
-
-def until(ask: Callable[[], T], what: str, within_s: float = 30.0) -> T:
+def until(ask: Callable[[], T | None], what: str, within_s: float = 30.0) -> T:
     """Ask until the answer is true, and return it."""
     end = time.monotonic() + within_s
     while not (answer := ask()):
@@ -50,9 +39,12 @@ class Prometheus:
     client: httpx.Client
     at: float | None = None
 
-    def as_of(self, at: float) -> Prometheus:
-        """Return the same server, at an instant that has passed: it always answers the same."""
-        return replace(self, at=at)
+    def settled(self) -> Prometheus:
+        """Return the same server, as of an instant no scrape is older than: it always answers the same.
+
+        A scrape under way that fails counts from when it began.
+        """
+        return replace(self, at=time.time() - SCRAPE_TIMEOUT_S)
 
     def ask(self, text: str) -> list[Sample]:
         """Return what a query gives."""

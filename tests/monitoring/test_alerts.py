@@ -15,7 +15,7 @@ from prometheus.rules import rules
 from sagastream.cli.words import parser
 from tests.monitoring.conftest import SHIPPED, Watched
 from tests.monitoring.dashboard import ROOT
-from tests.monitoring.prometheus_server import program
+from tests.needs import program
 
 RUNBOOK = SHIPPED / "RUNBOOK.md"
 COMMANDS = re.findall(r"^```sh\n(.*?)^```$", RUNBOOK.read_text(), re.MULTILINE | re.DOTALL)
@@ -52,13 +52,13 @@ CHANGES = [
     [("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml"), ("test", "rules", *CASES)],
     ids=" ".join,
 )
-def test_the_checker_is_content(words: tuple[str, ...], promtool: str) -> None:
+def test_the_checker_is_content(words: tuple[str, ...], promtool: Path) -> None:
     result = subprocess.run([promtool, *words], cwd=SHIPPED, capture_output=True, text=True, timeout=30)
 
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_a_rule_that_is_changed_fails_its_cases(promtool: str, tmp_path: Path) -> None:
+def test_a_rule_that_is_changed_fails_its_cases(promtool: Path, tmp_path: Path) -> None:
     # The objectives have their cases in the other file, and looking at hours twice a minute takes long.
     beginning = RULES.partition("  - name: shares")[0]
     for at, change in enumerate(CHANGES):
@@ -130,21 +130,14 @@ def test_every_section_names_a_command_and_what_is_said_to_ours_may_be_said() ->
 @pytest.mark.parametrize("commands", COMMANDS, ids=range(len(COMMANDS)))
 def test_the_commands_of_the_runbook_run(commands: str, watched: Watched) -> None:
     surroundings = {"PATH": "/usr/local/bin:/usr/bin:/bin", "SHOP": str(watched.shop.base_url), "SAGA": watched.saga_id}
-    program("curl", "curl")
-    bash = [program("bash", "bash"), "-euo", "pipefail", "-c", commands]
+    program("curl")
+    bash = [str(program("bash")), "-euo", "pipefail", "-c", commands]
 
     result = subprocess.run(bash, env=surroundings, capture_output=True, text=True, timeout=30)
 
     assert result.returncode == 0, result.stderr
     assert result.stdout
     assert '"status":404' not in result.stdout
-
-
-def test_a_missing_program_fails_in_ci_and_is_skipped_at_home() -> None:
-    with pytest.raises(pytest.fail.Exception, match="apt-get install"):
-        program("no-such-program", environment={"CI": "true"})
-    with pytest.raises(pytest.skip.Exception, match="apt-get install"):
-        program("no-such-program", environment={})
 
 
 def _failed(case: str, told: str) -> bool:

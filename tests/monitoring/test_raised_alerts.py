@@ -18,8 +18,9 @@ from prometheus.rules import OBJECTIVES, PACES, rules
 from sagastream.embedded import free_port
 from sagastream.rundir import RunDir
 from tests.monitoring.conftest import watching
-from tests.monitoring.prometheus_server import Prometheus, program, prometheus, until
+from tests.monitoring.prometheus_server import Prometheus, prometheus, until
 from tests.monitoring.shop import leave_one, shop
+from tests.needs import program
 from tests.processes.orders import an_order
 
 pytestmark = pytest.mark.processes
@@ -56,13 +57,22 @@ class Scene:
     story: Story
 
     def raised(self, by: str, *alerts: str) -> None:
-        """Wait until these alerts fire, whatever their windows, and note which did."""
+        """Wait until these alerts fire, whatever their windows, and note which did.
+
+        Their mutants that lack nothing they need are judged at other instants of each second, and waited for too.
+        """
         wanted = {alert for alert in ALERTS if alert[0] in alerts}
+        queries = self.prometheus.rules()
+        alike = {
+            (f"{name}_without_{at}", window)
+            for name, window in wanted - {SILENCE}
+            for at, series in enumerate(SERIES) if series not in series_of((name, window), queries)
+        }  # fmt: skip
 
         def are_raised() -> bool:
-            return wanted <= self.prometheus.firing()
+            return wanted | alike <= self.prometheus.firing()
 
-        until(are_raised, f"{by} raises {sorted(wanted)}", within_s=60)
+        until(are_raised, f"{by} raises {sorted(wanted)}, and so do their mutants that may", within_s=60)
         self.story.raised[by] = wanted
 
 

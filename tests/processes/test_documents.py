@@ -18,7 +18,7 @@ import pytest
 from sagastream.embedded import free_port
 from sagastream.offspring import dies_with_parent
 from tests.documents import DOCUMENTS, NOT_RUN, ROOT, STAYS, blocks
-from tests.monitoring.prometheus_server import program
+from tests.needs import program
 from tests.processes.child import environment, left_behind
 from tests.processes.dev_shop import DevShop
 from tests.processes.until import until
@@ -49,7 +49,7 @@ class Terminal:
         """Return what to start for commands as they are printed."""
         text = text.replace(_PRINTED_URL, f"http://localhost:{self._port}").replace("PORT=8080", f"PORT={self._port}")
         text = text.replace(".venv/bin/", "").replace("SAGA_ID", self._saga)
-        return [program("bash", "bash"), "-euo", "pipefail", "-c", text]
+        return [str(program("bash")), "-euo", "pipefail", "-c", text]
 
     async def run(self, text: str) -> None:
         """Run commands, which must succeed."""
@@ -100,8 +100,8 @@ class Terminal:
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The commands that `make` puts into the virtual environment."""
-    program("curl", "curl")
-    program("jq", "jq")
+    program("curl")
+    program("jq")
     folder = tmp_path_factory.mktemp("bin")
     for name, words in (("python", ""), ("sagastream", "-m sagastream.cli")):
         (folder / name).write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')

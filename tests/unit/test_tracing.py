@@ -29,7 +29,7 @@ from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
 from stock_service.app import create_service as stock
 from tests.processes.orders import an_order
-from tests.trip import TRIP, RoomHeld, TripBooked
+from tests.trip import TRIP, NoRoomLeft, RoomHeld, TripBooked
 from tests.unit.core.casts import Script, hotel
 from tests.unit.core.world import World, in_virtual_time
 
@@ -119,6 +119,24 @@ async def test_what_turns_a_saga_back_is_in_its_trace(spans: InMemorySpanExporte
 
     assert chain[:4] == ["stock release", "saga advance order", "payment charge", "stock reserve"]
     assert "order cancel" in {span.name for span in trace}
+
+
+@in_virtual_time
+async def test_a_saga_that_several_events_took_further_went_on_from_the_latest() -> None:
+    """They come in one batch when they follow each other quickly, and are one write and one span."""
+    kept, world, last = InMemorySpanExporter(), World(), CALLER.replace("b7ad", "ffff")
+    with tracing.traced(OTLP, lambda: SimpleSpanProcessor(kept)):
+        async with world.running(world.coordinator(TRIP)):
+            await world.quiet()
+        world.tell(TripBooked(nights=2), traceparent=CALLER)
+        await asyncio.sleep(0.001)
+        world.tell(NoRoomLeft(reason="none"), traceparent=last)
+        async with world.running(world.coordinator(TRIP)):
+            await world.quiet()
+
+    (advance,) = [span for span in kept.get_finished_spans() if span.name == "saga advance trip"]
+    assert advance.parent is not None
+    assert format(advance.parent.span_id, "016x") == last.split("-")[2]
 
 
 async def test_spans_name_the_saga_and_nothing_anybody_polls(spans: InMemorySpanExporter, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Every rule of the library's auditor can fail, names the saga, and leaves a sound run alone."""
+"""Every rule of the library's auditor can fail, names the saga, and leaves a sound run alone.
+
+It is long because each rule is broken in every way that it must notice, all of them on the same trips.
+"""
 
 from __future__ import annotations
 

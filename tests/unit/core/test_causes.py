@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from sagastream.event import StepBarred, StepGaveUp, UndoRequested
-from tests.trip import TRIP, RoomHeld, TripBooked, TripConfirmed, bank, desk, hotel
+from tests.trip import TRIP, CardDeclined, RoomHeld, TripBooked, TripConfirmed, bank, desk, hotel
 from tests.unit.core.world import SAGA, World, in_virtual_time
 
 
@@ -79,3 +79,21 @@ async def test_a_refused_step_is_barred_for_one_cause_however_often_it_is_asked(
     assert refused.state == "refused"
     assert len(barred) == 2
     assert {(event["id"], event["causationid"]) for event in barred} == {(barred[0]["id"], refused.id)}
+
+
+@in_virtual_time
+async def test_events_of_one_batch_are_taken_in_by_time_and_the_latest_causes_what_follows() -> None:
+    """A batch holds one stream after the other: what it brings last is often not what happened last."""
+    world = World(sweep_s=3600.0)
+    async with world.running(world.coordinator(TRIP)):
+        await world.quiet()
+    for event, id_ in ((TripBooked(nights=2), "e-1"), (CardDeclined(reason="no"), "e-2")):
+        world.tell(event, id=id_, causationid="-" if id_ == "e-1" else "e-1")
+        await asyncio.sleep(0.01)
+    world.tell(RoomHeld(nights=2, card="good"), id="e-3", causationid="e-1")
+    async with world.running(world.coordinator(TRIP)):
+        await world.quiet()
+
+    (asked, *_) = [note for note in world.history() if note["type"] == "UndoRequested"]
+    assert [note["id"] for note in world.history()][:3] == ["e-1", "e-2", "e-3"]
+    assert asked["cause"] == "e-3"

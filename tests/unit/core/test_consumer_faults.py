@@ -362,6 +362,30 @@ async def test_an_undo_that_calls_outside_holds_nobody_up() -> None:
 
 
 @in_virtual_time
+async def test_what_ends_outside_while_the_worker_stops_is_acknowledged() -> None:
+    """Else it comes again at the next start, though it was decided."""
+    world, open_ = with_rooms(), asyncio.Event()
+    slow = Participant("hotel", retry=RETRY)
+
+    @slow.on(TripBooked, outside=True)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        await open_.wait()
+        return RoomHeld(nights=trip.nights, card="good")
+
+    world.tell(TripBooked(nights=1))
+    stop = asyncio.Event()
+    working = asyncio.create_task(world.consumer(slow).run(stop))
+    await asyncio.sleep(1)
+    stop.set()
+    await asyncio.sleep(0.5)
+    open_.set()
+    await working
+
+    assert world.ledger("hotel", "hold_room").state is State.DONE
+    assert world.unsettled() == []
+
+
+@in_virtual_time
 async def test_a_read_of_a_handler_that_the_server_does_not_answer_is_no_attempt() -> None:
     """More often than a message has attempts, and only the reads: the commits would go through."""
     world = with_rooms()
