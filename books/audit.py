@@ -1,22 +1,23 @@
 """The shop's rules for `sagastream audit`: stock, payments, the provider's own record, mails. Owns their names.
 
 What must agree is said in ``rules``; here it is tried on orders a page at a time, so that a long list of orders
-needs no more memory than a page and what the provider says of every key.
+needs no more memory than a page. What is not in Redis is added up beforehand, in a file.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
+from itertools import islice
 
-from books.facts import Account, Books, Course, saga_of
+from books import provider
+from books.facts import Books, Course, saga_of
 from books.pages import Pages, Shelf
-from books.provider import accounts
-from books.reading import read_outbox
+from books.reading import mailed
 from books.rules import OF_AN_ORDER, Difference, pieces_come_from_somewhere, reserved_is_held_for_somebody
 from books.strangers import levels, sagas_without_orders, strangers
+from books.tally import Tally
 from sagastream.audit import Audit, Findings, Rule, Scene
 from sagastream.audit import Difference as Told
 from sagastream.clock import server_ms
@@ -66,42 +67,50 @@ _OF_AN_ORDER = {
 }
 OWED = _OF_AN_ORDER["the provider keeps exactly what is owed"]
 PAID = _OF_AN_ORDER["payments = the provider's record"]
+AT_ONCE = 500  # messages in the outbox
 OUT_OF_REACH = "the provider's record is out of reach"
 UNDER_WAY, BY_HAND, MOVING = "under way", "closed by a person", "sagas are under way"
 
 
 async def compare(scene: Scene, findings: Findings) -> None:
     """Try the shop's rules on every order, level, reservation and charge."""
-    shelf = await _shelf(scene)
+    with Tally() as tally:
+        held = await _compare_orders(scene, await _shelf(scene, tally), findings)
+    await _try_levels(scene, held, findings)
+    for difference in [*await strangers(scene), *await sagas_without_orders(scene)]:
+        findings.differs(_told(CARRIED, difference))
+
+
+async def _compare_orders(scene: Scene, shelf: Shelf, findings: Findings) -> Counter[str]:
+    """Try what can be tried order by order; return how much is held of each level."""
     held: Counter[str] = Counter()
     seen = 0
-    left = dict(shelf.accounts)
     async for books in Pages(scene, shelf).orders():
-        for order in books.orders.values():
-            left.pop(order.saga_id, None)
         for reservation in books.reservations.values():
             if reservation.is_held:
                 held.update(reservation.pieces)
         seen += len(books.orders)
         _try(books, findings, shelf)
-    _nobodys_money(scene, left, findings)
-    await _try_levels(scene, held, findings)
-    for difference in [*await strangers(scene), *await sagas_without_orders(scene)]:
-        findings.differs(_told(CARRIED, difference))
+    _nobodys_money(scene, shelf, findings)
     findings.holds(CARRIED.name, seen)
+    return held
 
 
 SHOP = Audit((STOCK, HELD, CARRIED, *_OF_AN_ORDER.values()), compare)
 
 
-async def _shelf(scene: Scene) -> Shelf:
-    at_ms = await server_ms(scene.connection)
-    by_saga: dict[str, dict[str, Account]] = {}
-    told = await accounts(scene.settings)
-    for key, account in (told or {}).items():
-        by_saga.setdefault(saga_of(key), {})[key] = account
-    outbox: Path = scene.settings.data_dir / "outbox"
-    return Shelf(at_ms, by_saga, read_outbox(outbox) if outbox.is_dir() else None, told is not None)
+async def _shelf(scene: Scene, tally: Tally) -> Shelf:
+    at_ms, outbox = await server_ms(scene.connection), scene.settings.data_dir / "outbox"
+    shelf = Shelf(at_ms, tally, has_accounts=provider.is_open(scene.settings), has_mails=outbox.is_dir())
+    if shelf.has_accounts:
+        async for calls in provider.changes(scene.settings):
+            tally.add_calls(calls)
+            await scene.pause()
+    mails = mailed(outbox)
+    while page := list(islice(mails, AT_ONCE)):
+        tally.add_mails(page)
+        await scene.pause()
+    return shelf
 
 
 def _try(books: Books, findings: Findings, shelf: Shelf) -> None:
@@ -117,7 +126,7 @@ def _try(books: Books, findings: Findings, shelf: Shelf) -> None:
         carried = {order.saga_id for order in orders.values()}
         mine = replace(mine, accounts={k: each for k, each in books.accounts.items() if saga_of(k) in carried})
         for name, rule in _OF_AN_ORDER.items():
-            if rule in (OWED, PAID) and not shelf.is_open:
+            if rule in (OWED, PAID) and not shelf.has_accounts:
                 findings.unknown(rule.name, OUT_OF_REACH, len(orders))
                 continue
             found = list(OF_AN_ORDER[name](mine))
@@ -141,10 +150,9 @@ async def _try_levels(scene: Scene, held: Counter[str], findings: Findings) -> N
         findings.unknown(HELD.name, MOVING, len(found))
 
 
-def _nobodys_money(scene: Scene, left: Mapping[str, Mapping[str, Account]], findings: Findings) -> None:
-    for saga_id, keys in left.items():
-        kept = sum(account.kept_cents for account in keys.values())
-        if kept and scene.is_at_rest:
+def _nobodys_money(scene: Scene, shelf: Shelf, findings: Findings) -> None:
+    if scene.is_at_rest:
+        for saga_id, kept in shelf.tally.kept_for_nobody():
             what = f"the provider keeps {kept}, but there is no order"
             findings.differs(_told(OWED, Difference(f"saga {saga_id}", what, saga_id)))
 

@@ -93,6 +93,14 @@ class Account:
         """Return what the provider still holds."""
         return self.taken_cents - self.returned_cents
 
+    def plus(self, other: Account) -> Account:
+        """Return both together."""
+        return Account(
+            self.taken_cents + other.taken_cents,
+            self.returned_cents + other.returned_cents,
+            self.charges + other.charges,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Told:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from books.facts import Account, Books, Course, Saga, Told
+from books.facts import Books, Course, Saga, Told
 from books.reading import OUTBOX, order_of, payment_of, reservation_of, told_by
+from books.tally import Tally
 from sagastream import keys as names
 from sagastream.audit import Scene
 from sagastream.bus import Reply
@@ -20,16 +20,16 @@ _MILLISECOND_SLACK = 1_000
 
 @dataclass(frozen=True)
 class Shelf:
-    """What is not kept in Redis, as it was at ``at_ms``: what stands at the provider by saga, and the outbox.
+    """What is not kept in Redis, as it was at ``at_ms``: what stands at the provider, and the outbox.
 
-    ``is_open`` tells whether the provider's record can be looked into. ``mails`` is None where the outbox cannot;
-    then the notification service is believed.
+    ``has_accounts`` tells whether the provider's record could be looked into, ``has_mails`` whether the outbox could;
+    if not, the notification service is believed.
     """
 
     at_ms: int
-    accounts: Mapping[str, Mapping[str, Account]]
-    mails: Counter[tuple[str, str]] | None
-    is_open: bool = True
+    tally: Tally
+    has_accounts: bool
+    has_mails: bool
 
 
 class Pages:
@@ -73,7 +73,7 @@ class Pages:
             reservations={id_: reservation_of(id_, fields) for id_, fields in reservations.items() if fields},
             payments={id_: payment_of(id_, fields) for id_, fields in payments.items() if fields},
             told={id_: self._told(id_, fields) for id_, fields in notices.items()},
-            accounts={key: each for saga_id in saga_ids for key, each in self._shelf.accounts.get(saga_id, {}).items()},
+            accounts=self._shelf.tally.accounts(saga_ids),
             now_ms=self._shelf.at_ms,
         )
 
@@ -86,10 +86,10 @@ class Pages:
         return saga
 
     def _told(self, id_: str, fields: Mapping[str, str]) -> Told:
-        mails = self._shelf.mails
-        if mails is None:
+        if not self._shelf.has_mails:
             return told_by(fields, Told(), outbox="")
-        return told_by(fields, Told(mails[id_, "notify"], mails[id_, "tell_cancelled"]), outbox=OUTBOX)
+        mails = self._shelf.tally.mails(id_)
+        return told_by(fields, Told(mails.get("notify", 0), mails.get("tell_cancelled", 0)), outbox=OUTBOX)
 
 
 async def members(scene: Scene, owner: str, index: str) -> AsyncIterator[list[str]]:

@@ -3,39 +3,54 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
+from itertools import islice
+from pathlib import Path
 
 import httpx
 
 from books.facts import Account
-from books.reading import add_call, read_accounts
+from books.reading import moved, recorded
 from sagastream import SagastreamError, Settings
 
-PAGE = 5_000
+PAGE = 500
 
 
 class ProviderSilent(SagastreamError):
     """The provider does not show its record; see whether it runs, and ``PAYMENT_PROVIDER_URL``."""
 
 
-async def accounts(settings: Settings) -> dict[str, Account] | None:
-    """Return what stands under every key at the provider, None where its record is out of reach.
+def is_open(settings: Settings) -> bool:
+    """Tell whether the provider's record is within reach."""
+    return bool(_url()) or _file(settings).exists()
+
+
+async def changes(settings: Settings) -> AsyncIterator[list[tuple[str, Account]]]:
+    """Yield what each recorded call changed, and under which key, the oldest first, a page at a time.
 
     Raises: ``ProviderSilent``; ``ValueError`` for a record that is damaged.
     """
-    url = os.environ.get("PAYMENT_PROVIDER_URL")
+    url = _url()
     if not url:
-        calls = settings.data_dir / "provider" / "calls.jsonl"
-        return read_accounts(calls) if calls.exists() else None
-    found: dict[str, Account] = {}
+        told = recorded(_file(settings))
+        while page := list(islice(told, PAGE)):
+            yield page
+        return
     after: int | None = 0
-    try:
-        async with httpx.AsyncClient(base_url=url, timeout=30) as http:
-            while after is not None:
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        while after is not None:
+            try:
                 answer = await http.get("/records", params={"after": after, "limit": PAGE})
-                told = answer.raise_for_status().json()
-                for call in told["records"]:
-                    add_call(found, call)
-                after = told.get("next")
-    except (httpx.HTTPError, KeyError, ValueError, TypeError) as error:
-        raise ProviderSilent(f"the provider at {url} does not show its record: {error!r}") from error
-    return found
+                records = answer.raise_for_status().json()
+                page, after = [moved(call) for call in records["records"]], records.get("next")
+            except (httpx.HTTPError, KeyError, ValueError, TypeError) as error:
+                raise ProviderSilent(f"the provider at {url} does not show its record: {error!r}") from error
+            yield page
+
+
+def _url() -> str:
+    return os.environ.get("PAYMENT_PROVIDER_URL", "")
+
+
+def _file(settings: Settings) -> Path:
+    return settings.data_dir / "provider" / "calls.jsonl"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,41 +63,53 @@ def read_accounts(calls: Path) -> dict[str, Account]:
     Raises: ``ValueError`` naming the line that is not a call.
     """
     accounts: dict[str, Account] = {}
+    for key, change in recorded(calls):
+        accounts[key] = accounts.get(key, NO_ACCOUNT).plus(change)
+    return accounts
+
+
+def recorded(calls: Path) -> Iterator[tuple[str, Account]]:
+    """Yield which key each recorded call was about, and what it changed there; nothing where there is no record.
+
+    Raises: ``ValueError`` naming the line that is not a call.
+    """
     if not calls.exists():
-        return accounts
+        return
     with calls.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 break
             try:
-                add_call(accounts, json.loads(line))
+                yield moved(json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{calls} line {number} is not a call: {error!r}") from error
-    return accounts
 
 
-def add_call(accounts: dict[str, Account], call: Mapping[str, object]) -> None:
-    """Add one call of the provider's record to what stands under its key.
+def moved(call: Mapping[str, object]) -> tuple[str, Account]:
+    """Return the key of one call of the provider's record, and what the call changed there.
 
     Raises: ``KeyError``, ``ValueError`` or ``TypeError`` for what is no call.
     """
     key, outcome, cents = str(call["key"]), call["outcome"], int(str(call.get("amountCents", 0)))
-    account = accounts.get(key, NO_ACCOUNT)
     if outcome == "charged":
-        account = replace(account, taken_cents=account.taken_cents + cents, charges=account.charges + 1)
-    elif outcome == "refunded":
-        account = replace(account, returned_cents=account.returned_cents + cents)
-    accounts[key] = account
+        return key, Account(taken_cents=cents, charges=1)
+    return key, Account(returned_cents=cents) if outcome == "refunded" else NO_ACCOUNT
 
 
 def read_outbox(outbox: Path) -> Counter[tuple[str, str]]:
-    """Count the messages by order and by the step that sent them, as their names tell."""
-    mails: Counter[tuple[str, str]] = Counter()
-    for file in outbox.glob("*.eml"):
-        parts = file.stem.rsplit("-", 3)  # order, saga, step, fingerprint
-        if len(parts) == 4:
-            mails[parts[0], parts[2]] += 1
-    return mails
+    """Count the messages by order and by the step that sent them."""
+    return Counter(mailed(outbox))
+
+
+def mailed(outbox: Path) -> Iterator[tuple[str, str]]:
+    """Yield of each message in the outbox its order and the step that sent it, as its name tells."""
+    if not outbox.is_dir():
+        return
+    with os.scandir(outbox) as files:
+        for file in files:
+            parts = file.name.removesuffix(".eml").rsplit("-", 3)  # order, saga, step, fingerprint
+            if file.name.endswith(".eml") and len(parts) == 4:
+                yield parts[0], parts[2]
 
 
 async def _sagas(reader: Reader) -> dict[str, Saga]:
