@@ -32,6 +32,7 @@ OF_MANY = (*OF_AN_ORDER, "{saga}:record", "{saga}:history", "{saga}:index", "{or
 """What there are many keys of."""
 _REMEMBERS = {"payment-provider": 1.5}  # KiB for each order: it must know every key it ever saw
 _SERVER = "redis"  # its memory is looked at from inside
+_ENTRIES, _NODE = "entries of all streams", 100  # entries go by whole nodes: a stream may fill its first one for ever
 _SHARE, _LEAST_MB, _LEAST_KEYS, _LEAST_DESCRIPTORS = 0.05, 4.0, 400.0, 3.0
 
 
@@ -52,6 +53,7 @@ class Watch:
     def __init__(self, data_dir: Path, connection: Connection) -> None:
         self._run = RunDir(data_dir / "run")
         self._connection = connection
+        self._streams = 0
         self.series = Series()
 
     async def look(self, placed: int) -> None:
@@ -68,7 +70,8 @@ class Watch:
         rest = sum(len(names) for kind, names in found.items() if kind not in (*OF_MANY, *LISTS))
         _note(self.series.keys, "all others", at, rest)
         streams = [name for kind, names in found.items() if kind.endswith((":events", ":requests")) for name in names]
-        _note(self.series.keys, "entries of all streams", at, await sampling.entries(self._connection, streams))
+        self._streams = len(streams)
+        _note(self.series.keys, _ENTRIES, at, await sampling.entries(self._connection, streams))
         used = await sampling.used_mb(self._connection)
         books = [
             await sampling.size_mb(self._connection, found[kind]) for kind in (*OF_AN_ORDER, *LISTS) if kind in found
@@ -91,7 +94,8 @@ class Watch:
                 per_order = _per_order(series.orders, samples)
                 found.append(growth(f"{kind} of an order", "keys", per_order, share=0.0, least=0.05))
             else:
-                found.append(growth(kind, "keys", samples, share=_SHARE, least=_LEAST_KEYS))
+                least = _NODE * self._streams if kind == _ENTRIES else _LEAST_KEYS
+                found.append(growth(kind, "keys", samples, share=_SHARE, least=least))
         found.append(growth("memory of the store without the services' books", "MB", series.store_mb["the engine's"],
                             share=_SHARE, least=_LEAST_MB))  # fmt: skip
         return found
