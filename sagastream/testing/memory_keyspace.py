@@ -84,6 +84,8 @@ class Keyspace:
         self.clock = clock
         self.values: dict[bytes, Value] = {}
         self.expiries: dict[bytes, int] = {}
+        self.on_added: Callable[[bytes, Args], None] = lambda key, fields: None
+        """Told of every entry that is added to a stream: the stream's key, names and values."""
         self._waiters: dict[bytes, dict[Waiter, None]] = {}
 
     def look_up(self, key: bytes) -> Value | None:

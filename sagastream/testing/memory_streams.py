@@ -59,6 +59,7 @@ def xadd(space: Keyspace, args: Args) -> Raw:
     stream.append(entry_id, fields)
     if trim is not None:
         trim.apply(stream)
+    space.on_added(key, fields)
     space.wake(key)
     return id_text(entry_id)
 

@@ -20,7 +20,6 @@ from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Kind
 from sagastream.testing.memory_keyspace import Hash, SortedSet
 from sagastream.testing.memory_server import MemoryServer
-from sagastream.testing.memory_stream_log import Stream
 
 POISON = b"poison-"  # what the ids of events begin with that the stage made unreadable
 _GONE = frozenset({State.UNDONE, State.BARRED, State.REFUSED})
@@ -73,9 +72,9 @@ class Truth:
         self._timers = self._keys.key(TIMERS).encode()
         self._known: dict[bytes, _Known] = {}
         self._lost: dict[tuple[str, str], dict[str, State]] = {}
-        self._heard: dict[bytes, int] = {}
         self.told: dict[str, set[tuple[str, str, str]]] = {}
         """What was ever published about each saga, trimmed since or not: type, step of a bar, id."""
+        server.space.on_added = self._hear
 
     def saga_ids(self) -> list[str]:
         """Return all sagas there are records of."""
@@ -95,7 +94,6 @@ class Truth:
 
     def lie(self) -> str | None:
         """Return something that is said and is not so."""
-        self._listen()
         index = self._values.get(self._index)
         for saga_id in list(index.scores) if isinstance(index, SortedSet) else ():
             known = self._known.get(saga_id) or self._meet(saga_id)
@@ -106,20 +104,16 @@ class Truth:
                 return f"{saga_id.decode()} says {known.status}, but {lie}"
         return None
 
-    def _listen(self) -> None:
-        for key, stream in self._values.items():
-            if type(stream) is not Stream or stream.added == self._heard.get(key, 0) or b":events:" not in key:
-                continue
-            fresh = stream.added - self._heard.get(key, 0)
-            self._heard[key] = stream.added
-            for entry_id in stream.order[-fresh:]:
-                fields = stream.entries[entry_id]
-                told = dict(zip(fields[::2], fields[1::2], strict=True))
-                if told[b"id"].startswith(POISON):
-                    continue
-                kind = told[b"type"].decode()
-                about = json.loads(told[b"data"])["step"] if kind == StepBarred.type_name() else ""
-                self.told.setdefault(told[b"correlationid"].decode(), set()).add((kind, about, told[b"id"].decode()))
+    def _hear(self, key: bytes, fields: Sequence[bytes]) -> None:
+        """Remember what is published, at the instant it is."""
+        if b":events:" not in key:
+            return
+        told = dict(zip(fields[::2], fields[1::2], strict=True))
+        if told[b"id"].startswith(POISON):
+            return
+        kind = told[b"type"].decode()
+        about = json.loads(told[b"data"])["step"] if kind == StepBarred.type_name() else ""
+        self.told.setdefault(told[b"correlationid"].decode(), set()).add((kind, about, told[b"id"].decode()))
 
     def done_steps(self, saga_id: str) -> dict[str, set[str]]:
         """Return what the coordinator of an unfinished saga knows as done: ledger fields by participant."""
