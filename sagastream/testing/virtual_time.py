@@ -70,6 +70,14 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         """Return the virtual wall clock in epoch milliseconds."""
         return self._start + self._micros // 1000
 
+    def call_soon(
+        self, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Take a step as soon as those before it are taken; there are no threads to look out for."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]  # the base class's queue
+        return handle
+
     def call_at(
         self, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.TimerHandle:
@@ -111,7 +119,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         resolution of any clock.
         """
         ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]  # the base class's queue
-        timers = self._timers
+        timers, alarms = self._timers, self._alarms
         while timers and timers[0][2].cancelled():
             heapq.heappop(timers)
         if not ready and not self._stopping:  # type: ignore[attr-defined]  # as the base class keeps it
@@ -125,8 +133,8 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
             if handle.cancelled():
                 continue
             self.steps += 1
-            while self._alarms and self._alarms[0][0] <= self.steps:
-                heapq.heappop(self._alarms)[2]()
+            while alarms and alarms[0][0] <= self.steps:
+                heapq.heappop(alarms)[2]()
             handle._run()
 
     def _who_waits(self) -> str:
