@@ -7,13 +7,17 @@ local getinfo, xpcall, loadstring, setfenv = debug.getinfo, xpcall, loadstring, 
 
 local redis = {LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3}
 
+-- The host answers with a value, or with the text of a status, or with that of an error.
 function redis.call(...)
-  local reply = dispatch(...)
-  if type(reply) == 'table' and reply.err then error(reply, 0) end
-  return reply
+  local reply, status, problem = dispatch(...)
+  if problem then error({err = problem}, 0) end
+  return status and {ok = status} or reply
 end
 
-redis.pcall = dispatch
+function redis.pcall(...)
+  local reply, status, problem = dispatch(...)
+  return problem and {err = problem} or status and {ok = status} or reply
+end
 
 function redis.sha1hex(text) return sha1hex(tostring(text)) end
 function redis.error_reply(text) return {err = error_text(text)} end

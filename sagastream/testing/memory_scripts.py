@@ -21,6 +21,8 @@ from sagastream.testing.memory_keyspace import Args, Raw, Status
 Call = Callable[[bytes, Args], Raw]
 """Executes one command on behalf of a script; raises ReplyError."""
 
+_TEXT = frozenset({bytes})
+
 LuaValue = Any  # what lupa hands over: bytes, int, float, bool, None, a table or a function
 
 
@@ -76,18 +78,15 @@ class LuaHost:
         try:
             if not command:
                 raise ReplyError("ERR", "Please specify at least one argument for this redis.call()")
-            for part in command:
-                if type(part) is not bytes:
-                    command = tuple([_argument(part) for part in command])
-                    break
+            if not _TEXT.issuperset(map(type, command)):
+                command = tuple([_argument(part) for part in command])
             reply = self._call(command[0], command[1:])
         except ReplyError as error:
-            return self._table({b"err": _bytes(str(error))})
-        if reply is None:
-            return False
-        kind = type(reply)
-        if kind is bytes or kind is int:
+            return None, None, _bytes(str(error))
+        if type(reply) is bytes or type(reply) is int:
             return reply
+        if type(reply) is Status:
+            return None, bytes(reply)
         return self._to_lua(reply)
 
     def _to_lua(self, reply: Raw) -> LuaValue:
@@ -172,13 +171,13 @@ def sha1hex(source: bytes) -> bytes:
 
 
 def _argument(part: LuaValue) -> bytes:
-    if isinstance(part, bytes):
+    if type(part) is bytes:
         return part
-    if isinstance(part, bool) or not isinstance(part, int | float):
-        raise ReplyError("ERR", "Lua redis lib command arguments must be strings or integers")
-    if isinstance(part, int) and abs(part) < 10**17:
+    if type(part) is int and abs(part) < 10**17:
         return b"%d" % part
-    return b"%.17g" % part
+    if type(part) is int or type(part) is float:
+        return b"%.17g" % part
+    raise ReplyError("ERR", "Lua redis lib command arguments must be strings or integers")
 
 
 def _reply_error(text: str) -> ReplyError:

@@ -22,13 +22,16 @@ from sagastream.testing.memory_keyspace import (
     options,
     syntax_error,
 )
+from sagastream.testing.memory_stream_log import Stream
 
-TYPE_NAMES: dict[type, bytes] = {
-    bytes: b"string",
-    Hash: b"hash",
-    Set: b"set",
-    List: b"list",
-    SortedSet: b"zset",
+TYPE_NAMES: dict[type, Status] = {
+    type(None): Status(b"none"),
+    bytes: Status(b"string"),
+    Hash: Status(b"hash"),
+    Set: Status(b"set"),
+    List: Status(b"list"),
+    SortedSet: Status(b"zset"),
+    Stream: Status(b"stream"),
 }
 
 
@@ -45,13 +48,12 @@ def time(space: Keyspace, args: Args) -> Raw:
 
 def type_(space: Keyspace, args: Args) -> Raw:
     """Answer ``TYPE key``."""
-    return Status(type_name(space, args[0]))
+    return type_name(space, args[0])
 
 
-def type_name(space: Keyspace, key: bytes) -> bytes:
+def type_name(space: Keyspace, key: bytes) -> Status:
     """Return the name of a key's type; ``none`` when there is no such key."""
-    value = space.look_up(key)
-    return b"none" if value is None else TYPE_NAMES.get(type(value), b"stream")
+    return TYPE_NAMES[type(space.look_up(key))]
 
 
 def exists(space: Keyspace, args: Args) -> Raw:
