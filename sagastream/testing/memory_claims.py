@@ -69,11 +69,11 @@ def xautoclaim(space: Keyspace, args: Args) -> Raw:
     min_idle, low, count, only_ids = _auto_claim(tuple(args[3:]))
     stream, group = the_group(space, args[0], args[1])
     now = space.clock()
+    group.consumer(args[2], now)
+    if not group.pending:
+        return [b"0-0", [], []]
     claim = _Claim(stream, group, args[2], now, min_idle)
     claim.only_ids = only_ids
-    group.consumer(claim.consumer, now)
-    if not group.pending:
-        return [id_text(ZERO), [], []]
     held = [] if low is None else group.held(*low)
     attempts, looked = count * 10, 0
     claimed: list[Raw] = []

@@ -65,8 +65,8 @@ class MemoryConnection:
         return reply
 
     async def _read_blocked(self, command: Command) -> Reply:
-        name, *arguments = words(command)
-        reading = group_read(tuple(arguments)) if name.upper() == b"XREADGROUP" else StreamRead(arguments)
+        name, arguments = words(command)
+        reading = group_read(arguments) if name.upper() == b"XREADGROUP" else StreamRead(arguments)
         if reading.block_ms is None:
             return None
         loop = asyncio.get_running_loop()

@@ -66,21 +66,23 @@ def xreadgroup(space: Keyspace, args: Args) -> Raw:
     reading = group_read(tuple(args))
     if reading.position != b"GROUP":
         raise ReplyError("ERR", "Missing GROUP option for XREADGROUP")
-    now = space.clock()
-    groups: list[tuple[bytes, Stream, Group, EntryId | None]] = []
+    now, name, streams, expiries = space.clock(), reading.group, space.values, space.expiries
+    found: list[tuple[bytes, Stream, Group, EntryId | None]] = []
     for key, text in zip(reading.keys, reading.ids, strict=True):
-        stream = space.typed(key, Stream)
-        group = None if stream is None else stream.groups.get(reading.group)
+        stream = streams.get(key)
+        if type(stream) is not Stream or key in expiries:
+            stream = space.typed(key, Stream)
+        group = None if stream is None else stream.groups.get(name)
         if stream is None or group is None:
             raise ReplyError(
                 "NOGROUP",
-                f"No such key '{_shown(key)}' or consumer group '{_shown(reading.group)}' "
-                "in XREADGROUP with GROUP option",
+                f"No such key '{_shown(key)}' or consumer group '{_shown(name)}' in XREADGROUP with GROUP option",
             )
-        groups.append((key, stream, group, None if text == b">" else parse_id(text)))
+        found.append((key, stream, group, None if text == b">" else parse_id(text)))
     reply: list[Raw] = []
-    for key, stream, group, after in groups:
-        consumer = group.consumer(reading.consumer, now)
+    for key, stream, group, after in found:
+        consumer = group.consumers.get(reading.consumer) or group.consumer(reading.consumer, now)
+        consumer.seen_ms = now
         if after is not None:
             reply.append([key, _history(stream, group, reading, consumer, after, now)])
         elif (

@@ -182,6 +182,8 @@ def syntax_error() -> ReplyError:
 
 def integer(text: bytes, message: str = "value is not an integer or out of range") -> int:
     """Read a signed 64-bit integer exactly as strictly as the server does."""
+    if len(text) < 19 and text.isdigit() and text[:1] != b"0":
+        return int(text)  # what nearly all are
     try:
         value = int(text)
     except ValueError:

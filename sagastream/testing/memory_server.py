@@ -8,7 +8,7 @@ survives trimming.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 from sagastream.bus import Argument, Command, Reply
@@ -18,8 +18,10 @@ from sagastream.testing.memory_keyspace import OK, Args, Keyspace, Raw, integer
 from sagastream.testing.memory_scripts import ErrorElement, lua_host
 
 # What idle workers send again and again, word for word.
-_RECURRING = frozenset({"XREADGROUP", "XAUTOCLAIM", "XGROUP", "XINFO", "XPENDING", "TIME", "HSETNX"})
-NOT_FROM_SCRIPTS = frozenset({b"EVAL", b"EVALSHA", b"SCRIPT", b"CONFIG"})
+_RECURRING = frozenset(
+    {"XREADGROUP", "XAUTOCLAIM", "XGROUP", "XINFO", "XPENDING", "TIME", "HSETNX", "HGETALL", "ZRANGE"}
+)
+FROM_SCRIPTS = {name: found for name, found in COMMANDS.items() if name != b"CONFIG"}
 
 
 class MemoryServer:
@@ -41,13 +43,14 @@ class MemoryServer:
 
         Raises: ReplyError exactly where and as the server answers with an error.
         """
-        name, *args = words(command)
+        name, args = words(command)
         found = COMMANDS.get(name)
-        if found is None or self.refuses is not None:
-            own = self._own.get(name.upper())
-            return decoded(self._command(name, args) if own is None else own(args))
-        handler, least, most = found
-        return decoded(handler(self.space, args) if least <= len(args) <= most else self._command(name, args))
+        if found is not None and self.refuses is None:
+            handler, least, most = found
+            if least <= len(args) <= most:
+                return decoded(handler(self.space, args))
+        own = self._own.get(name.upper())
+        return decoded(self._command(name, args) if own is None else own(args))
 
     def forget_scripts(self) -> None:
         """Lose every loaded script, as a restart does."""
@@ -72,7 +75,12 @@ class MemoryServer:
         return handler(self.space, args)
 
     def _from_script(self, name: bytes, args: Args) -> Raw:
-        found = COMMANDS.get(name) or COMMANDS.get(name.upper())
+        found = FROM_SCRIPTS.get(name)
+        if found is not None and self.refuses is None:
+            handler, least, most = found
+            if least <= len(args) <= most:
+                return handler(self.space, args)
+        found = COMMANDS.get(name.upper())
         if found is None:
             if name.upper() in self._own:
                 raise ReplyError("ERR", "This Redis command is not allowed from script")
@@ -80,7 +88,7 @@ class MemoryServer:
         handler, least, most = found
         if not least <= len(args) <= most:
             raise ReplyError("ERR", "Wrong number of args calling Redis command from script")
-        if name.upper() in NOT_FROM_SCRIPTS:
+        if name.upper() not in FROM_SCRIPTS:
             raise ReplyError("ERR", "This Redis command is not allowed from script")
         self._refuse(name)
         return handler(self.space, args)
@@ -121,20 +129,21 @@ class MemoryServer:
         raise ReplyError("ERR", f"unknown subcommand '{args[0].decode(errors='replace')}'. Try SCRIPT HELP.")
 
 
-def words(command: Command) -> Sequence[bytes]:
-    """Return a command as the words that would travel."""
+def words(command: Command) -> tuple[bytes, Args]:
+    """Return the name and the arguments of a command, as the words that would travel."""
     return _recurring(*command) if command[0] in _RECURRING else _words(command)
 
 
-def _words(command: Command) -> Sequence[bytes]:
+def _words(command: Command) -> tuple[bytes, Args]:
     try:
-        return [part.encode() if type(part) is str else encoded(part) for part in command]
+        name, *args = [part.encode() if type(part) is str else encoded(part) for part in command]
     except UnicodeEncodeError:
-        return [encoded(part) for part in command]
+        name, *args = [encoded(part) for part in command]
+    return name, tuple(args)
 
 
 @lru_cache(8192, typed=True)
-def _recurring(*command: Argument) -> Sequence[bytes]:
+def _recurring(*command: Argument) -> tuple[bytes, Args]:
     return _words(command)
 
 
@@ -148,16 +157,25 @@ def encoded(part: Argument) -> bytes:
 
 def decoded(raw: Raw) -> Reply:
     """Return a reply as text."""
-    if raw is None or isinstance(raw, int):
+    if type(raw) is list:
+        reply: list[Reply] = []
+        try:
+            for item in raw:
+                if type(item) is bytes:
+                    reply.append(item.decode())
+                elif type(item) is int or item is None:
+                    reply.append(item)
+                else:
+                    reply.append(decoded(item))
+        except UnicodeDecodeError:
+            return [decoded(item) for item in raw]
+        return reply
+    if raw is None or type(raw) is int:
         return raw
-    if isinstance(raw, bytes):
-        if isinstance(raw, ErrorElement):
-            raise ReplyError("ERR", f"an error inside an array reply: {raw.decode(errors='replace')}")
-        return raw.decode("utf-8", "surrogateescape")
-    try:
-        return [item.decode() if type(item) is bytes else decoded(item) for item in raw]
-    except UnicodeDecodeError:
-        return [decoded(item) for item in raw]
+    if isinstance(raw, ErrorElement):
+        raise ReplyError("ERR", f"an error inside an array reply: {raw.decode(errors='replace')}")
+    assert isinstance(raw, bytes)  # nothing else is left
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _split(args: Args) -> tuple[Args, Args]:

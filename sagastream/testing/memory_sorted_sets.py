@@ -22,10 +22,11 @@ def zadd(space: Keyspace, args: Args) -> Raw:
     pairs = args[at:]
     if not pairs or len(pairs) % 2:
         raise syntax_error()
-    if {b"NX", b"XX"} <= flags:
-        raise ReplyError("ERR", "XX and NX options at the same time are not compatible")
-    if len(flags & {b"NX", b"GT", b"LT"}) > 1:
-        raise ReplyError("ERR", "GT, LT, and/or NX options at the same time are not compatible")
+    if flags:
+        if {b"NX", b"XX"} <= flags:
+            raise ReplyError("ERR", "XX and NX options at the same time are not compatible")
+        if len(flags & {b"NX", b"GT", b"LT"}) > 1:
+            raise ReplyError("ERR", "GT, LT, and/or NX options at the same time are not compatible")
     scores = [number(text) for text in pairs[::2]]
     found = space.typed(args[0], SortedSet)
     if found is None:
@@ -110,6 +111,8 @@ def zrevrangebyscore(space: Keyspace, args: Args) -> Raw:
 
 def number(text: bytes, message: str = "value is not a valid float") -> float:
     """Read a score."""
+    if text.isdigit():
+        return float(text)  # what nearly all are
     try:
         value = float(text)
     except ValueError:

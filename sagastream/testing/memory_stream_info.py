@@ -7,14 +7,16 @@ from sagastream.testing.memory_keyspace import Args, Keyspace, Raw
 from sagastream.testing.memory_stream_log import EntryId, Group, Stream
 from sagastream.testing.memory_streams import entry_reply, id_text
 
+_SIZES = {b"STREAM": 2, b"GROUPS": 2, b"CONSUMERS": 3}
+
 
 def xinfo(space: Keyspace, args: Args) -> Raw:
     """Answer ``XINFO STREAM key | GROUPS key | CONSUMERS key group``."""
     word = args[0].upper()
-    sizes = {b"STREAM": 2, b"GROUPS": 2, b"CONSUMERS": 3}
-    if word not in sizes:
+    size = _SIZES.get(word)
+    if size is None:
         raise ReplyError("ERR", f"unknown subcommand '{args[0].decode(errors='replace')}'. Try XINFO HELP.")
-    if len(args) != sizes[word]:
+    if len(args) != size:
         raise ReplyError("ERR", f"wrong number of arguments for 'xinfo|{word.decode().lower()}' command")
     stream = space.typed(args[1], Stream)
     if stream is None:

@@ -233,6 +233,8 @@ def _end(text: bytes, missing_seq: int) -> EntryId:
 
 
 def _id_part(text: bytes) -> int:
-    if not text.isdigit() or int(text) > MAX_PART or (len(text) > 1 and text[:1] == b"0"):
-        raise ReplyError("ERR", INVALID_ID)
-    return int(text)
+    if text.isdigit() and (text[:1] != b"0" or len(text) == 1):
+        value = int(text)
+        if value <= MAX_PART:
+            return value
+    raise ReplyError("ERR", INVALID_ID)
