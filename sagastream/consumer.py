@@ -26,7 +26,7 @@ from sagastream.keys import Keys
 from sagastream.loop import Loop
 from sagastream.participant import Participant
 from sagastream.reader import Reader
-from sagastream.reaping import reap
+from sagastream.reaping import Reaper
 from sagastream.retries import Retries
 from sagastream.settings import Settings
 from sagastream.settling import Settling
@@ -85,7 +85,7 @@ class Consumer:
             tidy=self._tidy, claim_idle=settings.claim_idle,
         )  # fmt: skip
         self._bus = bus
-        self._silent = settings.consumer_forgotten
+        self._reaper = Reaper(bus, self._intake.streams, self._intake.group, silent=settings.consumer_forgotten)
         self._trimming = Trimming(bus, keys, publications(participant), Keeping.of(settings))
         self._outcomes: Coalescer[tuple[Work, Transaction | None], bool] = Coalescer(
             self._conclude, limit=settings.batch
@@ -147,7 +147,7 @@ class Consumer:
 
     async def _tidy(self) -> None:
         await self._trimming.trim()
-        await reap(self._bus, self._intake.streams, self._intake.group, silent=self._silent)
+        await self._reaper.reap()
 
     async def _try_again(self, due: Sequence[str]) -> None:
         standings = await self._retries.standings(list(due))

@@ -21,6 +21,8 @@ from sagastream.store import StoreMark
 
 log = structlog.get_logger(__name__)
 
+_OWN_AT_ONCE = 500  # of each stream
+
 
 class Message(NamedTuple):
     """One stream entry as delivered; ``fields`` is None if it was trimmed while pending."""
@@ -80,18 +82,19 @@ class Intake:
         """
         await self._store.check()
         registered = set(_flat(await self._bus.query.execute("HGETALL", self._registry))[::2])
-        for stream in self.streams:
-            position = "0" if stream in registered else self._begins_at
-            try:
-                await self._bus.writer.execute("XGROUP", "CREATE", stream, self.group, position, "MKSTREAM")
-            except ReplyError as error:
-                if error.code != "BUSYGROUP":
-                    raise
-            else:
+        positions = {stream: "0" if stream in registered else self._begins_at for stream in self.streams}
+        replies = await self._bus.writer.pipeline(
+            [("XGROUP", "CREATE", stream, self.group, at, "MKSTREAM") for stream, at in positions.items()]
+        )
+        for stream, reply in zip(positions, replies, strict=True):
+            if not isinstance(reply, ReplyError):
                 if stream in registered:
                     log.warning("group.recreated", group=self.group, stream=stream)
-            if stream not in registered:
-                await self._bus.writer.execute("HSET", self._registry, stream, position)
+            elif reply.code != "BUSYGROUP":
+                raise reply
+        fresh = [part for stream, at in positions.items() if stream not in registered for part in (stream, at)]
+        if fresh:
+            await self._bus.writer.execute("HSET", self._registry, *fresh)
 
     async def new(self, block: timedelta) -> list[Message]:
         """Acknowledge what is settled and return new entries, waiting for them at most so long."""
@@ -107,7 +110,7 @@ class Intake:
                 raise
             if isinstance(reply, ReplyError):
                 raise reply
-            self._held = _messages(reply)[0]
+            self._held = _messages(reply)
             # Most streams are silent most of the time; those that spoke last share the room of a round.
             self._count = max(1, -(-self._size // max(1, len(reply) if isinstance(reply, list) else 1)))
         now, self._held = self._held[: self._size], self._held[self._size :]
@@ -118,27 +121,28 @@ class Intake:
         self._held = []  # they are among these
         await self.flush()
         found: list[Message] = []
-        for stream in self.streams:
-            position = "0"
-            while True:
-                reply = await self._bus.reader.execute(
-                    "XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", 500, "STREAMS", stream, position
-                )
-                messages, last = _messages(reply)
-                found += messages
-                if last is None:
-                    break
-                position = last
+        positions = dict.fromkeys(self.streams, "0")
+        while positions:
+            reply = await self._bus.reader.execute(
+                "XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", _OWN_AT_ONCE, "STREAMS",
+                *positions, *positions.values(),
+            )  # fmt: skip
+            messages = _messages(reply)
+            found += messages
+            positions = {message.stream: message.id for message in messages}
         return await self._without_trimmed(found)
 
     async def claimed(self, idle: timedelta) -> list[Message]:
         """Return entries that another consumer has left unacknowledged for so long; they are ours now."""
         found: list[Message] = []
-        for stream in self.streams:
-            reply = await self._bus.writer.execute(
-                "XAUTOCLAIM", stream, self.group, self.consumer, idle // timedelta(milliseconds=1),
-                self._claims_from[stream], "COUNT", self._count,
-            )  # fmt: skip
+        idle_ms = idle // timedelta(milliseconds=1)
+        replies = await self._bus.writer.pipeline([
+            ("XAUTOCLAIM", stream, self.group, self.consumer, idle_ms, position, "COUNT", self._count)
+            for stream, position in self._claims_from.items()
+        ])  # fmt: skip
+        for stream, reply in zip(self.streams, replies, strict=True):
+            if isinstance(reply, ReplyError):
+                raise reply  # what was claimed of the others is among our own after the next start
             if not isinstance(reply, list):
                 continue
             self._claims_from[stream] = str(reply[0])
@@ -187,15 +191,12 @@ class Intake:
         return [message for message in found if message.fields]
 
 
-def _messages(reply: Reply) -> tuple[list[Message], str | None]:
+def _messages(reply: Reply) -> list[Message]:
     found: list[Message] = []
-    last: str | None = None
     for part in reply if isinstance(reply, list) else []:
         if isinstance(part, list):
-            entries = _entries(str(part[0]), part[1])
-            found += entries
-            last = entries[-1].id if entries else last
-    return found, last
+            found += _entries(str(part[0]), part[1])
+    return found
 
 
 def _entries(stream: str, reply: Reply) -> list[Message]:

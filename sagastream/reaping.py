@@ -6,9 +6,10 @@ it, so that is looked at and done in one script. Speaks Redis.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 
 import structlog
@@ -18,6 +19,23 @@ from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 
 log = structlog.get_logger(__name__)
+
+
+class Reaper:
+    """Forgets the consumers of one group that were silent for so long, and up to a quarter of that longer."""
+
+    def __init__(self, bus: Bus, streams: Sequence[str], group: str, *, silent: timedelta) -> None:
+        self._reap = partial(reap, bus, streams, group, silent=silent)
+        self._period_s = silent.total_seconds() / 4
+        self._look_at: float | None = None
+
+    async def reap(self) -> None:
+        """Look at the consumers if it is time; it never is at first."""
+        now = asyncio.get_running_loop().time()
+        if self._look_at is not None and now >= self._look_at:
+            await self._reap()
+        if self._look_at is None or now >= self._look_at:
+            self._look_at = now + self._period_s
 
 
 async def reap(bus: Bus, streams: Sequence[str], group: str, *, silent: timedelta) -> int:

@@ -7,9 +7,10 @@ nobody reads are kept for a time of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 
 import structlog
 
@@ -53,36 +54,47 @@ class Trimming:
     async def trim(self) -> int:
         """Trim every stream of the owner once; return how many entries went."""
         registry = self._keys.key(STREAMS)
-        if self._declared:
-            await self._bus.writer.pipeline([("HSETNX", registry, name, "") for name in self._declared])
         known = pairs([str(value) for value in _list(await self._bus.query.execute("HGETALL", registry))])
+        missing = [name for name in self._declared if name not in known]
+        await self._bus.writer.pipeline([("HSETNX", registry, name, "") for name in missing])
+        known |= dict.fromkeys(missing, "")
         now_ms = await server_ms(self._bus.query)
-        gone = 0
-        for name, seen in known.items():
-            gone += await self._trim(name, set(seen.split()), now_ms)
-        return gone
+        groups = await self._groups(list(known))
+        seen = {name: set(known[name].split()) for name in groups}
+        here = {name: {group["name"] for group in found} for name, found in groups.items()}
+        fresh = {name: " ".join(sorted(here[name] | seen[name])) for name in groups if not here[name] <= seen[name]}
+        if fresh:
+            await self._bus.writer.execute("HSET", registry, *(part for pair in fresh.items() for part in pair))
+        for name in [name for name in groups if seen[name] - here[name]]:
+            missing = sorted(seen[name] - here[name])
+            log.error("stream.not_trimmed", stream=self._keys.key(name), missing_groups=missing)
+            del groups[name]
+        trims = [
+            ("XTRIM", self._keys.key(name), "MINID", "~", f"{ms}-{seq}")
+            for name, (ms, seq) in (await self._first_kept(groups, now_ms)).items()
+            if ms > 0
+        ]
+        return sum(int(str(_sound(reply))) for reply in await self._bus.writer.pipeline(trims))
 
-    async def _trim(self, name: str, seen: set[str], now_ms: int) -> int:
-        stream = self._keys.key(name)
-        try:
-            groups = [_named(group) for group in _list(await self._bus.query.execute("XINFO", "GROUPS", stream))]
-        except ReplyError:
-            return 0  # nothing was ever published on it
-        here = {group["name"] for group in groups}
-        if not here <= seen:
-            await self._bus.writer.execute("HSET", self._keys.key(STREAMS), name, " ".join(sorted(here | seen)))
-        if missing := seen - here:
-            log.error("stream.not_trimmed", stream=stream, missing_groups=sorted(missing))
-            return 0
-        pending = await self._bus.query.pipeline([("XPENDING", stream, group["name"]) for group in groups])
-        until = settled_until(groups, [_sound(reply) for reply in pending])
-        kept = self._keeping.unread if until is None else self._keeping.read
-        horizon = (now_ms - kept // timedelta(milliseconds=1), 0)
-        first_kept = horizon if until is None else min(until, horizon)
-        if first_kept[0] <= 0:
-            return 0
-        gone = await self._bus.writer.execute("XTRIM", stream, "MINID", "~", f"{first_kept[0]}-{first_kept[1]}")
-        return int(str(gone))
+    async def _groups(self, names: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+        """Return the groups of each stream on which anything was ever published."""
+        replies = await self._bus.query.pipeline([("XINFO", "GROUPS", self._keys.key(name)) for name in names])
+        told = dict(zip(names, replies, strict=True))
+        return {name: [_named(group) for group in _list(reply)]
+                for name, reply in told.items() if not isinstance(reply, ReplyError)}  # fmt: skip
+
+    async def _first_kept(self, groups: Mapping[str, list[dict[str, str]]], now_ms: int) -> dict[str, EntryId]:
+        """Return the first entry that stays on each stream; asks for what is pending after ``groups`` was read."""
+        of = [(name, group["name"]) for name, found in groups.items() for group in found]
+        replies = await self._bus.query.pipeline([("XPENDING", self._keys.key(name), group) for name, group in of])
+        pending = iter([_sound(reply) for reply in replies])
+        found: dict[str, EntryId] = {}
+        for name, those in groups.items():
+            until = settled_until(those, list(islice(pending, len(those))))
+            kept = self._keeping.unread if until is None else self._keeping.read
+            horizon = (now_ms - kept // timedelta(milliseconds=1), 0)
+            found[name] = horizon if until is None else min(until, horizon)
+        return found
 
 
 def settled_until(groups: Sequence[dict[str, str]], pending: Sequence[Reply]) -> EntryId | None:

@@ -28,7 +28,7 @@ from sagastream.errors import Undecodable, UnknownTable
 from sagastream.intake import Intake, Message
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.loop import Loop
-from sagastream.reaping import reap
+from sagastream.reaping import Reaper
 from sagastream.saga.advance import advance
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
@@ -85,7 +85,7 @@ class Coordinator:
         self._snapshots = Snapshots(bus.query, self.records.reader, self._transactor, ready)
         self._retention = Retention(self.records.reader, self._transactor, kept(settings), ready)
         self._bus = bus
-        self._silent = settings.consumer_forgotten
+        self._reaper = Reaper(bus, self._intake.streams, self._intake.group, silent=settings.consumer_forgotten)
         self._trimming = Trimming(bus, keys, self._meanings.publications(), Keeping.of(settings))
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -127,7 +127,7 @@ class Coordinator:
     async def _tidy(self) -> None:
         await self._snapshots.take_safely()  # before anything is counted: it is told since now
         await self._trimming.trim()
-        await reap(self._bus, self._intake.streams, self._intake.group, silent=self._silent)
+        await self._reaper.reap()
 
     async def _beside(self) -> timedelta:
         """Take what waited for a table that is known here, now and then; say how long a read may wait."""

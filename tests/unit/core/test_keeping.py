@@ -140,6 +140,19 @@ def consumers(world: World) -> set[str]:
 
 
 @in_virtual_time
+async def test_consumers_are_looked_at_no_more_often_than_they_can_have_become_silent() -> None:
+    """An hour's silence is noticed just as well by four looks an hour as by one a minute."""
+    world = World(sweep_s=1800)
+    wire = world.wire()
+    async with world.running(world.consumer(hotel(Script()), wire)):
+        await asyncio.sleep(DAY)
+
+    streams = len(world.streams())
+    looks = sum(command[:2] == ("XINFO", "CONSUMERS") for command in wire.sent)
+    assert streams < looks <= 4 * 24 * streams
+
+
+@in_virtual_time
 async def test_a_silent_consumer_that_holds_something_is_never_forgotten() -> None:
     """Forgetting it would lose what it holds, and with it a saga."""
     world = slow(claim_idle=timedelta(days=30))
