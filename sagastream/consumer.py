@@ -27,6 +27,7 @@ from sagastream.loop import Loop
 from sagastream.participant import Participant
 from sagastream.reader import Reader
 from sagastream.reaping import Reaper
+from sagastream.renewing import Renewing
 from sagastream.retries import Retries
 from sagastream.settings import Settings
 from sagastream.settling import Settling
@@ -39,6 +40,7 @@ log = structlog.get_logger(__name__)
 
 GLANCE = timedelta(milliseconds=200)  # the longest read while calls to the outside are under way
 OUTSIDE = 500  # calls to the world outside that may be under way at once
+LEASE = timedelta(seconds=30)  # at most, for whoever starts again finds its own attempts leased
 
 
 class Consumer:
@@ -73,7 +75,8 @@ class Consumer:
         deciding = Deciding(
             participant, self._reader, clock, resources=resources or {}, retention=settings.ledger_retention
         )
-        self._retries = Retries(self._reader, self._transactor, clock)
+        lease = min(settings.claim_idle, LEASE)
+        self._retries = Retries(self._reader, self._transactor, clock, lease=lease)
         self._settling = Settling(participant, deciding, self._retries, clock, telemetry, chance=chance)
         self._intake = Intake(
             bus, keys, subscriptions(participant, keys), consumer=f"{participant.name}-{settings.consumer}",
@@ -90,22 +93,25 @@ class Consumer:
         self._outcomes: Coalescer[tuple[Work, Transaction | None], bool] = Coalescer(
             self._conclude, limit=settings.batch
         )
-        self._in_hand: set[str] = set()
+        self._in_hand: dict[str, Work] = {}
+        self._renewing = Renewing(self._intake, self._retries, self._in_hand, every=lease / 3)  # one may fail
         self._outside: set[asyncio.Task[None]] = set()
         self._retry_at = 0.0
         telemetry.expect([*participant.handlers, *REQUESTS], timed=True)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop, then let calls to the outside end, within bounds."""
+        renewing = asyncio.create_task(self._renewing.run(), name=f"renew:{self.name}")
         try:
             await self._loop.run(stop)
             if self._outside:
                 await asyncio.wait(self._outside, timeout=self._stop_within.total_seconds())
                 await self._intake.flush()
         finally:
-            for task in self._outside:
+            under_way = (renewing, *self._outside)
+            for task in under_way:
                 task.cancel()
-            await asyncio.gather(*self._outside, return_exceptions=True)
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     def is_ready(self) -> bool:
         """Tell whether messages are being consumed."""
@@ -163,12 +169,14 @@ class Consumer:
                 works.append(recognise(self._participant, message, attempts))
             except Undecodable as error:
                 await self._bury_undecodable(message, str(error))
-        self._in_hand.update(work.message.name for work in works)
+        self._in_hand.update({work.message.name: work for work in works})
         try:
             await self._settle([work for work in works if work.is_undoing])
             await self._settle([work for work in works if not work.is_undoing])
         finally:
-            self._in_hand.difference_update(work.message.name for work in works if not work.is_in_background)
+            for work in works:
+                if not work.is_in_background:
+                    self._in_hand.pop(work.message.name, None)
 
     async def _settle(self, works: Sequence[Work]) -> None:
         """Settle works together; those that wait for the world outside leave for the background."""
@@ -196,7 +204,7 @@ class Consumer:
         except ServerUnavailable:
             self._loop.recover()
         finally:
-            self._in_hand.discard(work.message.name)
+            self._in_hand.pop(work.message.name, None)
 
     async def _conclude(self, decided: Sequence[tuple[Work, Transaction | None]]) -> Sequence[bool]:
         """Commit together what was decided outside in the meantime; tell which are at their end."""

@@ -158,6 +158,22 @@ class Intake:
         reply = await self._bus.writer.execute("XCLAIM", stream, self.group, self.consumer, 0, entry)
         return next(iter(_entries(stream, reply)), None)
 
+    async def renew(self, messages: Sequence[Message]) -> None:
+        """Say that these are still in hand here, as is what was read and not handed over yet.
+
+        What was acknowledged meanwhile stays so. What another consumer has taken because we were silent for long is
+        ours again, while both have it in hand: the ledger has one outcome, and whoever acknowledges does it for both.
+
+        Raises: ``ReplyError`` if it is refused.
+        """
+        replies = await self._bus.writer.pipeline([
+            ("XCLAIM", stream, self.group, self.consumer, 0, *ids, "JUSTID")  # deliveries are not counted by it
+            for stream, ids in _by_stream([*messages, *self._held]).items()
+        ])  # fmt: skip
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise reply
+
     def settled(self, messages: Sequence[Message]) -> None:
         """Note that these are settled; they are acknowledged together with the next read, which is one way less.
 
@@ -177,10 +193,7 @@ class Intake:
             await self._bus.writer.pipeline(self._acknowledging(messages))
 
     def _acknowledging(self, messages: Sequence[Message]) -> list[Command]:
-        by_stream: dict[str, list[str]] = {}
-        for message in messages:
-            by_stream.setdefault(message.stream, []).append(message.id)
-        return [("XACK", stream, self.group, *ids) for stream, ids in by_stream.items()]
+        return [("XACK", stream, self.group, *ids) for stream, ids in _by_stream(messages).items()]
 
     async def _without_trimmed(self, found: list[Message]) -> list[Message]:
         lost = [message for message in found if not message.fields]
@@ -189,6 +202,13 @@ class Intake:
             self._on_trimmed(len(lost))
             await self.acknowledge(lost)
         return [message for message in found if message.fields]
+
+
+def _by_stream(messages: Sequence[Message]) -> dict[str, list[str]]:
+    by_stream: dict[str, list[str]] = {}
+    for message in messages:
+        by_stream.setdefault(message.stream, []).append(message.id)
+    return by_stream
 
 
 def _messages(reply: Reply) -> list[Message]:

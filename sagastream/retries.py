@@ -6,7 +6,7 @@ are our own count, raised by failing handlers alone: the server's delivery count
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,8 +15,8 @@ from sagastream.keys import ATTEMPTS, RETRIES
 from sagastream.reader import Reader
 from sagastream.transaction import Transaction, Transactor
 
-_LEASE = timedelta(seconds=10)
 _AT_ONCE = 50
+_MS = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,17 @@ class Standing:
 
 
 class Retries:
-    """The waiting room of one participant."""
+    """The waiting room of one participant.
 
-    def __init__(self, reader: Reader, transactor: Transactor, clock: ServerClock) -> None:
+    ``lease`` is how long nobody else makes an attempt that was taken in hand, unless that is said again meanwhile.
+    """
+
+    def __init__(self, reader: Reader, transactor: Transactor, clock: ServerClock, *, lease: timedelta) -> None:
         self._reader = reader
         self._transactor = transactor
         self._clock = clock
+        self._lease_ms = lease // _MS
+        self._leases: dict[str, int] = {}  # message → until when it is ours
 
     async def standings(self, names: list[str]) -> dict[str, Standing]:
         """Return how each of these messages stands."""
@@ -50,7 +55,7 @@ class Retries:
     def failed(self, tx: Transaction, name: str, attempts: int, wait: timedelta) -> None:
         """Note a failed attempt and the instant of the next."""
         tx.set(ATTEMPTS, {name: attempts})
-        tx.schedule(RETRIES, name, self._clock.now_ms() + wait // timedelta(milliseconds=1))
+        tx.schedule(RETRIES, name, self._clock.now_ms() + wait // _MS)
 
     def settled(self, tx: Transaction, name: str) -> None:
         """Forget a message that needs no further attempt."""
@@ -58,21 +63,28 @@ class Retries:
         tx.unschedule(RETRIES, name)
 
     async def due(self) -> tuple[list[str], timedelta | None]:
-        """Return the messages whose instant has come, not all at once, and how long until there are more.
+        """Return messages whose instant has come, ours now, not all at once, and how long until there are more.
 
-        They are put off by a lease, never taken out: a crash between here and their commit must not lose them.
+        They are put off by a lease, never taken out: a crash between here and their commit must not lose them. Idle
+        workers wake for the same instant; each message is taken by the first that puts it off.
         """
         now = self._clock.now_ms()
         reply = await self._reader.command("ZRANGE", self._reader.keys.key(RETRIES), 0, _AT_ONCE, "WITHSCORES")
         flat = [str(value) for value in reply] if isinstance(reply, list) else []
         waiting = list(zip(flat[::2], (int(float(score)) for score in flat[1::2]), strict=True))
-        names = [name for name, at in waiting if at <= now]
+        due = {name: at for name, at in waiting if at <= now}
         later = next((at for _, at in waiting if at > now), None)
-        if names:
-            await self._transactor.commit([self._put_off(names, now)])
-        if len(names) > _AT_ONCE:
-            return names, timedelta(0)
-        return names, timedelta(milliseconds=later - now) if later is not None else None
+        taken = await self._put_off(due)
+        if len(due) > _AT_ONCE:
+            return taken, timedelta(0)
+        return taken, timedelta(milliseconds=later - now) if later is not None else None
+
+    async def renew(self, in_hand: Container[str]) -> None:
+        """Say that what was taken here and is in hand is still ours."""
+        now = self._clock.now_ms()
+        # What was taken a moment ago is not yet in hand.
+        self._leases = {name: at for name, at in self._leases.items() if name in in_hand or at > now}
+        await self._put_off({name: at for name, at in self._leases.items() if name in in_hand})
 
     async def forget(self, names: Iterable[str]) -> None:
         """Forget messages that somebody else settled."""
@@ -84,11 +96,25 @@ class Retries:
         if batch:
             await self._transactor.commit(batch)
 
-    def _put_off(self, names: list[str], now: int) -> Transaction:
-        tx = self._transaction()
-        for name in names:
-            tx.schedule(RETRIES, name, now + _LEASE // timedelta(milliseconds=1))
-        return tx
+    async def _put_off(self, waiting: Mapping[str, int]) -> list[str]:
+        """Take or keep messages until a lease from now; return those whose instant was still the one given.
+
+        Of the others an attempt has ended meanwhile, here or elsewhere: what it noted must stand.
+        """
+        if not waiting:
+            return []
+        until = self._clock.now_ms() + self._lease_ms
+        batch = []
+        for name, at in waiting.items():
+            tx = self._transaction()
+            tx.schedule(RETRIES, name, until, instead_of=at)
+            batch.append(tx)
+        outcomes = (await self._transactor.commit(batch)).outcomes
+        ours = [name for name, outcome in zip(waiting, outcomes, strict=True) if outcome.is_ok]
+        for name in waiting:
+            self._leases.pop(name, None)
+        self._leases |= dict.fromkeys(ours, until)
+        return ours
 
     def _transaction(self) -> Transaction:
         return Transaction(self._reader, saga_id="", key="", now_ms=self._clock.now_ms())

@@ -145,10 +145,15 @@ function checks.expire() end
 function checks.push(op)
   if not is(op[2], 'list') then return 'not a list: ' .. named(op[2]) end
 end
-function checks.schedule(op)
+function checks.unschedule(op)
   if not is(op[2], 'zset') then return 'not a sorted set: ' .. named(op[2]) end
 end
-checks.unschedule = checks.schedule
+
+function checks.schedule(op)
+  local problem = checks.unschedule(op)
+  if problem or not op[5] then return problem end
+  if tonumber(redis.call('ZMSCORE', op[2], op[4])[1]) ~= op[5] then return 'refused' end
+end
 function checks.append(op)
   if not is(op[2], 'stream') then return 'not a stream: ' .. named(op[2]) end
 end

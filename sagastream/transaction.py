@@ -136,9 +136,10 @@ class Transaction:
         """Append to a list."""
         self._operations.append(("push", key, _few(values)))
 
-    def schedule(self, key: str, member: str, score: int) -> None:
-        """Put a member into a sorted set."""
-        self._operations.append(("schedule", key, _score(score), _text(member)))
+    def schedule(self, key: str, member: str, score: int, *, instead_of: int | None = None) -> None:
+        """Put a member into a sorted set; a guard if it says which score the member must have had until now."""
+        was = () if instead_of is None else (_score(instead_of),)
+        self._operations.append(("schedule", key, _score(score), _text(member), *was))
 
     def unschedule(self, key: str, member: str) -> None:
         """Take a member out of a sorted set."""

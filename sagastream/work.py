@@ -60,10 +60,15 @@ class Work:
         return self.handler is not None and self.handler.is_outside
 
     @property
+    def may_wait_outside(self) -> bool:
+        """Tell whether any decision about it may wait for the world outside."""
+        return self.is_outside or self.is_undone_outside
+
+    @property
     def waits_outside(self) -> bool:
         """Tell whether the next decision may wait for the world outside."""
         if self.request is not None:
-            return self.is_outside or self.is_undone_outside
+            return self.may_wait_outside
         return self.is_outside and self.known is State.BEGUN
 
     @property

@@ -61,3 +61,4 @@ def _needed(keys: Keys) -> Iterator[Command]:
     yield "ZADD", keys.key(TIMERS), 1, "member"
     yield "ZREM", keys.key(TIMERS), "member"
     yield "ZRANGE", keys.key(TIMERS), 0, 0
+    yield "ZMSCORE", keys.key(TIMERS), "member"

@@ -89,7 +89,7 @@ async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
     """One transaction with one of each kind."""
     await desk.call("HSET", "old", "gone", "x", "kept", "y")
     await desk.call("SET", "removed", "x")
-    await desk.call("ZADD", "queue", 5, "taken")
+    await desk.call("ZADD", "queue", 5, "taken", 1_800_000_000_124, "moved")
 
     outcome = await desk.commit(
         lambda tx: tx.expect("old", "kept", "y"),
@@ -103,6 +103,7 @@ async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
         lambda tx: tx.remove("removed"),
         lambda tx: tx.push("list", "one", "two"),
         lambda tx: tx.schedule("queue", "put", 1_800_000_000_123),
+        lambda tx: tx.schedule("queue", "moved", 1_800_000_000_125, instead_of=1_800_000_000_124),
         lambda tx: tx.unschedule("queue", "taken"),
         lambda tx: tx.expire("level", timedelta(minutes=1)),
         lambda tx: tx.publish(envelope()),
@@ -117,7 +118,9 @@ async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
     assert await desk.reader.read_all("tally") == {"a|b": "2", "c": "3"}
     assert await desk.call("EXISTS", "removed") == 0
     assert await desk.call("LRANGE", "list", 0, -1) == ["one", "two"]
-    assert await desk.call("ZRANGE", "queue", 0, -1, "WITHSCORES") == ["put", "1800000000123"]
+    assert await desk.call("ZRANGE", "queue", 0, -1, "WITHSCORES") == [
+        "put", "1800000000123", "moved", "1800000000125",
+    ]  # fmt: skip
     lives_ms = await desk.call("PTTL", "level")
     assert isinstance(lives_ms, int)
     assert 0 < lives_ms <= 60_000
@@ -331,6 +334,7 @@ WANTS: list[tuple[str, str, Declare]] = [
     ("tally", "hash", lambda tx: tx.tally("k", {"n": 1})),
     ("push", "list", lambda tx: tx.push("k", "v")),
     ("schedule", "zset", lambda tx: tx.schedule("k", "m", 1)),
+    ("reschedule", "zset", lambda tx: tx.schedule("k", "m", 1, instead_of=1)),
     ("unschedule", "zset", lambda tx: tx.unschedule("k", "m")),
     ("publish", "stream", lambda tx: tx.tell("k", envelope())),
     ("append", "stream", lambda tx: tx.append("k", ["a", "b"])),

@@ -1,0 +1,236 @@
+"""What a living worker has in hand outside is nobody else's, however long it takes; what a silent one has, is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from sagastream import Participant, Retry, Transaction
+from sagastream.consumer import OUTSIDE
+from sagastream.event import StepGaveUp
+from sagastream.ledger import State
+from tests.trip import CardCharged, RoomGivenBack, RoomHeld
+from tests.unit.core.casts import RETRY, Gateway, Script, bank
+from tests.unit.core.world import SAGA, World, in_virtual_time
+
+IDLE = timedelta(seconds=30)
+
+
+class Post:
+    """Somebody outside who takes his time: ``lines`` calls at once, so many seconds for each, the first of some fail.
+
+    Unlike a gateway it does not know what it was told already: whoever calls it twice has said it twice.
+    """
+
+    def __init__(self, *, each_s: float, lines: int = 1000, fails: int = 0) -> None:
+        self.each_s = each_s
+        self.calls: list[str] = []
+        self._lines = asyncio.Semaphore(lines)
+        self._fails = fails
+
+    async def send(self, saga_id: str) -> None:
+        """Take it, when it is its turn."""
+        async with self._lines:
+            self.calls.append(saga_id)
+            if Counter(self.calls)[saga_id] <= self._fails:
+                raise RuntimeError("try again later")
+            await asyncio.sleep(self.each_s)
+
+    @property
+    def repeated(self) -> dict[str, int]:
+        """Return what was sent more than once, without the attempts that were to fail."""
+        return {saga_id: times for saga_id, times in Counter(self.calls).items() if times > 1 + self._fails}
+
+
+def mail(retry: Retry = RETRY) -> Participant:
+    """Return a participant that tells the post of everything."""
+    mail = Participant("mail", retry=retry)
+
+    @mail.on(RoomHeld, outside=True)
+    async def tell_held(held: RoomHeld, tx: Transaction, post: Post) -> None:
+        await post.send(tx.saga_id)
+
+    @mail.on(RoomGivenBack, outside=True)
+    async def tell_given_back(given_back: RoomGivenBack, tx: Transaction, post: Post) -> None:
+        await post.send(tx.saga_id)
+
+    return mail
+
+
+@in_virtual_time
+async def test_what_queues_for_its_call_longer_than_a_silent_worker_is_waited_for_is_called_once() -> None:
+    """400 mails of a second each over 8 lines take most of a minute, in front of an idle second worker."""
+    world, post = World(claim_idle=IDLE), Post(each_s=1, lines=8)
+    for number in range(400):
+        world.tell(RoomHeld(nights=1, card="good"), f"saga-{number}")
+    await world.work(*(world.consumer(mail(), ordinal=n, resources={Post: post}) for n in (1, 2)))
+
+    assert world.loop.time() > 45
+    assert len(post.calls) == 400
+    assert not post.repeated
+
+
+@in_virtual_time
+async def test_what_was_read_and_waits_for_room_is_called_once() -> None:
+    """As many calls as may be are under way and hang; entries of two streams came by one read, more than a round takes.
+
+    One worker has read them all, and is busy for minutes, before the other one begins to look for what was left.
+    """
+    world, post = World(claim_idle=IDLE), Post(each_s=100)
+    for number in range(OUTSIDE - 100):
+        world.tell(RoomHeld(nights=1, card="good"), f"first-{number}")
+    busy, idle = (world.consumer(mail(), ordinal=n, resources={Post: post}) for n in (1, 2))
+    async with world.running(busy):
+        await world.until(lambda: len(post.calls) == OUTSIDE - 100)
+        for number in range(400):
+            world.tell(RoomHeld(nights=1, card="good"), f"second-{number}")
+            world.tell(RoomGivenBack(), f"third-{number}")
+        await world.until(lambda: len(post.calls) >= OUTSIDE)
+        async with world.running(idle):
+            await world.quiet()
+
+    assert len(post.calls) == OUTSIDE - 100 + 800
+    assert not post.repeated
+
+
+@in_virtual_time
+async def test_a_second_attempt_that_takes_its_time_is_not_made_by_another_worker_as_well() -> None:
+    """The call hangs for a minute; whoever looks meanwhile finds that somebody has it in hand."""
+    world, post = World(claim_idle=IDLE), Post(each_s=60, fails=1)
+    world.tell(RoomHeld(nights=1, card="good"))
+    await world.work(*(world.consumer(mail(), ordinal=n, resources={Post: post}) for n in (1, 2)))
+
+    assert world.loop.time() > 60
+    assert post.calls == [SAGA, SAGA]
+    assert world.call("ZCARD", "mail", "retries") == 0
+    assert world.hash("mail", "attempts") == {}
+
+
+@in_virtual_time
+async def test_of_two_workers_that_look_at_the_same_instant_one_makes_the_attempt() -> None:
+    """Both know when it is due and wake for it; both find it due before either has put it off."""
+    world, post = World(claim_idle=IDLE), Post(each_s=1, fails=1)
+    later = mail(Retry(attempts=3, first=timedelta(seconds=5), jitter=0.0))
+    async with world.running(*(world.consumer(later, ordinal=n, resources={Post: post}) for n in (1, 2))):
+        await world.quiet()
+        for number in range(20):
+            world.tell(RoomHeld(nights=1, card="good"), f"saga-{number}")
+        await world.quiet()
+
+    assert len(post.calls) == 40
+    assert not post.repeated
+
+
+@in_virtual_time
+async def test_an_attempt_that_fails_late_is_made_again_when_it_is_due() -> None:
+    """That it was in hand for long has put off neither the next attempt nor what was noted of it."""
+    world, gateway, script = World(claim_idle=IDLE), Gateway(), Script()
+    failures = iter(range(2))
+
+    def before(saga_id: str) -> None:
+        instants.append(world.loop.time())
+        gateway.answers.clear()
+        world.loop.call_later(61, gateway.answers.set)
+        if next(failures, None) is not None:
+            raise RuntimeError("not now")
+
+    instants: list[float] = []
+    script.before = before
+    world.tell(RoomHeld(nights=1, card="good"))
+    await world.work(*(world.consumer(bank(script), ordinal=n, resources={Gateway: gateway}) for n in (1, 2)))
+
+    assert [round(later - sooner) for sooner, later in pairwise(instants)] == [61, 61]
+    assert len(gateway.calls) == 3
+    assert world.ledger("bank", "charge_card").state is State.DONE
+    assert world.call("ZCARD", "bank", "retries") == 0
+
+
+@in_virtual_time
+async def test_a_worker_that_ends_its_calls_before_it_stops_still_has_them_in_hand() -> None:
+    """It reads no more, but is not silent: another one leaves it what it has begun."""
+    world, post = World(claim_idle=IDLE, stop_within=timedelta(minutes=5)), Post(each_s=100)
+    world.tell(RoomHeld(nights=1, card="good"))
+    stop = asyncio.Event()
+    stopping = asyncio.create_task(world.consumer(mail(), ordinal=1, resources={Post: post}).run(stop))
+    await world.until(lambda: post.calls)
+    stop.set()
+    async with world.running(world.consumer(mail(), ordinal=2, resources={Post: post})):
+        await stopping
+        await world.quiet()
+
+    assert post.calls == [SAGA]
+
+
+@in_virtual_time
+async def test_what_a_silent_worker_has_in_hand_is_taken_by_another() -> None:
+    """It is cut off from the server while its call hangs: first attempts and later ones are somebody else's then."""
+    world, gateway = World(claim_idle=IDLE), Gateway()
+    gateway.answers.clear()
+    wire = world.wire()
+    world.tell(RoomHeld(nights=1, card="good"))
+    cut_off = world.consumer(bank(Script()), wire, ordinal=1, resources={Gateway: gateway})
+    async with world.running(cut_off):
+        await world.until(lambda: gateway.calls)
+        await asyncio.sleep(100)  # it was alive for long before it fell silent
+        wire.refuse_all()
+        cut_at = world.loop.time()
+        async with world.running(world.consumer(bank(Script()), ordinal=2, resources={Gateway: gateway})):
+            await world.until(lambda: len(gateway.calls) == 2, timedelta(seconds=60))
+            assert world.loop.time() - cut_at > 15
+            gateway.answers.set()
+            await world.quiet()
+        wire.heal()
+        await world.quiet()
+
+    assert len(world.events("bank", CardCharged)) == 1
+
+
+@pytest.mark.parametrize("first", [1, 2])
+@in_virtual_time
+async def test_a_worker_that_comes_back_and_takes_what_another_has_in_hand_does_no_harm(first: int) -> None:
+    """It says that it has it in hand, and so the entry is its own again; whoever is first decides, and once."""
+    world, gateways = World(claim_idle=IDLE), {1: Gateway(), 2: Gateway()}
+    wires = {1: world.wire(), 2: world.wire()}
+    came_back, took_over = (
+        world.consumer(bank(Script()), wires[n], ordinal=n, resources={Gateway: gateways[n]}) for n in (1, 2)
+    )
+    for gateway in gateways.values():
+        gateway.answers.clear()
+    world.tell(RoomHeld(nights=1, card="good"))
+    async with world.running(came_back):
+        await world.until(lambda: gateways[1].calls)
+        wires[1].refuse_all()
+        async with world.running(took_over):
+            await world.until(lambda: gateways[2].calls)
+            wires[1].heal()
+            await asyncio.sleep(100)  # both say that they have it in hand
+            gateways[first].answers.set()
+            await asyncio.sleep(100)
+            assert world.unsettled() == []
+            gateways[3 - first].answers.set()
+            await asyncio.sleep(100)
+
+    assert [len(gateway.calls) for gateway in gateways.values()] == [1, 1]
+    assert all(wire.commands("XCLAIM") for wire in wires.values())
+    assert world.unsettled() == []
+    assert len(world.events("bank", CardCharged)) == 1
+    assert not world.events("bank", StepGaveUp)
+    assert not world.letters("bank")
+    assert world.call("ZCARD", "bank", "retries") == 0
+
+
+@in_virtual_time
+async def test_nothing_is_said_of_what_is_not_in_hand() -> None:
+    """An idle worker and one whose calls are quick send nothing for it."""
+    world, post = World(claim_idle=IDLE), Post(each_s=0.1)
+    wire = world.wire()
+    async with world.running(world.consumer(mail(), wire, resources={Post: post})):
+        for number in range(10):
+            world.tell(RoomHeld(nights=1, card="good"), f"saga-{number}")
+            await asyncio.sleep(7)
+
+    assert wire.commands("XCLAIM") == []
