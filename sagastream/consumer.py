@@ -220,11 +220,14 @@ class Consumer:
         return [work.message for work in ended if work.fate is not Fate.WAITS]
 
     async def _bury_undecodable(self, message: Message, reason: str) -> None:
-        """Put away what is not even an event; no saga can be told about it."""
+        """Put away what is not even an event; no saga can be told about it. If that is refused it stays pending."""
         log.error("event.undecodable", stream=message.stream, id=message.id, error=reason)
         tx = Transaction(self._reader, saga_id="", key="", now_ms=0)
         put_away(tx, message, reason=reason, attempts=1)
-        await self._transactor.commit([tx])
+        (outcome,) = (await self._transactor.commit([tx])).outcomes
+        if not outcome.is_ok:
+            log.error("event.stuck", stream=message.stream, id=message.id, error=outcome.detail)
+            return
         self._telemetry.buried()
         self._intake.settled([message])
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from sagastream import keys as names
 from sagastream.bus import Bus, Reply
 from sagastream.dead_letters import put_away
@@ -20,6 +22,8 @@ from sagastream.keys import Keys
 from sagastream.reader import Reader
 from sagastream.saga.definition import Saga
 from sagastream.transaction import Transaction, Transactor
+
+log = structlog.get_logger(__name__)
 
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
@@ -44,11 +48,14 @@ class Aside:
         self._reader = reader
         self._transactor = transactor
 
-    async def bury(self, message: Message, why: str) -> None:
-        """Put a message away whole."""
+    async def bury(self, message: Message, why: str) -> bool:
+        """Put a message away whole; False if that is refused."""
         tx = self._transaction()
         put_away(tx, message, reason=why, attempts=1)
-        await self._transactor.commit([tx])
+        (outcome,) = (await self._transactor.commit([tx])).outcomes
+        if not outcome.is_ok:
+            log.error("event.stuck", stream=message.stream, id=message.id, error=outcome.detail)
+        return outcome.is_ok
 
     async def park(self, message: Message, table: str, version: str) -> bool:
         """Keep a message for a coordinator that knows this table; False if no table can ever have that name."""

@@ -70,6 +70,7 @@ class Coordinator:
         self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
         self._aside = Aside(self._meanings.sagas, bus, keys, self.records.reader, self._transactor)
         self._look_aside_at = 0.0
+        self._stuck: set[str] = set()  # messages of the batch at hand that can neither be handled nor put away
         self._intake = Intake(
             bus, keys, self._meanings.streams(keys), consumer=f"{COORDINATOR}-{settings.consumer}", size=settings.batch,
             store=settings.store, on_trimmed=telemetry.trimmed,
@@ -138,19 +139,20 @@ class Coordinator:
                 self._look_aside_at = now + self._block.total_seconds()
                 return self._block
             await self._handle([one.message for one in parked])
-            await self._aside.taken(parked)
+            await self._aside.taken([one for one in parked if one.message.name not in self._stuck])
+            if self._stuck:
+                self._look_aside_at = now + self._block.total_seconds()
             return timedelta(0)
         return self._block
 
     async def _handle(self, messages: list[Message]) -> None:
+        self._stuck.clear()
         bundles: dict[str, Bundle] = {}
         poison: list[tuple[Message, str]] = []
-        ignored: list[Message] = []
         unknown: list[Message] = []
         for message in sorted(messages, key=_at_ms):  # a batch holds one stream after the other
             try:
-                if not self._sort(message, bundles):
-                    ignored.append(message)
+                self._sort(message, bundles)
             except UnknownTable:
                 unknown.append(message)
             except Undecodable as error:
@@ -160,21 +162,20 @@ class Coordinator:
             await self._set_aside(message)
         for message, why in poison:  # afterwards, for what they mark may have begun in this batch
             await self._fence(message, why)
-        settled = [message for bundle in bundles.values() for message in bundle.messages]
-        self._intake.settled(settled + ignored + unknown + [message for message, _ in poison])
+        self._intake.settled([message for message in messages if message.name not in self._stuck])
 
-    def _sort(self, message: Message, bundles: dict[str, Bundle]) -> bool:
+    def _sort(self, message: Message, bundles: dict[str, Bundle]) -> None:
+        """Take a message up into the bundle of its saga, unless it says nothing about it."""
         envelope = decode(message.fields)
         meaning = self._meanings.of(envelope.definition, envelope.definition_version)
         happening = meaning.of(envelope, message.at_ms)
         if happening is None:
-            return False
+            return
         bundle = bundles.get(envelope.saga_id)
         if bundle is None:
             bundle = bundles[envelope.saga_id] = Bundle(meaning, envelope, envelope)
         bundle.add(envelope, happening, message)
         self._telemetry.event_handled(envelope.type)
-        return True
 
     async def _store(self, bundles: Mapping[str, Bundle]) -> None:
         """Fold each bundle into its record; where somebody else wrote meanwhile, once more on what is there now."""
@@ -267,8 +268,10 @@ class Coordinator:
             await self._bury(message, why)
 
     async def _bury(self, message: Message, why: str) -> None:
-        await self._aside.bury(message, why)
-        self._telemetry.buried()
+        if await self._aside.bury(message, why):
+            self._telemetry.buried()
+        else:
+            self._stuck.add(message.name)
 
     async def _park(self, message: Message, table: str, version: str) -> None:
         if await self._aside.park(message, table, version):

@@ -1,0 +1,95 @@
+"""What can neither be handled nor put away as a letter is not acknowledged: it is nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from sagastream.keys import COORDINATOR
+from sagastream.ledger import State
+from tests.trip import TRIP, RoomHeld, TripBooked
+from tests.unit.core.casts import Script, hotel
+from tests.unit.core.world import Worker, World, in_virtual_time
+
+
+def shut(world: World, owner: str) -> None:
+    """Let no letter of an owner be written: something else is where they belong."""
+    world.call("SET", owner, "letters", "x")
+
+
+def opened(world: World, owner: str) -> None:
+    """Let letters be written again."""
+    world.call("DEL", owner, "letters")
+
+
+async def put_away_later(world: World, owner: str, worker: Worker, is_through: Callable[[], bool]) -> None:
+    """Let a worker meet what it cannot put away; it goes on, and puts it away once that can be done."""
+    shut(world, owner)
+    async with world.running(worker):
+        await world.until(is_through)
+        await asyncio.sleep(100)
+        assert world.unsettled(), "it is nowhere now"
+        opened(world, owner)
+        await world.quiet()
+
+
+@in_virtual_time
+async def test_what_is_no_event_stays_until_a_participant_can_put_it_away() -> None:
+    """Others of its batch go on; it comes again as what a silent consumer left, and is a letter in the end."""
+    world = World()
+    world.call("HSET", "hotel", "rooms", "free", 100)
+    world.append("desk", "TripBooked", {"hello": "world"})
+    world.tell(TripBooked(nights=1))
+    is_through = lambda: world.ledger("hotel", "hold_room").state is State.DONE  # noqa: E731  # shorter than a function
+    await put_away_later(world, "hotel", world.consumer(hotel(Script())), is_through)
+
+    (letter,) = world.letters("hotel")
+    assert letter["message"]["fields"] == {"hello": "world"}
+
+
+UNKEPT: dict[str, Callable[[World], object]] = {
+    "what is no event": lambda w: w.append("hotel", "RoomHeld", {"hello": "world"}),
+    "poison": lambda w: w.tell(RoomHeld(nights=1, card="good"), "good", data="[" * 50_000, time="never"),
+    "of a table that cannot be": lambda w: w.tell(TripBooked(nights=1), "odd", definition="a:b{c}"),
+    "of a record that cannot be read": lambda w: (
+        w.call("SET", COORDINATOR, "record:bad", "x"), w.tell(TripBooked(nights=1), "bad"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unkept", UNKEPT.values(), ids=UNKEPT)
+@in_virtual_time
+async def test_what_the_coordinator_cannot_put_away_stays_until_it_can(unkept: Callable[[World], object]) -> None:
+    """Whatever the reason is why it cannot be handled; others of its batch go on."""
+    world = World()
+    world.tell(TripBooked(nights=1), "good")
+    unkept(world)
+    await put_away_later(world, COORDINATOR, world.coordinator(TRIP), lambda: world.status("good") != "")
+
+    assert len(world.letters(COORDINATOR)) == 1
+
+
+@in_virtual_time
+async def test_what_is_parked_stays_parked_until_it_can_be_stored_or_put_away() -> None:
+    """Meanwhile it is looked at now and then, not without a pause."""
+    world, parked = World(), "parked:trip:2"
+    newer = replace(TRIP, version=2)
+    world.tell(TripBooked(nights=1), "bad", definitionversion="2")
+    await world.work(world.coordinator(TRIP))
+    assert world.call("XLEN", COORDINATOR, parked) == 1
+    world.call("SET", COORDINATOR, "record:bad", "x")
+    shut(world, COORDINATOR)
+    wire = world.wire()
+    async with world.running(world.coordinator(TRIP, newer, wire=wire)):
+        await asyncio.sleep(100)
+        assert world.call("XLEN", COORDINATOR, parked) == 1
+        assert len(wire.commands("EVALSHA", "EVAL")) < 200
+        opened(world, COORDINATOR)
+        await asyncio.sleep(timedelta(minutes=1).total_seconds())
+
+    assert world.call("XLEN", COORDINATOR, parked) == 0
+    assert len(world.letters(COORDINATOR)) == 1
