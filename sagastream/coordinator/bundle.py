@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sagastream.coordinator.meaning import Meaning
+from sagastream.coordinator.meaning import Meaning, storable
 from sagastream.coordinator.records import Note, Record
 from sagastream.envelope import Envelope, derived_id
 from sagastream.intake import Message
@@ -38,7 +38,7 @@ class Bundle:
 def poisoned(record: Record, meaning: Meaning, message: Message, why: str, now_ms: int) -> Bundle:
     """Return what marks a saga of which an event cannot be understood."""
     progress = record.progress
-    fact = Fact(now_ms, derived_id(message.name, "poison"), why[:200])
+    fact = Fact(now_ms, derived_id(message.name, "poison"), storable(why[:200]))
     envelope = Envelope(
         id=fact.event_id, source=COORDINATOR, type="EventPoisoned", subject=progress.saga_id, saga_id=progress.saga_id,
         cause="", initiator=progress.initiator, definition=progress.definition,

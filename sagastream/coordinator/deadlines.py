@@ -133,7 +133,11 @@ class Deadlines:
         except Undecodable as error:
             log.error("saga.cannot_be_looked_at", saga_id=saga_id, error=str(error))
             return self._put_off(saga_id, now_ms + LATER // timedelta(milliseconds=1))
-        return self._turned(saga, record, now_ms)
+        try:
+            return self._turned(saga, record, now_ms)
+        except Exception as error:  # whatever is wrong with one saga, all others go on
+            log.error("saga.cannot_be_advanced", saga_id=saga_id, exc_info=error)
+            return self._put_off(saga_id, now_ms + LATER // timedelta(milliseconds=1))
 
     def _turned(self, saga: Saga, record: Record, now_ms: int) -> Transaction:
         turn = tick(saga, record.progress, now_ms=now_ms)

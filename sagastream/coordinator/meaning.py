@@ -16,6 +16,8 @@ from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Fact, Happening, Kind, Progress
 from sagastream.work import payload
 
+LONGEST_REASON = 500
+
 
 @dataclass(frozen=True)
 class Meaning:
@@ -53,7 +55,7 @@ class Meaning:
         step = self.by_done.get(done)
         if step is None:
             return None
-        return Happening(step, kind, Fact(min(envelope.at_ms, taken_ms), envelope.id, reason))
+        return Happening(step, kind, Fact(min(envelope.at_ms, taken_ms), envelope.id, storable(reason)))
 
 
 class Meanings:
@@ -134,4 +136,9 @@ def _reason(envelope: Envelope) -> str:
     except (ValueError, RecursionError) as error:
         raise Undecodable(f"{envelope.type}: {error}") from None
     reason = told.get("reason", "") if isinstance(told, dict) else ""
-    return masked(reason[:500]) if isinstance(reason, str) else ""  # it may be a customer's own words
+    return storable(reason) if isinstance(reason, str) else ""
+
+
+def storable(reason: str) -> str:
+    """Return a reason as it is kept: not too long, of whole characters, and masked; a customer may have worded it."""
+    return masked(reason[:LONGEST_REASON].encode("utf-8", "replace").decode())

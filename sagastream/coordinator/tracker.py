@@ -191,11 +191,11 @@ class Coordinator:
                         await self._park(message, record.progress.definition, str(record.progress.version))
                 elif isinstance(known, Undecodable):
                     await self._bury_all(bundle, str(known))
-                elif tracing.active is None:
-                    batch.append((bundle, self._folded(bundle, *known)))
                 else:
-                    with tracing.about(COORDINATOR, f"advance {known[0].name}", bundle.latest, self._clock.now_ms()):
-                        batch.append((bundle, self._folded(bundle, *known)))
+                    try:
+                        batch.append((bundle, self._folded_and_traced(bundle, *known)))
+                    except Exception as error:  # whatever is wrong with one saga, all others go on
+                        await self._fence_all(bundle, error)
             if not batch:
                 return
             receipt = await self._transactor.commit([tx for _, tx in batch])
@@ -209,6 +209,12 @@ class Coordinator:
                 elif not outcome.is_ok:
                     await self._bury_all(bundle, f"{outcome.kind}: {outcome.detail}")
             open_ = again
+
+    def _folded_and_traced(self, bundle: Bundle, saga: Saga, record: Record) -> Transaction:
+        if tracing.active is None:
+            return self._folded(bundle, saga, record)
+        with tracing.about(COORDINATOR, f"advance {saga.name}", bundle.latest, self._clock.now_ms()):
+            return self._folded(bundle, saga, record)
 
     def _known(self, bundle: Bundle, record: Record | Undecodable | None) -> tuple[Saga, Record] | Undecodable:
         """Return a saga's record and the table it began with, whatever its events say; an error if there is no use."""
@@ -245,6 +251,13 @@ class Coordinator:
             log.error("saga.cannot_be_marked", saga_id=saga_id, error=str(error))
             return
         await self._store({saga_id: poisoned(record, meaning, message, why, self._clock.now_ms())})
+
+    async def _fence_all(self, bundle: Bundle, error: Exception) -> None:
+        """Put away what cannot be stored for a reason nobody foresaw. Its words may hold anything."""
+        saga_id = bundle.latest.saga_id
+        log.error("saga.cannot_be_advanced", saga_id=saga_id, exc_info=error)
+        for message in bundle.messages:  # none, if it was the mark that failed
+            await self._fence(message, f"{type(error).__name__} when it was to be stored")
 
     async def _set_aside(self, message: Message) -> None:
         """Park an event of a table nobody here knows, unless the record of its saga names one that is known."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from sagastream.bus import Command
-from sagastream.event import SagaCompleted, SagaStarted, StepBarred, StepGaveUp
+from sagastream.coordinator import tracker
+from sagastream.event import Event, LedgerLost, SagaCompleted, SagaStarted, StepBarred, StepGaveUp
 from sagastream.keys import COORDINATOR
+from sagastream.saga.advance import Advance
+from sagastream.saga.definition import Saga
+from sagastream.saga.progress import Happening, Kind, Progress
 from tests.trip import (
     TRIP,
     CardCharged,
@@ -241,6 +246,74 @@ async def test_poison_fences_one_saga_only(what: str, together: bool) -> None:
     assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
     assert world.status("bad") == "NeedsAttention"
     assert len(world.letters(COORDINATOR)) == 1
+
+
+HARDLY_KEPT = {
+    "half a character": CardDeclined(reason="declined").payload().replace("declined", "declined \\ud83d"),
+    "bytes that are no text": CardDeclined(reason="declined").payload().replace("declined", "declined \udcff"),
+    "very much": CardDeclined(reason="declined ").payload().replace("declined ", "declined " + "字" * 30_000),
+}
+
+
+@pytest.mark.parametrize("data", HARDLY_KEPT.values(), ids=HARDLY_KEPT)
+@in_virtual_time
+async def test_a_reason_that_can_hardly_be_kept_is_kept_as_far_as_it_can_be(data: str) -> None:
+    """Its saga is turned back for it, and no other is disturbed."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1), "bad")
+        world.tell(RoomHeld(nights=1, card="good"), "bad")
+        world.tell(CardDeclined(reason="x"), "bad", data=data)
+        complete(world, names(3))
+        await world.quiet()
+
+    assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
+    assert world.status("bad") == "Compensating"
+    (declined,) = [note for note in world.history("bad") if note["type"] == "CardDeclined"]
+    assert declined["reason"].startswith("declined")
+    assert len(declined["reason"]) <= 500
+
+
+@pytest.mark.parametrize("event", [StepGaveUp, LedgerLost])
+@in_virtual_time
+async def test_a_participants_word_of_any_length_stops_nobody(event: type[Event]) -> None:
+    world = World()
+    told = {"step": "RoomHeld", "reason": "字" * 30_000}
+    told |= {"undoing": False, "attempts": 3} if event is StepGaveUp else {}
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1), "bad")
+        fields = world.fields(TripBooked(nights=1), "bad", "long") | {"type": event.type_name(), "source": "hotel"}
+        world.append("hotel", event.type_name(), fields | {"data": json.dumps(told, ensure_ascii=False)})
+        complete(world, names(3))
+        await world.quiet()
+
+    assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
+    assert world.status("bad") not in ("", "Started")
+
+
+@in_virtual_time
+async def test_an_error_nobody_foresaw_fences_one_saga_only() -> None:
+    """A mistake of the engine itself must not take all other sagas with it, nor come back for ever."""
+    world, right = World(), tracker.advance
+
+    def wrong(saga: Saga, before: Progress, happenings: Sequence[Happening], *, now_ms: int) -> Advance:
+        if before.saga_id == "bad" and any(happening.kind is Kind.DONE for happening in happenings):
+            raise ZeroDivisionError("nobody foresaw this")
+        return right(saga, before, happenings, now_ms=now_ms)
+
+    with pytest.MonkeyPatch.context() as patch:
+        async with world.running(world.coordinator(TRIP)):
+            world.tell(TripBooked(nights=1), "bad")
+            await world.quiet()
+            patch.setattr(tracker, "advance", wrong)
+            world.tell(RoomHeld(nights=1, card="good"), "bad")
+            complete(world, names(3))
+            await world.quiet()
+
+    assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
+    assert world.status("bad") == "NeedsAttention"
+    (letter,) = world.letters(COORDINATOR)
+    assert letter["message"]["fields"]["type"] == "RoomHeld"
 
 
 UNREADABLE = (

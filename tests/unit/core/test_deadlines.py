@@ -10,8 +10,12 @@ from datetime import timedelta
 import pytest
 
 from sagastream.bus import Command
+from sagastream.coordinator import deadlines
 from sagastream.event import SagaNeedsAttention, StepBarred
 from sagastream.keys import COORDINATOR
+from sagastream.saga.advance import Advance
+from sagastream.saga.definition import Saga
+from sagastream.saga.progress import Progress
 from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed
 from tests.unit.core.test_coordinator import complete, names
 from tests.unit.core.world import SAGA, Wire, World, in_virtual_time
@@ -290,6 +294,29 @@ async def test_a_crowd_of_deadlines_is_served_at_once_and_broken_records_do_not_
         await asyncio.sleep(31)
 
     assert len(world.requests("desk")) == 500
+
+
+@in_virtual_time
+async def test_an_error_nobody_foresaw_holds_no_other_deadline_back() -> None:
+    """Nor is it met again at every sweep."""
+    world, right, met = World(), deadlines.tick, []
+
+    def wrong(saga: Saga, progress: Progress, *, now_ms: int) -> Advance:
+        if progress.saga_id == "bad":
+            met.append(now_ms)
+            raise ZeroDivisionError("nobody foresaw this")
+        return right(saga, progress, now_ms=now_ms)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deadlines, "tick", wrong)
+        async with world.running(world.coordinator(TRIP)):
+            world.tell(TripBooked(nights=1), "bad")
+            world.tell(TripBooked(nights=1))
+            await asyncio.sleep(31)
+            assert world.requests("desk") == BAR
+            await asyncio.sleep(600)
+
+    assert len(met) == 1
 
 
 @in_virtual_time
