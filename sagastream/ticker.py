@@ -1,13 +1,22 @@
-"""The one door to APScheduler: wakes a coroutine at a steady pace, never two at a time."""
+"""The one door to APScheduler: wakes a coroutine at a steady pace, never two at a time.
+
+APScheduler goes by the wall clock. Where that is put back nobody would be woken until it has caught up, and where it
+is put forward every instant that was missed would be listed: so the next instant is always told from now, and looked
+at again by the monotonic clock.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+WATCH = timedelta(seconds=1)  # a clock that was put back delays nothing for longer
+LATE = timedelta(milliseconds=100)  # by this a scheduler that is awake is not
 
 Ticker = Callable[[timedelta, Callable[[], Awaitable[None]], asyncio.Event], Awaitable[None]]
 
@@ -29,15 +38,36 @@ async def every(period: timedelta, call: Callable[[], Awaitable[None]], stop: as
             await call()
 
     scheduler = AsyncIOScheduler(timezone=UTC)
-    scheduler.add_job(
-        tick, "interval", seconds=period.total_seconds(), coalesce=True, max_instances=1, misfire_grace_time=None
-    )
+    job = scheduler.add_job(tick, _FromNow(period), coalesce=True, max_instances=1, misfire_grace_time=None)
     scheduler.start()
     try:
-        await stop.wait()
+        while not await _is_set(stop, within=WATCH):
+            if not -LATE <= job.next_run_time - _now() <= period:
+                job.modify(next_run_time=_now())  # which wakes the scheduler, too
     finally:
         scheduler.pause()
         await asyncio.sleep(0)  # a call that was just woken begins, and can be waited for
         scheduler.shutdown(wait=False)
         if under_way:
             await asyncio.wait(under_way)
+
+
+class _FromNow(BaseTrigger):  # type: ignore[misc]  # untyped
+    """Fires a period from now, whenever it is asked."""
+
+    def __init__(self, period: timedelta) -> None:
+        self._period = period
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return when to fire next."""
+        return now + self._period
+
+
+async def _is_set(event: asyncio.Event, *, within: timedelta) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), within.total_seconds())
+    return event.is_set()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
