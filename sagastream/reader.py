@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
-from hashlib import sha1
-from importlib.resources import files
 
 from sagastream.bus import Command, Connection, Reply
 from sagastream.coalescer import Coalescer
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 from sagastream.keys import Keys
+from sagastream.script import packaged
 
 _AT_ONCE = 500
 
@@ -48,21 +46,14 @@ class Reader:
         """Return what ``read_each`` does, by one reply: quicker for the client, a little dearer for the server."""
         found: list[list[str | None] | ReplyError] = []
         for at in range(0, len(keys), _AT_ONCE):
-            for reply in _listed(await self._run_script(len(fields), *fields, *keys[at : at + _AT_ONCE])):
+            arguments: list[str | int] = [len(fields), *fields, *keys[at : at + _AT_ONCE]]
+            for reply in _listed(await packaged("reading.lua").run(self._connection, [self.keys.root], *arguments)):
                 if isinstance(reply, list):
                     found.append([str(value) if value is not None else None for value in reply])
                 else:
                     code, _, message = str(reply).partition(" ")
                     found.append(ReplyError(code, message))
         return found
-
-    async def _run_script(self, *arguments: str | int) -> Reply:
-        try:
-            return await self._connection.execute("EVALSHA", _sha(), 1, self.keys.root, *arguments)
-        except ReplyError as error:
-            if error.code != "NOSCRIPT":
-                raise
-        return await self._connection.execute("EVAL", _script(), 1, self.keys.root, *arguments)
 
     async def read_all(self, key: str) -> dict[str, str]:
         """Return a whole hash, empty if there is none."""
@@ -85,16 +76,6 @@ class Reader:
     async def command(self, *command: str | int) -> Reply:
         """Send one reading command together with the others of this turn."""
         return await self._commands.ask(command)
-
-
-@cache
-def _script() -> str:
-    return files("sagastream").joinpath("reading.lua").read_text("utf-8")
-
-
-@cache
-def _sha() -> str:
-    return sha1(_script().encode(), usedforsecurity=False).hexdigest()
 
 
 def _listed(reply: Reply) -> list[Reply]:

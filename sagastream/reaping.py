@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cache, partial
-from importlib.resources import files
+from functools import partial
 
 import structlog
 
 from sagastream.bus import Bus, Reply
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
+from sagastream.script import packaged
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ async def reap(bus: Bus, streams: Sequence[str], group: str, *, silent: timedelt
         if isinstance(reply, ReplyError):
             continue  # no such stream or group yet
         for name in _gone(reply, silent_ms):
-            told = await bus.writer.execute("EVAL", _script(), 1, stream, group, name, silent_ms)
+            told = await packaged("reaping.lua").run(bus.writer, [stream], group, name, silent_ms)
             if told == 1:
                 log.info("consumer.forgotten", stream=stream, group=group, consumer=name)
                 gone += 1
@@ -57,11 +57,6 @@ async def reap(bus: Bus, streams: Sequence[str], group: str, *, silent: timedelt
 def _gone(reply: Reply, silent_ms: int) -> list[str]:
     told = [pairs([str(value) for value in each]) for each in _list(reply) if isinstance(each, list)]
     return [each["name"] for each in told if each["pending"] == "0" and int(each["idle"]) >= silent_ms]
-
-
-@cache
-def _script() -> str:
-    return files("sagastream").joinpath("reaping.lua").read_text("utf-8")
 
 
 def _list(reply: Reply) -> list[Reply]:

@@ -9,9 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from functools import cache
-from hashlib import sha1
-from importlib.resources import files
 
 import msgpack  # type: ignore[import-untyped]  # ships no types
 
@@ -22,6 +19,7 @@ from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import Keys
 from sagastream.ledger import Entry, State
 from sagastream.reader import Reader
+from sagastream.script import Script, packaged
 
 LARGEST = 10**15 - 1
 _SCALARS = frozenset({str, int})
@@ -218,23 +216,12 @@ class Transactor:
 
     async def _call(self, packed: Sequence[object]) -> Reply:
         blob: bytes = msgpack.packb(packed, unicode_errors="surrogateescape")
-        try:
-            return await self._connection.execute("EVALSHA", _sha(), 1, self.keys.root, blob)
-        except ReplyError as error:
-            if error.code != "NOSCRIPT":
-                raise
-        return await self._connection.execute("EVAL", script(), 1, self.keys.root, blob)
+        return await script().run(self._connection, [self.keys.root], blob)
 
 
-@cache
-def script() -> str:
-    """Return the source of the transaction script."""
-    return files("sagastream").joinpath("transaction.lua").read_text("utf-8")
-
-
-@cache
-def _sha() -> str:
-    return sha1(script().encode(), usedforsecurity=False).hexdigest()
+def script() -> Script:
+    """Return the transaction script."""
+    return packaged("transaction.lua")
 
 
 _OK = Outcome(Kind.OK)

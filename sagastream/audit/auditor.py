@@ -15,9 +15,9 @@ from datetime import timedelta
 import structlog
 
 from sagastream.audit import results
+from sagastream.audit.cut import cut
 from sagastream.audit.findings import Difference, Findings
 from sagastream.audit.looking import Looking
-from sagastream.audit.rest import cut
 from sagastream.audit.results import Standing
 from sagastream.audit.rules import COUNTS, INDEXED, RULES, TIMER
 from sagastream.audit.scene import Audit, Scene

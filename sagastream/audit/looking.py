@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from sagastream.audit.case import ENDS, Case, Sighting
+from sagastream.audit.cut import GRACE, cut
 from sagastream.audit.events import Events
 from sagastream.audit.findings import Answer, Difference, Findings, Rule, Unknown
 from sagastream.audit.reading import Cases, Unreadable
-from sagastream.audit.rest import GRACE, cut
 from sagastream.audit.rules import BEGUN, EVENTS, OF_A_SAGA, READABLE, is_sound, judged
 from sagastream.audit.scene import Scene
 from sagastream.audit.walk import Held

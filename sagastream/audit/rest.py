@@ -1,12 +1,8 @@
-"""What must not be left over once nothing is under way; and how far everything was read while something is.
-
-Speaks Redis; changes nothing.
-"""
+"""What must not be left over once nothing is under way. Speaks Redis; changes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from sagastream import keys as names
 from sagastream.audit.findings import Difference, Findings
@@ -15,37 +11,12 @@ from sagastream.audit.scene import Scene
 from sagastream.audit.statuses import status_indexes
 from sagastream.bus import Reply
 from sagastream.consumer import subscriptions
-from sagastream.coordinator.deadlines import read_until
 from sagastream.coordinator.meaning import Meanings
 from sagastream.errors import ReplyError
 from sagastream.keys import ATTEMPTS, RETRIES
 from sagastream.saga.lifecycle import Status
 
-GRACE = timedelta(seconds=2)
-_MS = timedelta(milliseconds=1)
 MOST = 20  # sagas named of each status
-
-
-async def cut(scene: Scene, now_ms: int) -> int:
-    """Return the instant up to which coordinators have read and settled everything; at rest that is now."""
-    if scene.is_at_rest:
-        return now_ms
-    group, until_ms = scene.keys.owner, now_ms - GRACE // _MS
-    streams = Meanings(scene.sagas).streams(scene.keys)
-    commands = [
-        command
-        for stream in streams
-        for command in (("XINFO", "STREAM", stream), ("XINFO", "GROUPS", stream), ("XPENDING", stream, group))
-    ]
-    replies = await scene.connection.pipeline(commands)
-    for at in range(0, len(replies), 3):
-        info, groups, pending = replies[at : at + 3]
-        if isinstance(info, ReplyError):
-            continue  # no such stream: there is nothing to read
-        if isinstance(groups, ReplyError):
-            raise groups
-        until_ms = min(until_ms, read_until(info, groups, _or_none(pending), group, now_ms))
-    return until_ms
 
 
 async def at_rest(scene: Scene, findings: Findings) -> None:
@@ -130,11 +101,3 @@ def _readers(scene: Scene) -> dict[str, list[str]]:
 def _named(reply: Reply) -> dict[str, Reply]:
     flat = reply if isinstance(reply, list) else []
     return dict(zip((str(name) for name in flat[::2]), flat[1::2], strict=True))
-
-
-def _or_none(reply: Reply | ReplyError) -> Reply:
-    if isinstance(reply, ReplyError):
-        if reply.code == "NOGROUP":
-            return None  # its groups tell the same
-        raise reply
-    return reply

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from sagastream import keys as names
+from sagastream.audit.cut import cut
 from sagastream.audit.findings import Difference, Findings
-from sagastream.audit.rest import cut
 from sagastream.audit.rules import BEGUN
 from sagastream.audit.scene import Scene
 from sagastream.bus import Connection

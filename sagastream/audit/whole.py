@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sagastream import keys as names
+from sagastream.audit.cut import cut
 from sagastream.audit.findings import Findings
 from sagastream.audit.looking import Looking
-from sagastream.audit.rest import at_rest, cut
+from sagastream.audit.rest import at_rest
 from sagastream.audit.rules import BEGUN, OF_A_SAGA, READABLE, RULES
 from sagastream.audit.scene import Audit, Scene
 from sagastream.audit.statuses import status_indexes

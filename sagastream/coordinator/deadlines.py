@@ -9,33 +9,50 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 import structlog
 
 from sagastream import keys as names
 from sagastream.bus import Bus, Reply
-from sagastream.clock import ms_of
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import Note, Record, Records
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, ServerUnavailable, Undecodable, UnknownTable
 from sagastream.keys import COORDINATOR, TIMERS, Keys
 from sagastream.saga.advance import tick
 from sagastream.saga.definition import Saga
+from sagastream.script import packaged
 from sagastream.ticker import Ticker, every
 from sagastream.transaction import Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
 PERIOD = timedelta(milliseconds=25)
-SOON = timedelta(milliseconds=5)  # after which what was held back is looked at again: most of it is settled by then
-TRIES = 4  # until the next sweep
+SOON = timedelta(milliseconds=5)  # at least between looks; what was held back is mostly settled by then
 QUIET = timedelta(milliseconds=100)  # how long it is believed that no timer runs out; those set meanwhile run longer
 LATER = timedelta(hours=1)
 REST = timedelta(seconds=1)  # after a look at sagas that only another coordinator can judge
 AT_ONCE = 200
 STEP = timedelta(seconds=2)  # a clock that moves against the monotonic one by more than this is not believed
 SETTLES = timedelta(seconds=5)  # nor is it for so long afterwards: it may be put right again
+
+
+class Look(NamedTuple):
+    """What one look found: server time, when the first timer runs out, and whose timer has run out.
+
+    What all has read of is known ``upto_ms``; ``behind`` is the key that limits that.
+    """
+
+    now_ms: int
+    next_ms: int | None
+    upto_ms: int = 0
+    behind: str | None = None
+    due: tuple[str, ...] = ()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Tell whether no timer has run out, whatever was read."""
+        return self.next_ms is None or self.next_ms > self.now_ms
 
 
 class Deadlines:
@@ -55,12 +72,11 @@ class Deadlines:
         self.held_back_by: str | None = None
         self._query = bus.query
         self._group = keys.owner
-        self._timers = keys.key(TIMERS)
         self._meanings = meanings
         self._records = records
         self._transactor = transactor
-        self._streams = streams
-        self._parked = parked
+        self._keys = (keys.key(TIMERS), *streams, *parked)
+        self._streams = len(streams)
         self._ticker = ticker
         self._clock_pair: tuple[int, float] | None = None
         self._steady_from = 0.0
@@ -71,14 +87,20 @@ class Deadlines:
         await self._ticker(PERIOD, self.sweep_safely, stop)
 
     async def sweep_safely(self) -> None:
-        """Sweep, and look again a few times at what is held back; leave it at that while the server is in trouble."""
+        """Sweep for a period: at once, when the next timer runs out, and soon again where one is held back.
+
+        Leaves it at that while the server is in trouble.
+        """
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + PERIOD.total_seconds()
         try:
-            for _ in range(TRIES):
+            while True:
                 while await self.sweep() >= AT_ONCE:
                     pass
-                if self.held_back_by is None:
-                    break
-                await asyncio.sleep(SOON.total_seconds())
+                nap_s = max(SOON.total_seconds(), self._rests_until - loop.time())
+                if loop.time() + nap_s >= ends_at:
+                    return
+                await asyncio.sleep(nap_s)
         except (ServerUnavailable, ReplyError) as error:
             self.held_back_by = str(error)
 
@@ -87,39 +109,38 @@ class Deadlines:
         loop = asyncio.get_running_loop()
         if loop.time() < self._rests_until:
             return 0
-        now_ms, next_ms = await self._next()
-        if not self._is_steady(now_ms):
+        look = await self._look()
+        if not self._is_steady(look.now_ms):
             return 0
-        if next_ms is None or next_ms > now_ms:
-            self.held_back_by = None
+        self.held_back_by = None if look.is_quiet or look.due else look.behind
+        if look.is_quiet:
             quiet_s = QUIET.total_seconds()
-            until_next_s = quiet_s if next_ms is None else (next_ms - now_ms) / 1000
+            until_next_s = quiet_s if look.next_ms is None else (look.next_ms - look.now_ms) / 1000
             self._rests_until = loop.time() + min(until_next_s, quiet_s)
-            return 0
-        read_ms, behind = await self._read_until(now_ms)
-        due = await self._due(read_ms)
-        self.held_back_by = None if due else behind
-        # Read after the groups were seen to be through: what they have read by now is in these records.
         skipped = 0
-        while due:
-            turns = await asyncio.gather(*(self._turn_of(saga_id, read_ms) for saga_id in due))
+        while look.due:
+            # Read after the groups were seen to be through: what they have read by now is in these records.
+            turns = await asyncio.gather(*(self._turn_of(saga_id, look.upto_ms) for saga_id in look.due))
             batch = [turn for turn in turns if turn is not None]
             if batch:
                 return sum(outcome.is_ok for outcome in (await self._transactor.commit(batch)).outcomes)
-            skipped += len(due)  # none of these is ours to judge; they must not crowd out what follows
+            skipped += len(look.due)  # none of these is ours to judge; they must not crowd out what follows
             self._rests_until = loop.time() + REST.total_seconds()
-            due = await self._due(read_ms, skipped)
+            look = await self._look(skipped)
         return 0
 
-    async def _next(self) -> tuple[int, int | None]:
-        """Return the server's time, and when the first of the timers runs out."""
-        time, first = await self._query.pipeline([("TIME",), ("ZRANGE", self._timers, 0, 0, "WITHSCORES")])
-        found = _list(_sound(first))
-        return ms_of(_sound(time)), int(float(str(found[1]))) if found else None
-
-    async def _due(self, upto_ms: int, skip: int = 0) -> list[str]:
-        reply = await self._query.execute("ZRANGE", self._timers, "-inf", upto_ms, "BYSCORE", "LIMIT", skip, AT_ONCE)
-        return [str(saga_id) for saga_id in reply] if isinstance(reply, list) else []
+    async def _look(self, skip: int = 0) -> Look:
+        reply = await packaged("due.lua").run(self._query, self._keys, self._group, self._streams, skip, AT_ONCE)
+        now_ms, next_ms, *rest = _list(reply)
+        look = Look(int(str(now_ms)), None if next_ms is None else int(str(next_ms)))
+        if not rest:
+            return look
+        upto_ms, behind, due = rest
+        return look._replace(
+            upto_ms=int(str(upto_ms)),
+            behind=None if behind is None else str(behind),
+            due=tuple(str(saga_id) for saga_id in _list(due)),
+        )
 
     async def _turn_of(self, saga_id: str, now_ms: int) -> Transaction | None:
         """Return the turn of a saga whose timer has run out, None if its table is another coordinator's."""
@@ -159,29 +180,6 @@ class Deadlines:
             tx.schedule(TIMERS, saga_id, until_ms)
         return tx
 
-    async def _read_until(self, now_ms: int) -> tuple[int, str | None]:
-        """Return the instant up to which all that was published is read and settled, and the stream that limits it."""
-        commands = [
-            command
-            for stream in self._streams
-            for command in (
-                ("XINFO", "STREAM", stream),
-                ("XINFO", "GROUPS", stream),
-                ("XPENDING", stream, self._group),
-            )
-        ]
-        replies = await self._query.pipeline([*(("XLEN", stream) for stream in self._parked), *commands])
-        for stream in self._parked:
-            if _sound(replies.pop(0)) != 0:
-                return 0, stream
-        upto, behind = now_ms, None
-        for at, stream in enumerate(self._streams):
-            info, groups, pending = (_sound(reply) for reply in replies[at * 3 : at * 3 + 3])
-            read = read_until(info, groups, pending, self._group, now_ms)
-            if read < upto:
-                upto, behind = read, stream
-        return upto, behind
-
     def _is_steady(self, now_ms: int) -> bool:
         """Tell whether the server's clock moves like ours; a step of it must not fire what is not due."""
         monotonic = asyncio.get_running_loop().time()
@@ -196,46 +194,5 @@ class Deadlines:
         return monotonic >= self._steady_from
 
 
-def read_until(info: Reply, groups: Reply, pending: Reply, group: str, now_ms: int) -> int:
-    """Return the instant up to which a group has read and settled everything in a stream."""
-    mine = next((g for g in (_named(g) for g in _list(groups)) if g["name"] == group), None)
-    if mine is None:
-        return 0
-    oldest = _list(pending)[1] if _list(pending) else None
-    until = now_ms if oldest is None else _ms_of(str(oldest)) - 1
-    if _has_read_all(info, mine["last-delivered-id"]):
-        return min(until, now_ms)
-    return min(until, _ms_of(mine["last-delivered-id"]) - 1)
-
-
-def _has_read_all(info: Reply, delivered: str) -> bool:
-    """Tell whether nothing that is still in a stream comes after what was delivered last.
-
-    Not whether everything that ever was in it was delivered: what was trimmed before the group began never will be.
-    """
-    told = _list(info)
-    last = _list(told[told.index("last-entry") + 1])
-    return not last or _entry_id(str(last[0])) <= _entry_id(delivered)
-
-
-def _entry_id(text: str) -> tuple[int, int]:
-    ms, _, seq = text.partition("-")
-    return int(ms), int(seq)
-
-
-def _sound(reply: Reply | ReplyError) -> Reply:
-    if isinstance(reply, ReplyError):
-        raise reply
-    return reply
-
-
-def _ms_of(entry_id: str) -> int:
-    return int(entry_id.partition("-")[0])
-
-
 def _list(reply: Reply) -> list[Reply]:
     return reply if isinstance(reply, list) else []
-
-
-def _named(reply: Reply) -> dict[str, str]:
-    return pairs([str(value) for value in _list(reply)])

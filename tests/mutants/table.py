@@ -114,7 +114,7 @@ TABLE = (
     Mutant(
         "sweep that pops",
         "19-sweep-that-pops",
-        DEADLINES + "test_a_sweep_that_dies_anywhere_loses_no_timer[before-EVALSHA]",
+        DEADLINES + "test_a_sweep_that_dies_anywhere_loses_no_timer[on_way_there-turn]",
     ),
     Mutant(
         "deadline without watermark",

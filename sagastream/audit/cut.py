@@ -1,0 +1,86 @@
+"""How far everything was read and settled by coordinators, while sagas are under way. Speaks Redis; changes nothing.
+
+The same as `due.lua` reckons for deadlines, found another way: neither can hide what is wrong with the other.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sagastream.audit.scene import Scene
+from sagastream.bus import Reply
+from sagastream.coordinator.meaning import Meanings
+from sagastream.envelope import pairs
+from sagastream.errors import ReplyError
+
+GRACE = timedelta(seconds=2)
+_MS = timedelta(milliseconds=1)
+
+
+async def cut(scene: Scene, now_ms: int) -> int:
+    """Return the instant up to which coordinators have read and settled everything; at rest that is now."""
+    if scene.is_at_rest:
+        return now_ms
+    group, until_ms = scene.keys.owner, now_ms - GRACE // _MS
+    streams = Meanings(scene.sagas).streams(scene.keys)
+    commands = [
+        command
+        for stream in streams
+        for command in (("XINFO", "STREAM", stream), ("XINFO", "GROUPS", stream), ("XPENDING", stream, group))
+    ]
+    replies = await scene.connection.pipeline(commands)
+    for at in range(0, len(replies), 3):
+        info, groups, pending = replies[at : at + 3]
+        if isinstance(info, ReplyError):
+            continue  # no such stream: there is nothing to read
+        if isinstance(groups, ReplyError):
+            raise groups
+        until_ms = min(until_ms, read_until(info, groups, _or_none(pending), group, now_ms))
+    return until_ms
+
+
+def read_until(info: Reply, groups: Reply, pending: Reply, group: str, now_ms: int) -> int:
+    """Return the instant up to which a group has read and settled everything in a stream."""
+    mine = next((g for g in (_named(g) for g in _list(groups)) if g["name"] == group), None)
+    if mine is None:
+        return 0
+    oldest = _list(pending)[1] if _list(pending) else None
+    until = now_ms if oldest is None else _ms_of(str(oldest)) - 1
+    if _has_read_all(info, mine["last-delivered-id"]):
+        return min(until, now_ms)
+    return min(until, _ms_of(mine["last-delivered-id"]) - 1)
+
+
+def _has_read_all(info: Reply, delivered: str) -> bool:
+    """Tell whether nothing that is still in a stream comes after what was delivered last.
+
+    Not whether everything that ever was in it was delivered: what was trimmed before the group began never will be.
+    """
+    told = _list(info)
+    last = _list(told[told.index("last-entry") + 1])
+    return not last or _entry_id(str(last[0])) <= _entry_id(delivered)
+
+
+def _entry_id(text: str) -> tuple[int, int]:
+    ms, _, seq = text.partition("-")
+    return int(ms), int(seq)
+
+
+def _ms_of(entry_id: str) -> int:
+    return int(entry_id.partition("-")[0])
+
+
+def _list(reply: Reply) -> list[Reply]:
+    return reply if isinstance(reply, list) else []
+
+
+def _named(reply: Reply) -> dict[str, str]:
+    return pairs([str(value) for value in _list(reply)])
+
+
+def _or_none(reply: Reply | ReplyError) -> Reply:
+    if isinstance(reply, ReplyError):
+        if reply.code == "NOGROUP":
+            return None  # its groups tell the same
+        raise reply
+    return reply
