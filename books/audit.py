@@ -11,9 +11,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 
+import structlog
+
 from books import provider
 from books.facts import Books, Course, saga_of
 from books.pages import Pages, Shelf
+from books.provider import ProviderSilent
 from books.reading import mailed
 from books.rules import OF_AN_ORDER, Difference, pieces_come_from_somewhere, reserved_is_held_for_somebody
 from books.strangers import levels, sagas_without_orders, strangers
@@ -21,6 +24,8 @@ from books.tally import Tally
 from sagastream.audit import Audit, Findings, Rule, Scene
 from sagastream.audit import Difference as Told
 from sagastream.clock import server_ms
+
+log = structlog.get_logger(__name__)
 
 _LOOK = "`sagastream show SAGA_ID` shows what happened; "
 STOCK = Rule(
@@ -101,16 +106,26 @@ SHOP = Audit((STOCK, HELD, CARRIED, *_OF_AN_ORDER.values()), compare)
 
 async def _shelf(scene: Scene, tally: Tally) -> Shelf:
     at_ms, outbox = await server_ms(scene.connection), scene.settings.data_dir / "outbox"
-    shelf = Shelf(at_ms, tally, has_accounts=provider.is_open(scene.settings), has_mails=outbox.is_dir())
-    if shelf.has_accounts:
-        async for calls in provider.changes(scene.settings):
-            tally.add_calls(calls)
-            await scene.pause()
+    has_accounts, has_mails = await _add_calls(scene, tally), outbox.is_dir()
     mails = mailed(outbox)
     while page := list(islice(mails, AT_ONCE)):
         tally.add_mails(page)
         await scene.pause()
-    return shelf
+    return Shelf(at_ms, tally, has_accounts, has_mails)
+
+
+async def _add_calls(scene: Scene, tally: Tally) -> bool:
+    """Add up the provider's record; False if it is not within reach, or not all of it."""
+    if not provider.is_open(scene.settings):
+        return False
+    try:
+        async for calls in provider.changes(scene.settings):
+            tally.add_calls(calls)
+            await scene.pause()
+    except ProviderSilent as error:
+        log.warning("audit.provider_silent", error=str(error))
+        return False
+    return True
 
 
 def _try(books: Books, findings: Findings, shelf: Shelf) -> None:
@@ -151,7 +166,7 @@ async def _try_levels(scene: Scene, held: Counter[str], findings: Findings) -> N
 
 
 def _nobodys_money(scene: Scene, shelf: Shelf, findings: Findings) -> None:
-    if scene.is_at_rest:
+    if scene.is_at_rest and shelf.has_accounts:
         for saga_id, kept in shelf.tally.kept_for_nobody():
             what = f"the provider keeps {kept}, but there is no order"
             findings.differs(_told(OWED, Difference(f"saga {saga_id}", what, saga_id)))

@@ -25,7 +25,7 @@ from sagastream.audit.sums import sizes_agree
 from sagastream.audit.walk import Walk
 from sagastream.bus import Bus
 from sagastream.clock import server_ms
-from sagastream.errors import SagastreamError
+from sagastream.errors import SagastreamError, ServerUnavailable
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.participant import Participant
 from sagastream.reader import Reader
@@ -171,12 +171,18 @@ class Auditor:
         return judged + len(overdue)
 
     async def _whole(self, held: Standing, now_ms: int) -> Findings | None:
-        """Try the project's rules if it is time; None if not."""
+        """Try the project's rules if it is time; None if not, or if they could not be tried to the end."""
         if not self._projects or now_ms - held.whole_ms < WHOLE // _MS:
             return None
         findings = Findings(rule for project in self._projects for rule in project.rules)
-        for project in self._projects:
-            await project.compare(self._scene, findings)
+        try:
+            for project in self._projects:
+                await project.compare(self._scene, findings)
+        except (Lost, ServerUnavailable):
+            raise
+        except Exception as error:  # the library's own rules do not depend on it
+            log.error("audit.project_failed", exc_info=error)
+            return None
         return findings
 
     def _is_judged_anew(self, known: Difference, again: Sequence[Difference], whole: Findings | None) -> bool:

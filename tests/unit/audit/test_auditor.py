@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sagastream import series
 from sagastream.audit import Audit, Difference, Findings, Rule, Scene
-from sagastream.audit.auditor import HOLD, Auditor
+from sagastream.audit.auditor import HOLD, WHOLE, Auditor
 from sagastream.audit.results import CONTINUOUS, figures
 from sagastream.bus import Bus, Command
 from sagastream.series import Series
@@ -123,6 +123,28 @@ async def test_the_projects_own_books_are_compared_now_and_then() -> None:
         await asyncio.sleep(400)
 
     assert told == [1, 1, 0]
+
+
+@in_virtual_time
+async def test_books_that_cannot_be_compared_hide_nothing_else() -> None:
+    """Not even those of a project that fails each time; and what it said before stays until it says otherwise."""
+    trips, is_broken = await played(), False
+
+    async def compare(scene: Scene, findings: Findings) -> None:
+        if is_broken:
+            raise ZeroDivisionError("half of the books are gone")
+        findings.differs(Difference("odd", "books", "even", "odd"))
+
+    watching = auditor(trips, Audit((Rule("odd", "books are even", "mend it"),), compare))
+    await watching.round()
+    is_broken = True
+    await asyncio.sleep(WHOLE.total_seconds() + 1)
+    trips.call("ZADD", "saga", "timers", 10**14, "left-over")
+    assert await watching.round()
+
+    found = await exported(trips, series.AUDIT_DIFFERENCES)
+    assert {rule: count for rule, count in found.items() if count} == {"odd": 1, "timer-while-running": 1}
+    assert await exported(trips, series.AUDIT_AT) == {"": trips.world.now_ms() / 1000}
 
 
 @in_virtual_time

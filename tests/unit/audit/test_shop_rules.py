@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from books import provider
 from books.audit import SHOP
+from books.facts import Account
+from books.provider import ProviderSilent
+from sagastream import Settings
 from tests.unit.audit.orders import Orders, played
 
 Corruption = Callable[[Orders], object]
@@ -105,6 +109,25 @@ def test_a_provider_out_of_reach_is_unknown_and_no_alarm(tmp_path: Path) -> None
 
     assert told.findings.differences == []
     assert told.findings.tried["provider-keeps-what-is-owed"].unknown.total() == 5
+
+
+def test_a_provider_that_is_silent_is_unknown_and_no_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The half of its record that it showed before counts for nothing."""
+    orders = played(tmp_path)
+
+    async def silenced(settings: Settings) -> AsyncIterator[list[tuple[str, Account]]]:
+        yield [
+            (f"{orders.saga('done')}.charge", Account(taken_cents=1, charges=1)),
+            ("nobody.charge", Account(5, 0, 1)),
+        ]
+        raise ProviderSilent("not a word")
+
+    monkeypatch.setattr(provider, "changes", silenced)
+    told = orders.audited()
+
+    assert told.findings.differences == []
+    assert told.findings.tried["provider-keeps-what-is-owed"].unknown.total() == 5
+    assert told.findings.tried["orders-equal-sagas"].compared == 5
 
 
 def test_every_rule_has_a_corruption_that_breaks_it() -> None:
