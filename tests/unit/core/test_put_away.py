@@ -87,7 +87,8 @@ async def test_what_is_parked_stays_parked_until_it_can_be_stored_or_put_away() 
     async with world.running(world.coordinator(TRIP, newer, wire=wire)):
         await asyncio.sleep(100)
         assert world.call("XLEN", COORDINATOR, parked) == 1
-        assert len(wire.commands("EVALSHA", "EVAL")) < 200
+        stores = [sent for sent in wire.commands("EVALSHA", "EVAL") if not str(sent[3]).endswith(":timers")]
+        assert len(stores) < 200
         opened(world, COORDINATOR)
         await asyncio.sleep(timedelta(minutes=1).total_seconds())
 
