@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -62,6 +63,7 @@ class Loop:
         self._claim_at = 0.0
         self._linger_s = linger.total_seconds()
         self._read_from = 0.0
+        self._is_awaited = asyncio.Event()
         self._must_recover = True
         self._is_reading = False
         self._is_stopping = False
@@ -89,6 +91,10 @@ class Loop:
     def recover(self) -> None:
         """Read own pending entries again before anything new: some of them may not have been settled."""
         self._must_recover = True
+
+    def hasten(self) -> None:
+        """Read on without lingering, and so acknowledge what is settled: somebody waits for it."""
+        self._is_awaited.set()
 
     async def _consume(self) -> None:
         failures = 0
@@ -133,7 +139,9 @@ class Loop:
     async def _linger(self) -> None:
         early_s = self._read_from - asyncio.get_running_loop().time()
         if early_s > 0:
-            await asyncio.sleep(early_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_awaited.wait(), early_s)
+        self._is_awaited.clear()
 
     def _in_trouble(self, error: Exception) -> None:
         if not self.trouble:

@@ -7,7 +7,7 @@ in between loses nothing, and of two sweeps one finds another version. APSchedul
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -28,7 +28,8 @@ from sagastream.transaction import Transaction, Transactor
 log = structlog.get_logger(__name__)
 
 PERIOD = timedelta(milliseconds=25)
-SOON = timedelta(milliseconds=5)  # at least between looks; what was held back is mostly settled by then
+AWAKE = timedelta(milliseconds=20)  # of a period, so that the next call finds this one over
+SOON = timedelta(milliseconds=2)  # at least between looks; what was held back is mostly settled by then
 QUIET = timedelta(milliseconds=100)  # how long it is believed that no timer runs out; those set meanwhile run longer
 LATER = timedelta(hours=1)
 REST = timedelta(seconds=1)  # after a look at sagas that only another coordinator can judge
@@ -56,7 +57,7 @@ class Look(NamedTuple):
 
 
 class Deadlines:
-    """The sweep of one coordinator."""
+    """The sweep of one coordinator; ``hasten`` is called when a deadline is held back by what is to be read."""
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Deadlines:
         streams: Sequence[str],
         parked: Sequence[str],
         ticker: Ticker = every,
+        hasten: Callable[[], None] = lambda: None,
     ) -> None:
         self.held_back_by: str | None = None
         self._query = bus.query
@@ -78,6 +80,7 @@ class Deadlines:
         self._keys = (keys.key(TIMERS), *streams, *parked)
         self._streams = len(streams)
         self._ticker = ticker
+        self._hasten = hasten
         self._clock_pair: tuple[int, float] | None = None
         self._steady_from = 0.0
         self._rests_until = 0.0
@@ -87,12 +90,12 @@ class Deadlines:
         await self._ticker(PERIOD, self.sweep_safely, stop)
 
     async def sweep_safely(self) -> None:
-        """Sweep for a period: at once, when the next timer runs out, and soon again where one is held back.
+        """Sweep for most of a period: at once, when the next timer runs out, and soon again where one is held back.
 
         Leaves it at that while the server is in trouble.
         """
         loop = asyncio.get_running_loop()
-        ends_at = loop.time() + PERIOD.total_seconds()
+        ends_at = loop.time() + AWAKE.total_seconds()
         try:
             while True:
                 while await self.sweep() >= AT_ONCE:
@@ -113,6 +116,8 @@ class Deadlines:
         if not self._is_steady(look.now_ms):
             return 0
         self.held_back_by = None if look.is_quiet or look.due else look.behind
+        if self.held_back_by is not None:
+            self._hasten()
         if look.is_quiet:
             quiet_s = QUIET.total_seconds()
             until_next_s = quiet_s if look.next_ms is None else (look.next_ms - look.now_ms) / 1000

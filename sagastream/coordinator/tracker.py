@@ -80,8 +80,9 @@ class Coordinator:
             tidy=self._tidy, claim_idle=settings.claim_idle, linger=LINGER,
         )  # fmt: skip
         self.deadlines = Deadlines(
-            bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, self._aside.streams, ticker
-        )
+            bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, self._aside.streams,
+            ticker, self._loop.hasten,
+        )  # fmt: skip
         ready = self._while_ready(ticker)
         self._snapshots = Snapshots(bus.query, self.records.reader, self._transactor, ready)
         self._retention = Retention(self.records.reader, self._transactor, kept(settings), ready)

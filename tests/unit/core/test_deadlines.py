@@ -135,6 +135,29 @@ async def test_what_was_held_back_is_told_as_soon_as_nothing_holds_it_back() -> 
     await task
 
 
+@in_virtual_time
+async def test_a_deadline_that_is_held_back_lets_the_reader_read_on_at_once() -> None:
+    """It would linger twice for more to come: before it reads what is unread, and before it acknowledges that."""
+    world = World(sweep_s=60, block=timedelta(seconds=60), claim_idle=timedelta(seconds=600))
+    coordinator = world.coordinator(TRIP)
+    async with world.running(coordinator):
+        world.tell(TripBooked(nights=1), "overdue")
+        await world.quiet()
+        due_ms = int(float(str(world.call("ZSCORE", COORDINATOR, "timers", "overdue"))))
+        await asyncio.sleep((due_ms - world.now_ms() - 2) / 1000)
+        world.tell(TripBooked(nights=1), "read-a-moment-before")
+        await asyncio.sleep(0.001)
+        world.tell(TripBooked(nights=1), "unread")
+        await asyncio.sleep(0.001)
+        sweeping = asyncio.create_task(coordinator.deadlines.sweep_safely())
+        while not overdue(world, "overdue"):  # noqa: ASYNC110  # time is virtual
+            await asyncio.sleep(0.0005)
+        waited_ms = world.now_ms() - due_ms
+        await sweeping
+
+    assert waited_ms <= 5
+
+
 def _hold(wire: Wire, until: asyncio.Event, *commands: str) -> None:
     async def before(command: Command) -> None:
         if command[0] in commands and b"record:" in bytes(command[-1]):  # type: ignore[arg-type]
