@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 import structlog
 
 from sagastream.bus import Argument, Bus, Command, Reply
+from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import GROUPS, Keys
 from sagastream.store import StoreMark
@@ -75,14 +76,18 @@ class Intake:
         self._store = StoreMark(bus, keys, name=store)
         self._on_trimmed = on_trimmed
 
-    async def open(self) -> None:
-        """Make sure that the group exists on every stream.
+    async def check(self) -> None:
+        """Make sure that the store is the right one, before anything else is done there.
 
-        Raises: ``WrongStore``; then nothing was made.
+        Raises: ``WrongStore``.
         """
         await self._store.check()
+
+    async def open(self) -> None:
+        """Make sure that the group exists on every stream."""
         registered = set(_flat(await self._bus.query.execute("HGETALL", self._registry))[::2])
-        positions = {stream: "0" if stream in registered else self._begins_at for stream in self.streams}
+        missing = await self._missing()
+        positions = {stream: "0" if stream in registered else self._begins_at for stream in missing}
         replies = await self._bus.writer.pipeline(
             [("XGROUP", "CREATE", stream, self.group, at, "MKSTREAM") for stream, at in positions.items()]
         )
@@ -92,9 +97,18 @@ class Intake:
                     log.warning("group.recreated", group=self.group, stream=stream)
             elif reply.code != "BUSYGROUP":
                 raise reply
-        fresh = [part for stream, at in positions.items() if stream not in registered for part in (stream, at)]
+        fresh = [stream for stream in self.streams if stream not in registered]
         if fresh:
-            await self._bus.writer.execute("HSET", self._registry, *fresh)
+            told = [part for stream in fresh for part in (stream, self._begins_at)]
+            await self._bus.writer.execute("HSET", self._registry, *told)
+
+    async def _missing(self) -> list[str]:
+        """Return the streams on which the group is not to be seen.
+
+        A server out of memory refuses to make a group even where it is: it must not be asked without need.
+        """
+        replies = await self._bus.query.pipeline([("XINFO", "GROUPS", stream) for stream in self.streams])
+        return [stream for stream, reply in zip(self.streams, replies, strict=True) if self.group not in _named(reply)]
 
     async def new(self, block: timedelta) -> list[Message]:
         """Acknowledge what is settled and return new entries, waiting for them at most so long."""
@@ -227,6 +241,10 @@ def _entries(stream: str, reply: Reply) -> list[Message]:
             flat = cast("list[str]", entry[1] or [])
             found.append(Message(stream, str(entry[0]), dict(zip(flat[::2], flat[1::2], strict=True))))
     return found
+
+
+def _named(reply: Reply | ReplyError) -> set[str]:
+    return {pairs(_flat(group))["name"] for group in reply} if isinstance(reply, list) else set()
 
 
 def _flat(reply: Reply) -> list[str]:

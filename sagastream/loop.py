@@ -34,8 +34,9 @@ class Loop:
 
     ``recovered`` is given what was delivered before and never acknowledged (own entries at a start and after
     trouble, other consumers' entries once they are idle for ``claim_idle``). ``beside`` runs before each read and
-    says how long the read may wait at most. ``tidy`` runs now and then. ``linger`` is how long after a read that
-    brought something the next one may begin: what comes meanwhile is one batch, and whoever is idle waits for nothing.
+    says how long the read may wait at most. ``tidy`` runs now and then, also while nothing can be stored, but only on
+    the right store. ``linger`` is how long after a read that brought something the next one may begin: what comes
+    meanwhile is one batch, and whoever is idle waits for nothing.
     """
 
     def __init__(
@@ -112,6 +113,9 @@ class Loop:
     async def _round(self) -> None:
         if self._must_recover:
             self._must_recover = False
+            await self._intake.check()
+            # Before what a full server refuses: only what is tidied away makes room for it.
+            await self._tidy_now_and_then()
             await self._intake.open()
             self._clock.observe(await server_ms(self._bus.query))
             await self._recovered(await self._intake.own())
@@ -122,9 +126,7 @@ class Loop:
         if now >= self._claim_at:
             self._claim_at = now + self._claim_idle.total_seconds() / 2
             await self._recovered(await self._intake.claimed(self._claim_idle))
-        if now >= self._tidy_at:
-            self._tidy_at = now + TIDY.total_seconds()
-            await self._tidy()
+        await self._tidy_now_and_then()
         wait = await self._beside()
         await self._linger()
         self._is_reading = True
@@ -135,6 +137,12 @@ class Loop:
         if messages:
             self._read_from = asyncio.get_running_loop().time() + self._linger_s
             await self._handle(messages)
+
+    async def _tidy_now_and_then(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._tidy_at:
+            self._tidy_at = now + TIDY.total_seconds()
+            await self._tidy()
 
     async def _linger(self) -> None:
         early_s = self._read_from - asyncio.get_running_loop().time()

@@ -8,6 +8,7 @@ nobody reads are kept for a time of their own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -17,7 +18,7 @@ import structlog
 from sagastream.bus import Bus, Reply
 from sagastream.clock import server_ms
 from sagastream.envelope import pairs
-from sagastream.errors import ReplyError
+from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import STREAMS, Keys
 from sagastream.settings import Settings
 
@@ -52,11 +53,16 @@ class Trimming:
         self._keeping = keeping
 
     async def trim(self) -> int:
-        """Trim every stream of the owner once; return how many entries went."""
+        """Trim every stream of the owner once; return how many entries went.
+
+        A server out of memory is trimmed too: what it will not remember of streams and groups it is told again the
+        next time, and what those groups have still to read is kept all the same.
+        """
         registry = self._keys.key(STREAMS)
         known = pairs([str(value) for value in _list(await self._bus.query.execute("HGETALL", registry))])
         missing = [name for name in self._declared if name not in known]
-        await self._bus.writer.pipeline([("HSETNX", registry, name, "") for name in missing])
+        with suppress(ServerUnavailable):
+            await self._bus.writer.pipeline([("HSETNX", registry, name, "") for name in missing])
         known |= dict.fromkeys(missing, "")
         now_ms = await server_ms(self._bus.query)
         groups = await self._groups(list(known))
@@ -64,7 +70,8 @@ class Trimming:
         here = {name: {group["name"] for group in found} for name, found in groups.items()}
         fresh = {name: " ".join(sorted(here[name] | seen[name])) for name in groups if not here[name] <= seen[name]}
         if fresh:
-            await self._bus.writer.execute("HSET", registry, *(part for pair in fresh.items() for part in pair))
+            with suppress(ServerUnavailable):
+                await self._bus.writer.execute("HSET", registry, *(part for pair in fresh.items() for part in pair))
         for name in [name for name in groups if seen[name] - here[name]]:
             missing = sorted(seen[name] - here[name])
             log.error("stream.not_trimmed", stream=self._keys.key(name), missing_groups=missing)

@@ -24,7 +24,7 @@ from sagastream.coordinator.records import Record, Records, unwritten
 from sagastream.coordinator.retention import Retention, kept
 from sagastream.coordinator.snapshots import Snapshots
 from sagastream.envelope import ID, decode
-from sagastream.errors import Undecodable, UnknownTable
+from sagastream.errors import ReplyError, ServerUnavailable, Undecodable, UnknownTable
 from sagastream.intake import Intake, Message
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.loop import Loop
@@ -32,6 +32,7 @@ from sagastream.reaping import Reaper
 from sagastream.saga.advance import advance
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
+from sagastream.store import WrongStore
 from sagastream.telemetry import Telemetry
 from sagastream.ticker import Ticker, every
 from sagastream.transaction import Kind as Fate
@@ -85,7 +86,9 @@ class Coordinator:
         )  # fmt: skip
         ready = self._while_ready(ticker)
         self._snapshots = Snapshots(bus.query, self.records.reader, self._transactor, ready)
-        self._retention = Retention(self.records.reader, self._transactor, kept(settings), ready)
+        self._retention = Retention(
+            self.records.reader, self._transactor, kept(settings), self._on_the_right_store(ticker)
+        )
         self._bus = bus
         self._reaper = Reaper(bus, self._intake.streams, self._intake.group, silent=settings.consumer_forgotten)
         self._trimming = Trimming(bus, keys, self._meanings.publications(), Keeping.of(settings))
@@ -123,6 +126,24 @@ class Coordinator:
                     await call()
 
             await ticker(period, if_ready, stop)
+
+        return tick
+
+    def _on_the_right_store(self, ticker: Ticker) -> Ticker:
+        """Return the ticker that looks at the store before each call: for what must go on while nothing can be stored.
+
+        A full server takes in nothing of what we read, and only what is removed makes room for it.
+        """
+
+        async def tick(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+            async def if_right() -> None:
+                try:
+                    await self._intake.check()
+                except (WrongStore, ServerUnavailable, ReplyError):
+                    return  # the loop meets the same, and says so
+                await call()
+
+            await ticker(period, if_right, stop)
 
         return tick
 

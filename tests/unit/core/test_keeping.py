@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from sagastream.bus import Reply
+from sagastream.bus import Command, Reply
 from sagastream.envelope import pairs
 from sagastream.keys import COORDINATOR
 from sagastream.settings import Settings
-from tests.trip import TRIP, TripBooked
+from sagastream.testing.memory_server import encoded
+from tests.trip import TRIP, RoomHeld, TripBooked
 from tests.unit.core.casts import Script, hotel
 from tests.unit.core.test_coordinator import complete, names
 from tests.unit.core.world import SAGA, Wire, World, in_virtual_time
 
 DAY = timedelta(days=1).total_seconds()
+GROWING = frozenset({"HSET", "HSETNX", "XADD", "XGROUP", "EVAL", "EVALSHA"})
 
 
 def slow(**settings: Any) -> World:  # noqa: ANN401  # any setting
@@ -201,6 +204,56 @@ async def test_the_time_of_a_saga_is_counted_from_its_end() -> None:
         assert world.status("quick") == "Completed"
         await asyncio.sleep(2 * DAY)
     assert world.status("quick") == ""
+
+
+def full_until(world: World, is_over: Callable[[], bool]) -> Wire:
+    """Return the way to a server that takes in nothing until then; scripts that delete pass, as on a real one."""
+    wire = world.wire()
+
+    def refuses(command: Command) -> str | None:
+        deletes = command[0] in ("EVAL", "EVALSHA") and b"removed|" in encoded(command[-1])
+        return "lost" if command[0] in GROWING and not deletes and not is_over() else None
+
+    wire.on_way_there = refuses
+    return wire
+
+
+@in_virtual_time
+async def test_a_full_server_is_trimmed_by_those_whom_it_refuses() -> None:
+    """Nobody can commit for hours; what all have read goes when its time is over, and then all goes on by itself."""
+    world = slow(stream_retention=timedelta(hours=1))
+    world.call("HSET", "hotel", "rooms", "free", 1000)
+    async with world.running(world.consumer(hotel(Script())), world.coordinator(TRIP)):
+        for saga_id in names(200):
+            world.tell(TripBooked(nights=1), saga_id)
+        await world.quiet()
+    wire = full_until(world, lambda: entries(world, "hotel", "events:RoomHeld") < 200)
+    world.tell(TripBooked(nights=1), "late")
+    hotel_, coordinator = world.consumer(hotel(Script()), wire), world.coordinator(TRIP, wire=wire)
+    async with world.running(hotel_, coordinator):
+        await asyncio.sleep(1800)
+        assert (entries(world, "hotel", "events:RoomHeld"), hotel_.is_ready()) == (200, False)
+        await asyncio.sleep(2400)
+        assert (coordinator.is_ready(), hotel_.is_ready(), world.unsettled()) == (True, True, [])
+
+    assert world.events("hotel", RoomHeld, "late")
+
+
+@in_virtual_time
+async def test_ended_sagas_leave_a_full_server_though_the_coordinator_cannot_go_on() -> None:
+    """What is read cannot be stored for days; the removal of what is over waits for none of it."""
+    world = slow(keep_completed=timedelta(days=8))
+    async with world.running(world.coordinator(TRIP)):
+        complete(world, names(20))
+        await asyncio.sleep(7.97 * DAY)
+    world.tell(TripBooked(nights=1), "late")
+    coordinator = world.coordinator(TRIP, wire=full_until(world, lambda: False))
+    async with world.running(coordinator):
+        await asyncio.sleep(0.06 * DAY)
+        assert not coordinator.is_ready()
+
+    assert world.call("ZCARD", COORDINATOR, "index:all") == 0
+    assert world.counts()["removed|trip|Completed"] == 20
 
 
 @pytest.mark.parametrize(
