@@ -20,6 +20,7 @@ from sagastream.ledger import BEGINNING, Entry, State, parse
 from sagastream.participant import Participant
 from sagastream.reader import Reader
 from sagastream.settings import Settings
+from sagastream.store import StoreMark
 from sagastream.transaction import Kind, Outcome, Transaction, Transactor
 
 Change = Callable[[Transaction], None]
@@ -49,7 +50,8 @@ class Entrance:
 
     Concurrent calls go out together. Every call is deduplicated, so one whose answer was lost is simply repeated.
 
-    Raises (every method): ``ServerUnavailable`` when the server stays away for about a second.
+    Raises (every method): ``ServerUnavailable`` when the server stays away for about a second; ``WrongStore`` as long
+    as the store is not the right one, and then nothing is written.
     """
 
     def __init__(self, participant: Participant, *, bus: Bus, settings: Settings) -> None:
@@ -58,6 +60,8 @@ class Entrance:
         self.reader = Reader(bus.query, keys)
         self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
         self._writer = bus.writer
+        self._store = StoreMark(bus, keys, name=settings.store)
+        self._is_right_store = False
         self._registered: set[str] = set()
         self._commits: Coalescer[Transaction, Outcome] = Coalescer(self._commit_all, limit=settings.batch)
 
@@ -151,12 +155,23 @@ class Entrance:
         return await self._commits.ask(tx)
 
     async def _commit_all(self, batch: Sequence[Transaction]) -> Sequence[Outcome]:
-        return (await self._transactor.commit(batch)).outcomes
+        await self._look_at_store()
+        try:
+            return (await self._transactor.commit(batch)).outcomes
+        except ServerUnavailable:
+            self._is_right_store = False  # whoever comes back may be another one
+            raise
+
+    async def _look_at_store(self) -> None:
+        if not self._is_right_store:
+            await self._store.look()
+            self._is_right_store = True
 
     async def _register(self, event: Event) -> None:
         """Make the stream known to whoever trims: no handler declares what is published here."""
         name = names.events(event.type_name())
         if name not in self._registered:
+            await self._look_at_store()
             await self._writer.execute("HSETNX", self.reader.keys.key(names.STREAMS), name, "")
             self._registered.add(name)
 

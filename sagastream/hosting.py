@@ -1,10 +1,10 @@
-"""One service alive in this process: waits for the server, opens, runs workers, stops. Handles no request."""
+"""One service alive in this process: waits for its store, opens, runs workers, stops. Handles no request."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from sagastream.errors import ReplyError, ServerUnavailable
+from sagastream.store import StoreMark, WrongStore
 
 if TYPE_CHECKING:
     from sagastream.bus import Connection
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 _FIRST_PAUSE = timedelta(seconds=0.5)
 _LONGEST_PAUSE = timedelta(seconds=5)
+_STORE_PAUSE = timedelta(seconds=1)
 
 
 class Worker(Protocol):
@@ -43,8 +45,9 @@ class Worker(Protocol):
 class Host:
     """Resources and workers of one service, from start to stop; an async context manager.
 
-    Entering returns once everything is open, or once the first attempt to reach the server has failed: the
-    wait goes on behind, and ``is_open`` tells when it ended. A worker that ends early is not started
+    Entering returns once everything is open, or once the first attempt to reach the server has failed or has met a
+    store that is not the right one: the wait goes on behind, ``is_open`` tells when it ended, and ``trouble`` what
+    is wrong with the store. Until then nothing is opened, and no worker runs. A worker that ends early is not started
     again: the service stays up, says that it is not ready, and whoever watches it restarts the process.
     """
 
@@ -54,6 +57,7 @@ class Host:
         *,
         server: Connection,
         url: str,
+        store: StoreMark,
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
         workers: Sequence[Worker] = (),
         stop_within: timedelta = timedelta(seconds=10),
@@ -63,8 +67,10 @@ class Host:
         self.started_at = datetime.now(UTC)
         self.is_open = False
         self.failures: dict[str, str] = {}
+        self.trouble: str | None = None
         self._server = server
         self._url = url
+        self._store = store
         self._resources = tuple(resources)
         self._stop_within = stop_within
         self._stop = asyncio.Event()
@@ -94,6 +100,8 @@ class Host:
     async def _live(self) -> None:
         if not await wait_for_server(self._server, self._url, self._stop, tried=self._tried):
             return
+        if not await self._wait_for_store():
+            return
         async with AsyncExitStack() as stack:
             for resource in self._resources:
                 await stack.enter_async_context(resource)
@@ -105,6 +113,22 @@ class Host:
             await self._stop.wait()
             self.is_open = False
             await _finish(tasks, self._stop_within)
+
+    async def _wait_for_store(self) -> bool:
+        """Return True once the store is the right one, False if told to stop first; say why it is not."""
+        while not self._stop.is_set():
+            try:
+                await self._store.look()
+            except (ServerUnavailable, ReplyError, WrongStore) as error:
+                if str(error) != self.trouble:
+                    _log.error("store.refused", url=without_secrets(self._url), error=str(error))
+                self.trouble = str(error)
+            else:
+                self.trouble = None
+                return True
+            self._tried.set()
+            await _wait(self._stop, _STORE_PAUSE)
+        return False
 
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -137,11 +161,14 @@ async def wait_for_server(
             return True
         if tried is not None:
             tried.set()
-        try:
-            await asyncio.wait_for(stop.wait(), pause.total_seconds())
-        except TimeoutError:
-            pause = min(pause * 2, _LONGEST_PAUSE)
+        await _wait(stop, pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
     return False
+
+
+async def _wait(stop: asyncio.Event, pause: timedelta) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), pause.total_seconds())
 
 
 def without_secrets(url: str) -> str:

@@ -40,6 +40,7 @@ def probes(host: Host, server: Connection, telemetry: Telemetry) -> APIRouter:
             "durability": asdict(durability) if durability else None,
             "reasons": [
                 *([trouble] if trouble else []),
+                *([f"store: {host.trouble}"] if host.trouble else []),
                 *(f"{name}: {why}" for name, why in host.failures.items()),
             ],
         }
@@ -64,6 +65,7 @@ def probes(host: Host, server: Connection, telemetry: Telemetry) -> APIRouter:
             "startedAt": host.started_at.isoformat(timespec="milliseconds"),
             "uptimeSeconds": round((datetime.now(UTC) - host.started_at).total_seconds(), 1),
             "workers": workers,
+            "store": {"trouble": host.trouble},
             "server": {"reachable": durability is not None, "trouble": trouble}
             | ({"name": durability.server, "version": durability.version} if durability else {}),
         }

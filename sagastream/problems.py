@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Match, Route
 
 from sagastream.errors import ServerUnavailable, TooLarge
+from sagastream.store import WrongStore
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -94,12 +95,16 @@ def install(app: FastAPI) -> None:
     async def server(_: Request, __: Exception) -> Response:
         return unavailable("the store cannot be reached right now; nothing is known to be lost, try again").response()
 
+    async def store(_: Request, __: Exception) -> Response:
+        return unavailable("the store is not the one that is meant; nothing was written, try again later").response()
+
     async def large(_: Request, error: Exception) -> Response:
         return Problem(413, str(error)).response()
 
     app.add_exception_handler(StarletteHTTPException, http)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(ServerUnavailable, server)
+    app.add_exception_handler(WrongStore, store)
     app.add_exception_handler(TooLarge, large)
 
 

@@ -30,7 +30,8 @@ from sagastream.telemetry import Telemetry
 class Runtime:
     """Runs participants, and a coordinator for the given tables, while it is open as a context manager.
 
-    ``resources`` are what handlers take beside event and transaction, by annotated type.
+    ``resources`` are what handlers take beside event and transaction, by annotated type. Where the store is not the
+    right one (``STORE``) nobody works, ``begin`` and ``change`` raise ``WrongStore``, and all goes on once it is.
 
     Raises: ``DefinitionError`` when a handler wants a resource nobody gave.
     """

@@ -14,9 +14,11 @@ from sagastream import problems, tracing
 from sagastream.bus import connect
 from sagastream.guards import BodyGuard, Gate, LastResort
 from sagastream.hosting import Host, Worker
+from sagastream.keys import COORDINATOR, Keys
 from sagastream.measured import Measured, expect_requests
 from sagastream.probes import PATHS, probes
 from sagastream.settings import Settings
+from sagastream.store import StoreMark
 from sagastream.telemetry import Telemetry
 from sagastream.version import VERSION
 
@@ -32,6 +34,7 @@ __all__ = [
     "bare_app",
     "create_app",
     "include",
+    "mark_of",
     "opened_context",
     "routers_of",
 ]
@@ -82,12 +85,14 @@ async def opened_context(
 def create_app(service: Service, context: Context, *, with_workers: bool = True) -> FastAPI:
     """Return the app of one service: its routes, its probes, and its workers for as long as it is up.
 
-    Its ``state.host`` tells how it is. While the server cannot be reached its routes answer 503.
+    Its ``state.host`` tells how it is. While the server cannot be reached, or is not the one that is meant, its routes
+    answer 503 and its workers wait.
     """
     host = Host(
         service.name,
         server=context.bus.query,
         url=context.settings.redis_url or "",
+        store=mark_of(context),
         resources=service.resources,
         workers=service.workers if with_workers else (),
         stop_within=context.settings.stop_within,
@@ -103,6 +108,11 @@ def create_app(service: Service, context: Context, *, with_workers: bool = True)
     include(app, service.routers, context.telemetry)
     app.include_router(probes(host, context.bus.query, context.telemetry))
     return app
+
+
+def mark_of(context: Context) -> StoreMark:
+    """Return how a process knows the store it is meant for."""
+    return StoreMark(context.bus, Keys(context.settings.key_prefix, COORDINATOR), name=context.settings.store)
 
 
 @asynccontextmanager

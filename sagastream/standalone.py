@@ -14,7 +14,7 @@ from sagastream.hosting import Host
 from sagastream.project import Project, ProjectError, load_factory
 from sagastream.proxy import remote_service
 from sagastream.rundir import RunDir
-from sagastream.service import Context, Service, create_app, opened_context, routers_of
+from sagastream.service import Context, Service, create_app, mark_of, opened_context, routers_of
 from sagastream.serving import address, listen, serve, stopped_by_signals
 from sagastream.settings import Settings
 from sagastream.telemetry import Telemetry
@@ -62,6 +62,7 @@ async def run_front(project: Project, settings: Settings, upstreams: Mapping[str
             "front",
             server=context.bus.query,
             url=url,
+            store=mark_of(context),
             resources=[resource for service in services for resource in service.resources],
             stop_within=settings.stop_within,
         )

@@ -32,6 +32,18 @@ class StoreMark:
     async def check(self) -> None:
         """Make sure that the store is the right one; mark it if it is new.
 
+        Raises: ``WrongStore``, as ``look``.
+        """
+        await self.look()
+        if self._born is None:
+            key = self._keys.key(STORE)
+            await self._bus.writer.execute("HSETNX", key, "born", secrets.token_hex(8))
+            await self._bus.writer.execute("HSETNX", key, "format", str(FORMAT))
+            self._born = str(await self._bus.query.execute("HGET", key, "born"))
+
+    async def look(self) -> None:
+        """Make sure that the store is the right one; write nothing there.
+
         Raises: ``WrongStore`` if it was emptied or replaced since we last looked, has another name than it must
         have, or was written by a newer version.
         """
@@ -45,11 +57,7 @@ class StoreMark:
             )
         if self._born is not None and born != self._born:
             raise WrongStore(f"{key!r} is {'gone' if born is None else 'another one'}: is this the right server?")
-        if born is None:
-            await self._bus.writer.execute("HSETNX", key, "born", secrets.token_hex(8))
-            await self._bus.writer.execute("HSETNX", key, "format", str(FORMAT))
-            born = await self._bus.query.execute("HGET", key, "born")
-        self._born = str(born)
+        self._born = None if born is None else str(born)
 
     async def _check_name(self, wanted: str) -> None:
         key = self._keys.of(COORDINATOR).key(STORE)

@@ -80,11 +80,11 @@ class Coordinator:
             bus, self._intake, self._clock, handle=self._handle, recovered=self._handle, beside=self._beside,
             tidy=self._tidy, claim_idle=settings.claim_idle, linger=LINGER,
         )  # fmt: skip
-        self.deadlines = Deadlines(
-            bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, self._aside.streams,
-            ticker, self._loop.hasten,
-        )  # fmt: skip
         ready = self._while_ready(ticker)
+        self.deadlines = Deadlines(
+            bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, self._aside.streams, ready,
+            self._loop.hasten,
+        )  # fmt: skip
         self._snapshots = Snapshots(bus.query, self.records.reader, self._transactor, ready)
         self._retention = Retention(
             self.records.reader, self._transactor, kept(settings), self._on_the_right_store(ticker)
@@ -118,7 +118,11 @@ class Coordinator:
         }
 
     def _while_ready(self, ticker: Ticker) -> Ticker:
-        """Return the ticker that leaves out its calls while we do not read: the store may not be the right one."""
+        """Return the ticker that leaves out its calls while we do not read: the store may not be the right one.
+
+        After any trouble it may be another one, until the loop has looked. Little is lost meanwhile: who cannot read
+        cannot store either, or knows too little to call anything late.
+        """
 
         async def tick(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
             async def if_ready() -> None:

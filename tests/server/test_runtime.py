@@ -9,6 +9,9 @@ from datetime import timedelta
 import pytest
 
 from sagastream import DefinitionError, Runtime, Settings, Status
+from sagastream.bus import connect
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.store import WrongStore, name_store
 from tests.trip import TRIP, TripBooked, bank, desk, hotel
 
 
@@ -54,3 +57,19 @@ async def test_only_who_takes_part_can_be_asked(server_url: str) -> None:
 
     with pytest.raises(DefinitionError, match="'desk' is not part"):
         await runtime.begin(TripBooked(nights=1), key="1")
+
+
+async def test_nothing_begins_on_a_store_of_another_name(server_url: str) -> None:
+    """A runtime that was sent to the wrong server leaves nothing there, and goes on once it is the right one."""
+    settings = Settings(key_prefix="misled:", block=timedelta(milliseconds=200), store="shop")
+    bus, keys = connect(server_url, name="test", block=timedelta(seconds=1)), Keys("misled:", COORDINATOR)
+    async with Runtime(server_url, participants=[desk, hotel, bank], sagas=[TRIP], settings=settings) as trips:
+        with pytest.raises(WrongStore, match="sagastream init shop"):
+            await trips.begin(TripBooked(nights=2), key="trip")
+        assert await bus.query.execute("KEYS", "misled:*") == []
+
+        await name_store(bus, keys, "shop")
+        await trips.change(hotel, lambda tx: tx.set("rooms", {"free": 10}))
+        begun = await trips.begin(TripBooked(nights=2), key="trip")
+        assert await trips.ended(begun.saga_id) is Status.COMPLETED
+    await bus.close()

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, Field
+from structlog.testing import capture_logs
 
 from sagastream import series
 from sagastream.bus import Bus, Command, Reply
@@ -24,6 +25,7 @@ from sagastream.service import Context, Service, alive, create_app
 from sagastream.settings import Settings
 from sagastream.telemetry import Figure, Spread, Telemetry, expose
 
+PATHS = ("/readyz", "/health")
 INFO = (
     "# Server\r\nredis_version:7.2.4\r\nvalkey_version:9.1.2\r\nserver_name:valkey\r\n"
     "maxmemory_policy:noeviction\r\naof_enabled:1\r\n"
@@ -34,6 +36,7 @@ class Server:
     """A server that answers what the probes ask, or is away."""
 
     is_away = False
+    store: str | None = None
 
     async def execute(self, *command: str | float | bytes) -> Reply:
         """Answer, or fail as an unreachable server does."""
@@ -41,7 +44,8 @@ class Server:
             raise ServerUnavailable("connection refused")
         if command[0] == "CONFIG":
             raise ReplyError("NOPERM", "this user has no permissions to run 'config|get'")
-        return {"INFO": INFO, "PING": "PONG"}[str(command[0])]
+        told: dict[str, Reply] = {"INFO": INFO, "PING": "PONG", "HGET": self.store, "HMGET": [None, None]}
+        return told[str(command[0])]
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
         """Answer each."""
@@ -55,10 +59,11 @@ class Consumer:
 
     def __init__(self) -> None:
         self.fails = asyncio.Event()
-        self.has_stopped = False
+        self.has_begun = self.has_stopped = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Wait for the end or the failure."""
+        self.has_begun = True
         told = [asyncio.create_task(stop.wait()), asyncio.create_task(self.fails.wait())]
         _, other = await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)
         for task in other:
@@ -115,13 +120,16 @@ def routes() -> APIRouter:
 class Shop:
     """One service under test."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
         self.server = Server()
         self.worker = Consumer()
         self.opened: list[str] = []
         bus = Bus(self.server, self.server, self.server)
         self.context = Context(
-            "stock-service", Settings(redis_url="redis://user:pw@x"), bus, Telemetry("stock-service")
+            "stock-service",
+            Settings(redis_url="redis://user:pw@x", **settings),  # type: ignore[arg-type]  # texts all
+            bus,
+            Telemetry("stock-service"),
         )
         service = Service("stock-service", [routes()], [self.worker], [self._resource()])
         self.app = create_app(service, self.context)
@@ -282,6 +290,38 @@ async def test_a_server_away_at_the_start_is_waited_for(shop: Shop) -> None:
         served = await send(client, b'{"items": []}')
 
     assert (waiting.status_code, probe.status_code, served.status_code) == (503, 200, 202)
+
+
+async def test_nothing_opens_on_a_store_of_another_name_and_it_is_said_why() -> None:
+    """No request, no worker and no resource touches it; once it has the name it must have, all begins by itself."""
+    shop = Shop(store="trial")
+    shop.server.store = "production"
+
+    with capture_logs() as logged:
+        async with shop.client() as client:
+            refused, ready, health = [await send(client, b'{"items": []}'), *[await client.get(p) for p in PATHS]]
+            touched = ([*shop.opened], shop.worker.has_begun)
+            shop.server.store = "trial"
+            await answers(client, 200)
+            served, well = await send(client, b'{"items": []}'), await client.get("/health")
+
+    why = "the store is called 'production', STORE says 'trial'"
+    assert (refused.status_code, ready.status_code, touched) == (503, 503, ([], False))
+    assert [why in reason for reason in ready.json()["reasons"]] == [True]
+    assert (health.json()["status"], why in health.json()["store"]["trouble"]) == ("degraded", True)
+    assert [why in line["error"] for line in logged if line["event"] == "store.refused"][:1] == [True]
+    assert (served.status_code, well.json()["store"], shop.worker.has_begun) == (202, {"trouble": None}, True)
+
+
+async def test_the_front_waits_for_the_store_of_its_routes_too() -> None:
+    """Its routes run in its own process, whatever the services behind it say."""
+    shop = Shop(store="trial")
+    front = create_front([routes()], {}, hosts=[shop.app.state.host], opens=[alive(shop.app)])
+
+    async with alive(front), local_service(front) as client:
+        refused = await send(client, b'{"items": []}')
+
+    assert refused.status_code == 503
 
 
 async def test_a_worker_that_fails_is_told_of(shop: Shop) -> None:

@@ -11,7 +11,9 @@ from sagastream import Conflict, Entrance, Event, Participant, Transaction, Unkn
 from sagastream.bus import Command
 from sagastream.errors import DefinitionError, ServerUnavailable
 from sagastream.event import StepBarred, UndoRequested
+from sagastream.keys import COORDINATOR
 from sagastream.ledger import State
+from sagastream.store import WrongStore
 from tests.trip import TRIP, CardCharged, TripBooked, TripCancelled, TripConfirmed
 from tests.unit.core.casts import Script, desk
 from tests.unit.core.world import Wire, World, in_virtual_time
@@ -241,3 +243,39 @@ async def test_an_undeclared_beginning_is_a_mistake_of_the_program() -> None:
     world = World()
     with pytest.raises(DefinitionError, match="declares no saga that begins with TripConfirmed"):
         await world.entrance(desk(Script())).begin(TripConfirmed(), key="k")
+
+
+@in_virtual_time
+async def test_nothing_begins_on_a_store_of_another_name() -> None:
+    """Whoever was sent to the wrong server leaves nothing there, and begins once it has the name it must have."""
+    world = World(store="shop")
+    entrance = world.entrance(desk(Script()))
+
+    with pytest.raises(WrongStore, match="sagastream init shop"):
+        await entrance.begin(TripBooked(nights=2), key="request-17", change=count)
+    with pytest.raises(WrongStore):
+        await entrance.change(count)
+    assert world.server.call("KEYS", "*") == []
+
+    world.call("HSET", COORDINATOR, "store", "name", "shop")
+    await entrance.begin(TripBooked(nights=2), key="request-17", change=count)
+    assert len(world.events("desk", TripBooked)) == 1
+
+
+@in_virtual_time
+async def test_nothing_begins_on_a_store_that_came_in_the_place_of_ours() -> None:
+    """After every trouble it is looked again: the server may have come back empty."""
+    world = World()
+    wire = world.wire()
+    await world.work(world.consumer(desk(Script())))
+    entrance = world.entrance(desk(Script()), wire)
+    await entrance.begin(TripBooked(nights=2), key="request-17")
+    wire.refuse_all()
+    with pytest.raises(ServerUnavailable):
+        await entrance.begin(TripBooked(nights=2), key="request-18")
+    world.server.call("FLUSHALL")
+    wire.heal()
+
+    with pytest.raises(WrongStore, match="is this the right server"):
+        await entrance.begin(TripBooked(nights=2), key="request-18")
+    assert world.server.call("KEYS", "*") == []

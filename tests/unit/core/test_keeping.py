@@ -326,3 +326,74 @@ async def test_a_store_must_have_the_name_it_is_told_to_have() -> None:
         assert "sagastream init shop" in str(coordinator.describe()["trouble"])
         world.call("HSET", COORDINATOR, "store", "name", "shop")
         await world.until(lambda: world.status() == "Completed")
+
+
+@in_virtual_time
+async def test_no_deadline_runs_out_on_a_store_of_another_name() -> None:
+    """Whoever was sent to the wrong server bars and asks nothing there; those who belong there do."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1))
+        await world.quiet()
+    world.call("HSET", COORDINATOR, "store", "name", "production")
+    before = world.history()
+    world.settings = world.settings.model_copy(update={"store": "trial"})
+    stranger = world.coordinator(TRIP)
+    async with world.running(stranger):
+        await asyncio.sleep(600)
+        assert "is called 'production'" in str(stranger.describe()["trouble"])
+    assert (world.history(), world.requests("desk")) == (before, [])
+
+    world.settings = world.settings.model_copy(update={"store": "production"})
+    async with world.running(world.coordinator(TRIP)):
+        await world.until(lambda: world.requests("desk"))
+    assert world.requests("desk") == ["BarRequested TripConfirmed"]
+
+
+@in_virtual_time
+async def test_no_deadline_runs_out_on_a_store_that_was_put_in_the_place_of_ours() -> None:
+    """The server went away and another came back under its address, with sagas that are overdue."""
+    world = World()
+    wire = world.wire()
+    coordinator = world.coordinator(TRIP, wire=wire)
+    async with world.running(coordinator):
+        world.tell(TripBooked(nights=1))
+        await world.quiet()
+        wire.refuse_all()
+        await asyncio.sleep(600)
+        world.call("HSET", COORDINATOR, "store", "born", "elsewhere")
+        wire.heal()
+        await asyncio.sleep(600)
+        assert "another one" in str(coordinator.describe()["trouble"])
+
+    assert world.requests("desk") == []
+
+
+@in_virtual_time
+async def test_deadlines_run_out_again_once_a_server_is_back() -> None:
+    """Trouble of any kind puts them off until the store was looked at again, and no longer."""
+    world = World()
+    wire = world.wire()
+    async with world.running(world.coordinator(TRIP, wire=wire)):
+        world.tell(TripBooked(nights=1))
+        await world.quiet()
+        wire.refuse_all()
+        await asyncio.sleep(600)
+        wire.heal()
+        await world.until(lambda: world.requests("desk"), within=timedelta(seconds=5))
+
+    assert world.requests("desk") == ["BarRequested TripConfirmed"]
+
+
+@in_virtual_time
+async def test_nothing_is_removed_from_a_store_of_another_name() -> None:
+    """What is over there is not ours to remove."""
+    world = slow(keep_completed=timedelta(days=8))
+    async with world.running(world.coordinator(TRIP)):
+        complete(world, names(20))
+        await asyncio.sleep(7.97 * DAY)
+    world.settings = world.settings.model_copy(update={"store": "trial"})
+    async with world.running(world.coordinator(TRIP)):
+        await asyncio.sleep(0.06 * DAY)
+
+    assert world.call("ZCARD", COORDINATOR, "index:all") == 20

@@ -24,7 +24,7 @@ from sagastream.front import create_front
 from sagastream.hosting import Host
 from sagastream.probes import probes
 from sagastream.series import PREFIX, Series
-from sagastream.service import Context, create_app
+from sagastream.service import Context, create_app, mark_of
 from sagastream.telemetry import Telemetry
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
@@ -132,9 +132,8 @@ def _unpublished() -> Iterator[str]:
         path = re.sub(r":path\b", "", route.path)
         yield f"{'GET' if 'GET' in (route.methods or ()) else route.methods} {path}"
     context = _context()
-    for route in probes(
-        Host("reference", server=context.bus.query, url=""), context.bus.query, context.telemetry
-    ).routes:
+    host = Host("reference", server=context.bus.query, url="", store=mark_of(context))
+    for route in probes(host, context.bus.query, context.telemetry).routes:
         assert isinstance(route, Route), f"{route} is something new"
         yield f"GET {route.path}"
 
