@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 _at_ms = attrgetter("at_ms")
 
 # Events of one saga follow each other within milliseconds while much is going on: one write for several of them.
-LINGER = timedelta(milliseconds=5)
+LINGER = timedelta(milliseconds=2)
 
 
 class Coordinator:
