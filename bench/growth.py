@@ -1,21 +1,24 @@
 """What many stored sagas cost: ``python -m bench.growth``.
 
 One server is filled with more and more sagas, as the coordinator would have stored them (``bench.stored``). At each
-size the engine runs fresh sagas beside them, every question is asked of the coordinator over HTTP (``bench.reads``),
-and the memory of a stored saga is read off the server: all of it (record, history, indexes, figures), and that of its
-history alone.
+size the engine runs fresh sagas beside them, in turn with as many on a server that keeps the smallest size: machines
+change their speed within minutes, so only what is measured side by side says what size costs. Every question is asked
+of the coordinator over HTTP (``bench.reads``), and the memory of a stored saga is read off the server: all of it
+(record, history, indexes, figures), and that of its history alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import random
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +51,19 @@ class Cost:
     server_us: float
     python_us: float
 
+    @property
+    def us(self) -> float:
+        """Return what it cost altogether."""
+        return self.server_us + self.python_us
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What was found at one size."""
+    """What was found at one size; each of ``beside`` was measured right before that of ``costs``."""
 
     stored: int
     costs: tuple[Cost, ...]
+    beside: tuple[Cost, ...]
     bytes_per_saga: float
     history_bytes: float
     reads: tuple[Times, ...]
@@ -68,11 +77,18 @@ class Size:
             "sagas_per_s": f"{statistics.median(cost.sagas_per_s for cost in self.costs):.0f}",
             "server_us_per_saga": f"{statistics.median(cost.server_us for cost in self.costs):.1f}",
             "python_us_per_saga": f"{statistics.median(cost.python_us for cost in self.costs):.1f}",
+            "times_all": f"{self._times(lambda cost: cost.us):.2f}",
+            "times_server": f"{self._times(lambda cost: cost.server_us):.2f}",
             "bytes_per_saga": f"{self.bytes_per_saga:.0f}",
             "history_bytes": f"{self.history_bytes:.0f}",
             "pages_worst_p99_ms": f"{max(times.percentile(0.99) for times in pages):.1f}",
             "statistics_worst_p99_ms": f"{max(times.percentile(0.99) for times in counts):.1f}",
         }
+
+    def _times(self, of: Callable[[Cost], float]) -> float:
+        """Return how many times the cost beside the smallest size this is."""
+        pairs = zip(self.costs, self.beside, strict=True)
+        return statistics.median(of(here) / of(there) for here, there in pairs)
 
 
 class NotEnded(Exception):
@@ -118,10 +134,14 @@ def _completed(ended: Ended) -> int:
     return ended.by_status.get(Status.COMPLETED, 0)
 
 
-def measured(url: str, size: int, already: int, *, sagas: int, repeat: int) -> Size:
-    """Bring a store to a size and measure there."""
+def measured(url: str, smallest: str, size: int, already: int, *, sagas: int, repeat: int) -> Size:
+    """Bring a store to a size and measure there, and beside it on the store of the ``smallest``."""
     stored, took, history = asyncio.run(stored_until(url, size, already))
-    costs = tuple(asyncio.run(cost(url, sagas, f"beside-{size}-{at}")) for at in range(repeat))
+    gc.collect()  # what filled it is not to be looked at while sagas run
+    pairs = [
+        [asyncio.run(cost(each, sagas, f"beside-{size}-{at}")) for each in (smallest, url)] for at in range(repeat)
+    ]
+    beside, costs = zip(*pairs, strict=True)
     asked = questions(stored)
     del stored
     with served(url) as port:
@@ -129,7 +149,13 @@ def measured(url: str, size: int, already: int, *, sagas: int, repeat: int) -> S
         for _ in range(repeat - 1):  # whoever else works on the machine can only make an answer slower
             again = zip(found, ask(port, asked), strict=True)
             found = [min(pair, key=lambda times: times.percentile(0.99)) for pair in again]
-    return Size(size, costs, took, history, tuple(found))
+    return Size(size, costs, beside, took, history, tuple(found))
+
+
+@contextmanager
+def _server() -> Iterator[EmbeddedServer]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory, EmbeddedServer(Path(directory)) as server:
+        yield server
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -143,14 +169,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     on = described()
     print(f"{asked.sagas} fresh sagas per run beside those stored, no fsync · commit {on['commit']}")
     print(f"{on['cpu']}, {on['cores']} cores, load {on['load']} · Python {on['python']}\n")
-    print(f"{'stored':>9} {'sagas/s':>8} {'server µs':>10} {'python µs':>10} {'bytes/saga':>11} {'history':>8}"
-          f" {'pages p99 ms':>13} {'statistics p99':>15}")  # fmt: skip
+    print(f"{'stored':>9} {'sagas/s':>8} {'server µs':>10} {'python µs':>10} {'times':>6} {'server':>7}"
+          f" {'bytes/saga':>11} {'history':>8} {'pages p99 ms':>13} {'statistics p99':>15}")  # fmt: skip
     already = 0
-    with tempfile.TemporaryDirectory(prefix="bench-") as directory, EmbeddedServer(Path(directory)) as server:
+    with _server() as server, _server() as least:
+        asyncio.run(stored_until(least.url, min(asked.sizes), 0))
         for size in sorted(asked.sizes):
-            row = measured(server.url, size, already, sagas=asked.sagas, repeat=asked.repeat).row()
+            row = measured(server.url, least.url, size, already, sagas=asked.sagas, repeat=asked.repeat).row()
             already = size
-            widths = (9, 8, 10, 10, 11, 8, 13, 15)
+            widths = (9, 8, 10, 10, 6, 7, 11, 8, 13, 15)
             print(" ".join(f"{text:>{width}}" for text, width in zip(row.values(), widths, strict=True)), flush=True)
             if asked.csv is not None:
                 append(asked.csv, [{**on, **row}])

@@ -129,6 +129,8 @@ class Loop:
         await self._tidy_now_and_then()
         wait = await self._beside()
         await self._linger()
+        if self._is_stopping:
+            return
         self._is_reading = True
         try:
             messages = await self._intake.new(wait)

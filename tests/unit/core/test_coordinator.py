@@ -511,6 +511,22 @@ async def test_who_is_idle_waits_for_nothing_and_who_is_busy_folds_what_follows(
         assert world.hash(COORDINATOR, f"record:{SAGA}")["version"] == "2"
 
 
+@in_virtual_time
+async def test_who_is_told_to_stop_while_it_lingers_reads_no_more() -> None:
+    """The read would wait for something new as long as reads do."""
+    world, stop = World(), asyncio.Event()
+    working = asyncio.create_task(world.coordinator(TRIP).run(stop))
+    await asyncio.sleep(1)
+    world.tell(FORWARD[0])
+    await asyncio.sleep(0.0005)
+    stop.set()
+    told_at = world.loop.time()
+    await working
+
+    assert world.loop.time() - told_at < 0.1
+    assert world.unsettled() == []
+
+
 def looks(wire: Wire) -> int:
     """Return how often the timers were looked at."""
     return sum(str(command[3]).endswith(":timers") for command in wire.commands("EVALSHA"))
