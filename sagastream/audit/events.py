@@ -24,6 +24,7 @@ class Events:
     def __init__(self, scene: Scene) -> None:
         self._connection = scene.connection
         self._streams = scene.streams()
+        self._pause = scene.pause
 
     async def of(
         self, cases: Mapping[str, Case], now_ms: int, seen: Mapping[str, Sequence[Sighting]]
@@ -33,7 +34,9 @@ class Events:
         spans = {saga_id: span for saga_id, case in cases.items() if (span := _span(case, now_ms)) is not None}
         whole = {saga_id: span for saga_id, span in spans.items() if span[0] + SLACK_MS > since_ms}
         found: dict[str, list[Sighting] | None] = dict.fromkeys(cases)
-        found |= await self._read(whole, seen)
+        read = await self._read(whole, seen)
+        trimmed_ms = await horizon(self._connection, self._streams)  # while it was read
+        found |= {saga_id: told for saga_id, told in read.items() if whole[saga_id][0] > trimmed_ms}
         return found
 
     async def _read(
@@ -48,7 +51,7 @@ class Events:
         ]
         found: dict[str, dict[Sighting, None]] = {saga_id: {} for saga_id in spans}
         for stream, from_ms, to_ms in dict.fromkeys(wanted):
-            entries = await between(self._connection, stream, from_ms, to_ms, spans, MOST_OF_A_STREAM)
+            entries = await between(self._connection, stream, from_ms, to_ms, spans, MOST_OF_A_STREAM, self._pause)
             if entries is None and len(spans) > 1:  # too many for all of them; perhaps not for each
                 alone = [await self._read({saga_id: span}, seen) for saga_id, span in spans.items()]
                 return {saga_id: told for each in alone for saga_id, told in each.items()}

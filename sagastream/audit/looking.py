@@ -80,6 +80,12 @@ class Looking:
             await self._some({saga_id: doubtful[saga_id] for saga_id in part}, with_events=at < most)
             await self._scene.pause()
 
+    async def again(self, saga_ids: Sequence[str]) -> None:
+        """Read sagas and their events anew, and say what is wrong with them."""
+        for at in range(0, len(saga_ids), TOGETHER):
+            await self._some(dict.fromkeys(saga_ids[at : at + TOGETHER], ()), with_events=True)
+            await self._scene.pause()
+
     async def one(self, saga_id: str) -> Status | None:
         """Read one saga and its events by itself, say what is wrong with it, and return its status."""
         (case,) = await self._some({saga_id: ()}, with_events=True)

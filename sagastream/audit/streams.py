@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 
 from sagastream.audit.case import Sighting, step_in
+from sagastream.audit.scene import Pause
 from sagastream.bus import Connection, Reply
 from sagastream.envelope import decode, pairs
 from sagastream.errors import ReplyError, Undecodable
@@ -19,6 +20,7 @@ from sagastream.event import (
 )
 
 AT_ONCE = 500
+FEW = 100  # where others wait for each of them to be looked through
 _ABOUT_A_STEP = frozenset(
     kind.type_name() for kind in (UndoRequested, BarRequested, RetryRequested, StepBarred, StepGaveUp, LedgerLost)
 )
@@ -122,13 +124,13 @@ def _ms(entry_id: Reply) -> int:
 
 
 async def between(
-    connection: Connection, stream: str, from_ms: int, to_ms: int, wanted: Collection[str], most: int
+    connection: Connection, stream: str, from_ms: int, to_ms: int, wanted: Collection[str], most: int, pause: Pause
 ) -> list[Entry] | None:
     """Return the events of these sagas in a span of a stream, None if more than ``most`` entries are in it."""
     found: list[Entry] = []
     start = str(max(0, from_ms))
-    for _ in range(0, most, AT_ONCE):
-        reply = await connection.execute("XRANGE", stream, start, to_ms, "COUNT", AT_ONCE)
+    for _ in range(0, most, FEW):
+        reply = await connection.execute("XRANGE", stream, start, to_ms, "COUNT", FEW)
         entries = reply if isinstance(reply, list) else []
         for entry in entries:
             if isinstance(entry, list) and entry:
@@ -136,6 +138,7 @@ async def between(
                 told = sighted(stream, str(entry[0]), entry[1])
                 if told is not None and told[0] in wanted and _is_event(entry[1]):
                     found.append(told)
-        if len(entries) < AT_ONCE:
+        await pause()
+        if len(entries) < FEW:
             return found
     return None

@@ -169,6 +169,31 @@ async def test_it_takes_only_its_share_of_the_time() -> None:
 
 
 @in_virtual_time
+async def test_what_differs_is_looked_at_again_together_and_within_its_share() -> None:
+    """Fifty that differ must not mean that every stream is read fifty times each round, without a rest."""
+    trips = await played()
+    for saga_id in trips.ids.values():
+        trips.call("ZADD", "saga", "timers", 10**14, saga_id)
+    await auditor(trips).round()
+    found = await exported(trips, series.AUDIT_DIFFERENCES)
+    assert found["timer-while-running"] > 3
+    sent: list[Command] = []
+
+    async def slowly(command: Command) -> None:
+        sent.append(command)
+        await asyncio.sleep(0.01)
+
+    connection = MemoryConnection(trips.server, before=slowly)
+    bus = Bus(connection, connection, connection)
+    began_at = asyncio.get_running_loop().time()
+    assert await Auditor([TRIP], bus=bus, settings=trips.world.settings, participants=EVERYBODY).round()
+
+    streams = Scene(connection, trips.world.settings, [TRIP], EVERYBODY).streams()
+    assert sum(command[0] == "XRANGE" for command in sent) <= 3 * len(streams)  # the walk, and one look at all of them
+    assert asyncio.get_running_loop().time() - began_at > 0.01 * len(sent) * 8
+
+
+@in_virtual_time
 async def test_it_can_be_turned_off() -> None:
     """`AUDIT_EVERY=0` leaves no trace."""
     trips = await played()

@@ -63,6 +63,21 @@ async def test_sagas_of_one_time_are_read_together_and_each_is_given_its_own() -
     assert asked_together * 2 < asked_alone
 
 
+@in_virtual_time
+async def test_what_is_trimmed_while_it_is_read_is_not_said_to_be_missing() -> None:
+    """Reading rests between two looks, and may take longer than entries are kept."""
+    trips = await played()
+
+    async def trim() -> None:
+        trips.call("XTRIM", "bank", "events:CardCharged", "MAXLEN", 0)
+
+    scene = Scene(MemoryConnection(trips.server), trips.world.settings, [TRIP], EVERYBODY, pause=trim)
+    known = await cases(trips, scene)
+    found = await Events(scene).of(known, trips.world.now_ms(), dict.fromkeys(known, ()))
+
+    assert found[trips.ids["done"]] is None
+
+
 @pytest.mark.parametrize(
     ("spans", "expected"),
     [
