@@ -75,6 +75,7 @@ class Intake:
         self._claims_from = dict.fromkeys(self.streams, "0-0")
         self._store = StoreMark(bus, keys, name=store)
         self._on_trimmed = on_trimmed
+        self._trimmed: set[str] = set()
 
     async def check(self) -> None:
         """Make sure that the store is the right one, before anything else is done there.
@@ -180,13 +181,27 @@ class Intake:
 
         Raises: ``ReplyError`` if it is refused.
         """
+        by_stream = _by_stream([*messages, *self._held])
         replies = await self._bus.writer.pipeline([
             ("XCLAIM", stream, self.group, self.consumer, 0, *ids, "JUSTID")  # deliveries are not counted by it
-            for stream, ids in _by_stream([*messages, *self._held]).items()
+            for stream, ids in by_stream.items()
         ])  # fmt: skip
-        for reply in replies:
+        gone: list[tuple[str, str]] = []
+        for (stream, ids), reply in zip(by_stream.items(), replies, strict=True):
             if isinstance(reply, ReplyError):
                 raise reply
+            renewed = set(_flat(reply))
+            gone += [(stream, id_) for id_ in ids if id_ not in renewed]
+        await self._tell_trimmed(gone)
+
+    async def _tell_trimmed(self, gone: Sequence[tuple[str, str]]) -> None:
+        """Tell of what is no more pending though it is in hand, unless it was settled: its entry is still there."""
+        replies = await self._bus.query.pipeline([("XRANGE", stream, id_, id_) for stream, id_ in gone])
+        names = {f"{stream}|{id_}" for (stream, id_), reply in zip(gone, replies, strict=True) if reply == []}
+        lost, self._trimmed = sorted(names - self._trimmed), names
+        if lost:
+            log.error("entries.trimmed_while_pending", group=self.group, entries=lost)
+            self._on_trimmed(len(lost))
 
     def settled(self, messages: Sequence[Message]) -> None:
         """Note that these are settled; they are acknowledged together with the next read, which is one way less.

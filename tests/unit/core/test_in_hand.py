@@ -13,6 +13,7 @@ from sagastream import Participant, Retry, Transaction
 from sagastream.consumer import OUTSIDE
 from sagastream.event import StepGaveUp
 from sagastream.ledger import State
+from sagastream.telemetry import Telemetry
 from tests.trip import CardCharged, RoomGivenBack, RoomHeld
 from tests.unit.core.casts import RETRY, Gateway, Script, bank
 from tests.unit.core.world import SAGA, World, in_virtual_time
@@ -234,3 +235,22 @@ async def test_nothing_is_said_of_what_is_not_in_hand() -> None:
             await asyncio.sleep(7)
 
     assert wire.commands("XCLAIM") == []
+
+
+@in_virtual_time
+async def test_what_is_trimmed_while_it_is_in_hand_is_told_once() -> None:
+    """Nobody else ever finds it: its claim is gone with the entry, and its holder is alive."""
+    world, post = World(claim_idle=IDLE), Post(each_s=300)
+    telemetry = Telemetry("mail")
+    async with world.running(world.consumer(mail(), resources={Post: post}, telemetry=telemetry)):
+        for saga_id in ("lost", "kept"):
+            world.tell(RoomHeld(nights=1, card="good"), saga_id)
+        await asyncio.sleep(1)
+        world.call("XTRIM", "hotel", "events:RoomHeld", "MAXLEN", 1)
+        await asyncio.sleep(100)
+        told = telemetry.render()
+        await asyncio.sleep(300)
+
+    assert b'trimmed_while_pending_total{service="mail"} 1.0' in told
+    assert b'trimmed_while_pending_total{service="mail"} 1.0' in telemetry.render()
+    assert post.repeated == {}
