@@ -24,6 +24,10 @@ class Runs(Protocol):
         """Work until told to stop."""
         ...
 
+    def is_ready(self) -> bool:
+        """Tell whether it has opened what it reads."""
+        ...
+
 
 class Actor:
     """One worker and the faults it meets."""
@@ -49,6 +53,7 @@ class Actor:
         self._observe = observe
         self._tell = tell
         self._failed = failed
+        self._worker: Runs | None = None
         self._task: asyncio.Task[None] | None = None
         self.paused_until = 0.0
         self._graves: list[asyncio.Future[None]] = []
@@ -57,6 +62,11 @@ class Actor:
     def is_alive(self) -> bool:
         """Tell whether the worker runs."""
         return self._task is not None and not self._task.done()
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether the worker runs and has opened what it reads."""
+        return self.is_alive and self._worker is not None and self._worker.is_ready()
 
     @property
     def is_away(self) -> bool:
@@ -70,8 +80,8 @@ class Actor:
         if self.life:
             self._tell(f"{self.name} is back")
         self.life += 1
-        worker = self._make(self)
-        self._task = asyncio.get_running_loop().create_task(worker.run(asyncio.Event()), name=self.name)
+        self._worker = self._make(self)
+        self._task = asyncio.get_running_loop().create_task(self._worker.run(asyncio.Event()), name=self.name)
         self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -64,6 +64,9 @@ class _Door:
     async def run(self, stop: asyncio.Event) -> None:
         await stop.wait()
 
+    def is_ready(self) -> bool:
+        return True
+
 
 def _door(stage: Stage, actor: Actor) -> Runs:
     bus = actor.bus()

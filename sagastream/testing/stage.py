@@ -163,7 +163,7 @@ class Stage:
         await asyncio.gather(*sagas, *self.acting)
         await self._until(self._is_over)
         await self._until(lambda: not any(actor.is_away for actor in self.actors))
-        await asyncio.sleep(5)  # who came back last opens what it reads
+        await self._until(lambda: all(actor.is_ready for actor in self.actors))
         await self._until(lambda: not self._left())
         self._look()
         for lie in (*aftermath.lies(self), *(aftermath.differences(self) if self.seed % AUDITED == 0 else ())):
