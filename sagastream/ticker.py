@@ -52,6 +52,19 @@ async def every(period: timedelta, call: Callable[[], Awaitable[None]], stop: as
             await asyncio.wait(under_way)
 
 
+def only_if(may: Callable[[], Awaitable[bool]], ticker: Ticker) -> Ticker:
+    """Return the ticker that leaves out the calls before which it is told that they may not be."""
+
+    async def tick(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+        async def if_it_may() -> None:
+            if await may():
+                await call()
+
+        await ticker(period, if_it_may, stop)
+
+    return tick
+
+
 class _FromNow(BaseTrigger):  # type: ignore[misc]  # untyped
     """Fires a period from now, whenever it is asked."""
 

@@ -7,7 +7,7 @@ version is decided again on the record as it is now.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from operator import attrgetter
 
@@ -34,7 +34,7 @@ from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
 from sagastream.store import WrongStore
 from sagastream.telemetry import Telemetry
-from sagastream.ticker import Ticker, every
+from sagastream.ticker import Ticker, every, only_if
 from sagastream.transaction import Kind as Fate
 from sagastream.transaction import Transaction, Transactor
 from sagastream.trimming import Keeping, Trimming
@@ -80,16 +80,14 @@ class Coordinator:
             bus, self._intake, self._clock, handle=self._handle, recovered=self._handle, beside=self._beside,
             tidy=self._tidy, claim_idle=settings.claim_idle, linger=LINGER,
         )  # fmt: skip
-        ready = self._while_ready(ticker)
+        ready = only_if(self._reads, ticker)
         self.deadlines = Deadlines(
             bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, self._aside.streams, ready,
             self._loop.hasten,
         )  # fmt: skip
         self._snapshots = Snapshots(bus.query, self.records.reader, self._transactor, ready)
-        self._retention = Retention(
-            self.records.reader, self._transactor, kept(settings), self._on_the_right_store(ticker)
-        )
-        self._bus = bus
+        right = only_if(self._is_on_the_right_store, ticker)
+        self._retention = Retention(self.records.reader, self._transactor, kept(settings), right)
         self._reaper = Reaper(bus, self._intake.streams, self._intake.group, silent=settings.consumer_forgotten)
         self._trimming = Trimming(bus, keys, self._meanings.publications(), Keeping.of(settings))
 
@@ -117,39 +115,20 @@ class Coordinator:
             "deadlinesHeldBackBy": self.deadlines.held_back_by,
         }
 
-    def _while_ready(self, ticker: Ticker) -> Ticker:
-        """Return the ticker that leaves out its calls while we do not read: the store may not be the right one.
+    async def _reads(self) -> bool:
+        """Tell whether we read; after any trouble the store may be another one, until the loop has looked.
 
-        After any trouble it may be another one, until the loop has looked. Little is lost meanwhile: who cannot read
-        cannot store either, or knows too little to call anything late.
+        Little is lost meanwhile: who cannot read cannot store either, or knows too little to call anything late.
         """
+        return self._loop.is_ready
 
-        async def tick(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-            async def if_ready() -> None:
-                if self._loop.is_ready:
-                    await call()
-
-            await ticker(period, if_ready, stop)
-
-        return tick
-
-    def _on_the_right_store(self, ticker: Ticker) -> Ticker:
-        """Return the ticker that looks at the store before each call: for what must go on while nothing can be stored.
-
-        A full server takes in nothing of what we read, and only what is removed makes room for it.
-        """
-
-        async def tick(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-            async def if_right() -> None:
-                try:
-                    await self._intake.check()
-                except (WrongStore, ServerUnavailable, ReplyError):
-                    return  # the loop meets the same, and says so
-                await call()
-
-            await ticker(period, if_right, stop)
-
-        return tick
+    async def _is_on_the_right_store(self) -> bool:
+        """Look, for what must go on while nothing can be stored: on a full server only what is removed makes room."""
+        try:
+            await self._intake.check()
+        except (WrongStore, ServerUnavailable, ReplyError):
+            return False  # the loop meets the same, and says so
+        return True
 
     async def _tidy(self) -> None:
         await self._snapshots.take_safely()  # before anything is counted: it is told since now

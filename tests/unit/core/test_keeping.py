@@ -239,13 +239,19 @@ async def test_a_full_server_is_trimmed_by_those_whom_it_refuses() -> None:
     assert world.events("hotel", RoomHeld, "late")
 
 
-@in_virtual_time
-async def test_ended_sagas_leave_a_full_server_though_the_coordinator_cannot_go_on() -> None:
-    """What is read cannot be stored for days; the removal of what is over waits for none of it."""
+async def with_old_sagas() -> World:
+    """Return a world of twenty completed sagas whose time is over in three quarters of an hour."""
     world = slow(keep_completed=timedelta(days=8))
     async with world.running(world.coordinator(TRIP)):
         complete(world, names(20))
         await asyncio.sleep(7.97 * DAY)
+    return world
+
+
+@in_virtual_time
+async def test_ended_sagas_leave_a_full_server_though_the_coordinator_cannot_go_on() -> None:
+    """What is read cannot be stored for days; the removal of what is over waits for none of it."""
+    world = await with_old_sagas()
     world.tell(TripBooked(nights=1), "late")
     coordinator = world.coordinator(TRIP, wire=full_until(world, lambda: False))
     async with world.running(coordinator):
@@ -388,10 +394,7 @@ async def test_deadlines_run_out_again_once_a_server_is_back() -> None:
 @in_virtual_time
 async def test_nothing_is_removed_from_a_store_of_another_name() -> None:
     """What is over there is not ours to remove."""
-    world = slow(keep_completed=timedelta(days=8))
-    async with world.running(world.coordinator(TRIP)):
-        complete(world, names(20))
-        await asyncio.sleep(7.97 * DAY)
+    world = await with_old_sagas()
     world.settings = world.settings.model_copy(update={"store": "trial"})
     async with world.running(world.coordinator(TRIP)):
         await asyncio.sleep(0.06 * DAY)
