@@ -155,16 +155,18 @@ class Intake:
             ("XAUTOCLAIM", stream, self.group, self.consumer, idle_ms, position, "COUNT", self._count)
             for stream, position in self._claims_from.items()
         ])  # fmt: skip
+        refused: ReplyError | None = None
         for stream, reply in zip(self.streams, replies, strict=True):
-            if isinstance(reply, ReplyError):
-                raise reply  # what was claimed of the others is among our own after the next start
             if not isinstance(reply, list):
+                refused = reply if isinstance(reply, ReplyError) else refused
                 continue
             self._claims_from[stream] = str(reply[0])
             found += _entries(stream, reply[1])
             if len(reply) > 2 and reply[2]:
                 log.error("entries.trimmed_while_pending", stream=stream, group=self.group, entries=reply[2])
                 self._on_trimmed(len(cast("list[Reply]", reply[2])))
+        if refused is not None:
+            raise refused  # what was claimed of the others is among our own when all is opened again
         return found
 
     async def again(self, name: str) -> Message | None:

@@ -58,30 +58,37 @@ class Trimming:
         A server out of memory is trimmed too: what it will not remember of streams and groups it is told again the
         next time, and what those groups have still to read is kept all the same.
         """
-        registry = self._keys.key(STREAMS)
-        known = pairs([str(value) for value in _list(await self._bus.query.execute("HGETALL", registry))])
-        missing = [name for name in self._declared if name not in known]
-        with suppress(ServerUnavailable):
-            await self._bus.writer.pipeline([("HSETNX", registry, name, "") for name in missing])
-        known |= dict.fromkeys(missing, "")
+        known = await self._known()
         now_ms = await server_ms(self._bus.query)
         groups = await self._groups(list(known))
-        seen = {name: set(known[name].split()) for name in groups}
-        here = {name: {group["name"] for group in found} for name, found in groups.items()}
-        fresh = {name: " ".join(sorted(here[name] | seen[name])) for name in groups if not here[name] <= seen[name]}
+        whole: dict[str, list[dict[str, str]]] = {}
+        fresh: list[str] = []
+        for name, found in groups.items():
+            here = {group["name"] for group in found}
+            if not here <= known[name]:
+                fresh += (name, " ".join(sorted(here | known[name])))
+            if missing := known[name] - here:
+                log.error("stream.not_trimmed", stream=self._keys.key(name), missing_groups=sorted(missing))
+            else:
+                whole[name] = found
         if fresh:
             with suppress(ServerUnavailable):
-                await self._bus.writer.execute("HSET", registry, *(part for pair in fresh.items() for part in pair))
-        for name in [name for name in groups if seen[name] - here[name]]:
-            missing = sorted(seen[name] - here[name])
-            log.error("stream.not_trimmed", stream=self._keys.key(name), missing_groups=missing)
-            del groups[name]
+                await self._bus.writer.execute("HSET", self._keys.key(STREAMS), *fresh)
         trims = [
             ("XTRIM", self._keys.key(name), "MINID", "~", f"{ms}-{seq}")
-            for name, (ms, seq) in (await self._first_kept(groups, now_ms)).items()
+            for name, (ms, seq) in (await self._first_kept(whole, now_ms)).items()
             if ms > 0
         ]
         return sum(int(str(_sound(reply))) for reply in await self._bus.writer.pipeline(trims))
+
+    async def _known(self) -> dict[str, set[str]]:
+        """Return the groups ever seen on each stream, those among them that were declared and never used."""
+        registry = self._keys.key(STREAMS)
+        told = pairs([str(value) for value in _list(await self._bus.query.execute("HGETALL", registry))])
+        new = [name for name in self._declared if name not in told]
+        with suppress(ServerUnavailable):
+            await self._bus.writer.pipeline([("HSETNX", registry, name, "") for name in new])
+        return {name: set(seen.split()) for name, seen in (dict.fromkeys(new, "") | told).items()}
 
     async def _groups(self, names: Sequence[str]) -> dict[str, list[dict[str, str]]]:
         """Return the groups of each stream on which anything was ever published."""

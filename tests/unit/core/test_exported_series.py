@@ -6,9 +6,13 @@ import asyncio
 import re
 from datetime import timedelta
 
+import pytest
+
 from sagastream import series
 from sagastream.coordinator.figures import Figures
+from sagastream.errors import ReplyError
 from sagastream.event import StepGaveUp
+from sagastream.intake import Intake
 from sagastream.series import PREFIX, Series
 from sagastream.telemetry import Telemetry, expose
 from tests.trip import (
@@ -81,6 +85,28 @@ async def test_a_process_counts_what_it_handled_repeated_and_put_away() -> None:
     assert told("conflicts_total", service="hotel") == 1
     assert told("handler_seconds_count", service="hotel", type="TripBooked") == 4
     assert len(world.events("hotel", NoRoomLeft)) == 1
+
+
+@in_virtual_time
+async def test_entries_that_were_trimmed_are_counted_though_another_streams_group_is_gone() -> None:
+    """They leave the list of what is pending with the claim that finds them: nobody would tell of them later."""
+    world, counted = World(), list[int]()
+    keys = world.keys.of("hotel")
+    streams = [keys.events("Other"), world.keys.of("desk").events("TripBooked")]
+    one, two = (
+        Intake(world.wire().bus, keys, streams, consumer=name, on_trimmed=counted.append) for name in ("one", "two")
+    )
+    await one.open()
+    world.tell(BOOKED)
+    assert len(await one.new(timedelta(seconds=1))) == 1
+    world.call("XTRIM", "desk", "events:TripBooked", "MAXLEN", 0)
+    world.server.call("XGROUP", "DESTROY", streams[0], "hotel")
+    await asyncio.sleep(10)
+
+    with pytest.raises(ReplyError, match="NOGROUP"):
+        await two.claimed(timedelta(seconds=5))
+
+    assert counted == [1]
 
 
 @in_virtual_time
