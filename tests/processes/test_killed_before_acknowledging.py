@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import pytest_asyncio
 
+from sagastream.envelope import pairs
 from sagastream.keys import Keys
 from tests.processes.crew import COORDINATOR, FRONT, NOTIFICATION, ORDER, PAYMENT, STOCK, Crew
 from tests.processes.orders import an_order
@@ -27,6 +29,19 @@ BACKWARD = {
     NOTIFICATION: Keys(PREFIX, "order").events("OrderCancelled"),
     COORDINATOR: Keys(PREFIX, "payment").events("PaymentRefunded"),
 }
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def _at_rest(shop: Crew) -> None:
+    """An acknowledgement goes with the next read: that of an earlier order must not spring the trap."""
+    streams = {*FORWARD.values(), *BACKWARD.values()}
+
+    async def are_settled() -> bool:
+        told = [await shop.server.execute("XINFO", "GROUPS", stream) for stream in streams]
+        groups = [pairs([str(value) for value in group]) for groups in told for group in groups]
+        return all(group["pending"] == "0" for group in groups)
+
+    await until(are_settled, "every message of earlier orders is acknowledged")
 
 
 async def test_every_forward_handler_has_one_effect(shop: Crew) -> None:

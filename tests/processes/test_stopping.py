@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="session")]
 
 async def test_a_coordinator_told_to_stop_in_the_middle_of_a_sweep_ends_quietly(shop: Crew) -> None:
     before = shop.errors(COORDINATOR)
-    sweep = shop.wire.set(COORDINATOR, b"TIME", holds=True)
+    sweep = shop.wire.set(COORDINATOR, b"EVALSHA", b":timers", holds=True)
     await sweep.caught()
 
     assert await shop.end(COORDINATOR) == 0
