@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from email.headerregistry import Address, BaseHeader, Group, HeaderRegistry
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
+from email.policy import EmailPolicy
 from email.utils import format_datetime
 from functools import lru_cache
 
@@ -33,8 +33,20 @@ class _Headers(HeaderRegistry):
         return self._parsed(name, value) if isinstance(value, str) else super().__call__(name, value)
 
 
-_HEADERS = _Headers()
-_ASCII, _UTF8 = SMTP.clone(header_factory=_HEADERS), SMTPUTF8.clone(header_factory=_HEADERS)
+class _Plain(EmailPolicy):
+    """Writes a header that fits into a line as it is: the standard policy looks for where to break every one."""
+
+    def fold_binary(self, name: str, value: object) -> bytes:
+        line = f"{name}: {value}"
+        if line.isascii() and line.isprintable() and len(line) < self.max_line_length:  # type: ignore[operator]
+            return line.encode() + b"\r\n"
+        return super().fold_binary(name, value)  # type: ignore[arg-type]
+
+
+_ASCII = _Plain(linesep="\r\n", raise_on_defect=False, header_factory=_Headers())
+_UTF8 = _ASCII.clone(utf8=True)
+# The same in every attempt, and so in every message: its header is parsed once. No text of ours has such a line.
+_BOUNDARY = f"=_{derived_id('boundary')[:24]}"
 
 
 class NotAnAddress(ValueError):
@@ -57,8 +69,8 @@ def mail(message: Message, sender: str) -> EmailMessage:
     written["Auto-Submitted"] = "auto-generated"
     written.set_content(message.body)
     if message.html:
+        written.make_alternative(boundary=_BOUNDARY)
         written.add_alternative(message.html, subtype="html")
-        written.set_boundary(f"=_{derived_id('boundary', message.key)}")  # a random one would tell attempts apart
     return written
 
 

@@ -48,8 +48,8 @@ def _text(subject: str, paragraphs: tuple[str, ...], facts: dict[str, str]) -> T
             escape(subject),
             "\n".join(f"<p>{escape(words)}</p>" for words in paragraphs),
             "\n".join(
-                f'<tr><th scope="row" style="padding-right: 2em; text-align: left">{escape(name)}</th>'
-                f"<td>{escape(value)}</td></tr>"
+                f'<tr>\n<th scope="row" style="padding-right: 2em; text-align: left">{escape(name)}</th>\n'
+                f"<td>{escape(value)}</td>\n</tr>"
                 for name, value in facts.items()
             ),
         ),
@@ -57,12 +57,19 @@ def _text(subject: str, paragraphs: tuple[str, ...], facts: dict[str, str]) -> T
 
 
 def _html(subject: str, paragraphs: str, rows: str) -> str:
-    """Return a page of parts that are HTML already; styles stand inline, for mail readers drop all others."""
+    """Return a page of parts that are HTML already; styles stand inline, for mail readers drop all others.
+
+    Lines are short, so that mail carries most pages as they are.
+    """
     return f"""\
 <!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{subject}</title></head>
-<body style="margin: 2em auto; max-width: 36em; font-family: sans-serif; line-height: 1.5">
+<head>
+<meta charset="utf-8">
+<title>{subject}</title>
+</head>
+<body style="margin: 2em auto; max-width: 36em;
+font-family: sans-serif; line-height: 1.5">
 <h1 style="font-size: 1.3em">{subject}</h1>
 {paragraphs}
 <table style="border-top: 1px solid">

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
+import httpcore
 
 from payment_service.api import payment_routes
 from payment_service.direct_gateway import DirectGateway
 from payment_service.gateway import Gateway
 from payment_service.handlers import payment
-from payment_service.http_gateway import HttpGateway
+from payment_service.http_gateway import HttpGateway, provider_connections
 from payment_service.provider import Delays, Provider
 from payment_service.provider_api import provider_routes
 from payment_service.provider_record import FileRecord
@@ -23,17 +23,14 @@ from sagastream.service import Context, Service
 def create_service(context: Context) -> Service:
     """Return the payment service, with the provider inside unless ``PAYMENT_PROVIDER_URL`` names one."""
     settings = PaymentSettings()
-    resource: Provider | httpx.AsyncClient
+    resource: Provider | httpcore.AsyncConnectionPool
     gateway: Gateway
     if settings.payment_provider_url is None:
         resource = simulated_provider(context.settings.data_dir)
         gateway = DirectGateway(resource, timeout=settings.payment_timeout)
     else:
-        # The gateway bounds whole calls, and waiting for a free connection must not count as silence.
-        # Few are kept: the pool looks at each idle connection twice for every call.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=8)
-        resource = httpx.AsyncClient(base_url=settings.payment_provider_url, timeout=None, limits=limits)
-        gateway = HttpGateway(resource, timeout=settings.payment_timeout)
+        resource = provider_connections()
+        gateway = HttpGateway(resource, settings.payment_provider_url, timeout=settings.payment_timeout)
     consumer = Consumer(
         payment,
         bus=context.bus,

@@ -1,12 +1,17 @@
-"""The gateway to a provider behind HTTP. Turns every answer that decides nothing into ``OutcomeUnknown``."""
+"""The gateway to a provider behind HTTP. Turns every answer that decides nothing into ``OutcomeUnknown``.
+
+It speaks through httpx's own engine: what httpx adds to it (redirects, cookies, authentication, proxies) no call here
+uses, and takes longer than the call.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-import httpx
+import httpcore
 from pydantic import ValidationError
 
 from payment_service.gateway import Charged, Closed, OutcomeUnknown, Refund, Refused
@@ -22,12 +27,38 @@ from sagastream import tracing
 
 A = TypeVar("A", bound=Message)
 
+_OK = 200
+_TROUBLE = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpcore.UnsupportedProtocol)
+
+
+class Exchange(Protocol):
+    """What carries a request to the provider: ``httpcore.AsyncConnectionPool``."""
+
+    async def request(
+        self, method: str, url: str, *, headers: Sequence[tuple[str, str]], content: bytes
+    ) -> httpcore.Response:
+        """Return the whole answer.
+
+        Raises: httpcore's errors.
+        """
+        ...
+
+
+def provider_connections() -> httpcore.AsyncConnectionPool:
+    """Return what keeps connections to a provider.
+
+    The gateway bounds whole calls, and waiting for a free connection must not count as silence. Few are kept: each
+    idle one is looked at twice for every call.
+    """
+    return httpcore.AsyncConnectionPool(max_connections=None, max_keepalive_connections=8, keepalive_expiry=5.0)
+
 
 class HttpGateway:
-    """Reaches a provider by HTTP; ``timeout`` bounds a whole call, so the client needs none of its own."""
+    """Reaches the provider at ``url``; ``timeout`` bounds a whole call."""
 
-    def __init__(self, client: httpx.AsyncClient, *, timeout: timedelta) -> None:
-        self._client = client
+    def __init__(self, exchange: Exchange, url: str, *, timeout: timedelta) -> None:
+        self._exchange = exchange
+        self._url = url.rstrip("/")
         self._timeout = timeout
 
     async def charge(self, key: str, amount_cents: int, currency: str, method: str) -> Charged | Refused:
@@ -53,17 +84,20 @@ class HttpGateway:
         return (await self._post("/closes", KeyRequest(key=key), CloseAnswer)).answer()
 
     async def _post(self, path: str, request: Message, answer: type[A]) -> A:
+        content = request.model_dump_json(by_alias=True).encode()
+        headers = [("Content-Type", "application/json")]
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
                 with tracing.calling("payment", f"POST {path}"):
-                    trace = {"traceparent": parent} if (parent := tracing.current()) else {}
-                    response = await self._client.post(path, json=request.model_dump(by_alias=True), headers=trace)
+                    if parent := tracing.current():
+                        headers.append(("traceparent", parent))
+                    response = await self._exchange.request("POST", self._url + path, headers=headers, content=content)
         except TimeoutError:
             raise OutcomeUnknown(f"the provider did not answer {path} within {self._timeout}") from None
-        except httpx.HTTPError as error:
+        except _TROUBLE as error:
             raise OutcomeUnknown(f"the provider cannot be reached at {path}: {error!r}") from error
-        if response.status_code != httpx.codes.OK:
-            raise OutcomeUnknown(f"the provider answered {path} with {response.status_code}")
+        if response.status != _OK:
+            raise OutcomeUnknown(f"the provider answered {path} with {response.status}")
         try:
             return answer.model_validate_json(response.content)
         except ValidationError as error:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TypeVar
 
+import httpcore
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from payment_service.direct_gateway import DirectGateway
 from payment_service.gateway import Charged, Closed, Gateway, OutcomeUnknown, Refund, Refused
-from payment_service.http_gateway import HttpGateway
+from payment_service.http_gateway import HttpGateway, provider_connections
 from payment_service.provider import Delays, Provider
 from payment_service.provider_api import provider_routes
 from payment_service.provider_books import Outcome
@@ -23,8 +25,30 @@ from sagastream.testing.virtual_time import VirtualTimeLoop, run
 
 T = TypeVar("T")
 TIMEOUT = timedelta(seconds=5)
+URL = "http://provider"
 DELAYS = Delays(slow=timedelta(seconds=2), silence=timedelta(seconds=30))
 Play = Callable[[Gateway, MemoryRecord], Coroutine[object, object, T]]
+
+
+class Carried:
+    """Carries requests where no socket is: through one of httpx's transports. Implements ``Exchange``."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def request(
+        self, method: str, url: str, *, headers: Sequence[tuple[str, str]], content: bytes
+    ) -> httpcore.Response:
+        """Return the answer."""
+        asked = httpx.Request(method, url, headers=list(headers), content=content)
+        answer = await self._transport.handle_async_request(asked)
+        return await read(httpcore.Response(answer.status_code, content=await answer.aread()))
+
+
+async def read(response: httpcore.Response) -> httpcore.Response:
+    """Return a response whose content was read."""
+    await response.aread()
+    return response
 
 
 @asynccontextmanager
@@ -40,9 +64,7 @@ async def http(record: MemoryRecord) -> AsyncIterator[Gateway]:
     app = FastAPI()
     async with Provider(record, delays=DELAYS, now_ms=now_ms) as provider:
         app.include_router(provider_routes(provider))
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://provider", timeout=None) as client:
-            yield HttpGateway(client, timeout=TIMEOUT)
+        yield HttpGateway(Carried(httpx.ASGITransport(app, raise_app_exceptions=False)), URL, timeout=TIMEOUT)
 
 
 GATEWAYS = {"direct": direct, "http": http}
@@ -308,24 +330,49 @@ def test_a_provider_that_stops_during_a_call_leaves_it_unknown(play: Callable[..
 )
 async def test_an_answer_that_decides_nothing_is_unknown(answer: httpx.Response) -> None:
     """Only a whole answer counts as success or refusal."""
-    transport = httpx.MockTransport(lambda _: answer)
-    async with httpx.AsyncClient(transport=transport, base_url="http://provider") as client:
-        gateway = HttpGateway(client, timeout=TIMEOUT)
-        for call in (gateway.charge("key", 500, "EUR", "CreditCard"), gateway.refund("key"), gateway.close("key")):
-            await unknown(call)
+    gateway = HttpGateway(Carried(httpx.MockTransport(lambda _: answer)), URL, timeout=TIMEOUT)
+    for call in (gateway.charge("key", 500, "EUR", "CreditCard"), gateway.refund("key"), gateway.close("key")):
+        await unknown(call)
 
 
-async def test_trouble_with_the_connection_is_unknown() -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        httpcore.ConnectError,
+        httpcore.ReadError,
+        httpcore.WriteError,
+        httpcore.RemoteProtocolError,
+        httpcore.ReadTimeout,
+    ],
+)
+async def test_trouble_with_the_connection_is_unknown(trouble: type[Exception]) -> None:
     """The request may have arrived."""
 
-    def fail(request: httpx.Request) -> httpx.Response:
-        raise httpx.ReadError("connection reset", request=request)
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise trouble("connection reset")
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(fail), base_url="http://provider") as client:
-        gateway = HttpGateway(client, timeout=TIMEOUT)
-        for call in (
-            gateway.charge("key", 500, "EUR", "CreditCard"),
-            gateway.refund("key"),
-            gateway.close("key"),
-        ):
-            await unknown(call)
+    gateway = HttpGateway(Carried(httpx.MockTransport(fail)), URL, timeout=TIMEOUT)
+    for call in (gateway.charge("key", 500, "EUR", "CreditCard"), gateway.refund("key"), gateway.close("key")):
+        await unknown(call)
+
+
+async def test_a_provider_is_reached_over_a_socket() -> None:
+    """A path in its address is kept; nobody there is an unknown outcome."""
+    asked: list[str] = []
+
+    async def provider(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        asked.append(head.partition("\r\n")[0])
+        await reader.readexactly(int(re.search(r"content-length: (\d+)", head, re.IGNORECASE)[1]))  # type: ignore[index]
+        body = b'{"refundedCents": 7}'
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        writer.close()
+
+    server = await asyncio.start_server(provider, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with provider_connections() as connections:
+        gateway = HttpGateway(connections, f"http://127.0.0.1:{port}/test/", timeout=TIMEOUT)
+        async with server:
+            assert await gateway.refund("key") == Refund(7)
+        await unknown(gateway.refund("key"))
+    assert asked == ["POST /test/refunds HTTP/1.1"]
