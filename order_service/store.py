@@ -10,10 +10,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
+
+from pydantic_core import from_json, to_json
 
 from order_service.model import Earlier, Line, Order, Status
 from sagastream import Transaction
@@ -91,7 +92,7 @@ def _fields(order: Order) -> dict[str, str | int]:
         "payment_method": order.payment_method,
         "total_cents": order.total_cents,
         "currency": order.currency,
-        "lines": json.dumps(lines, separators=(",", ":")),
+        "lines": to_json(lines).decode(),
         "request": order.request,
         "status": order.status.value,
         "placed_ms": order.placed_ms,
@@ -99,13 +100,13 @@ def _fields(order: Order) -> dict[str, str | int]:
     if order.email is not None:
         fields["email"] = order.email
     if any(line.name for line in order.lines):
-        fields["names"] = json.dumps([line.name for line in order.lines], ensure_ascii=False, separators=(",", ":"))
+        fields["names"] = to_json([line.name for line in order.lines]).decode()
     return fields
 
 
 def _order(order_id: str, fields: dict[str, str]) -> Order:
-    lines = json.loads(fields["lines"])
-    names = json.loads(fields["names"]) if "names" in fields else [None] * len(lines)
+    lines = from_json(fields["lines"])
+    names = from_json(fields["names"]) if "names" in fields else [None] * len(lines)
     return Order(
         id=order_id,
         saga_id=fields["saga_id"],

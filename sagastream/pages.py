@@ -10,8 +10,9 @@ import asyncio
 import operator
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator
@@ -109,7 +110,8 @@ async def following(
     high = "+inf" if highest is None else str(highest)
     span = (low, high, "BYSCORE") if lowest_first else (high, low, "BYSCORE", "REV")
     comes_before = operator.lt if lowest_first else operator.gt
-    each = await asyncio.gather(*(_following(reader, key, after, count + 1, span, comes_before) for key in keys))
+    share = count // min(len(keys), 2) + 1  # of several sets one may hold nearly all, and seldom does
+    each = await asyncio.gather(*(_following(reader, key, after, share, span, comes_before) for key in keys))
     if len(each) == 1:
         return each[0]
     # What lies beyond the end of a set's chunk is not known yet, so neither is what of the others comes after it.
@@ -129,15 +131,18 @@ async def _following(
     offset = 0
     while True:
         reply = await reader.command("ZRANGE", reader.keys.key(key), *span, "LIMIT", offset, count, "WITHSCORES")
-        chunk = list(_positions(reply))
+        chunk = _positions(reply)
         # Those with the very score of the position may lie before it.
-        fresh = chunk if after is None else [position for position in chunk if comes_before(after, position)]
+        fresh = chunk if after is None else list(dropwhile(lambda found: not comes_before(after, found), chunk))
         if fresh or len(chunk) < count:
             return fresh, len(chunk) == count
         offset += count
 
 
-def _positions(reply: Reply) -> Iterator[Position]:
+def _positions(reply: Reply) -> list[Position]:
     flat = [str(value) for value in reply] if isinstance(reply, list) else []
-    for member, score in zip(flat[::2], flat[1::2], strict=True):
-        yield Position(int(float(score)), member)
+    try:
+        scores = list(map(int, flat[1::2]))
+    except ValueError:  # one so large that the server writes it with an exponent
+        scores = [int(float(score)) for score in flat[1::2]]
+    return list(map(Position._make, zip(scores, flat[::2], strict=True)))

@@ -15,10 +15,11 @@ Ids never contain a colon, so no two of these names can meet.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Protocol
+
+from pydantic_core import from_json, to_json
 
 from sagastream import Transaction
 from stock_service.model import Level, Reservation, ReservationStatus
@@ -133,7 +134,7 @@ def hold(tx: Transaction, reservation: Reservation) -> None:
             "saga_id": reservation.saga_id,
             "store_id": reservation.store_id,
             "status": reservation.status.value,
-            "pieces": json.dumps(dict(reservation.pieces), separators=(",", ":")),
+            "pieces": to_json(dict(reservation.pieces)).decode(),
             "since_ms": reservation.since_ms,
         },
     )
@@ -172,7 +173,7 @@ def _reservation(order_id: str, fields: dict[str, str]) -> Reservation:
         saga_id=fields["saga_id"],
         store_id=fields["store_id"],
         status=ReservationStatus(fields["status"]),
-        pieces=json.loads(fields["pieces"]),
+        pieces=from_json(fields["pieces"]),
         since_ms=int(fields["since_ms"]),
         released_ms=None if released is None else int(released),
     )

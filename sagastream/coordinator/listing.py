@@ -22,8 +22,7 @@ from sagastream.saga.lifecycle import Status
 
 log = structlog.get_logger(__name__)
 
-MOST_SCANNED = 2000
-_CHUNK = 1000
+MOST_SCANNED = 1000
 _STORED = (*FIELDS, "ended_ms")
 _READS = 5  # of a saga that goes on faster than it is read; then its last record stands with the history before it
 
@@ -155,7 +154,7 @@ class Listing:
                 lowest=wanted.from_ms, highest=wanted.to_ms, lowest_first=oldest_first,
             )  # fmt: skip
             scanned += len(chunk)
-            count = min(2 * count, _CHUNK, MOST_SCANNED - scanned)  # where little matches, look further at once
+            count = min(2 * count, MOST_SCANNED - scanned)  # where little matches, look further at once
             # A saga that changed its status between two of the reads was seen in both.
             chunk = list(dict.fromkeys(chunk))
             found += await self._in_all(others, chunk) if others else chunk

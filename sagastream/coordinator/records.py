@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
+
+from pydantic_core import from_json, to_json
 
 from sagastream import keys as names
 from sagastream import tracing
@@ -33,7 +35,6 @@ _REQUESTS: dict[Request, type[StepRequest]] = {
     Request.RETRY: RetryRequested,
 }
 _KINDS = {str(kind): kind for kind in Kind}  # an enum looks a value up many times slower
-_json = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would build one anew at every call
 CHANGES_KEPT = 10_000  # calls, each of which names the sagas it wrote; views that fell further behind load anew
 FIELDS = ("version", "status", "process", "definition_version", "initiator", "progress")
 
@@ -142,6 +143,25 @@ class Records:
             tx.schedule(names.index("status", turn.status, progress.definition), progress.saga_id, at_ms)
 
 
+def _json(told: object) -> str:
+    """Write compactly; pydantic's own writer takes a quarter of the standard one's time."""
+    try:
+        return to_json(told).decode()
+    except ValueError:  # text that is not whole characters, as in the name an unknown publisher gave itself
+        return json.dumps(told, separators=(",", ":"))
+
+
+def read_json(written: str) -> dict[str, Any]:
+    """Read what was written so.
+
+    Raises: ``ValueError``.
+    """
+    try:
+        return cast("dict[str, Any]", from_json(written))
+    except ValueError:
+        return cast("dict[str, Any]", json.loads(written))
+
+
 def read_record(saga_id: str, fields: Sequence[str | None] | ReplyError) -> Record | Undecodable | None:
     """Return the record of these ``FIELDS``, None where there is none, an error for one this library did not write."""
     try:
@@ -232,7 +252,7 @@ def _fields_of(fact: Fact) -> list[int | str]:
 
 
 def _progress(saga_id: str, definition: str, version: int, initiator: str, written: str) -> Progress:
-    told = json.loads(written)
+    told = read_json(written)
     return Progress(
         saga_id=saga_id,
         definition=definition,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 from sagastream.coordinator.listing import Page, Stored
+from sagastream.coordinator.records import read_json
 from sagastream.saga import lifecycle, standing, waiting
 from sagastream.saga.attention import Effect, Open, left_open, open_items
 from sagastream.saga.definition import Saga
@@ -175,7 +175,7 @@ def state(stored: Stored, saga: Saga | None, history: Iterable[str]) -> StateVie
         open=[_open(item) for item in open_items(saga, progress)] if saga else [],
         left_open=list(left_open(saga, progress)) if saga and stored.record.status == Status.ABORTED else [],
         steps=[_step(one) for one in standing.standings(saga, stored.record.progress)] if saga else [],
-        history=sorted((_note(json.loads(note)) for note in history), key=lambda note: note.at),
+        history=sorted((_note(read_json(note)) for note in history), key=lambda note: note.at),
     )
 
 

@@ -276,6 +276,21 @@ async def test_a_reason_that_can_hardly_be_kept_is_kept_as_far_as_it_can_be(data
     assert len(declined["reason"]) <= 500
 
 
+@in_virtual_time
+async def test_a_publisher_whose_name_is_no_text_is_written_down_as_it_is() -> None:
+    """A history line keeps what it was told, whatever the writer of JSON makes of it."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1), "odd", source="hôtel \udcff")
+        complete(world, names(3))
+        await world.quiet()
+
+    assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
+    assert world.status("odd") == "Started"
+    (booked,) = [note for note in world.history("odd") if note["type"] == "TripBooked"]
+    assert booked["source"] == "hôtel \udcff"
+
+
 @pytest.mark.parametrize("event", [StepGaveUp, LedgerLost])
 @in_virtual_time
 async def test_a_participants_word_of_any_length_stops_nobody(event: type[Event]) -> None:
