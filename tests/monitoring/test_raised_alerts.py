@@ -179,6 +179,7 @@ def full_store(scene: Scene) -> None:
 
     until(is_told, "failed requests and late deadlines are told", within_s=90)
     scene.raised("a full store", "SagaDeadlinesLate", "RequestErrorBudgetBurns")
+    scene.raised("a store that stays full", "SagaAuditStandsStill")
     scene.server.config_set("maxmemory", "0")
 
 
