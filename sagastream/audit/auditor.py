@@ -124,7 +124,7 @@ class Auditor:
         judged = await self._follow(walk, findings, now_ms)
         again = [each for each in known if each.saga_id][:AGAIN]
         looking = Looking(self._scene, findings)
-        await looking.again(list(dict.fromkeys(each.saga_id for each in again)))
+        await looking.again(again)
         await sizes_agree(self._scene, findings)
         whole = await self._whole(standing, now_ms)
         kept = [each for each in known if not self._is_judged_anew(each, again, whole)]

@@ -80,16 +80,30 @@ class Looking:
             await self._some({saga_id: doubtful[saga_id] for saga_id in part}, with_events=at < most)
             await self._scene.pause()
 
-    async def again(self, saga_ids: Sequence[str]) -> None:
-        """Read sagas and their events anew, and say what is wrong with them."""
+    async def again(self, known: Sequence[Difference]) -> None:
+        """Read the sagas of known differences and their events anew, and say what is wrong with them.
+
+        One that is listed nowhere any more was removed when its time was over, unless it was its record that was
+        missed: that is so still.
+        """
+        saga_ids = list(dict.fromkeys(each.saga_id for each in known))
         for at in range(0, len(saga_ids), TOGETHER):
-            await self._some(dict.fromkeys(saga_ids[at : at + TOGETHER], ()), with_events=True)
+            part = saga_ids[at : at + TOGETHER]
+            found = await self._some(dict.fromkeys(part, ()), with_events=True)
+            gone = {case.saga_id for case in found if isinstance(case, Unreadable) and _is_nowhere(case)}
+            for difference in known:
+                if difference.saga_id in gone and _misses_record(difference):
+                    self._findings.differs(difference)
             await self._scene.pause()
 
     async def one(self, saga_id: str) -> Status | None:
         """Read one saga and its events by itself, say what is wrong with it, and return its status."""
         (case,) = await self._some({saga_id: ()}, with_events=True)
-        return None if isinstance(case, Unreadable) else case.status
+        if isinstance(case, Case):
+            return case.status
+        if _is_nowhere(case):
+            self._unreadable(case, ())
+        return None
 
     async def _some(self, strays: Mapping[str, Sequence[Sighting]], *, with_events: bool) -> list[Case | Unreadable]:
         """Read some sagas anew, together with their events, and say what is wrong with them."""
@@ -103,13 +117,15 @@ class Looking:
         for saga_id, case in zip(strays, found, strict=True):
             if isinstance(case, Case):
                 self._note(saga_id, judged(case))
-            # Records of sagas that ended long ago are removed; their events may still be there.
-            elif not (case.is_absent and self._is_long_ago(strays[saga_id], now_ms)):
+            elif not self._is_removed(case, strays[saga_id], now_ms):
                 self._unreadable(case, strays[saga_id])
         return found
 
-    def _is_long_ago(self, strays: Sequence[Sighting], now_ms: int) -> bool:
-        return bool(strays) and max(sighting.at_ms for sighting in strays) < now_ms - self._kept_ms
+    def _is_removed(self, case: Unreadable, strays: Sequence[Sighting], now_ms: int) -> bool:
+        """Tell whether a record is missing as it should: its saga ended long ago, though events may still be there."""
+        if strays:
+            return case.is_absent and max(sighting.at_ms for sighting in strays) < now_ms - self._kept_ms
+        return _is_nowhere(case)
 
     def _note(self, saga_id: str, answers: Sequence[tuple[Rule, Answer]]) -> None:
         self._findings.holds(READABLE.name)
@@ -142,3 +158,11 @@ class Looking:
         answer = rule(case)
         is_sound = isinstance(answer, Unknown) or not answer
         return is_sound and not any(sighting.type in ENDS for sighting in strays)
+
+
+def _is_nowhere(case: Unreadable) -> bool:
+    return case.is_absent and not case.is_listed
+
+
+def _misses_record(difference: Difference) -> bool:
+    return difference.rule in (BEGUN.name, EVENTS.name) and difference.expected.startswith("a record")

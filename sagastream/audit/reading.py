@@ -31,6 +31,7 @@ class Unreadable:
     why: str
     is_absent: bool = False
     is_foreign: bool = False
+    is_listed: bool = False
 
 
 class Cases:
@@ -68,8 +69,8 @@ class Cases:
             try:
                 case = self._case(saga_id, records[at], histories[at], ledgers[at], timers[at], stands_in)
             except Undecodable as error:
-                is_foreign = isinstance(error, _Foreign)
-                found.append(Unreadable(saga_id, str(error), isinstance(error, _Absent), is_foreign))
+                is_absent, is_foreign = isinstance(error, _Absent), isinstance(error, _Foreign)
+                found.append(Unreadable(saga_id, str(error), is_absent, is_foreign, is_listed=bool(stands_in)))
                 continue
             case.read_until_ms = read_until_ms
             case.is_forgotten = now_ms - case.progress.last_ms > self._retention_ms

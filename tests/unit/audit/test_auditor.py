@@ -10,8 +10,11 @@ from sagastream.audit import Audit, Difference, Findings, Rule, Scene
 from sagastream.audit.auditor import HOLD, WHOLE, Auditor
 from sagastream.audit.results import CONTINUOUS, figures
 from sagastream.bus import Bus, Command
+from sagastream.coordinator.retention import Retention, kept
+from sagastream.reader import Reader
 from sagastream.series import Series
 from sagastream.testing.memory_connection import MemoryConnection
+from sagastream.transaction import Transactor
 from tests.trip import TRIP, TripBooked
 from tests.unit.audit.trips import EVERYBODY, Trips, played
 from tests.unit.core.world import in_virtual_time
@@ -66,6 +69,42 @@ async def test_a_difference_is_found_exported_and_forgotten_once_it_is_mended() 
 
     assert {rule: count for rule, count in found.items() if count} == {"timer-while-running": 2}  # it, and the sum
     assert not any(mended.values())
+
+
+@in_virtual_time
+async def test_a_saga_found_wrong_is_no_difference_any_more_once_its_time_is_over() -> None:
+    """What was removed as it should be is not missed."""
+    trips = await played()
+    watching = auditor(trips)
+    trips.rewrite_history("done", trips.world.history(trips.ids["done"])[:-1])
+    await watching.round()
+    found = await exported(trips, series.AUDIT_DIFFERENCES)
+    connection = MemoryConnection(trips.server)
+    transactor = Transactor(connection, trips.world.keys, retention=trips.world.settings.ledger_retention)
+    await asyncio.sleep(trips.world.settings.keep_completed.total_seconds())
+    assert await Retention(Reader(connection, trips.world.keys), transactor, kept(trips.world.settings)).sweep()
+
+    await watching.round()
+    removed = await exported(trips, series.AUDIT_DIFFERENCES)
+
+    assert any(found.values())
+    assert {rule: count for rule, count in removed.items() if count} == {}
+
+
+@in_virtual_time
+async def test_a_record_that_was_missed_is_missed_until_it_is_back() -> None:
+    """Its events or a list say that there was one; that it is in no list either says nothing else."""
+    trips = await played()
+    watching = auditor(trips)
+    trips.call("DEL", "saga", f"record:{trips.ids['done']}")
+    told = []
+    for _ in range(2):
+        await watching.round()
+        told.append(sum((await exported(trips, series.AUDIT_DIFFERENCES)).values()))
+        for index in ("all", "process:trip", "status:Completed:trip", "initiator:customer-1"):
+            trips.call("ZREM", "saga", f"index:{index}", trips.ids["done"])
+
+    assert all(told)
 
 
 @in_virtual_time
