@@ -123,11 +123,15 @@ class Campaigner:
         next_at = loop.time()
         while True:
             now_ms = await server_ms(self._query)
+            campaign = await self._held(campaign, now_ms)  # it may be long since somebody fitted
             page = await self._finding.page(campaign.plan.search, at, _CHUNK, now_ms)
             for stored in page.sagas:
                 if campaign.visited >= campaign.plan.most:
                     return await self._end(campaign, State.DONE, "as many were visited as the preview told")
-                await _pause(stop, timedelta(seconds=next_at - loop.time()))
+                while (wait := timedelta(seconds=next_at - loop.time())) > timedelta(0) and not stop.is_set():
+                    await _pause(stop, min(wait, HOLD / 2))
+                    if wait > HOLD / 2:
+                        campaign = await self._held(campaign, await server_ms(self._query))
                 if stop.is_set():
                     return None
                 next_at = max(next_at, loop.time() - 1) + 1 / campaign.plan.per_second
@@ -139,6 +143,19 @@ class Campaigner:
             if page.next is None:
                 return await self._end(campaign, State.DONE, "there are no more")
             at = page.next
+
+    async def _held(self, campaign: Campaign, now_ms: int) -> Campaign:
+        """Hold a campaign longer whose next visit is far away; who took it up meanwhile would make one at once.
+
+        Raises: ``Lost``.
+        """
+        if campaign.until_ms - now_ms > HOLD / 2 // _MS:
+            return campaign
+        tx = self._transaction(now_ms)
+        held = campaigns.claims(tx, campaign, self._me, now_ms + HOLD // _MS)
+        if not (await self._transactor.commit([tx])).outcomes[0].is_ok:
+            raise Lost("somebody else goes on with it, or stopped it")
+        return held
 
     async def _visit(self, campaign: Campaign, saga_id: str, cursor: str, now_ms: int) -> Campaign:
         """Act on one saga and store that it was visited, in one commit."""

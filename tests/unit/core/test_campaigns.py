@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -122,6 +123,20 @@ async def test_every_saga_is_visited_once_at_the_pace_that_was_set() -> None:
         "repair done": 1,
     }
     assert {entry["repair"] for entry in trail(world)} == {campaign.id}
+
+
+@in_virtual_time
+async def test_a_slow_pace_is_kept_however_many_could_drive() -> None:
+    """Between two visits lies more time than whoever drives may be silent for."""
+    world = World()
+    ids = await stuck(world, 5)
+    campaign = await begun(world, per_second=0.02)
+    async with driven(world, *(campaigner(world, ordinal) for ordinal in (1, 2, 3))):
+        done = await ended(world, campaign)
+
+    instants = sorted(at for saga_id in ids for at in acted(world, saga_id))
+    assert (done.state, len(instants)) == (State.DONE, 5)
+    assert min(later - earlier for earlier, later in pairwise(instants)) > 49_000
 
 
 @pytest.mark.parametrize("cut", ["before", "after"])
