@@ -129,7 +129,7 @@ class Campaigns:
         while True:
             page = await self.finding.page(search, at, _CHUNK, now_ms)
             count += len(page.sagas)
-            scanned += _CHUNK
+            scanned += page.looked_at
             if page.next is None:
                 return count, True
             if scanned >= MOST_COUNTED:

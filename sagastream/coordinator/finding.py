@@ -89,16 +89,17 @@ class Finding:
         found: list[Stored] = []
         scanned, at = 0, after
         while True:
+            scanned += _CHUNK
             chunk = await self._listing.page(search.narrowed, at, _CHUNK, oldest_first=oldest_first)
             for stored in chunk.sagas:
                 if search.fits(stored, self.table(stored), now_ms):
                     found.append(stored)
                     if len(found) == limit:
                         is_last = chunk.next is None and stored is chunk.sagas[-1]
-                        return Page(tuple(found), None if is_last else place(stored))
-            scanned, at = scanned + _CHUNK, chunk.next
+                        return Page(tuple(found), None if is_last else place(stored), scanned)
+            at = chunk.next
             if at is None or scanned >= MOST_SCANNED:
-                return Page(tuple(found), at)
+                return Page(tuple(found), at, scanned)
 
 
 def place(stored: Stored) -> Position:

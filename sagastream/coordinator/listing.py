@@ -83,10 +83,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some sagas, and where to go on; None at the end."""
+    """Some sagas, and where to go on; None at the end. ``looked_at`` is how many were looked at to find them."""
 
     sagas: tuple[Stored, ...]
     next: Position | None
+    looked_at: int = 0
 
 
 class Listing:
@@ -163,7 +164,7 @@ class Listing:
         next_ = found[limit - 1] if len(found) > limit else last_looked_at
         shown = await self.find_each([position.member for position in found[:limit]])
         # A saga may have moved on between the index and its record; what is shown is what was asked for.
-        return Page(tuple(one for one in shown if one is not None and wanted.fits(one.record)), next_)
+        return Page(tuple(one for one in shown if one is not None and wanted.fits(one.record)), next_, scanned)
 
     async def _processes(self, wanted: Filter) -> Sequence[str]:
         return await read_processes(self._reader) if wanted.statuses and wanted.process is None else ()

@@ -12,12 +12,13 @@ import pytest
 
 from sagastream.coordinator.campaign import Campaign, Count, Plan, State
 from sagastream.coordinator.campaigner import Campaigner
-from sagastream.coordinator.campaigns import Campaigns
-from sagastream.coordinator.finding import Search
-from sagastream.coordinator.listing import Filter
+from sagastream.coordinator.campaigns import MOST_COUNTED, Campaigns
+from sagastream.coordinator.finding import Finding, Search
+from sagastream.coordinator.listing import Filter, Listing, Page
 from sagastream.envelope import pairs
 from sagastream.event import StepBarred, StepGaveUp
 from sagastream.keys import COORDINATOR
+from sagastream.pages import Position
 from sagastream.saga.attention import Effect
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.repair import Act, Action
@@ -100,6 +101,31 @@ async def test_a_preview_counts_and_says_what_would_happen_and_changes_nothing()
     assert {what for _, what, _ in hopeless.sample} == {Count.REFUSED}
     assert world.hash(COORDINATOR, "record:trip-000") == before
     assert trail(world) == []
+
+
+class Endless(Listing):
+    """A list of sagas without an end, of which none fits; ``looked_at`` counts them."""
+
+    def __init__(self) -> None:
+        self.looked_at = 0
+
+    async def page(self, wanted: Filter, after: Position | None, limit: int, *, oldest_first: bool = False) -> Page:
+        """Return a page on which there is nothing."""
+        self.looked_at += limit
+        return Page((), Position(-self.looked_at, "trip"))
+
+
+@in_virtual_time
+async def test_a_preview_looks_into_a_bounded_number_of_sagas() -> None:
+    """However few fit: whoever asked waits for the answer."""
+    world, endless = World(), Endless()
+    shown = campaigns(world)
+    shown.finding = Finding([TRIP], endless)
+
+    found = await shown.preview(RETRY, Search(Filter(Status.NEEDS_ATTENTION), why="nobody said that"))
+
+    assert (found.count, found.is_exact) == (0, False)
+    assert endless.looked_at <= 1.1 * MOST_COUNTED
 
 
 @in_virtual_time
