@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -76,9 +77,10 @@ class Hub:
         try:
             yield
         finally:
-            self._listeners.discard(listener)
-            if not self._listeners:
-                self._stop()
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+                if not self._listeners:
+                    self._stop()
 
     async def position(self) -> str:
         """Return the position after which a listener that has joined is told everything; waits for the server."""
@@ -94,7 +96,7 @@ class Hub:
             asyncio.create_task(self._beat(run), name="live: figures"),
         ]
         for task in self._tasks:
-            task.add_done_callback(self._finished)
+            task.add_done_callback(partial(self._finished, run))
 
     def _stop(self) -> None:
         self._run.is_over = True
@@ -102,12 +104,17 @@ class Hub:
             task.cancel()
         self._tasks = []
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        # Clients whom nobody tells anything any more must not believe that nothing happens: they come back.
+    def _finished(self, run: _Run, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (error := task.exception()) is None:
             return
         log.error("live.failed", task=task.get_name(), exc_info=error)
-        for listener in self._listeners:
+        if run.is_over:
+            return
+        # Clients whom nobody tells anything any more must not believe that nothing happens: they come back. Whoever
+        # comes before the slowest of them has gone begins anew, and does not join what has ended.
+        ended, self._listeners = self._listeners, set()
+        self._stop()
+        for listener in ended:
             listener.ended()
 
     async def _follow(self, run: _Run) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 from sagastream.live.feed import Changes, Feed
 from sagastream.live.hub import Hub
 from sagastream.live.mailbox import Mailbox
-from sagastream.live.messages import Batch, Wanted
+from sagastream.live.messages import Batch, Change, Wanted
 from sagastream.live.pulse import PulseView
 from sagastream.live.source import Source
 from tests.unit.core.world import in_virtual_time
@@ -73,3 +73,40 @@ async def test_a_reader_that_outlives_its_cancellation_ends_and_leaves_the_next_
     assert "" not in feed.asked
     assert set(feed.asked) <= {first, second}
     assert len(readers) == 1
+
+
+class FailsOnce(AnsweredWhileCancelled):
+    """A feed that cannot be read once, for a reason nobody foresaw; afterwards a saga changes all the time."""
+
+    async def wait(self, position: str, longest: timedelta) -> None:
+        await asyncio.sleep(0.01)
+
+    async def since(self, position: str) -> Changes:
+        self.asked.append(position)
+        if len(self.asked) == 1:
+            raise ValueError("a status of a later version")
+        return Changes(f"{len(self.asked)}-0", ("saga-1",))
+
+
+class Telling(Quiet):
+    """A source that tells of every saga that it is gone."""
+
+    async def batch(self, changes: Changes) -> Batch:
+        return Batch(changes.position, dict.fromkeys(changes.sagas, Change()))
+
+
+@in_virtual_time
+async def test_who_comes_after_the_reader_failed_is_told_what_changes() -> None:
+    """Even while a client that was there before is so slow that it has not gone yet."""
+    hub = Hub(cast(Feed, FailsOnce()), cast(Source, Telling()), 5)
+    slow, fresh = Mailbox(Wanted()), Mailbox(Wanted())
+    with hub.joined(slow):
+        await asyncio.sleep(1)
+        assert slow.is_ended
+        with hub.joined(fresh):
+            await hub.position()
+            async with asyncio.timeout(10):
+                told = await fresh.take()
+
+    assert b'"gone":["saga-1"]' in told[0]
+    assert not fresh.is_ended
