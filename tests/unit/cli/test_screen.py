@@ -91,6 +91,20 @@ def test_an_old_encoding_gets_ascii_shapes_and_no_error() -> None:
     assert out.getvalue() == "? done\n"
 
 
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+def test_what_others_word_does_not_steer_the_terminal(kind: type[io.StringIO]) -> None:
+    """A reason or a name can hold anything: it is spelled out, and stays one line."""
+    out = kind()
+    Screen(out).say("declined\x1b]0;taken\x07\x1b[2J\x9b2J\n2026  ann  Completed")
+    with Screen(out).drawing() as drawing:
+        drawing.show([line("\x1b[8mhidden")])
+
+    shown = out.getvalue()
+    assert "declined\\u001b]0;taken\\u0007\\u001b[2J\\u009b2J\\u000a2026  ann  Completed\n" in shown
+    assert "\\u001b[8mhidden" in shown
+    assert not any(part in shown for part in ("\x1b]0;", "\x07", "\x1b[2J", "\x9b", "\x1b[8m"))
+
+
 @pytest.mark.parametrize("total", [40, None])
 def test_a_terminal_sees_how_far_something_has_come_while_it_goes_on(total: int | None) -> None:
     """And nothing of it stays."""
