@@ -19,7 +19,7 @@ Answer = dict[str, JsonValue]
 
 
 class NoShop(SagastreamError):
-    """There is no shop to ask; the message says how to name one."""
+    """There is no shop to ask, or none that answers; the message says how to name one, or what is not known now."""
 
 
 class Refused(SagastreamError):
@@ -73,7 +73,11 @@ class Office:
         try:
             answer = self._http.request(method, place, **rest)  # type: ignore[arg-type]  # params or json
         except httpx.HTTPError as error:
-            raise NoShop(f"{self._http.base_url} cannot be asked: {str(error) or type(error).__name__}") from None
+            said = str(error) or type(error).__name__
+            if method == "GET" or isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+                raise NoShop(f"{self._http.base_url} cannot be asked: {said}") from None
+            told = "it may have been done all the same; look before you ask again"
+            raise NoShop(f"{self._http.base_url} was asked and did not answer ({said}): {told}") from None
         if answer.is_success:
             found: Answer = answer.json()
             return found
