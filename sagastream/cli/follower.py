@@ -111,15 +111,16 @@ class Follower:
         else:
             await self._tell_time()
             touched = await self._look_for_attempts() if self._open else set()
-        return [self._told(saga_id) for saga_id in touched]
+        told = [self._told(saga_id) for saga_id in touched]
+        while len(self._ended) > MOST_ENDED:  # not before: something late may have come about the one that goes
+            del self._ended[next(iter(self._ended))]
+        return told
 
     def _told(self, saga_id: str) -> Change:
         change = self._followed(saga_id).change()
         if saga_id in self._open and any(note.type in ENDS for note in change.view.history):
             # Not forgotten yet: something may come late, and what was told must not be told again.
             self._ended[saga_id] = self._open.pop(saga_id)
-            while len(self._ended) > MOST_ENDED:
-                del self._ended[next(iter(self._ended))]
         return change
 
     def _followed(self, saga_id: str) -> Followed:
