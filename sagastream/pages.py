@@ -102,6 +102,8 @@ async def following(
     No member may be in two of the sets. There are about ``count`` of them, none only if none follow. ``lowest``
     and ``highest`` bound their scores, both included.
     """
+    if not keys:
+        return [], False
     if after is not None and lowest_first:
         lowest = after.score if lowest is None else max(after.score, lowest)
     elif after is not None:
