@@ -77,7 +77,11 @@ class Keeper:
         deaths = 0
         while not self._is_stopping:
             began = loop.time()
-            code = await self._run_once()
+            try:
+                code: int | None = await self._run_once()
+            except OSError as error:  # no room for a process, or for its file: there may be some later
+                _log.error("process.not_started", process=self.program.name, error=str(error))
+                code = None
             if self._is_stopping:
                 break
             deaths = 0 if loop.time() - began > _STEADY.total_seconds() else deaths
@@ -99,7 +103,12 @@ class Keeper:
             start_new_session=True,
             preexec_fn=dies_with_parent(),
         )
-        self._run.write(self.program.name, self._process.pid)
+        try:
+            self._run.write(self.program.name, self._process.pid)
+        except OSError:
+            self._signal(signal.SIGKILL)  # what nobody could find again must not run
+            await self._process.wait()
+            raise
         if self._is_stopping:  # asked to stop between the fork and here: that signal found no process
             self._signal(signal.SIGTERM)
         code: int = await self._process.wait()

@@ -1,0 +1,43 @@
+"""A program that is kept alive, whatever stands in the way of starting it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+
+from sagastream.rundir import RunDir
+from sagastream.settings import Settings
+from sagastream.supervisor import Keeper, Program
+
+
+class FullAtFirst(RunDir):
+    """A directory on a disk that is full when the first pid is to be written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.pids: list[int] = []
+        self.is_written = asyncio.Event()
+
+    def write(self, name: str, text: str | int, kind: str = "pid") -> None:
+        """Keep the pid; fail the first time."""
+        self.pids.append(int(text))
+        if len(self.pids) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super().write(name, text, kind)
+        self.is_written.set()
+
+
+async def test_a_program_that_cannot_be_started_is_tried_again_and_never_runs_twice(tmp_path: Path) -> None:
+    run = FullAtFirst(tmp_path / "run")
+    keeper = Keeper(Program("waiting", ("completion", "bash"), rank=0), run, os.environ, Settings())
+    try:
+        async with asyncio.timeout(20):
+            await run.is_written.wait()
+    finally:
+        await keeper.stop()
+
+    first, *_ = run.pids
+    assert len(run.pids) >= 2
+    assert not Path(f"/proc/{first}").exists()
