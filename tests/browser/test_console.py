@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.browser.page import Page
 from tests.browser.signing_in import asked_who, say_ann, signed_in
-from tests.browser.stand import STUCK, TOKEN, Stand
+from tests.browser.stand import STUCK, TOKEN, WAITING, Stand, stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -40,6 +41,28 @@ async def test_the_first_page_tells_who_since_and_until_of_what_is_stuck(full: S
     assert "payment charge payment" in card
     assert "Since" in card
     assert "Until" in card
+
+
+@pytest.mark.parametrize(
+    ("view", "empty"),
+    [
+        ("#/", "Nothing needs attention."),
+        ("#/sagas?stuck=true", "No saga fits this filter."),
+        ("#/sagas?olderThan=60", "No saga fits this filter."),
+    ],
+)
+async def test_what_becomes_late_while_nobody_looks_at_deadlines_is_shown(
+    page: Page, tmp_path: Path, view: str, empty: str
+) -> None:
+    """No news comes of it, for the coordinator that would notice is not at work."""
+    async with stand(tmp_path) as shop:
+        await page.go(f"{shop.url}/{view}")
+        await page.shows(empty)
+
+        await shop.tell("soon-late", *WAITING, begun_s_ago=57)
+
+        await page.shows(empty)
+        await page.until("document.querySelector('[title=soon-late]')", within_s=15)
 
 
 @pytest.mark.parametrize(

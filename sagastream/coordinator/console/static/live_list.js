@@ -4,6 +4,9 @@ import { get } from "./api.js";
 import { exactly } from "./clock.js";
 import { fits, newestFirst, oldestFirst } from "./fits.js";
 import { onNews } from "./live.js";
+import { isSomebodyLate } from "./stuck.js";
+
+const AGES_MS = 5000; // a list of what is older than some age is looked through again so often
 
 /**
  * The sagas of a filter in an `order` ("newest" first or "oldest"), after `start` (a `cursor`, or an instant: `to`, of the
@@ -24,9 +27,15 @@ export function liveList(filter, order, start, limit) {
   let isLoading = false;
   let frame = null;
   let asked = 0;
+  let loaded = 0;
+
+  /** Whether sagas may fit by now of which no news came: each grows older. */
+  const growsByItself = (news) => (filter.stuck && isSomebodyLate(news))
+    || (filter.olderThan && news.kind === "figures" && exactly() - loaded > AGES_MS);
 
   async function reload() {
     const mine = ++asked;
+    loaded = exactly();
     isLoading = true;
     try {
       const page = await get("api/v1/sagas", { ...filter, ...start, order, limit });
@@ -91,6 +100,7 @@ export function liveList(filter, order, start, limit) {
       reload();
       const off = onNews((news) => {
         if (news.kind === "reset") return reload();
+        if (growsByItself(news) && !isHeld && !isLoading) reload();
         if (news.kind === "sagas") {
           for (const saga of news.sagas) fresh.set(saga.sagaId, saga);
           for (const id of news.gone ?? []) fresh.set(id, { sagaId: id, isGone: true });

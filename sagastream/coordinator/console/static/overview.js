@@ -7,7 +7,7 @@ import { Badge, UNFINISHED, STATUSES, Mark } from "./marks.js";
 import { Ago, Empty, Head, Instant, Loading, SagaLink, Trouble, Until, Waiting } from "./parts.js";
 import { useResource } from "./resource.js";
 import { to } from "./route.js";
-import { isStuck } from "./stuck.js";
+import { isSomebodyLate, isStuck } from "./stuck.js";
 
 const SHOWN = 6;
 const TICK_MS = 2000;
@@ -20,7 +20,7 @@ function Attention() {
   const { data, problem, reload } = useResource(
     () => get("api/v1/sagas", { stuck: true, order: "oldest", limit: SHOWN }),
     [],
-    (news) => news.kind === "sagas" && news.sagas.some((saga) =>
+    (news) => isSomebodyLate(news) || news.kind === "sagas" && news.sagas.some((saga) =>
       isStuck(saga, now.peek()) || data.peek()?.sagas.some((shown) => shown.sagaId === saga.sagaId)),
   );
   const page = data.value;

@@ -7,3 +7,9 @@ export function isStuck(saga, nowMs) {
   if (saga.status === "NeedsAttention" || wait.until === null || Date.parse(wait.until) < nowMs) return true;
   return wait.asked > 1;
 }
+
+/**
+ * Tell whether sagas may have become stuck of which no news came: a deadline that nobody looks at passes silently. That
+ * one is due for a moment is as it should be.
+ */
+export const isSomebodyLate = (news) => news.kind === "figures" && news.deadlineLagSeconds > 1;
