@@ -116,6 +116,31 @@ async def test_an_operator_acts_with_token_and_reason_and_sees_what_became_of_it
     assert "Ask again" not in await page.text("main")
 
 
+async def test_what_may_have_been_done_is_not_said_to_be_undone(full: Stand, page: Page) -> None:
+    """The answer to an action is lost on its way: only the saga itself tells what became of it."""
+    await full.tell("acted-on-blindly", *STUCK, begun_s_ago=500)
+    await signed_in(page, full)
+    await page.go(f"{full.url}/#/saga/acted-on-blindly")
+    await page.ask("""
+        window.answered = window.fetch;
+        window.fetch = async (address, options) => {
+          const answer = await answered(address, options);
+          if (options?.method === "POST") throw new TypeError("the connection broke");
+          return answer;
+        };
+    """)
+
+    await page.click("Abort")
+    await page.until("document.querySelector('dialog[open]')")
+    await page.type("input[name=reason]", "written off")
+    await page.click("Abort", "dialog button")
+
+    await page.until("document.querySelector('dialog .trouble')")
+    assert (await page.ask("fetch('api/v1/sagas/acted-on-blindly').then((one) => one.json())"))["status"] == "Aborted"
+    assert "It was not done" not in await page.text("dialog")
+    assert "Look before you do it again" in await page.text("dialog")
+
+
 async def test_who_does_not_know_the_token_is_nobody(full: Stand, page: Page) -> None:
     await page.go(f"{full.url}/")
 

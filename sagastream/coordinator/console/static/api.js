@@ -7,6 +7,9 @@ export class Problem extends Error {
     super(detail || title);
     Object.assign(this, { name: "Problem", status, title, detail, errors });
   }
+
+  /** Whether what was to be done may have been done all the same. */
+  get isOpen() { return this.status === 0 || this.status >= 500; }
 }
 
 const url = (path, query) => {

@@ -4,9 +4,9 @@ import { Trouble } from "./parts.js";
 
 /**
  * A dialog. `submit(fields)` does what is asked for and may throw a problem; `children` are the fields. `verb` is what
- * the button says, `what` what a problem means.
+ * the button says, `what` what a problem means; without it, that nothing was done, unless nobody can know that.
  */
-export function Dialog({ title, verb, isGrave, submit, close, what = "It was not done", children }) {
+export function Dialog({ title, verb, isGrave, submit, close, what, children }) {
   const problem = useSignal(null);
   const isBusy = useSignal(false);
   const shown = useMemo(modal, []);
@@ -27,7 +27,7 @@ export function Dialog({ title, verb, isGrave, submit, close, what = "It was not
     <form onSubmit=${send}>
       <h2>${title}</h2>
       ${children}
-      <${Trouble} problem=${problem.value} what=${what} />
+      <${Trouble} problem=${problem.value} what=${what ?? (problem.value?.isOpen ? "Nobody answered whether it was done. Look before you do it again" : "It was not done")} />
       <div class="buttons"><button type="button" class="quiet" onClick=${close}>Cancel</button>
         <button class=${isGrave ? "danger" : "primary"} disabled=${isBusy.value}>${isBusy.value ? "Working…" : verb}</button></div>
     </form>

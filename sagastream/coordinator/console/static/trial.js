@@ -37,7 +37,7 @@ function Form({ trial }) {
         ${trial.recipes.map((recipe, n) => html`<label class="check recipe" key=${recipe.name}><input type="radio" name="recipe" checked=${chosen.value === n} onChange=${() => { chosen.value = n; edited.value = null; }} /><span><strong>${recipe.name}</strong><span class="faint">${recipe.told}</span></span></label>`)}
       </fieldset>
       <div class="buttons"><button type="button" class="quiet" onClick=${() => { isEditing.value = true; }}>${edited.value ? "Edited request" : "Look at the request"}</button><button class="primary">${trial.title}</button></div>
-      <${Trouble} problem=${problem.value} what="It was not taken" />
+      <${Trouble} problem=${problem.value} what=${problem.value?.isOpen ? "Nobody answered whether it was taken. Look before you send it again" : "It was not taken"} />
     </form>
     ${isEditing.value && html`<${Dialog} title=${`POST ${trial.path}`} verb="Use this" submit=${({ data }) => { edited.value = parsed(data); isEditing.value = false; }} close=${() => { isEditing.value = false; }}>
       <label>Body <textarea name="data" rows="16" spellcheck=${false} required>${pretty(JSON.stringify(body))}</textarea></label></${Dialog}>`}
