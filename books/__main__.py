@@ -18,6 +18,7 @@ from books.reading import Sources, read_books
 from books.report import report
 from books.rules import check
 from sagastream import Settings, connect
+from sagastream.coordinator.retention import kept
 from sagastream.embedded import server_url
 from sagastream.errors import SagastreamError
 
@@ -52,7 +53,8 @@ def main() -> int:
 async def _settled(settings: Settings, url: str, wait_s: float) -> Books:
     bus = connect(url, name="books", block=timedelta(0))
     calls = settings.data_dir / "provider" / "calls.jsonl"
-    sources = Sources(bus.query, settings.key_prefix, calls, settings.data_dir / "outbox")
+    outbox, shortest = settings.data_dir / "outbox", min(kept(settings).values())
+    sources = Sources(bus.query, settings.key_prefix, calls, outbox, shortest)
     until = time.monotonic() + wait_s
     try:
         while True:

@@ -112,7 +112,10 @@ class Told:
 
 @dataclass(frozen=True)
 class Books:
-    """Everything that was read. Sagas were read first, so what the ended ones left behind is final here."""
+    """Everything that was read. Sagas were read first, so what the ended ones left behind is final here.
+
+    What ended before ``kept_since_ms`` may have been removed by its coordinator.
+    """
 
     sagas: Mapping[str, Saga]
     orders: Mapping[str, Order]
@@ -122,6 +125,7 @@ class Books:
     accounts: Mapping[str, Account] = field(default_factory=dict)
     told: Mapping[str, Told] = field(default_factory=dict)
     now_ms: int = 0
+    kept_since_ms: int = 0
 
     def course(self, saga_id: str) -> Course:
         """Return which way a saga went; one that is not recorded yet is under way."""
@@ -131,7 +135,10 @@ class Books:
     @property
     def under_way(self) -> int:
         """Return how many sagas and orders have not ended."""
-        unseen = sum(order.saga_id not in self.sagas for order in self.orders.values())
+        unseen = sum(
+            order.saga_id not in self.sagas and not 0 < order.settled_ms < self.kept_since_ms
+            for order in self.orders.values()
+        )
         return unseen + sum(saga.course is Course.UNDER_WAY for saga in self.sagas.values())
 
 

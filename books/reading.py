@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from books.facts import Account, Books, Level, Order, Payment, Reservation, Saga, Told
@@ -30,12 +31,13 @@ NO_ACCOUNT = Account()
 @dataclass(frozen=True)
 class Sources:
     """Where the books lie; ``calls`` is the provider's record, one JSON object per line;
-    ``outbox`` is where messages lie that were not mailed."""
+    ``outbox`` is where messages lie that were not mailed; ``kept`` is how long records of sagas stay at least."""
 
     connection: Connection
     prefix: str
     calls: Path
     outbox: Path
+    kept: timedelta | None = None
 
     def of(self, owner: str) -> Reader:
         """Return a reader of one owner's keys."""
@@ -45,6 +47,7 @@ class Sources:
 async def read_books(sources: Sources) -> Books:
     """Read everything, sagas first: what an ended one left behind does not change any more."""
     sagas = await _sagas(sources.of(COORDINATOR))
+    now_ms = await server_ms(sources.connection)
     return Books(
         sagas=sagas,
         orders=await _orders(sources.of("order")),
@@ -53,7 +56,8 @@ async def read_books(sources: Sources) -> Books:
         payments=await _payments(sources.of("payment")),
         told=await _told(sources.of("notification"), read_outbox(sources.outbox)),
         accounts=read_accounts(sources.calls),
-        now_ms=await server_ms(sources.connection),
+        now_ms=now_ms,
+        kept_since_ms=0 if sources.kept is None else now_ms - sources.kept // timedelta(milliseconds=1),
     )
 
 

@@ -156,6 +156,15 @@ def test_an_order_whose_saga_is_not_recorded_yet_is_under_way() -> None:
     assert (_broken(books), books.under_way) == ([], 1)
 
 
+def test_an_order_whose_saga_ended_so_long_ago_that_it_is_not_kept_is_not_under_way() -> None:
+    """Otherwise what is reserved would never be compared again with what is held."""
+    old = replace(_with(sagas={"saga-done": None}), kept_since_ms=2)
+    wrong = replace(old, levels={"store-1:cup": Level("store-1:cup", 8, 3, 10, 1)})
+
+    assert (_broken(old), old.under_way) == ([], 0)
+    assert _broken(wrong) == [("reserved = held for orders", "level store-1:cup")]
+
+
 def test_what_a_person_closed_is_that_persons_decision() -> None:
     """What an aborted saga left open was written down when it was closed."""
     books = _with(
