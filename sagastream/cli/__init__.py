@@ -93,18 +93,18 @@ def _run(words: Namespace, settings: Settings) -> int:
 def _audit(words: Namespace, settings: Settings, project: Project) -> int:
     from sagastream.cli.auditing import audit_sagas, audits
     from sagastream.cli.sight import with_bus
-    from sagastream.cli.tables import participants, sagas
+    from sagastream.cli.tables import every_saga, participants
 
-    tables, cast, rules = list(sagas(project).values()), participants(project), audits(project)
+    tables, cast, rules = every_saga(project), participants(project), audits(project)
     return with_bus(settings, lambda bus: audit_sagas(words, bus, settings, tables, cast, rules))
 
 
 def _doctor(settings: Settings, project: Project, words: Namespace) -> int:
     from sagastream.cli.doctoring import doctor
     from sagastream.cli.sight import with_bus
-    from sagastream.cli.tables import participants, sagas
+    from sagastream.cli.tables import every_saga, participants
 
-    tables, cast = list(sagas(project).values()), participants(project)
+    tables, cast = every_saga(project), participants(project)
     return with_bus(settings, lambda bus: doctor(words, bus, settings, tables, cast), must_run=True)
 
 
@@ -132,10 +132,10 @@ def _look(words: Namespace, settings: Settings) -> int:
 
 
 def _tables() -> list[Saga]:
-    from sagastream.cli.tables import sagas
+    from sagastream.cli.tables import every_saga
 
     try:
-        return list(sagas(read_project()).values())
+        return every_saga(read_project())
     except ProjectError as error:
         print(f"sagastream: {error}; steps are shown by their events only", file=sys.stderr)
         return []

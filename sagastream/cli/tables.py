@@ -76,14 +76,26 @@ def _chosen(project: Project, name: str | None) -> list[Saga]:
 
 
 def sagas(project: Project) -> dict[str, Saga]:
-    """Return the project's tables by name.
+    """Return the project's tables by name, of each the latest version: what begins now.
 
     Raises: ``ProjectError`` for something that is no table.
     """
-    found = {}
+    found: dict[str, Saga] = {}
+    for saga in every_saga(project):
+        if saga.name not in found or found[saga.name].version < saga.version:
+            found[saga.name] = saga
+    return found
+
+
+def every_saga(project: Project) -> list[Saga]:
+    """Return the project's tables in every version that is named: sagas go by the one they began with.
+
+    Raises: ``ProjectError`` for something that is no table.
+    """
+    found = []
     for target in project.sagas:
         saga = load(target, project.root)
         if not isinstance(saga, Saga):
             raise ProjectError(f"{target!r} is not a Saga")
-        found[saga.name] = saga
+        found.append(saga)
     return found

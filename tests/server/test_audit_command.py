@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ import pytest
 
 from sagastream import Runtime, Settings
 from sagastream.audit.report import SHOWN
+from sagastream.cli import main
 from sagastream.cli.auditing import audit_sagas
 from sagastream.cli.exits import DIFFERENT, DONE
 from sagastream.cli.words import parser
@@ -65,6 +67,29 @@ async def test_a_difference_is_told_with_its_rule_and_what_to_do(
     assert f"  saga {saga_id}\n    expected  no timer, for it is Completed\n    found     one at 10000000000000" in told
     assert "  what to do: a running saga without a timer" in told
     assert told.endswith("2 differences; docs/reference/audit.md says what each rule proves\n")
+
+
+async def test_sagas_of_an_older_version_are_judged_by_their_own_table(
+    trips: Runtime, server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The project names both for as long as sagas of the older one are kept."""
+    (tmp_path / "older_and_newer.py").write_text(
+        "from dataclasses import replace\nfrom tests.trip import TRIP as OLDER\nNEWER = replace(OLDER, version=2)\n"
+    )
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.sagastream]\nsagas = ["older_and_newer:OLDER", "older_and_newer:NEWER"]\n'
+        'participants = ["tests.trip:desk", "tests.trip:hotel", "tests.trip:bank"]\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REDIS_URL", server_url)
+    monkeypatch.setenv("KEY_PREFIX", SETTINGS.key_prefix)
+
+    code = await asyncio.to_thread(main, ["audit", "--at-rest", "--json"])
+
+    readable = next(
+        rule for rule in json.loads(capsys.readouterr().out)["rules"] if rule["rule"] == "records-are-readable"
+    )
+    assert (code, readable["compared"], readable["unknown"]) == (DONE, 3, {})
 
 
 async def test_one_saga_can_be_audited_by_itself(trips: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
