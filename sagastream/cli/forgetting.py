@@ -13,7 +13,7 @@ from sagastream.cli.repairing import confirmed
 from sagastream.cli.sight import with_bus
 from sagastream.coordinator.lags import owners
 from sagastream.forgetting import forget
-from sagastream.keys import COORDINATOR, Keys
+from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
 
@@ -24,6 +24,10 @@ def forget_group(words: Namespace, settings: Settings, sagas: Sequence[Saga]) ->
     if needed or words.group == COORDINATOR:
         what = f"saga {needed[0]!r}" if needed else "every saga"
         print(f"sagastream: {words.group} takes part in {what} and cannot be forgotten", file=sys.stderr)
+        return FAILED
+    if not sagas and words.group != WEBHOOKS:
+        told = f"without the tables of a project nobody knows whether {words.group} is needed, nor who publishes for it"
+        print(f"sagastream: {told}: run this where its pyproject.toml is", file=sys.stderr)
         return FAILED
     if not confirmed(words, f"what {words.group} has not settled is lost to it; forget it?"):
         return NOT_CONFIRMED

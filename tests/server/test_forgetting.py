@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -113,3 +114,24 @@ def test_the_command_asks_first_and_refuses_who_is_needed(
     said = capsys.readouterr().err
     assert "stock takes part in saga" in said
     assert "nobody called 'webhooks' ever read a stream here" in said
+
+
+async def test_nobody_is_forgotten_where_nobody_knows_who_is_needed(
+    server_url: str, bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Outside of the project no table tells that a participant is needed, and nothing tells who publishes for it."""
+    keys = Keys("elsewhere:", "stock")
+    stream = keys.of("order").events("OrderCreated")
+    await bus.writer.execute("XGROUP", "CREATE", stream, "stock", "0", "MKSTREAM")
+    await bus.writer.execute("HSET", keys.key(GROUPS), stream, "0")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REDIS_URL", server_url)
+    monkeypatch.setenv("KEY_PREFIX", keys.prefix)
+    monkeypatch.setenv("BLOCK", "0.01")
+
+    code = await asyncio.to_thread(main, ["forget", "stock", "--yes"])
+
+    assert code == FAILED
+    assert "nobody knows whether stock is needed" in capsys.readouterr().err
+    assert await bus.query.execute("XINFO", "GROUPS", stream)
+    assert await bus.query.execute("EXISTS", keys.key(GROUPS)) == 1
