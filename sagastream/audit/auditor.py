@@ -81,6 +81,7 @@ class Auditor:
         self._standing = Standing()
         self._overdue_from = 0
         self._differences = 0
+        self._again_from = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Audit until told to stop."""
@@ -122,7 +123,7 @@ class Auditor:
         self._walk = None  # unless the round comes to its end
         findings = Findings(RULES)
         judged = await self._follow(walk, findings, now_ms)
-        again = [each for each in known if each.saga_id][:AGAIN]
+        again = self._next(known)
         looking = Looking(self._scene, findings)
         await looking.again(again)
         await sizes_agree(self._scene, findings)
@@ -144,6 +145,13 @@ class Auditor:
                           expected=difference.expected, found=difference.found)  # fmt: skip
         self._walk, self._differences = walk, len(found)
         return True
+
+    def _next(self, known: Sequence[Difference]) -> list[Difference]:
+        """Return the known differences whose turn it is: what is wrong for ever must not hide what was mended."""
+        of_sagas = [each for each in known if each.saga_id]
+        start = self._again_from if self._again_from < len(of_sagas) else 0
+        self._again_from = start + AGAIN
+        return of_sagas[start : start + AGAIN]
 
     async def _hold(self, standing: Standing, now_ms: int) -> bool:
         """Take the audit, or hold it longer; False if another coordinator was faster."""

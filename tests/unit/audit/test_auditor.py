@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import asdict
 from datetime import timedelta
 
 from sagastream import series
 from sagastream.audit import Audit, Difference, Findings, Rule, Scene
-from sagastream.audit.auditor import HOLD, WHOLE, Auditor
+from sagastream.audit.auditor import AGAIN, HOLD, WHOLE, Auditor
 from sagastream.audit.results import CONTINUOUS, figures
 from sagastream.bus import Bus, Command
 from sagastream.coordinator.retention import Retention, kept
@@ -253,3 +255,22 @@ async def test_a_missing_end_is_found_though_nothing_told_that_it_ended() -> Non
     await watching.round()
 
     assert (await exported(trips, series.AUDIT_DIFFERENCES))["one-end"] == 1
+
+
+@in_virtual_time
+async def test_what_was_mended_is_forgotten_however_much_is_wrong_for_ever() -> None:
+    """Only so many known differences are looked at in a round; each has its turn."""
+    trips = await played()
+    watching = auditor(trips)
+    await watching.round()
+    lost = [Difference("begun-sagas-exist", f"saga s{n}", "a record, for it is listed", "none", f"s{n}")
+            for n in range(2 * AGAIN)]  # fmt: skip
+    mended = Difference("timer-while-running", "saga done", "no timer", "one", trips.ids["done"])
+    for each in (*lost, mended):
+        trips.call("HSET", "saga", "auditor:found", f"{each.rule}|{each.about}", json.dumps(asdict(each)))
+
+    for _ in range(3):
+        assert await watching.round()
+
+    found = await exported(trips, series.AUDIT_DIFFERENCES)
+    assert {rule: count for rule, count in found.items() if count} == {"begun-sagas-exist": len(lost)}
