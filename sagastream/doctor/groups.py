@@ -38,6 +38,17 @@ def _groups(patient: Patient) -> Iterator[_Reader]:
     yield _Reader(COORDINATOR, tuple(Meanings(patient.sagas).streams(patient.keys)), "sagastream coordinator")
 
 
+def _others(patient: Patient, seen: Iterable[tuple[str, str]]) -> Iterator[_Reader]:
+    """Yield who reads besides, such as who tells outsiders how sagas end: streams are kept for them all the same."""
+    known = {group.name for group in _groups(patient)}
+    found: dict[str, list[str]] = {}
+    for stream, name in seen:
+        if name not in known:
+            found.setdefault(name, []).append(stream)
+    for name, streams in found.items():
+        yield _Reader(name, tuple(streams), "sagastream streams")
+
+
 async def readers(patient: Patient) -> list[Finding]:
     """Tell of each reader whether its groups are there, and whether anybody reads."""
     silence = (patient.settings.claim_idle + patient.settings.block) // _MS
@@ -70,7 +81,7 @@ async def work(patient: Patient) -> list[Finding]:
     """Tell of each reader what it has not read, and what it has in hand."""
     found = []
     now_ms, seen = await _seen(patient)
-    for group in _groups(patient):
+    for group in (*_groups(patient), *_others(patient, seen)):
         here = [(stream, seen[stream, group.name]) for stream in group.streams if (stream, group.name) in seen]
         known = [one.lag for _, one in here if one.lag is not None]
         unread = f"{sum(known)}" if len(known) == len(here) else f"at least {sum(known)}"

@@ -43,6 +43,7 @@ MENDS: list[Command] = [
     ]),
 ]  # fmt: skip
 ROOM = HOTEL.events("RoomHeld")
+ENDED = KEYS.events("SagaCompleted")
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,9 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ("work", Verdict.PROBLEM, "1 in hand, the oldest for 60 min", [*begun_anew(AGO), IN_HAND]),
     ("work", Verdict.WARNING, "1 in hand, the oldest for 2 min", [*begun_anew(LATELY), IN_HAND]),
     ("work", Verdict.WARNING, "1 unread, 0 in hand, behind by 60 min", begun_anew(AGO)),
+    ("work", Verdict.WARNING, "1 unread, 0 in hand, behind by 60 min", [
+        ("DEL", ENDED), ("XADD", ENDED, f"{AGO}-1", "any", "thing"), ("XGROUP", "CREATE", ENDED, "webhooks", "0"),
+    ]),
     ("trimming", Verdict.WARNING, "auditors once read it and is gone", [
         ("HSET", HOTEL.key("streams"), "events:RoomHeld", "auditors bank saga"),
     ]),
