@@ -41,6 +41,6 @@ async function ask(path, { query, ...options }) {
 export const get = (path, query, token) =>
   ask(path, { query, headers: token ? { Authorization: `Bearer ${token}` } : {} });
 
-/** Send something; `headers` besides. */
+/** Send something, or text that is JSON already; `headers` besides. */
 export const post = (path, body, headers = {}) =>
-  ask(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } });
+  ask(path, { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } });

@@ -4,6 +4,7 @@ import { html, useSignal } from "./html.js";
 import { Dialog, Reason } from "./dialog.js";
 import { Empty, Head, Instant, Loading, SagaLink, Trouble } from "./parts.js";
 import { Problem } from "./api.js";
+import { pretty } from "./json.js";
 import { act, getAsOperator } from "./operator.js";
 import { ForOperators } from "./operators_only.js";
 import { useResource } from "./resource.js";
@@ -46,8 +47,8 @@ function Letter({ letter, done }) {
     if (!problem.value) asking.value = "edit";
   }
   async function submit({ reason, data }) {
-    const edited = asking.value === "edit" ? { data: parsed(data) } : {};
-    await act(`${path}/${asking.value === "drop" ? "drop" : "replay"}`, { reason, ...edited });
+    const body = asking.value === "edit" ? `{"reason": ${JSON.stringify(reason)}, "data": ${checked(data)}}` : { reason };
+    await act(`${path}/${asking.value === "drop" ? "drop" : "replay"}`, body);
     asking.value = null;
     done();
   }
@@ -80,17 +81,11 @@ export function Fields({ whole }) {
     ${whole.replayedData && html`<div><dt>replayed with</dt><dd><pre>${pretty(whole.replayedData)}</pre></dd></div>`}</dl>`;
 }
 
-export function pretty(text) {
+/** The text itself, if it is JSON. */
+function checked(text) {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text ?? "";
-  }
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
+    JSON.parse(text);
+    return text;
   } catch (error) {
     throw new Problem(400, "Not JSON", `the data are not JSON: ${error.message}`);
   }

@@ -3,7 +3,7 @@ import { html, useSignal } from "./html.js";
 import { about } from "./about.js";
 import { Problem, post } from "./api.js";
 import { Dialog } from "./dialog.js";
-import { pretty } from "./letters.js";
+import { pretty } from "./json.js";
 import { Empty, Head, Loading, Trouble } from "./parts.js";
 import { OneSaga } from "./saga.js";
 
