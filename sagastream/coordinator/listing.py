@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 MOST_SCANNED = 1000
 _STORED = (*FIELDS, "ended_ms")
+_STATUSES = frozenset(map(str, Status))
 _READS = 5  # of a saga that goes on faster than it is read; then its last record stands with the history before it
 
 
@@ -213,7 +214,13 @@ def _legible(saga_id: str, values: Sequence[str | None] | ReplyError) -> Stored 
 def _stored(saga_id: str, values: Sequence[str | None] | ReplyError) -> Stored | Undecodable | None:
     ended = None if isinstance(values, ReplyError) else values[-1]
     record = read_record(saga_id, values if isinstance(values, ReplyError) else values[:-1])
-    return Stored(record, int(ended) if ended else None) if isinstance(record, Record) else record
+    if not isinstance(record, Record):
+        return record
+    if record.status not in _STATUSES:
+        return Undecodable(
+            f"the record of {saga_id} says {record.status[:64]!r}, which is no status that is known here"
+        )
+    return Stored(record, int(ended) if ended else None)
 
 
 def _list(reply: Reply) -> list[Reply]:
