@@ -140,9 +140,10 @@ def note(written: str) -> Note:
     Raises: ``ValueError``, ``TypeError`` or ``KeyError`` for one this library did not write.
     """
     told = json.loads(written)
+    kind = told.get("kind", "")
     return Note(
         int(told["at"]), told["id"], told["type"], told.get("source", ""), told.get("cause", ""), told.get("step", ""),
-        told.get("kind", ""), told.get("reason", ""), told.get("actor", ""),
+        Kind(kind) if kind else "", told.get("reason", ""), told.get("actor", ""),
     )  # fmt: skip
 
 

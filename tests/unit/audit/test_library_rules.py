@@ -401,3 +401,16 @@ async def test_a_coordinator_that_lags_is_no_alarm() -> None:
     told = await trips.audited()
 
     assert told.findings.differences == []
+
+
+@in_virtual_time
+async def test_a_history_of_a_later_version_is_a_difference_and_ends_no_audit() -> None:
+    """A note says of a step what nobody here knows; all other sagas are judged all the same."""
+    trips = await played()
+    odd = {**trips.world.history(trips.ids["done"])[-1], "kind": "resting", "step": "confirm"}
+    trips.rewrite_history("done", [*trips.world.history(trips.ids["done"]), odd])
+
+    told = await trips.audited()
+
+    assert [each.saga_id for each in told.findings.tried["records-are-readable"].differences] == [trips.ids["done"]]
+    assert told.findings.tried["status-follows-facts"].compared == 8
