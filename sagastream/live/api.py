@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
@@ -30,6 +31,7 @@ from sagastream.settings import Settings
 
 HEARTBEAT_S = 15
 PATIENCE_S = 30  # for a client to take a message
+SOON = timedelta(seconds=1)  # by then who has just come hears something, if only that the store is away
 _POSITION = re.compile(r"[1-9]\d{0,14}-\d{1,10}", re.ASCII)
 _STREAM = "text/event-stream"
 LastEventId = Annotated[
@@ -68,7 +70,9 @@ def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
     async def sagas_as_they_go(wanted: Wanted, after: str | None) -> AsyncIterator[bytes]:
         mailbox = Mailbox(wanted)
         with suppress(Full), hub.joined(mailbox):
-            position = await hub.position()
+            while (position := await hub.position(within=SOON)) is None:
+                for trouble in () if mailbox.is_empty else await mailbox.take():
+                    yield trouble
             batch = await missed(after) if after is not None else None
             if batch is None:
                 why = "this is new" if after is None else "it is not known what happened since the last message"

@@ -82,11 +82,17 @@ class Hub:
                 if not self._listeners:
                     self._stop()
 
-    async def position(self) -> str:
-        """Return the position after which a listener that has joined is told everything; waits for the server."""
+    async def position(self, within: timedelta | None = None) -> str | None:
+        """Return the position after which a listener that has joined is told everything; waits for the server.
+
+        None if that takes longer than ``within``: then the listener is told of the trouble there is.
+        """
         run = self._run
-        await run.is_positioned.wait()
-        return run.position
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within.total_seconds() if within is not None else None):
+                await run.is_positioned.wait()
+            return run.position
+        return None
 
     def _start(self) -> None:
         self._run = run = _Run()

@@ -66,6 +66,11 @@ class Mailbox:
         self.is_ended = True
         self._is_filled.set()
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to take."""
+        return not self._is_filled.is_set()
+
     async def take(self) -> list[bytes]:
         """Return all there is, oldest first, once there is something; batches that had to wait as one."""
         await self._is_filled.wait()

@@ -17,6 +17,21 @@ from tests.unit.live.followers import Office
 
 
 @in_virtual_time
+async def test_who_comes_while_the_store_is_away_is_told_of_trouble_at_once() -> None:
+    """And begins as everybody does once it is back."""
+    office = Office(World())
+    office.wire.refuse_all()
+    async with office.following() as follower:
+        await asyncio.sleep(5)
+        told_meanwhile = [event for _, event, _ in follower.events]
+        office.wire.heal()
+        await office.world.until(lambda: follower.of("figures") and follower.of("reset"), timedelta(seconds=30))
+
+    assert told_meanwhile == ["trouble"]
+    assert [event for _, event, _ in follower.events if event != "figures"] == ["trouble", "reset"]
+
+
+@in_virtual_time
 async def test_a_new_follower_is_told_to_load_its_lists_and_then_of_every_change() -> None:
     world = World()
     office = Office(world)
