@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Match, Route
 
-from sagastream.errors import ServerUnavailable, TooLarge
+from sagastream.errors import ServerUnavailable, TooLarge, Undecodable
 from sagastream.store import WrongStore
 
 if TYPE_CHECKING:
@@ -101,11 +101,15 @@ def install(app: FastAPI) -> None:
     async def large(_: Request, error: Exception) -> Response:
         return Problem(413, str(error)).response()
 
+    async def unreadable(_: Request, error: Exception) -> Response:
+        return Problem(500, str(error), title="What is stored cannot be read").response()
+
     app.add_exception_handler(StarletteHTTPException, http)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(ServerUnavailable, server)
     app.add_exception_handler(WrongStore, store)
     app.add_exception_handler(TooLarge, large)
+    app.add_exception_handler(Undecodable, unreadable)
 
 
 def _methods(request: Request) -> set[str]:

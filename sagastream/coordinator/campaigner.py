@@ -165,8 +165,13 @@ class Campaigner:
             if not problem:
                 try:
                     done = await self._repairs.decide(saga_id, campaign.plan.action, now_ms)
+                except (ServerUnavailable, ReplyError):
+                    raise
                 except Undecodable as error:
                     problem = str(error)
+                except Exception as error:  # whatever is wrong with one saga, the others are visited
+                    log.error("saga.cannot_be_repaired", saga_id=saga_id, repair=campaign.id, exc_info=error)
+                    problem = f"{type(error).__name__} when it was to be decided"
             what, told = counted(done, problem)
             if done is not None and done.verdict.turn is not None:
                 tx = self._repairs.transaction(done, done.verdict.turn, campaign.plan.action, now_ms, campaign.id)

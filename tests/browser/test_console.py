@@ -31,6 +31,12 @@ async def test_who_since_and_until_of_a_stuck_saga_are_two_clicks_away(full: Sta
         assert wait[name][11:19] in told
 
 
+async def test_an_address_that_was_cut_off_shows_that_there_is_nothing(full: Stand, page: Page) -> None:
+    await page.go(f"{full.url}/#/saga/stuck-%E0%A4%A")
+
+    await page.shows("stuck-%E0%A4%A")
+
+
 async def test_the_first_page_tells_who_since_and_until_of_what_is_stuck(full: Stand, page: Page) -> None:
     await page.go(f"{full.url}/")
 

@@ -15,6 +15,7 @@ from sagastream.coordinator.campaigner import Campaigner
 from sagastream.coordinator.campaigns import MOST_COUNTED, Campaigns
 from sagastream.coordinator.finding import Finding, Search
 from sagastream.coordinator.listing import Filter, Listing, Page
+from sagastream.coordinator.repair import Repaired, Repairs
 from sagastream.envelope import pairs
 from sagastream.event import StepBarred, StepGaveUp
 from sagastream.keys import COORDINATOR
@@ -326,3 +327,25 @@ async def test_server_trouble_interrupts_a_repair_and_nothing_is_lost() -> None:
 
     assert (done.state, done.visited) == (State.DONE, 20)
     assert [len(acted(world, saga_id)) for saga_id in ids] == [1] * 20
+
+
+@in_virtual_time
+async def test_an_error_nobody_foresaw_is_of_one_saga_only() -> None:
+    """A mistake of the engine itself must neither hold up the others nor keep a campaign running for ever."""
+    world = World()
+    await stuck(world, 3)
+    right = Repairs.decide
+
+    async def wrong(repairs: Repairs, saga_id: str, action: Action, now_ms: int) -> Repaired | None:
+        if saga_id == "trip-001":
+            raise ZeroDivisionError("nobody foresaw this")
+        return await right(repairs, saga_id, action, now_ms)
+
+    campaign = await begun(world)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Repairs, "decide", wrong)
+        async with asyncio.timeout(60), driven(world):
+            found = await ended(world, campaign)
+
+    assert (found.visited, found.count(Count.CHANGED), found.count(Count.FAILED)) == (3, 2, 1)
+    assert [len(acted(world, f"trip-00{at}")) for at in range(3)] == [1, 0, 1]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
+from sagastream.coordinator.api import saga_routes
 from sagastream.coordinator.repair_api import repair_routes
 from sagastream.service import bare_app
 from tests.trip import TRIP, RoomHeld, TripBooked
@@ -24,20 +26,38 @@ async def with_an_odd_one() -> World:
     return world
 
 
-@in_virtual_time
-async def test_sagas_are_listed_without_one_in_an_unknown_status() -> None:
-    world = await with_an_odd_one()
+def client(world: World) -> httpx.AsyncClient:
+    """Return a client of a coordinator's routes; what they do not answer is answered as a service does."""
 
     def lifespan(_: FastAPI) -> nullcontext[None]:
         return nullcontext()
 
     app = bare_app("coordinator", lifespan, is_open=lambda: True, always=())
-    app.include_router(repair_routes([TRIP], bus=world.wire().bus, settings=world.settings))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
-        answer = await client.get("/api/v1/sagas")
+    for routes in (saga_routes, repair_routes):
+        app.include_router(routes([TRIP], bus=world.wire().bus, settings=world.settings))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://shop")
+
+
+@in_virtual_time
+async def test_sagas_are_listed_without_one_in_an_unknown_status() -> None:
+    async with client(await with_an_odd_one()) as asked:
+        answer = await asked.get("/api/v1/sagas")
 
     assert answer.status_code == 200
     assert {saga["sagaId"] for saga in answer.json()["sagas"]} == {"one", "two"}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/sagas/odd", "/api/choreographedsaga/state/odd"])
+@in_virtual_time
+async def test_it_is_said_of_it_what_cannot_be_read(path: str) -> None:
+    """Whoever asks for it must know that it is there, and what to look at."""
+    async with client(await with_an_odd_one()) as asked:
+        answer = await asked.get(path)
+
+    assert answer.status_code == 500
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "the record of odd says 'Resting'" in answer.json()["detail"]
 
 
 @in_virtual_time

@@ -1,9 +1,18 @@
 // Where the visitor is: kept in the address after "#", so that every view can be sent to somebody else.
 import { signal } from "./html.js";
 
+// An address may be cut off or made up by hand.
+const decoded = (part) => {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+};
+
 function read() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-  const parts = path.split("/").map(decodeURIComponent);
+  const parts = path.split("/").map(decoded);
   return { view: parts[0] || "overview", parts: parts.slice(1), query: new URLSearchParams(query ?? "") };
 }
 
