@@ -128,6 +128,7 @@ class Deciding:
 
     async def _run(self, work: Work, handler: Handler, data: str, tx: Transaction) -> Event | None:
         begun_s = asyncio.get_running_loop().time()
+        work.tried = handler
         call = handler.function(payload(handler.takes, data), tx, **self._resources[id(handler)])
         if tracing.active is not None:
             call = tracing.handled(call, self._participant.name, handler.name, work.envelope, tx)

@@ -113,7 +113,8 @@ class Settling:
             log.warning("retry.failed", **about, error=_said(error))
             work.fate = Fate.SETTLED  # the coordinator asks again, at its pace
             return None
-        policy = work.handler.retry if work.handler else self._participant.retry
+        tried = work.tried or work.handler
+        policy = tried.retry if tried else self._participant.retry
         if isinstance(error, Undecodable | Torn) or policy.is_exhausted(work.attempts):
             log.error("event.buried", **about, error=_said(error))
             return self._bury(work, error)

@@ -37,7 +37,8 @@ class Work:
     ``request`` is what the coordinator asks, None for an event that goes forward. ``known`` is the ledger state
     that the next commit expects. ``attempts`` have failed so far, ``conflicts`` were decided again. ``problem`` is
     why nothing can be decided. ``is_ledger_broken``: not even that it gave up can be remembered.
-    ``is_undone_outside``: its undo calls something that is not Redis. ``took_s`` is what its handler last needed.
+    ``is_undone_outside``: its undo calls something that is not Redis. ``tried`` is what was last run for it: its
+    handler, or a way to undo or close the step; ``took_s`` is what that needed.
     """
 
     message: Message
@@ -52,6 +53,7 @@ class Work:
     is_ledger_broken: bool = False
     is_undone_outside: bool = False
     is_in_background: bool = False
+    tried: Handler | None = None
     took_s: float | None = None
 
     @property

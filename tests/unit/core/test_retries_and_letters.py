@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +15,7 @@ from sagastream import Participant, Transaction
 from sagastream.errors import ReplyError
 from sagastream.event import MAX_EVENT_BYTES, LedgerLost, StepGaveUp, UndoRequested
 from sagastream.ledger import State
-from tests.trip import RoomGivenBack, RoomHeld, TripBooked
+from tests.trip import CardCharged, CardRefunded, RoomGivenBack, RoomHeld, TripBooked
 from tests.unit.core.casts import RETRY, Gateway, Script, bank, hotel
 from tests.unit.core.world import SAGA, World, in_virtual_time
 
@@ -367,3 +369,36 @@ async def test_what_was_torn_half_way_is_not_torn_again() -> None:
     assert "torn" in letter["reason"]
     assert world.hash("hotel", "rooms")["asked"] == "1"
     assert world.ledger("hotel", "hold_room").state is State.GAVE_UP
+
+
+@in_virtual_time
+async def test_an_undo_and_a_close_have_the_attempts_that_were_declared_for_them() -> None:
+    """A refund may need days where the charge needs seconds: each says for itself how often it is tried."""
+    world, calls = World(), list[str]()
+    bank = Participant("bank", retry=RETRY)
+
+    @bank.on(RoomHeld, outside=True)
+    async def charge_card(held: RoomHeld, tx: Transaction) -> CardCharged:
+        if held.card == "bad":
+            raise RuntimeError("the bank is closed")
+        return CardCharged(nights=held.nights)
+
+    @bank.undo(CardCharged, retry=replace(RETRY, attempts=5))
+    async def refund_card(charged: CardCharged, tx: Transaction) -> CardRefunded:
+        calls.append("undo")
+        raise RuntimeError("the bank is closed")
+
+    @bank.close(CardCharged, retry=replace(RETRY, attempts=7))
+    async def close_key(held: RoomHeld, tx: Transaction) -> CardCharged | None:
+        calls.append("close")
+        raise RuntimeError("the bank is closed")
+
+    world.tell(RoomHeld(nights=1, card="good"), "charged")
+    world.tell(RoomHeld(nights=1, card="bad"), "begun")
+    await world.work(world.consumer(bank))
+    for saga_id in ("charged", "begun"):
+        world.ask("bank", UndoRequested(step="CardCharged"), saga_id)
+    await world.work(world.consumer(bank))
+
+    assert Counter(calls) == {"undo": 5, "close": 7}
+    assert [letter["attempts"] for letter in world.letters("bank")] == ["3", "5", "7"]
