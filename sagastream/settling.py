@@ -33,6 +33,10 @@ class HandlerDisagrees(SagastreamError):
     """A handler's guards keep refusing what the handler decides on fresh reads."""
 
 
+class HandlerCancelled(SagastreamError):
+    """A handler let through the cancellation of something it waited for."""
+
+
 class CannotApply(SagastreamError):
     """The server says that what a handler wants can never be applied."""
 
@@ -101,6 +105,11 @@ class Settling:
             raise
         except Exception as error:  # a handler may raise anything: it is tried again, then buried
             return self._failed(work, error)
+        except asyncio.CancelledError:
+            if _is_being_stopped():
+                raise
+            # Whoever the handler waited for was cancelled, not the handler: it must not end this worker.
+            return self._failed(work, HandlerCancelled("what it waited for was cancelled"))
         if work.attempts and work.fate is Fate.SETTLED and tx is not None:
             self._retries.settled(tx, work.message.name)
         return tx
@@ -174,6 +183,11 @@ class Settling:
             self._telemetry.buried()
         elif work.fate is Fate.WAITS:
             self._telemetry.retried()
+
+
+def _is_being_stopped() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _said(error: Exception) -> str:

@@ -402,3 +402,33 @@ async def test_a_read_of_a_handler_that_the_server_does_not_answer_is_no_attempt
 
     assert world.ledger("hotel", "hold_room", "saga-0").state is State.DONE
     assert not world.letters("hotel")
+
+
+@pytest.mark.parametrize("outside", [False, True])
+@in_virtual_time
+async def test_a_handler_whose_own_task_is_cancelled_has_failed_like_any_other(outside: bool) -> None:
+    """A pool that is closed cancels who waits for it: that stops no worker; it is tried again, then buried."""
+    world, calls = World(), list[str]()
+    hotel = Participant("hotel", retry=RETRY)
+
+    @hotel.on(TripBooked, outside=outside)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        calls.append(tx.saga_id)
+        if tx.saga_id == "cancelled":
+            gone = asyncio.get_running_loop().create_future()
+            gone.cancel()
+            await gone
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    worker = world.consumer(hotel)
+    async with world.running(worker):
+        world.tell(TripBooked(nights=1), "cancelled")
+        await world.quiet()
+        world.tell(TripBooked(nights=1), "sound")
+        await world.quiet()
+        assert worker.is_ready()
+
+    assert calls == ["cancelled"] * RETRY.attempts + ["sound"]
+    assert world.ledger("hotel", "hold_room", "cancelled").state is State.GAVE_UP
+    assert world.ledger("hotel", "hold_room", "sound").state is State.DONE
+    assert "cancelled" in world.letters("hotel")[0]["reason"]
