@@ -95,19 +95,21 @@ class Consumer:
         self._in_hand: dict[str, Work] = {}
         self._renewing = Renewing(self._intake, self._retries, self._in_hand, every=lease / 3)  # one may fail
         self._outside: set[asyncio.Task[None]] = set()
+        self._stopped: asyncio.Task[bool]  # from ``run`` on
         self._retry_at = 0.0
         telemetry.expect([*participant.handlers, *REQUESTS], timed=True)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop, then let calls to the outside end, within bounds."""
         renewing = asyncio.create_task(self._renewing.run(), name=f"renew:{self.name}")
+        self._stopped = asyncio.create_task(stop.wait(), name=f"stop:{self.name}")
         try:
             await self._loop.run(stop)
             if self._outside:
                 await asyncio.wait(self._outside, timeout=self._stop_within.total_seconds())
                 await self._intake.flush()
         finally:
-            under_way = (renewing, *self._outside)
+            under_way = (renewing, self._stopped, *self._outside)
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
@@ -145,7 +147,8 @@ class Consumer:
             self._retry_at = loop.time() + wait.total_seconds()
             await self._try_again([name for name in names if name not in self._in_hand])
         if len(self._outside) >= OUTSIDE:
-            await asyncio.wait(self._outside, return_when=asyncio.FIRST_COMPLETED)
+            # None of them may ever end, and the worker is to stop all the same.
+            await asyncio.wait({*self._outside, self._stopped}, return_when=asyncio.FIRST_COMPLETED)
         wait = min(self._block, timedelta(seconds=max(0.001, self._retry_at - loop.time())))
         # A call that fails in the background cannot wake a read that blocks, and its next attempt may be due soon.
         return min(wait, GLANCE) if self._outside else wait

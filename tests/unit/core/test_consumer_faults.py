@@ -11,6 +11,7 @@ import pytest
 
 from sagastream import Participant, Transaction
 from sagastream.bus import Command
+from sagastream.consumer import OUTSIDE
 from sagastream.event import StepGaveUp, UndoRequested
 from sagastream.ledger import State
 from tests.trip import RoomGivenBack, RoomHeld, TripBooked
@@ -432,3 +433,21 @@ async def test_a_handler_whose_own_task_is_cancelled_has_failed_like_any_other(o
     assert world.ledger("hotel", "hold_room", "cancelled").state is State.GAVE_UP
     assert world.ledger("hotel", "hold_room", "sound").state is State.DONE
     assert "cancelled" in world.letters("hotel")[0]["reason"]
+
+
+@in_virtual_time
+async def test_a_stop_waits_no_longer_where_no_more_calls_may_be_under_way() -> None:
+    """As many calls as may be hang for ever, and more is to be read: the worker stops in its time all the same."""
+    world, gateway = World(stop_within=timedelta(seconds=10)), Gateway()
+    gateway.answers.clear()
+    for number in range(OUTSIDE + 100):
+        world.tell(RoomHeld(nights=2, card="good"), f"saga-{number}")
+    stop = asyncio.Event()
+    running = asyncio.create_task(world.consumer(bank(Script()), resources={Gateway: gateway}).run(stop))
+    await world.until(lambda: len(gateway.calls) >= OUTSIDE)
+    await asyncio.sleep(5)
+    stopped_at = world.loop.time()
+    stop.set()
+    await asyncio.wait_for(running, 3600)
+
+    assert 10 <= world.loop.time() - stopped_at < 11
