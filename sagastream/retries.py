@@ -6,11 +6,12 @@ are our own count, raised by failing handlers alone: the server's delivery count
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sagastream.clock import ServerClock
+from sagastream.errors import ServerUnavailable
 from sagastream.keys import ATTEMPTS, RETRIES
 from sagastream.reader import Reader
 from sagastream.transaction import Transaction, Transactor
@@ -39,17 +40,16 @@ class Retries:
         self._clock = clock
         self._lease_ms = lease // _MS
         self._leases: dict[str, int] = {}  # message → until when it is ours
+        self._unanswered: dict[str, int] = {}  # message → until when it is ours if the server heard of it
 
     async def standings(self, names: list[str]) -> dict[str, Standing]:
         """Return how each of these messages stands."""
         if not names:
             return {}
         attempts = await self._reader.read(ATTEMPTS, *names)
-        due = await self._reader.command("ZMSCORE", self._reader.keys.key(RETRIES), *names)
-        assert isinstance(due, list)  # ZMSCORE has no other answer
+        due = await self._scores(names)
         return {
-            name: Standing(int(count or 0), score is not None)
-            for name, count, score in zip(names, attempts, due, strict=True)
+            name: Standing(int(count or 0), due[name] is not None) for name, count in zip(names, attempts, strict=True)
         }
 
     def failed(self, tx: Transaction, name: str, attempts: int, wait: timedelta) -> None:
@@ -84,6 +84,7 @@ class Retries:
         now = self._clock.now_ms()
         # What was taken a moment ago is not yet in hand.
         self._leases = {name: at for name, at in self._leases.items() if name in in_hand or at > now}
+        await self._find_out()
         await self._put_off({name: at for name, at in self._leases.items() if name in in_hand})
 
     async def forget(self, names: Iterable[str]) -> None:
@@ -95,6 +96,15 @@ class Retries:
             batch.append(tx)
         if batch:
             await self._transactor.commit(batch)
+
+    async def _find_out(self) -> None:
+        """Find out which renewals that were not answered the server has made: what it says now is ours to renew."""
+        names = [name for name in self._unanswered if name in self._leases]
+        if names:
+            scores = await self._scores(names)
+            found = {name: self._unanswered[name] for name in names}
+            self._leases |= {name: at for name, at in found.items() if scores[name] == at}
+        self._unanswered.clear()
 
     async def _put_off(self, waiting: Mapping[str, int]) -> list[str]:
         """Take or keep messages until a lease from now; return those whose instant was still the one given.
@@ -109,12 +119,23 @@ class Retries:
             tx = self._transaction()
             tx.schedule(RETRIES, name, until, instead_of=at)
             batch.append(tx)
-        outcomes = (await self._transactor.commit(batch)).outcomes
+        try:
+            outcomes = (await self._transactor.commit(batch)).outcomes
+        except ServerUnavailable:
+            self._unanswered |= {name: until for name in waiting if name in self._leases}
+            raise
         ours = [name for name, outcome in zip(waiting, outcomes, strict=True) if outcome.is_ok]
         for name in waiting:
             self._leases.pop(name, None)
         self._leases |= dict.fromkeys(ours, until)
         return ours
+
+    async def _scores(self, names: Sequence[str]) -> dict[str, int | None]:
+        """Return the instant that is noted for each of these messages, None where there is none."""
+        reply = await self._reader.command("ZMSCORE", self._reader.keys.key(RETRIES), *names)
+        assert isinstance(reply, list)  # ZMSCORE has no other answer
+        scores = (None if score is None else int(float(str(score))) for score in reply)
+        return dict(zip(names, scores, strict=True))
 
     def _transaction(self) -> Transaction:
         return Transaction(self._reader, saga_id="", key="", now_ms=self._clock.now_ms())

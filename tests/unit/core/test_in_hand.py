@@ -254,3 +254,18 @@ async def test_what_is_trimmed_while_it_is_in_hand_is_told_once() -> None:
     assert b'trimmed_while_pending_total{service="mail"} 1.0' in told
     assert b'trimmed_while_pending_total{service="mail"} 1.0' in telemetry.render()
     assert post.repeated == {}
+
+
+@in_virtual_time
+async def test_a_second_attempt_is_kept_in_hand_though_the_answer_to_a_renewal_is_lost() -> None:
+    """The server has put it off, and the worker was not told: it goes on saying that it has it in hand."""
+    world, post = World(claim_idle=IDLE), Post(each_s=120, fails=1)
+    wire = world.wire()
+    world.tell(RoomHeld(nights=1, card="good"))
+    async with world.running(world.consumer(mail(), wire, ordinal=1, resources={Post: post})):
+        await world.until(lambda: len(post.calls) == 2)
+        wire.lose_replies("EVALSHA")
+        async with world.running(world.consumer(mail(), ordinal=2, resources={Post: post})):
+            await world.quiet()
+
+    assert post.calls == [SAGA, SAGA]
