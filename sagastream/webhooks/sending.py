@@ -10,6 +10,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
@@ -24,6 +25,7 @@ from sagastream.webhooks.signing import headers, keys_of
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 _HEADERS = {"content-type": "application/json", "user-agent": f"sagastream/{VERSION}"}
+_LONGEST_END_S = 1.0  # for what follows the status
 _MOST_READ = 1 << 14  # bytes of an answer; after more the connection is not worth keeping
 
 
@@ -85,17 +87,19 @@ class Sender:
         async with self._turns:  # waiting for one's turn is not the receiver's fault
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    status = await self._attempt(id, body)
+                    answer = await self._attempt(id, body)
             except TimeoutError:
                 raise NotDelivered(f"no answer within {self._timeout_s:g} s") from None
             except (httpx.HTTPError, OSError, UnicodeError) as error:
                 raise NotDelivered(f"{type(error).__name__}: {error}") from None
+            await _let_end(answer)
+        status = answer.status_code
         if 300 <= status < 400:
             raise NotDelivered(f"answered {status}: redirects are not followed, name the new place in WEBHOOK_URL")
         if not 200 <= status < 300:
             raise NotDelivered(f"answered {status}")
 
-    async def _attempt(self, id: str, body: bytes) -> int:
+    async def _attempt(self, id: str, body: bytes) -> httpx.Response:
         port = self._url.port or (443 if self._url.scheme == "https" else 80)
         found = [parsed(each) for each in await self._resolve(self._url.raw_host.decode("ascii"), port)]
         self._must_be_allowed(found)
@@ -115,7 +119,7 @@ class Sender:
             if self._url.scheme != "https" and not is_private_but_named(address, self._private):
                 raise NotAllowed(f"{address} is not in WEBHOOK_PRIVATE_NETWORKS, and elsewhere only https is sent to")
 
-    async def _post(self, address: Address, signed: dict[str, str], body: bytes) -> int:
+    async def _post(self, address: Address, signed: dict[str, str], body: bytes) -> httpx.Response:
         assert self._client is not None  # used while it is open
         host = self._url.raw_host.decode("ascii")
         request = self._client.build_request(
@@ -125,16 +129,21 @@ class Sender:
             headers={**signed, "host": self._url.netloc.decode("ascii")},
             extensions={"sni_hostname": host},  # whose certificate it must be, as if the name had been called
         )
-        answer = await self._client.send(request, stream=True)
-        try:
-            seen = 0
-            async for chunk in answer.aiter_raw():
-                seen += len(chunk)
-                if seen > _MOST_READ:
-                    break
-        finally:
-            await answer.aclose()
-        return answer.status_code
+        return await self._client.send(request, stream=True)
+
+
+async def _let_end(answer: httpx.Response) -> None:
+    """Read what follows the status, so that the connection can be kept; nothing of it counts, nor whether it ends."""
+    try:
+        with suppress(httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(_LONGEST_END_S):
+                seen = 0
+                async for chunk in answer.aiter_raw():
+                    seen += len(chunk)
+                    if seen > _MOST_READ:
+                        break
+    finally:
+        await answer.aclose()
 
 
 def _client() -> httpx.AsyncClient:

@@ -214,3 +214,23 @@ async def test_the_certificate_must_be_that_of_the_name(certificate: Path) -> No
             await send(settings(f"https://receiver.example:{port}/"), resolve=here)
 
     assert receiver.ids == ["one"]
+
+
+@pytest.mark.parametrize("after", [b"", b"half"], ids=["silent", "half an answer"])
+@pytest.mark.parametrize("hangs_up", [True, False])
+async def test_whoever_said_that_it_was_received_need_not_end_the_sentence(after: bytes, hangs_up: bool) -> None:
+    """The status is what counts; what should have followed it is lost with the connection, or never comes."""
+
+    async def received(request: Request) -> bytes:
+        for line in receiver.lines:
+            line.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" + after)
+            await line.drain()
+        if hangs_up:
+            raise ConnectionResetError
+        await asyncio.sleep(60)
+        return b""
+
+    async with receiving(receiver := Receiver(received)) as port:
+        await send(settings(f"http://127.0.0.1:{port}/", webhook_timeout=timedelta(seconds=0.5)))
+
+    assert receiver.ids == ["one"]
