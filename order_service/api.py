@@ -126,7 +126,9 @@ def order_routes(at: Desk) -> APIRouter:
         order = await desk.existing(order_id, at)
         is_cancelled = order.status is Status.CANCELLED  # long ago, perhaps, when no ledger remembers it any more
         if not is_cancelled and not await handlers.ask_to_cancel(order, asked.reason, at.entrance):
-            raise Problem(409, f"order {order_id} is confirmed and cannot be cancelled any more")
+            order = await desk.existing(order_id, at)  # its saga may have been turned back since it was read
+            if order.status is not Status.CANCELLED:
+                raise Problem(409, f"order {order_id} is confirmed and cannot be cancelled any more")
         response.headers["Location"] = answers.state_path(order.saga_id)
         return _told(order)
 

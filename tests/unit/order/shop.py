@@ -8,20 +8,22 @@ from itertools import count
 import httpx
 from fastapi import FastAPI
 
-from events import PaymentProcessed
+from events import OrderCreated, PaymentProcessed
 from money import Currency
 from order_service import handlers
 from order_service.api import order_routes
 from order_service.desk import Desk
-from order_service.handlers import confirm, order
+from order_service.handlers import cancel, confirm, order
 from order_service.promises import bounds
 from sagastream import Bus, Entrance, Settings, Transaction
+from sagastream import keys as names
 from sagastream.coordinator.listing import Listing
 from sagastream.coordinator.records import Records
 from sagastream.endings import Endings
 from sagastream.keys import COORDINATOR, Keys
-from sagastream.ledger import Entry, State
+from sagastream.ledger import BEGINNING, Entry, State, parse
 from sagastream.overload import Overload
+from sagastream.reader import Reader
 from sagastream.service import bare_app
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
@@ -92,5 +94,16 @@ class Shop:
         tx = Transaction(self.desk.entrance.reader, saga_id=saga_id, key="", now_ms=self.now_ms)
         await confirm(PaymentProcessed(order_id=order_id, payment_id="p", amount_cents=cents, currency="EUR"), tx)
         tx.entry = Entry(saga_id, handlers.confirm.__name__, State.UNKNOWN, State.DONE)
+        transactor = Transactor(self.connection, self.keys, retention=self.settings.ledger_retention)
+        assert (await transactor.commit([tx])).outcomes[0].is_ok
+
+    async def close(self, order_id: str, saga_id: str) -> None:
+        """Commit the undo of the beginning, ledger and all, as a consumer does when a saga is turned back."""
+        reader = Reader(self.connection, self.keys)  # of its own: it may read in the middle of another's reading
+        begun = parse((await reader.read(names.ledger(saga_id), BEGINNING))[0])
+        tx = Transaction(reader, saga_id=saga_id, key="", now_ms=self.now_ms)
+        closed = await cancel(OrderCreated.model_validate_json(begun.data), tx)
+        told = "\n".join((begun.time, closed.type_name(), f"closed-{order_id}", begun.id, closed.payload()))
+        tx.entry = Entry(saga_id, BEGINNING, State.DONE, State.UNDONE, told)
         transactor = Transactor(self.connection, self.keys, retention=self.settings.ledger_retention)
         assert (await transactor.commit([tx])).outcomes[0].is_ok

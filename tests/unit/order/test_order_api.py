@@ -138,6 +138,25 @@ async def test_a_confirmation_in_the_instant_of_cancelling_wins_or_loses_everywh
     assert shop.published("OrderCancellationRequested") == []
 
 
+async def test_an_order_that_is_closed_in_the_instant_of_cancelling_is_not_called_confirmed(
+    shop: Shop, client: httpx.AsyncClient
+) -> None:
+    """It was read as Pending, then its saga was turned back: what the customer wants has happened already."""
+    placed = (await client.post(PATH, json=ORDER)).json()
+    read: list[Command] = []
+
+    async def close_once_read(command: Command) -> None:
+        if command[0] == "HGETALL" and not read:
+            read.append(command)
+            await shop.close(placed["orderId"], placed["sagaId"])
+
+    shop.connection.after = close_once_read
+    answer = await client.post(f"/api/orders/{placed['orderId']}/cancel")
+
+    assert (await client.get(f"/api/orders/{placed['orderId']}")).json()["status"] == "Cancelled"
+    assert (answer.status_code, answer.json()) == (202, {**placed, "status": "Cancelled"})
+
+
 async def test_unknown_and_impossible_orders_are_refused(client: httpx.AsyncClient) -> None:
     """404 for an id nobody has, 422 for one nobody can have."""
     for answer in (await client.get("/api/orders/nothing"), await client.post("/api/orders/nothing/cancel")):
