@@ -89,7 +89,9 @@ class Participant:
                 raise DefinitionError(f"{self.name}: two handlers for {event.type_name()}")
             if not event.by:
                 raise DefinitionError(f"{self.name}: {event.type_name()} does not say by whom it is published")
-            self.handlers[event.type_name()] = self._handler(function, event, outside=outside, retry=retry)
+            handler = self._handler(function, event, outside=outside, retry=retry)
+            self._must_be_told_apart(handler)
+            self.handlers[event.type_name()] = handler
             return function
 
         return declare
@@ -137,6 +139,18 @@ class Participant:
             return BEGINNING
         handler = self.performing(done)
         return handler.name if handler else None
+
+    def _must_be_told_apart(self, handler: Handler) -> None:
+        """Refuse a handler whose entries the ledger could not tell from another's: it would pass for run already."""
+        where = f"{self.name}: {handler.name!r}"
+        if handler.name == BEGINNING:
+            raise DefinitionError(f"{where} is what the ledger calls the beginning of a saga; give it another name")
+        for other in self.handlers.values():
+            if other.name == handler.name:
+                raise DefinitionError(
+                    f"{where} handles {other.takes.type_name()} already, and the ledger knows a handler by its name;"
+                    f" give the one for {handler.takes.type_name()} another"
+                )
 
     def _must_publish(self, event: type[Event]) -> None:
         if event.by != self.name:

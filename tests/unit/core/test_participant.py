@@ -1,0 +1,42 @@
+"""What a participant declares is refused at once where it could not work."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from sagastream import DefinitionError, Event, Participant, Transaction
+from tests.trip import CardCharged, RoomHeld, TripConfirmed
+
+Note = Callable[[Event, Transaction], Awaitable[None]]
+
+
+def noting(kind: type[Event]) -> Note:
+    """Return a handler as a loop over events makes them: all of one name."""
+
+    async def note(told: Event, tx: Transaction) -> None:
+        tx.increase("notes", kind.type_name(), 1)
+
+    note.__annotations__["told"] = kind
+    return note
+
+
+def test_two_handlers_of_one_name_are_refused() -> None:
+    """The ledger knows a handler by its name: what the second one is to do would pass for done already."""
+    desk = Participant("desk")
+    desk.on(RoomHeld)(noting(RoomHeld))
+
+    with pytest.raises(DefinitionError, match="'note' handles RoomHeld already"):
+        desk.on(CardCharged)(noting(CardCharged))
+
+
+def test_no_handler_has_the_name_of_the_beginning() -> None:
+    """The ledger knows the beginning by it: the step would pass for done as soon as the saga is begun."""
+    desk = Participant("desk")
+
+    async def begin(charged: CardCharged, tx: Transaction) -> TripConfirmed:
+        return TripConfirmed()
+
+    with pytest.raises(DefinitionError, match="'begin'"):
+        desk.on(CardCharged)(begin)
