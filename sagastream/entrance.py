@@ -13,7 +13,7 @@ from sagastream.bus import Bus
 from sagastream.clock import ms_of
 from sagastream.coalescer import Coalescer
 from sagastream.envelope import Envelope, derived_id, publishable
-from sagastream.errors import DefinitionError, SagastreamError, ServerUnavailable
+from sagastream.errors import CannotApply, DefinitionError, SagastreamError, ServerUnavailable
 from sagastream.event import Event, StepBarred
 from sagastream.keys import Keys
 from sagastream.ledger import BEGINNING, Entry, State, parse
@@ -51,7 +51,7 @@ class Entrance:
     Concurrent calls go out together. Every call is deduplicated, so one whose answer was lost is simply repeated.
 
     Raises (every method): ``ServerUnavailable`` when the server stays away for about a second; ``WrongStore`` as long
-    as the store is not the right one, and then nothing is written.
+    as the store is not the right one, and then nothing is written; ``CannotApply`` for what the server can never apply.
     """
 
     def __init__(self, participant: Participant, *, bus: Bus, settings: Settings) -> None:
@@ -143,6 +143,8 @@ class Entrance:
             return True
         if outcome.kind in acceptable:
             return False
+        if outcome.kind in (Kind.MALFORMED, Kind.TORN):
+            raise CannotApply(f"{outcome.kind}: {outcome.detail}")
         raise Conflict(f"{outcome.kind}: {outcome.detail}")
 
     async def _commit(self, tx: Transaction) -> Outcome:

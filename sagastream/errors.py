@@ -32,6 +32,10 @@ class DefinitionError(SagastreamError):
     """A saga table or a participant is declared in a way that could not work; mend the declaration."""
 
 
+class CannotApply(SagastreamError):
+    """The server says that what is wanted can never be applied; deciding again would not help."""
+
+
 class Undecodable(SagastreamError):
     """A stream entry is not an event this reader can take; it is buried, never retried."""
 

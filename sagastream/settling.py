@@ -12,7 +12,7 @@ import structlog
 from sagastream.clock import ServerClock
 from sagastream.dead_letters import put_away
 from sagastream.deciding import Deciding
-from sagastream.errors import Forgotten, SagastreamError, ServerUnavailable, Undecodable
+from sagastream.errors import CannotApply, Forgotten, SagastreamError, ServerUnavailable, Undecodable
 from sagastream.event import RetryRequested
 from sagastream.ledger import State
 from sagastream.masking import masked
@@ -35,10 +35,6 @@ class HandlerDisagrees(SagastreamError):
 
 class HandlerCancelled(SagastreamError):
     """A handler let through the cancellation of something it waited for."""
-
-
-class CannotApply(SagastreamError):
-    """The server says that what a handler wants can never be applied."""
 
 
 class Torn(CannotApply):

@@ -9,7 +9,7 @@ import pytest
 
 from sagastream import Conflict, Entrance, Event, Participant, Transaction, UnknownSaga
 from sagastream.bus import Command
-from sagastream.errors import DefinitionError, ServerUnavailable
+from sagastream.errors import CannotApply, DefinitionError, ServerUnavailable
 from sagastream.event import StepBarred, UndoRequested
 from sagastream.keys import COORDINATOR
 from sagastream.ledger import State
@@ -279,3 +279,19 @@ async def test_nothing_begins_on_a_store_that_came_in_the_place_of_ours() -> Non
     with pytest.raises(WrongStore, match="is this the right server"):
         await entrance.begin(TripBooked(nights=2), key="request-18")
     assert world.server.call("KEYS", "*") == []
+
+
+@in_virtual_time
+async def test_what_can_never_be_applied_is_not_to_be_decided_again() -> None:
+    """No guard refused it: whoever reads again and decides again would do so for ever."""
+    world = World()
+    world.call("SET", "desk", "trips", "no hash")
+    entrance = world.entrance(desk(Script()))
+
+    with pytest.raises(CannotApply, match="not a hash: trips"):
+        await entrance.change(count)
+    with pytest.raises(CannotApply, match="not a hash: trips"):
+        await entrance.begin(TripBooked(nights=2), key="k", change=count)
+    saga_id = await begun(world)
+    with pytest.raises(CannotApply, match="not a hash: trips"):
+        await bar(entrance, saga_id)

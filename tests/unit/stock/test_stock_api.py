@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 
@@ -12,6 +13,7 @@ from fastapi import FastAPI
 from money import Currency
 from sagastream import Bus, Entrance, Settings
 from sagastream.admission import Admission
+from sagastream.errors import CannotApply
 from sagastream.service import bare_app
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
@@ -55,6 +57,14 @@ async def test_the_demo_is_seeded_once(shelf: Shelf, client: httpx.AsyncClient) 
     assert (product["unitPrice"], product["available"], product["restocked"]) == ("149.99", 10_005, 5)
     scarce = (await client.get("/store-1/scarce-product")).json()
     assert (scarce["available"], scarce["initial"]) == (50, 50)
+
+
+async def test_a_catalogue_that_cannot_be_stored_is_not_stored_again_and_again(shelf: Shelf) -> None:
+    """Another worker that seeds at the same time is a reason to look again; a store that is damaged is none."""
+    await shelf.entrance.reader.command("SET", shelf.entrance.reader.keys.key("levels"), "no sorted set")
+
+    with pytest.raises(CannotApply, match="not a sorted set: levels"):
+        await asyncio.wait_for(seed(demo_levels(EUR), shelf.entrance), 10)
 
 
 async def test_only_what_is_missing_is_seeded(shelf: Shelf, client: httpx.AsyncClient) -> None:
