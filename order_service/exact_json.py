@@ -7,6 +7,7 @@ and silently keeps the last of two equal names.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 
@@ -51,8 +52,7 @@ def parse(body: bytes) -> object:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         raise NotExactJson(f"the name {twice[:64]!r} stands twice in one object")
     return found
 
