@@ -170,10 +170,14 @@ class Intake:
         return found
 
     async def again(self, name: str) -> Message | None:
-        """Return one pending entry by its name, ours from now on; None if it was acknowledged meanwhile."""
+        """Return one pending entry by its name, ours from now on; None if it was acknowledged meanwhile, or trimmed."""
         stream, _, entry = name.partition("|")
         reply = await self._bus.writer.execute("XCLAIM", stream, self.group, self.consumer, 0, entry)
-        return next(iter(_entries(stream, reply)), None)
+        found = next(iter(_entries(stream, reply)), None)
+        if found is None and await self._bus.query.execute("XRANGE", stream, entry, entry) == []:
+            log.error("entries.trimmed_while_pending", group=self.group, entries=[name])
+            self._on_trimmed(1)
+        return found
 
     async def renew(self, messages: Sequence[Message]) -> None:
         """Say that these are still in hand here, as is what was read and not handed over yet.

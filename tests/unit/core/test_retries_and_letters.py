@@ -15,6 +15,7 @@ from sagastream import Participant, Transaction
 from sagastream.errors import ReplyError
 from sagastream.event import MAX_EVENT_BYTES, LedgerLost, StepGaveUp, UndoRequested
 from sagastream.ledger import State
+from sagastream.telemetry import Telemetry
 from tests.trip import CardCharged, CardRefunded, RoomGivenBack, RoomHeld, TripBooked
 from tests.unit.core.casts import RETRY, Gateway, Script, bank, hotel
 from tests.unit.core.world import SAGA, World, in_virtual_time
@@ -402,3 +403,18 @@ async def test_an_undo_and_a_close_have_the_attempts_that_were_declared_for_them
 
     assert Counter(calls) == {"undo": 5, "close": 7}
     assert [letter["attempts"] for letter in world.letters("bank")] == ["3", "5", "7"]
+
+
+@in_virtual_time
+async def test_what_is_trimmed_while_it_waits_for_its_next_attempt_is_told() -> None:
+    """It is not taken for one that somebody else has settled: nobody ever will."""
+    world, telemetry, script = with_rooms(), Telemetry("hotel"), Script()
+    raising(script, world)
+    async with world.running(world.consumer(hotel(script), telemetry=telemetry)):
+        world.tell(TripBooked(nights=1))
+        await world.until(lambda: world.hash("hotel", "attempts") != {})
+        world.call("XTRIM", "desk", "events:TripBooked", "MAXLEN", 0)
+        await world.until(lambda: world.hash("hotel", "attempts") == {})
+
+    assert world.ledger("hotel", "hold_room").state is State.UNKNOWN
+    assert b'trimmed_while_pending_total{service="hotel"} 1.0' in telemetry.render()
