@@ -47,6 +47,8 @@ class Endings:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watch
+        for end in [end for waiting in self._waiting.values() for end in waiting]:
+            _wake(end)
 
     async def wait(self, saga_id: str, patience: timedelta) -> Status | None:
         """Return the status with which a saga ended, None if it has not ended within our patience.
@@ -97,8 +99,12 @@ class Endings:
         for entry, fields in _entries(reply):
             self._positions[self._streams.index(stream)] = entry
             for end in self._waiting.get(fields.get("correlationid", ""), ()):
-                if not end.done():
-                    end.set_result(None)
+                _wake(end)
+
+
+def _wake(end: asyncio.Future[None]) -> None:
+    if not end.done():
+        end.set_result(None)
 
 
 def _entries(reply: Reply) -> Iterator[tuple[str, dict[str, str]]]:
