@@ -115,7 +115,7 @@ def order_routes(at: Desk) -> APIRouter:
     @router.post(
         "/api/orders/{orderId}/cancel",
         status_code=202,
-        responses=problems({**_NO_ORDER, 409: "The order is confirmed"}, takes_body=True),
+        responses=problems({**_NO_ORDER, 409: "The order is confirmed, or its saga forgotten"}, takes_body=True),
         operation_id="cancelOrder",
         openapi_extra=_body(CancelRequest, {"reason": "ordered twice"}, is_required=False),
     )
@@ -128,7 +128,7 @@ def order_routes(at: Desk) -> APIRouter:
         if not is_cancelled and not await handlers.ask_to_cancel(order, asked.reason, at.entrance):
             order = await desk.existing(order_id, at)  # its saga may have been turned back since it was read
             if order.status is not Status.CANCELLED:
-                raise Problem(409, f"order {order_id} is confirmed and cannot be cancelled any more")
+                raise Problem(409, f"order {order_id} {_why_not(order)} and cannot be cancelled any more")
         response.headers["Location"] = answers.state_path(order.saga_id)
         return _told(order)
 
@@ -145,6 +145,12 @@ def order_routes(at: Desk) -> APIRouter:
 
 def _told(order: Order) -> Accepted:
     return Accepted(order_id=order.id, saga_id=order.saga_id, status=order.status)
+
+
+def _why_not(order: Order) -> str:
+    if order.status is Status.CONFIRMED:
+        return "is confirmed"
+    return "is so old that nothing remembers its saga"
 
 
 def _read(read: Callable[[], Asked]) -> Asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -155,6 +156,19 @@ async def test_an_order_that_is_closed_in_the_instant_of_cancelling_is_not_calle
 
     assert (await client.get(f"/api/orders/{placed['orderId']}")).json()["status"] == "Cancelled"
     assert (answer.status_code, answer.json()) == (202, {**placed, "status": "Cancelled"})
+
+
+async def test_an_order_whose_saga_is_forgotten_is_not_called_confirmed(shop: Shop, client: httpx.AsyncClient) -> None:
+    """It is as open as its customer sees it; that it cannot be cancelled here is told with the true reason."""
+    placed = (await client.post(PATH, json=ORDER)).json()
+    shop.pass_seconds(timedelta(days=8).total_seconds())
+
+    answer = await client.post(f"/api/orders/{placed['orderId']}/cancel")
+
+    assert (await client.get(f"/api/orders/{placed['orderId']}")).json()["status"] == "Pending"
+    assert answer.status_code == 409
+    assert "is confirmed" not in answer.json()["detail"]
+    assert "remembers" in answer.json()["detail"]
 
 
 async def test_unknown_and_impossible_orders_are_refused(client: httpx.AsyncClient) -> None:
