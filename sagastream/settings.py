@@ -15,6 +15,7 @@ from sagastream.webhooks.addresses import networks_of
 from sagastream.webhooks.signing import keys_of
 
 _PLACE = re.compile(r"https?://[^\s/?#@]+(:\d{1,5})?([/?][^\s#]*)?", re.ASCII)
+_HEADER = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
 def _seconds(value: object) -> object:
@@ -119,6 +120,13 @@ class Settings(BaseSettings):
 
     consumer: int = Field(1, ge=1)
     """Which of its service's consumers this process is; two running ones must never share a number."""
+
+    @field_validator("operator_token")
+    @classmethod
+    def _fits_into_a_header(cls, told: SecretStr | None) -> SecretStr | None:
+        if told is not None and not _HEADER.fullmatch(told.get_secret_value()):
+            raise ValueError("must be printable ASCII without blanks around it: it is shown in a header")
+        return told
 
     @field_validator("webhook_url")
     @classmethod

@@ -110,3 +110,14 @@ def test_a_token_anybody_could_guess_is_refused_and_never_shown(tmp_path: Path) 
         settings(tmp_path, "short")
 
     assert TOKEN not in repr(settings(tmp_path, TOKEN))
+
+
+@pytest.mark.parametrize(
+    "token", ["der-schlüssel-zum-laden", "ends-with-a-blank-here ", "\u00a0begins-with-one", "two\nlines-of-a-file"]
+)
+def test_a_token_that_no_header_carries_is_refused_at_the_start(tmp_path: Path, token: str) -> None:
+    """Else nobody would ever pass, and each would be told that what he shows is not the token."""
+    with pytest.raises(ValidationError, match="printable ASCII") as refused:
+        settings(tmp_path, token)
+
+    assert token not in str(refused.value)
