@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, TypeVar
 
@@ -24,6 +25,7 @@ from order_service.model import Order, Status
 from order_service.requests import CancelRequest, OrderRequest, UserOrderRequest
 from sagastream import pages
 from sagastream.documented import problems
+from sagastream.errors import ServerUnavailable
 from sagastream.measured import held_back
 from sagastream.problems import Problem
 
@@ -135,9 +137,11 @@ def order_routes(at: Desk) -> APIRouter:
     async def _accepted(order: Order, wait: float, request: Request, response: Response) -> Accepted:
         if wait:
             held_back(request.scope)
-        if wait and await at.endings.wait(order.saga_id, timedelta(seconds=wait)) is not None:
-            response.status_code = 200
-            order = await desk.existing(order.id, at)
+        # Whatever happens now, the order is placed: an error would have it placed once more.
+        with suppress(ServerUnavailable):
+            if wait and await at.endings.wait(order.saga_id, timedelta(seconds=wait)) is not None:
+                order = await desk.existing(order.id, at)
+                response.status_code = 200
         return _told(order)
 
     return router

@@ -191,6 +191,22 @@ async def test_whoever_waits_for_a_saga_that_has_ended_is_told_at_once(shop: Sho
     assert (answer.status_code, answer.json()) == (200, {**placed, "status": "Confirmed"})
 
 
+async def test_an_order_that_is_placed_is_told_though_its_end_cannot_be_waited_for(
+    shop: Shop, client: httpx.AsyncClient
+) -> None:
+    """A 503 would say: try again. Whoever does so without a key would have ordered twice."""
+
+    async def cut_off_once_placed(command: Command) -> None:
+        if shop.published("OrderCreated"):
+            raise ServerUnavailable("the server is gone")
+
+    shop.connection.before = cut_off_once_placed
+    answer = await client.post(PATH, json=ORDER, params={"wait": 30})
+
+    assert (answer.status_code, answer.json()["status"]) == (202, "Pending")
+    assert answer.headers["Location"] == f"/api/choreographedsaga/state/{answer.json()['sagaId']}"
+
+
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "one"}])
 async def test_an_order_whose_commit_was_not_answered_is_placed_once(
     shop: Shop, client: httpx.AsyncClient, headers: dict[str, str]
