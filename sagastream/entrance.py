@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sagastream import keys as names
 from sagastream import tracing
@@ -23,6 +24,7 @@ from sagastream.settings import Settings
 from sagastream.store import StoreMark
 from sagastream.transaction import Kind, Outcome, Transaction, Transactor
 
+T = TypeVar("T")
 Change = Callable[[Transaction], None]
 _PAUSES = (0.05, 0.2, 0.5)
 _NO_CAUSE = re.compile(r"[^!-~]")  # what the cause of an event cannot hold, see ``envelope.decode``
@@ -149,12 +151,7 @@ class Entrance:
 
     async def _commit(self, tx: Transaction) -> Outcome:
         """Commit what the ledger deduplicates, again if the answer was lost."""
-        for pause in _PAUSES:
-            try:
-                return await self._commits.ask(tx)
-            except ServerUnavailable:
-                await asyncio.sleep(pause)
-        return await self._commits.ask(tx)
+        return await _patiently(lambda: self._commits.ask(tx))
 
     async def _commit_all(self, batch: Sequence[Transaction]) -> Sequence[Outcome]:
         await self._look_at_store()
@@ -174,7 +171,7 @@ class Entrance:
         name = names.events(event.type_name())
         if name not in self._registered:
             await self._look_at_store()
-            await self._writer.execute("HSETNX", self.reader.keys.key(names.STREAMS), name, "")
+            await _patiently(lambda: self._writer.execute("HSETNX", self.reader.keys.key(names.STREAMS), name, ""))
             self._registered.add(name)
 
     async def _now(self, change: Change | None) -> int:
@@ -203,3 +200,13 @@ class Entrance:
             traceparent=tracing.current(),
             schema=f"urn:event:{event.type_name()}:{event.schema_version}",
         )
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call that may be repeated, for about a second again if it was not answered."""
+    for pause in _PAUSES:
+        try:
+            return await call()
+        except ServerUnavailable:
+            await asyncio.sleep(pause)
+    return await call()

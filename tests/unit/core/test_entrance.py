@@ -295,3 +295,14 @@ async def test_what_can_never_be_applied_is_not_to_be_decided_again() -> None:
     saga_id = await begun(world)
     with pytest.raises(CannotApply, match="not a hash: trips"):
         await bar(entrance, saga_id)
+
+
+@in_virtual_time
+async def test_a_bar_outlasts_an_answer_that_is_lost_before_it() -> None:
+    """Its stream is made known first; a server that is back at once has not stayed away."""
+    world = World()
+    saga_id = await begun(world)
+    wire = world.wire()
+    wire.lose_replies("HSETNX", times=2)
+
+    assert await bar(world.entrance(desk(Script()), wire), saga_id) is State.BARRED
