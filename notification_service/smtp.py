@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
@@ -18,6 +19,7 @@ from notification_service.channels import Message, NotSent, Receipt, Undeliverab
 from notification_service.mail import NotAnAddress, mail, message_id
 
 CHANNEL = "email"
+_LONGEST_LEAVE_S = 1.0
 LOG_IN_FIRST = 530  # about us, not about the customer (RFC 4954)
 
 
@@ -110,27 +112,40 @@ class SmtpChannel:
         return Receipt(CHANNEL, message_id(message, self._sender))
 
     async def _hand_in(self, message: Message) -> None:
-        server = self._server
+        server, written = self._server, mail(message, self._sender)
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.username,
+            password=server.password,
+            use_tls=server.is_encrypted,
+            start_tls=server.needs_starttls,
+            tls_context=self._trust,
+            timeout=self._timeout.total_seconds(),
+        )
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                await aiosmtplib.send(
-                    mail(message, self._sender),
-                    hostname=server.host,
-                    port=server.port,
-                    username=server.username,
-                    password=server.password,
-                    use_tls=server.is_encrypted,
-                    start_tls=server.needs_starttls,
-                    tls_context=self._trust,
-                    timeout=self._timeout.total_seconds(),
-                )
+                await client.connect()
+                await client.send_message(written)
         except TimeoutError:
             raise NotSent(f"the mail server did not take the message within {self._timeout}") from None
+        finally:
+            await _take_leave(client)
 
     def _refused(self, code: int) -> Undeliverable:
         if not 500 <= code < 600 or code == LOG_IN_FIRST:
             raise NotSent(f"the mail server answered {code}") from None
         return Undeliverable(CHANNEL, f"the mail server refused the message for good ({code})")
+
+
+async def _take_leave(client: aiosmtplib.SMTP) -> None:
+    """End a connection; what was said of the message stands, however the server takes it."""
+    try:
+        with suppress(aiosmtplib.SMTPException, OSError):  # a TimeoutError is one
+            async with asyncio.timeout(_LONGEST_LEAVE_S):
+                await client.quit()
+    finally:
+        client.close()
 
 
 def _is_loopback(host: str) -> bool:

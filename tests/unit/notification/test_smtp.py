@@ -241,3 +241,18 @@ def test_a_password_never_crosses_a_network_unencrypted() -> None:
     assert SmtpServer("localhost", 25, "u", "p").needs_starttls is None
     assert SmtpServer("mail.example", 465, "u", "p", is_encrypted=True).needs_starttls is False
     assert "p'" not in repr(SmtpServer("mail.example", 465, "u", "p"))
+
+
+async def test_a_message_that_was_taken_is_sent_whatever_becomes_of_the_leave_taking() -> None:
+    """The server has said so; whoever would not believe it would send the customer the same mail again and again."""
+    postmaster = Postmaster()
+
+    class Deaf(SMTP):
+        async def smtp_QUIT(self, arg: str | None) -> None:
+            await asyncio.sleep(60)
+
+    async with served(postmaster, lambda told: Deaf(told, enable_SMTPUTF8=True)) as port:
+        answer = await channel(port, timeout=timedelta(seconds=0.5)).send(MESSAGE)
+
+    assert isinstance(answer, Receipt)
+    assert len(postmaster.taken) == 1
