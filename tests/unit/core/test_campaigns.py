@@ -1,4 +1,7 @@
-"""Repairs of many sagas: paced, each saga visited once whoever dies, stopped when they do not help."""
+"""Repairs of many sagas: paced, each saga visited once whoever dies, stopped when they do not help.
+
+It is long because every way in which a repair can be disturbed is played on the same stuck trips, made at its top.
+"""
 
 from __future__ import annotations
 
