@@ -72,10 +72,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, copied: Copies) -> Iterato
         work(client)
         saga_id = leave_one(client)
         after, last = client.get("/metrics").raise_for_status().text, time.time()
-        seen = until(
-            lambda: _all_is_scraped(server, client) if _scraped_since(server, last) else None,
-            "the last events are scraped",
-        )
+        seen = until(lambda: _all_is_scraped(server, client, last), "the last events are scraped")
         yield Watched(seen, client, before, after, saga_id)
 
 
@@ -109,9 +106,11 @@ def _scraped_since(server: Prometheus, instant: float) -> bool:
     return server.value("sum(up)") == 7 and server.value("min(timestamp(up))") > instant
 
 
-def _all_is_scraped(server: Prometheus, client: httpx.Client) -> Prometheus | None:
-    """Return the server as of when what the shop counts had been scraped, None if it has not."""
+def _all_is_scraped(server: Prometheus, client: httpx.Client, last: float) -> Prometheus | None:
+    """Return the server as of when what the shop counts had been scraped after an instant, None if it has not."""
     told, seen = statistics(client), server.settled()
+    if not _scraped_since(seen, last):
+        return None
     expected = {
         "min(choreographed_saga_started_total)": told["started"],
         "min(choreographed_saga_duration_seconds_count)": told["ended"],

@@ -58,13 +58,25 @@ def work(client: httpx.Client) -> None:
 
 
 def leave_one(client: httpx.Client) -> str:
-    """Place an order that does not end, and return its saga."""
-    return _reserved(client, an_order(method="TimeoutAfterCharge"))["sagaId"]
+    """Place an order that does not end, and return its saga once nobody but its payment has anything to do.
+
+    A saga ends before the mail about it is sent.
+    """
+    saga_id = _reserved(client, an_order(method="TimeoutAfterCharge"))["sagaId"]
+    until(lambda: _busy(client) == {"payment"}, "only the payment of one order is in hand")
+    return saga_id
 
 
 def statistics(client: httpx.Client) -> dict[str, Any]:
     """Return what the shop says about all its sagas."""
     return dict(client.get("/api/choreographedsaga/statistics").raise_for_status().json())
+
+
+def _busy(client: httpx.Client) -> set[str]:
+    """Return the groups that have something to read or have read something they have not settled."""
+    streams = client.get("/api/v1/streams").raise_for_status().json()["streams"]
+    groups = [group for stream in streams for group in stream["groups"]]
+    return {group["name"] for group in groups if group["lag"] != 0 or group["pending"]}
 
 
 def _end(client: httpx.Client, body: Body, how: str) -> None:
