@@ -20,8 +20,9 @@ from sagastream.audit.findings import Difference, Findings
 from sagastream.audit.looking import Looking
 from sagastream.audit.results import Standing
 from sagastream.audit.rules import COUNTS, INDEXED, RULES, TIMER
-from sagastream.audit.scene import Audit, Scene
+from sagastream.audit.scene import Audit, Pause, Scene
 from sagastream.audit.sums import sizes_agree
+from sagastream.audit.turns import Turns
 from sagastream.audit.walk import Walk
 from sagastream.bus import Bus
 from sagastream.clock import server_ms
@@ -39,6 +40,7 @@ log = structlog.get_logger(__name__)
 PAGE = 5  # sagas at a time: what else runs in this process waits for as many to be judged
 HOLD = timedelta(minutes=1)
 WHOLE = timedelta(minutes=10)  # between two passes over the project's own books
+TURN = timedelta(seconds=10)  # of such a pass in a round, so that sagas are judged meanwhile however long it takes
 AGAIN = 50  # known differences looked at again in a round
 OVERDUE_MS = 600_000  # a saga without a terminal event is looked up by its record after this
 _MS = timedelta(milliseconds=1)
@@ -77,6 +79,7 @@ class Auditor:
         self._projects = tuple(projects)
         self._ticker = ticker
         self._walk: Walk | None = None
+        self._books: Turns[Findings] | None = None
         self._worked_since = self._hold_at = 0.0
         self._standing = Standing()
         self._overdue_from = 0
@@ -88,7 +91,10 @@ class Auditor:
         if not self._period:
             await stop.wait()
             return
-        await self._ticker(self._period, self.round_safely, stop)
+        try:
+            await self._ticker(self._period, self.round_safely, stop)
+        finally:
+            await self._close_books()
 
     def is_ready(self) -> bool:
         """Tell that nothing waits for the audit."""
@@ -108,6 +114,7 @@ class Auditor:
             await self.round()
         except (SagastreamError, OSError, ValueError) as error:
             self._walk = None  # what it held may have been handed over: it goes on from where the last round ended
+            await self._close_books()
             log.warning("audit.interrupted", error=str(error))
 
     async def round(self) -> bool:
@@ -116,6 +123,7 @@ class Auditor:
         standing = await results.read_standing(self._query, self._keys)
         if (standing.holder != self._me and standing.until_ms > now_ms) or not await self._hold(standing, now_ms):
             self._walk = None
+            await self._close_books()
             return False
         self._worked_since = asyncio.get_running_loop().time()
         known = await results.read_found(self._query, self._keys)
@@ -178,19 +186,36 @@ class Auditor:
         return judged + len(overdue)
 
     async def _whole(self, held: Standing, now_ms: int) -> Findings | None:
-        """Try the project's rules if it is time; None if not, or if they could not be tried to the end."""
-        if not self._projects or now_ms - held.whole_ms < WHOLE // _MS:
+        """Go on trying the project's rules if it is time; None until they were tried to the end."""
+        if self._books is None:
+            if not self._projects or now_ms - held.whole_ms < WHOLE // _MS:
+                return None
+            self._books = Turns(self._compare)
+        if not await self._books.go_on(asyncio.get_running_loop().time() + TURN.total_seconds()):
             return None
-        findings = Findings(rule for project in self._projects for rule in project.rules)
+        books, self._books = self._books, None
         try:
-            for project in self._projects:
-                await project.compare(self._scene, findings)
+            return books.result()
         except (Lost, ServerUnavailable):
             raise
         except Exception as error:  # the library's own rules do not depend on it
             log.error("audit.project_failed", exc_info=error)
             return None
+
+    async def _compare(self, give_way: Pause) -> Findings:
+        async def pause() -> None:
+            await self._rest()
+            await give_way()
+
+        findings = Findings(rule for project in self._projects for rule in project.rules)
+        for project in self._projects:
+            await project.compare(replace(self._scene, pause=pause), findings)
         return findings
+
+    async def _close_books(self) -> None:
+        books, self._books = self._books, None
+        if books is not None:
+            await books.end()
 
     def _is_judged_anew(self, known: Difference, again: Sequence[Difference], whole: Findings | None) -> bool:
         """Tell whether this round says anew what is so of a known difference."""

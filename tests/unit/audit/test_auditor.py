@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 
@@ -22,12 +24,25 @@ from tests.unit.audit.trips import EVERYBODY, Trips, played
 from tests.unit.core.world import in_virtual_time
 
 
+async def steadily(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Call again and again, a period after the end of each call; a call under way at the stop is cancelled."""
+    while not stop.is_set():
+        under_way = asyncio.ensure_future(call())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([under_way, stopping], return_when=asyncio.FIRST_COMPLETED)
+        under_way.cancel()
+        await asyncio.wait([under_way])
+        stopping.cancel()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), period.total_seconds())
+
+
 def auditor(trips: Trips, *projects: Audit, ordinal: int = 1, **settings: object) -> Auditor:
     """Return a coordinator's auditor; its rounds come every ten seconds."""
     connection = MemoryConnection(trips.server)
     told = trips.world.settings.model_copy(update={"consumer": ordinal, "audit_share": 1.0, **settings})
     bus = Bus(connection, connection, connection)
-    return Auditor([TRIP], bus=bus, settings=told, participants=EVERYBODY, projects=projects)
+    return Auditor([TRIP], bus=bus, settings=told, participants=EVERYBODY, projects=projects, ticker=steadily)
 
 
 async def exported(trips: Trips, what: Series) -> dict[str, float]:
@@ -164,6 +179,68 @@ async def test_the_projects_own_books_are_compared_now_and_then() -> None:
         await asyncio.sleep(400)
 
     assert told == [1, 1, 0]
+
+
+@in_virtual_time
+async def test_sagas_are_judged_while_books_are_compared_for_an_hour() -> None:
+    """A comparison of very many orders must not let the audit of sagas stand still; a round takes its usual time."""
+    trips = await played()
+
+    async def compare(scene: Scene, findings: Findings) -> None:
+        for _ in range(36_000):
+            await asyncio.sleep(0.1)
+            await scene.pause()
+        findings.differs(Difference("odd", "books", "even", "odd"))
+
+    watching = auditor(trips, Audit((Rule("odd", "books are even", "mend it"),), compare))
+    assert await watching.round()
+    loop = asyncio.get_running_loop()
+    trips.call("ZADD", "saga", "timers", 10**14, "left-over")
+    began_at = loop.time()
+    assert await watching.round()
+    took_s = loop.time() - began_at
+    soon = await exported(trips, series.AUDIT_DIFFERENCES)
+    rounds = 2
+    while not (await exported(trips, series.AUDIT_DIFFERENCES))["odd"]:
+        assert await watching.round()
+        rounds += 1
+
+    assert soon["timer-while-running"] == 1
+    assert took_s < 15
+    assert 300 < rounds <= 362
+
+
+@in_virtual_time
+async def test_a_comparison_ends_with_the_audit() -> None:
+    """One that was half done when the coordinator stops, or another takes the audit over, goes no further."""
+    trips, steps = await played(), 0
+
+    async def compare(scene: Scene, findings: Findings) -> None:
+        nonlocal steps
+        while True:
+            steps += 1
+            await asyncio.sleep(1)
+            await scene.pause()
+
+    stop, watching = asyncio.Event(), auditor(trips, Audit((Rule("odd", "books are even", "mend it"),), compare))
+    running = asyncio.create_task(watching.run(stop))
+    await asyncio.sleep(60)
+    stop.set()
+    await running
+    then = steps
+    await asyncio.sleep(HOLD.total_seconds() + 1)
+    assert await watching.round()
+    assert await auditor(trips, ordinal=2).round() is False
+    await asyncio.sleep(HOLD.total_seconds() + 1)
+    assert await auditor(trips, ordinal=2).round()
+    now = steps
+    assert not await watching.round()
+    await asyncio.sleep(60)
+
+    assert then > 10
+    assert now > then
+    assert steps == now
+    assert not [task for task in asyncio.all_tasks() if "Turns" in repr(task)]
 
 
 @in_virtual_time
