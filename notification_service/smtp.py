@@ -6,6 +6,7 @@ What a mail server says may name the customer's address, so its words go neither
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,10 @@ from notification_service.mail import NotAnAddress, mail, message_id
 
 CHANNEL = "email"
 _LONGEST_LEAVE_S = 1.0
-LOG_IN_FIRST = 530  # about us, not about the customer (RFC 4954)
+# What an answer for good is about is us, not the customer: what we said (RFC 5321), who we are (RFC 4954), and by the
+# second code (RFC 3463) our address, the server, the network, the protocol or what it allows us.
+_OF_US = frozenset({500, 501, 502, 503, 504, 530, 534, 535, 538})
+_SECOND_OF_US = re.compile(r"5\.(?:1\.[78]|[3457]\.\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +106,9 @@ class SmtpChannel:
                 raise NotSent("the mail server does not support what is needed") from None
             return Undeliverable(CHANNEL, "the mail server takes no addresses beyond ASCII")
         except aiosmtplib.SMTPRecipientsRefused as refused:
-            return self._refused(refused.recipients[0].code)
+            return self._refused(refused.recipients[0].code, refused.recipients[0].message)
         except aiosmtplib.SMTPDataError as refused:
-            return self._refused(refused.code)
+            return self._refused(refused.code, refused.message)
         except aiosmtplib.SMTPResponseException as answer:
             raise NotSent(f"the mail server answered {answer.code} ({type(answer).__name__})") from None
         except (aiosmtplib.SMTPException, OSError) as error:
@@ -132,8 +136,8 @@ class SmtpChannel:
         finally:
             await _take_leave(client)
 
-    def _refused(self, code: int) -> Undeliverable:
-        if not 500 <= code < 600 or code == LOG_IN_FIRST:
+    def _refused(self, code: int, words: str) -> Undeliverable:
+        if not 500 <= code < 600 or code in _OF_US or _SECOND_OF_US.match(words):
             raise NotSent(f"the mail server answered {code}") from None
         return Undeliverable(CHANNEL, f"the mail server refused the message for good ({code})")
 

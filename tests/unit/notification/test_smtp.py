@@ -72,7 +72,10 @@ async def test_an_address_beyond_ascii_is_handed_in() -> None:
     [
         Postmaster(rcpt="550 no such mailbox {address}"),
         Postmaster(rcpt="553 {address}?"),
+        Postmaster(rcpt="550 5.1.1 <{address}>: unknown"),
+        Postmaster(rcpt="552 5.2.2 the mailbox of {address} is full"),
         Postmaster(data="554 spam"),
+        Postmaster(data="554 5.6.0 spam"),
     ],
     ids=lambda postmaster: postmaster.rcpt or postmaster.data,
 )
@@ -91,6 +94,14 @@ async def test_a_refusal_for_good_is_told_without_the_address(postmaster: Postma
     [
         Postmaster(rcpt="450 {address} later"),
         Postmaster(rcpt="530 log in first, {address}"),
+        Postmaster(rcpt="535 log in first, {address}"),
+        Postmaster(rcpt="503 need MAIL before {address}"),
+        Postmaster(rcpt="554 5.7.1 <{address}>: Relay access denied"),
+        Postmaster(rcpt="550-5.7.26 this mail is not authenticated\n550 5.7.26 {address}"),
+        Postmaster(rcpt="550 5.1.8 sender rejected for {address}"),
+        Postmaster(rcpt="550 5.5.1 what?"),
+        Postmaster(data="550 5.7.1 your address is on a list"),
+        Postmaster(data="554 5.3.0 no room"),
         Postmaster(data="451 later"),
         Postmaster(mail="421 busy"),
         Postmaster(mail="550 we do not know this shop"),
