@@ -35,7 +35,7 @@ def repair(words: Namespace, settings: Settings) -> int:
 
 def told(refused: Refused) -> int:
     """Say why something was refused and return the exit code."""
-    print(f"sagastream: {refused}", file=sys.stderr)
+    Screen(sys.stderr).say(f"sagastream: {refused}")
     return NO_SUCH_SAGA if refused.status == 404 else REFUSED
 
 

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 import pytest
 from pydantic import SecretStr
 
-from sagastream.cli.office import NoShop, Office
+from sagastream.cli.exits import REFUSED
+from sagastream.cli.office import NoShop, Office, Refused
+from sagastream.cli.repairing import told
 from sagastream.settings import Settings
 
 
@@ -46,3 +48,10 @@ def test_an_action_that_was_not_sent_is_not_done() -> None:
 
     with office(url) as asked, pytest.raises(NoShop, match="cannot be asked"):
         asked.post("repairs", body={"action": "abort"})
+
+
+def test_why_something_was_refused_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """It may repeat what customers and services worded."""
+    assert told(Refused(409, "the saga says \x1b[2J\x9b2Jpaid")) == REFUSED
+
+    assert capsys.readouterr().err == "sagastream: the saga says \\u001b[2J\\u009b2Jpaid\n"
