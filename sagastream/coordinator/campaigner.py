@@ -201,7 +201,8 @@ class Campaigner:
             tx, id=campaign.id, action=f"repair {state}", actor=COORDINATOR, reason=why, repair=campaign.id,
             told=f"{campaign.visited} visited, {campaign.count(Count.CHANGED)} changed",
         )  # fmt: skip
-        await self._transactor.commit([tx])
+        if not (await self._transactor.commit([tx])).outcomes[0].is_ok:
+            raise Lost("somebody else goes on with it, or stopped it")
         log.info("repair.ended", repair=campaign.id, state=state, why=why, visited=campaign.visited)
 
     def _transaction(self, now_ms: int) -> Transaction:

@@ -12,7 +12,10 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import pytest
+from structlog.testing import capture_logs
 
+from sagastream import keys as names
+from sagastream.bus import Command
 from sagastream.coordinator.campaign import Campaign, Count, Plan, State
 from sagastream.coordinator.campaigner import Campaigner
 from sagastream.coordinator.campaigns import MOST_COUNTED, Campaigns
@@ -352,3 +355,24 @@ async def test_an_error_nobody_foresaw_is_of_one_saga_only() -> None:
 
     assert (found.visited, found.count(Count.CHANGED), found.count(Count.FAILED)) == (3, 2, 1)
     assert [len(acted(world, f"trip-00{at}")) for at in range(3)] == [1, 0, 1]
+
+
+@in_virtual_time
+async def test_a_repair_that_was_stopped_at_its_last_saga_is_not_said_to_have_been_done() -> None:
+    """A person was faster than the coordinator, whose commit is refused."""
+    world = World()
+    await stuck(world, 1)
+    campaign, wire = await begun(world), world.wire()
+
+    def is_stopped_before(command: Command) -> None:
+        if b"repair done" in bytes(command[-1] if isinstance(command[-1], bytes) else b""):
+            world.call("HSET", COORDINATOR, names.campaign(campaign.id), "state", State.STOPPED)
+
+    wire.on_way_there = is_stopped_before
+    with capture_logs() as logged:
+        async with driven(world, campaigner(world, wire=wire)):
+            shown = await ended(world, campaign)
+
+    told = [entry["event"] for entry in logged if entry.get("repair") == campaign.id]
+    assert shown.state is State.STOPPED
+    assert told == ["repair.interrupted"]
