@@ -93,11 +93,15 @@ class Pages:
 
 
 async def members(scene: Scene, owner: str, index: str) -> AsyncIterator[list[str]]:
-    """Yield the members of an owner's index, the oldest first, a page at a time."""
-    key, start = Keys(scene.settings.key_prefix, owner).key(index), 0
-    while page := _listed(await scene.connection.execute("ZRANGE", key, start, start + scene.page - 1)):
-        yield [str(member) for member in page]
-        start += len(page)
+    """Yield the members an owner's index has now, the oldest first, a page at a time; not what comes meanwhile.
+
+    A shop that takes orders faster than they are compared would keep whoever reads at it for ever.
+    """
+    key = Keys(scene.settings.key_prefix, owner).key(index)
+    count = int(str(await scene.connection.execute("ZCARD", key)))
+    for start in range(0, count, scene.page):
+        last = min(start + scene.page, count) - 1
+        yield [str(member) for member in _listed(await scene.connection.execute("ZRANGE", key, start, last))]
         await scene.pause()
 
 
