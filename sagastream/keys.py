@@ -19,6 +19,7 @@ never leave the slot.
 | ``counts``                      | hash   | counter → integer                    | ``saga``    | for ever            |
 | ``changes``                     | stream | ``names``: sagas whose record changed| ``saga``    | the latest 10,000   |
 | ``parked:<table>:<version>``    | stream | whole messages of a table not known  | ``saga``    | until it is known   |
+| ``parked``                      | hash   | table:version → when the last parked | ``saga``    | for ever            |
 | ``snapshots:<pace>``            | stream | ``hash``: ``counts`` as it was       | ``saga``    | by pace             |
 | ``letters:<owner>``             | hash   | letter → what became of it (JSON)    | ``saga``    | for ever            |
 | ``campaign:<id>``               | hash   | plan, state, cursor, counts          | ``saga``    | for ever            |
@@ -139,4 +140,5 @@ CAMPAIGNS = "campaigns"
 OPEN_CAMPAIGNS = "campaigns:open"
 GROUPS = "groups"
 STREAMS = "streams"
+PARKED = "parked"
 STORE = "store"

@@ -65,6 +65,7 @@ STREAM_OLDEST_PENDING = Series(
     "stream_oldest_pending_seconds", "gauge", ("stream", "group"), "Age of the oldest unacknowledged entry"
 )
 OPEN_LETTERS = Series("dead_letters_open", "gauge", ("owner",), "Dead letters nobody has dealt with yet")
+PARKED = Series("parked_events", "gauge", (), "Events that wait for a coordinator which knows their saga table")
 AUDIT_DIFFERENCES = Series("audit_differences", "gauge", ("rule",), "Where a rule of the audit does not hold")
 AUDIT_AT = Series("audit_timestamp_seconds", "gauge", (), "When the last round of the audit was complete; 0 if never")
 AUDITED = Series("audited_total", "counter", (), "Sagas audited since their end, some of them again")

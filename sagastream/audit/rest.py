@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sagastream import keys as names
 from sagastream.audit.findings import Difference, Findings
 from sagastream.audit.rules import REST
 from sagastream.audit.scene import Scene
 from sagastream.audit.statuses import status_indexes
 from sagastream.bus import Reply
 from sagastream.consumer import subscriptions
+from sagastream.coordinator.lags import read_parked
 from sagastream.coordinator.meaning import Meanings
 from sagastream.errors import ReplyError
 from sagastream.keys import ATTEMPTS, RETRIES
@@ -73,16 +73,14 @@ async def _waiting_rooms(scene: Scene, findings: Findings) -> None:
 
 
 async def _parking(scene: Scene, findings: Findings) -> None:
-    """Note events that wait for a coordinator which knows their table; tables unknown here are passed over."""
-    for saga in scene.sagas:
-        stream = scene.keys.key(names.parked(saga.name, str(saga.version)))
-        parked = int(str(await scene.connection.execute("XLEN", stream)))
-        if parked:
-            about = f"events of {saga.name!r}, version {saga.version}"
-            found = f"{parked} parked: no coordinator knows this version"
-            findings.differs(Difference(REST.name, about, "read by a coordinator", found))
-        else:
-            findings.holds(REST.name)
+    """Note events that wait for a coordinator which knows their table, known here or not."""
+    waiting = await read_parked(scene.connection, scene.keys)
+    for each in waiting:
+        about = f"events of {each.table!r}, version {each.version}"
+        found = f"{each.events} parked: no coordinator knows this version"
+        findings.differs(Difference(REST.name, about, "read by a coordinator", found))
+    if not waiting:
+        findings.holds(REST.name)
 
 
 def _readers(scene: Scene) -> dict[str, list[str]]:

@@ -64,6 +64,7 @@ class Aside:
         whole = json.dumps({"stream": message.stream, "id": message.id, "fields": message.fields})
         tx = self._transaction()
         tx.append(names.parked(table, version), ["message", whole])
+        tx.set(names.PARKED, {f"{table}:{version}": message.at_ms})
         return (await self._transactor.commit([tx])).outcomes[0].is_ok
 
     async def parked(self) -> list[Parked]:

@@ -10,7 +10,7 @@ from sagastream.audit.results import figures as audit_figures
 from sagastream.bus import Bus
 from sagastream.coordinator.counts import COUNTED, Counts, Durations
 from sagastream.coordinator.fleet import Fleet, read_fleet
-from sagastream.coordinator.lags import Lag, owners, read_lags, read_open_letters, streams
+from sagastream.coordinator.lags import Lag, owners, read_lags, read_open_letters, read_parked, streams
 from sagastream.coordinator.snapshots import Snapshot, snapshot_before
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.counting import BOUNDS
@@ -47,6 +47,7 @@ class Figures:
             *_of_steps(fleet.counts, steps),
             *_of_now(fleet),
             *chain.from_iterable(_of_lag(lag, fleet.now_ms) for lag in lags),
+            Figure(series.PARKED, (), sum(each.events for each in await read_parked(self._query, self._keys))),
             *(Figure(series.OPEN_LETTERS, (owner,), count) for owner, count in letters.items()),
             *await audit_figures(self._query, self._keys),
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import sub
+from typing import cast
 
 from sagastream import keys as names
 from sagastream.bus import Command, Connection, Reply
@@ -46,6 +47,16 @@ class Lag:
     unread: int | None
     pending: int
     oldest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """Events that wait for a coordinator which knows their table; ``since_ms`` is when the first was parked."""
+
+    table: str
+    version: str
+    events: int
+    since_ms: int
 
 
 def streams(sagas: Sequence[Saga], keys: Keys) -> list[str]:
@@ -93,6 +104,26 @@ async def read_open_letters(connection: Connection, keys: Keys, owners: Sequence
             raise reply
         counts.append(int(str(reply)))
     return dict(zip(owners, map(sub, counts[::2], counts[1::2]), strict=True))
+
+
+async def read_parked(connection: Connection, keys: Keys) -> list[Parking]:
+    """Return of which tables events are parked, whether anybody here knows them or not."""
+    reply = await connection.execute("HGETALL", keys.key(names.PARKED))
+    tables = [str(name).partition(":")[::2] for name in reply[::2]] if isinstance(reply, list) else []
+    commands: list[Command] = []
+    for table, version in tables:
+        stream = keys.key(names.parked(table, version))
+        commands += [("XLEN", stream), ("XRANGE", stream, "-", "+", "COUNT", 1)]
+    replies = await connection.pipeline(commands)
+    found = []
+    for at, (table, version) in enumerate(tables):
+        length, first = replies[2 * at : 2 * at + 2]
+        if isinstance(length, ReplyError):
+            raise length
+        if isinstance(first, list) and first:
+            (entry,) = cast("list[list[Reply]]", first)
+            found.append(Parking(table, version, int(str(length)), int(str(entry[0]).partition("-")[0])))
+    return sorted(found, key=lambda one: (one.table, int(one.version)))
 
 
 def _groups(reply: Reply | ReplyError) -> Iterator[dict[str, str | None]]:

@@ -24,6 +24,7 @@ CHECKS: dict[str, Check] = {
     "trimming": groups.trimming,
     "retries": sagas.retries,
     "dead letters": sagas.letters,
+    "parked": sagas.parked,
     "deadlines": sagas.deadlines,
     "sagas": sagas.unfinished,
     "audit": sagas.audit,

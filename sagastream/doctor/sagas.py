@@ -8,7 +8,7 @@ from datetime import timedelta
 from sagastream.audit.results import read_found, read_standing
 from sagastream.clock import server_ms
 from sagastream.coordinator.fleet import read_fleet
-from sagastream.coordinator.lags import read_open_letters
+from sagastream.coordinator.lags import read_open_letters, read_parked
 from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
 from sagastream.doctor.patient import Patient
 from sagastream.errors import ReplyError
@@ -49,6 +49,21 @@ async def letters(patient: Patient) -> list[Finding]:
         if count > 0
     ]
     return found or [ok("dead letters", "none lies open")]
+
+
+async def parked(patient: Patient) -> list[Finding]:
+    """Tell which events wait for a coordinator that knows their saga table."""
+    now_ms = await server_ms(patient.bus.query)
+    found = []
+    for each in await read_parked(patient.bus.query, patient.keys):
+        waiting_ms = max(0, now_ms - each.since_ms)
+        is_long = problem if waiting_ms >= STALE // _MS else warning  # a roll-out takes a while
+        told = (
+            f"{each.events} events of {each.table!r}, version {each.version}, wait for a coordinator that knows this"
+            f" table, for {lasting(waiting_ms)}: run one of the release that has it"
+        )
+        found.append(is_long("parked", told, "sagastream check", about=f"{each.table}:{each.version}"))
+    return found or [ok("parked", "no event waits for a coordinator that knows its table")]
 
 
 async def deadlines(patient: Patient) -> list[Finding]:

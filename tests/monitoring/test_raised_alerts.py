@@ -99,7 +99,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             with redis.Redis.from_url(url, decode_responses=True) as store:
                 scene = Scene(client, store, server, told)
                 for play in (well, slow_store, declined_cards, silent_provider, corrupt_event, lost_entries,
-                             forgotten_timer, full_store):  # fmt: skip
+                             forgotten_timer, table_taken_back, full_store):  # fmt: skip
                     play(scene)
         no_shop(scene)
         told.ever, told.queries = server.firing(at_any_time=True), server.rules()
@@ -166,6 +166,14 @@ def forgotten_timer(scene: Scene) -> None:
     saga_id = place(scene, "PayPal", wait=20).json()["sagaId"]
     scene.server.zadd("saga:{saga}:timers", {saga_id: 10**13})
     scene.raised("a forgotten timer", "SagaAuditDiffers")
+
+
+def table_taken_back(scene: Scene) -> None:
+    """An event comes of a version of the order's table that no coordinator knows any more."""
+    (entry,) = scene.server.xrevrange("saga:{order}:events:OrderCreated", count=1)
+    saga = {"correlationid": "taken-back", "partitionkey": "taken-back", "id": "taken-back"}
+    scene.server.xadd("saga:{order}:events:OrderCreated", {**entry[1], **saga, "definitionversion": "9"})
+    scene.raised("a table that was taken back", "SagaEventsParked")
 
 
 def full_store(scene: Scene) -> None:

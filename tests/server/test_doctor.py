@@ -109,7 +109,8 @@ async def test_where_nothing_is_wrong_every_check_says_so(own_server: str, capsy
     assert (code, left) == (DONE, 0), told
     assert {line[9:].split("  ")[0] for line in told[:-1]} >= {
         "server", "persistence", "memory", "writes", "clock", "store", "permissions", "trimming", "retries",
-        "dead letters", "deadlines", "sagas", "audit", "groups hotel", "work hotel", "groups saga", "work saga",
+        "dead letters", "parked", "deadlines", "sagas", "audit", "groups hotel", "work hotel", "groups saga",
+        "work saga",
     }  # fmt: skip
     assert [line[:8].strip() for line in told[:-1]] == ["ok"] * (len(told) - 1)
     assert told[-1] == "nothing is wrong"
@@ -158,6 +159,13 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
         ("ZADD", HOTEL.key("retries"), AGO, "any|1-0"),
     ]),
     ("dead letters", Verdict.WARNING, "1 lie open", [("XADD", HOTEL.key("letters"), "*", "reason", "planted")]),
+    *(
+        ("parked", verdict, f"1 events of 'trip', version 9, wait for a coordinator that knows this table, for {how}", [
+            ("HSET", KEYS.key("parked"), "trip:9", since, "trip:8", since),
+            ("XADD", KEYS.key("parked:trip:9"), f"{since}-1", "message", "{}"),
+        ])
+        for verdict, how, since in ((Verdict.PROBLEM, "60 min", AGO), (Verdict.WARNING, "2 min", LATELY))
+    ),
     ("deadlines", Verdict.PROBLEM, "1 timers are due and not taken, the oldest for 60 min", [
         ("ZADD", KEYS.key("timers"), AGO, "saga-1"),
     ]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -160,6 +161,22 @@ async def test_what_became_of_sagas_is_exported_as_it_is_recorded() -> None:
     assert told("timeouts_total", **held) == 1
     assert told("late_events_total") == 1
     assert told("active", **of, status="NeedsAttention") == 1
+
+
+@in_virtual_time
+async def test_events_of_a_table_that_nobody_knows_are_exported_until_somebody_takes_them() -> None:
+    """Of a saga begun with such a table nothing else tells: it has no record."""
+    world, newer = World(), replace(TRIP, version=2)
+    before = await figures(world)
+    for event in (BOOKED, HELD):
+        world.tell(event, "new", definitionversion="2")
+    await world.work(world.coordinator(TRIP))
+    waiting = await figures(world)
+    await world.work(world.coordinator(TRIP, newer))
+
+    assert (before("parked_events"), waiting("parked_events")) == (0, 2)
+    assert (await figures(world))("parked_events") == 0
+    assert world.status("new") == "InProgress"
 
 
 @in_virtual_time
