@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 
-import httpx
+import httpcore
 
 from books.facts import Account
 from books.reading import moved, recorded
 from sagastream import SagastreamError, Settings
 
 PAGE = 500
+_PATIENCE = {"timeout": {"connect": 30.0, "read": 30.0, "write": 30.0, "pool": 30.0}}
+_TROUBLE = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpcore.UnsupportedProtocol)
 
 
 class ProviderSilent(SagastreamError):
@@ -37,13 +41,17 @@ async def changes(settings: Settings) -> AsyncIterator[list[tuple[str, Account]]
             yield page
         return
     after: int | None = 0
-    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+    # Not httpx, whose every client makes a context for TLS: megabytes that lie about until garbage is collected.
+    async with httpcore.AsyncConnectionPool() as http:
         while after is not None:
+            where = f"{url.rstrip('/')}/records?after={after}&limit={PAGE}"
             try:
-                answer = await http.get("/records", params={"after": after, "limit": PAGE})
-                records = answer.raise_for_status().json()
+                answer = await http.request("GET", where, extensions=_PATIENCE)
+                if answer.status != HTTPStatus.OK:
+                    raise ProviderSilent(f"the provider at {url} answers {answer.status} instead of its record")
+                records = json.loads(answer.content)
                 page, after = [moved(call) for call in records["records"]], records.get("next")
-            except (httpx.HTTPError, KeyError, ValueError, TypeError) as error:
+            except (*_TROUBLE, KeyError, ValueError, TypeError) as error:
                 raise ProviderSilent(f"the provider at {url} does not show its record: {error!r}") from error
             yield page
 
