@@ -40,7 +40,7 @@ async def test_what_is_renewed_is_as_fresh_as_new_and_was_delivered_once(bus: Bu
     await intake.renew(messages[:2])
 
     first, second, third = await pending(bus, intake)
-    assert max(first[2], second[2]) < 150 <= third[2]
+    assert min(third[2] - first[2], third[2] - second[2]) >= 150  # however long it took to ask
     assert [entry[3] for entry in (first, second, third)] == [1, 1, 1]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from sagastream.bus import Bus, RedisConnection
 from sagastream.errors import ServerUnavailable
+from tests.processes.until import until
 
 NAME = "kept-for-this-test"
 
@@ -22,10 +23,19 @@ async def alone(url: str) -> AsyncIterator[RedisConnection]:
     await alone.close()
 
 
-async def open_ones(bus: Bus) -> list[str]:
-    """Return the ids of the clients of this name, as the server sees them."""
+async def open_ones(bus: Bus, that: str = "") -> list[str]:
+    """Return the ids of the clients of this name, as the server sees them; of ``that`` are those it says this of."""
     told = str(await bus.query.execute("CLIENT", "LIST")).splitlines()
-    return [line.split()[0].removeprefix("id=") for line in told if f" name={NAME} " in line]
+    return [line.split()[0].removeprefix("id=") for line in told if f" name={NAME} " in line and that in line]
+
+
+async def are_open(bus: Bus, count: int, *, that: str = "") -> None:
+    """Wait until the server sees so many clients of this name: it hears of an end a while later."""
+
+    async def ask() -> bool:
+        return len(await open_ones(bus, that)) == count
+
+    await until(ask, f"{count} connections")
 
 
 async def test_a_connection_that_the_server_closed_meanwhile_is_not_used(bus: Bus, alone: RedisConnection) -> None:
@@ -34,7 +44,7 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_used(bus: Bu
     (id_,) = await open_ones(bus)
 
     await bus.query.execute("CLIENT", "KILL", "ID", id_)
-    await asyncio.sleep(0.05)
+    await are_open(bus, 0)
 
     assert await alone.execute("PING") == "PONG"
 
@@ -49,8 +59,7 @@ async def test_one_connection_serves_calls_that_follow_each_other(bus: Bus, alon
 
     assert len(await open_ones(bus)) == 3
     await alone.close()
-    await asyncio.sleep(0.05)
-    assert await open_ones(bus) == []
+    await are_open(bus, 0)
 
 
 async def test_an_answer_that_comes_too_late_is_nobody_elses(alone: RedisConnection) -> None:
@@ -66,10 +75,9 @@ async def test_an_answer_that_comes_too_late_is_nobody_elses(alone: RedisConnect
 async def test_what_is_closed_in_the_middle_of_a_call_leaves_nothing_open(bus: Bus, alone: RedisConnection) -> None:
     """The call ends as it would have, and closes its connection itself."""
     call = asyncio.create_task(alone.execute("BLPOP", NAME, "0.3"))
-    await asyncio.sleep(0.1)
+    await are_open(bus, 1, that="cmd=blpop ")
 
     await alone.close()
 
     assert await call is None
-    await asyncio.sleep(0.05)
-    assert await open_ones(bus) == []
+    await are_open(bus, 0)
