@@ -167,16 +167,17 @@ async def test_nobody_there_is_told_without_the_place() -> None:
 async def test_connections_are_kept_and_no_more_are_open_than_allowed() -> None:
     """Nothing that the receiver sets, such as a cookie, is sent back."""
     at_once: list[int] = [0, 0]
+    three_of_them = asyncio.Barrier(3)
 
-    async def slowly(request: Request) -> bytes:
+    async def together(request: Request) -> bytes:
         at_once[0] += 1
         at_once[1] = max(at_once)
-        await asyncio.sleep(0.02)
+        await three_of_them.wait()
         at_once[0] -= 1
         return answer(200, "set-cookie: a=b")
 
     async with (
-        receiving(receiver := Receiver(slowly)) as port,
+        receiving(receiver := Receiver(together)) as port,
         Sender(settings(f"http://127.0.0.1:{port}/", webhook_connections=3)) as sender,
     ):
         await asyncio.gather(*(sender.send(f"id-{at}", BODY) for at in range(12)))
@@ -231,6 +232,6 @@ async def test_whoever_said_that_it_was_received_need_not_end_the_sentence(after
         return b""
 
     async with receiving(receiver := Receiver(received)) as port:
-        await send(settings(f"http://127.0.0.1:{port}/", webhook_timeout=timedelta(seconds=0.5)))
+        await send(settings(f"http://127.0.0.1:{port}/"))
 
     assert receiver.ids == ["one"]
