@@ -15,9 +15,10 @@ from tests.processes.child import Child, environment
 from tests.processes.orders import Body, an_order
 
 _PLACE = "/api/orders/choreographed-saga"
-# One order stays unfinished for as long as the tests take: the provider keeps silent, and nobody loses patience.
+# One order stays unfinished for as long as the tests take: the provider keeps silent, and nobody loses patience. Where
+# it is slow it is slower than any test, so that what is cancelled meanwhile is not done before.
 _SETTINGS = {
-    "PROVIDER_SLOW": "1",
+    "PROVIDER_SLOW": "60",
     "PROVIDER_SILENCE": "300",
     "PAYMENT_TIMEOUT": "300",
     "ORDER_DEADLINE_PACE": "10",
@@ -58,12 +59,12 @@ def work(client: httpx.Client) -> None:
 
 
 def leave_one(client: httpx.Client) -> str:
-    """Place an order that does not end, and return its saga once nobody but its payment has anything to do.
+    """Place an order that does not end, and return its saga once nobody but payment has anything to do.
 
     A saga ends before the mail about it is sent.
     """
     saga_id = _reserved(client, an_order(method="TimeoutAfterCharge"))["sagaId"]
-    until(lambda: _busy(client) == {"payment"}, "only the payment of one order is in hand")
+    until(lambda: _busy(client) == {"payment"}, "only payments are in hand")
     return saga_id
 
 
