@@ -16,10 +16,11 @@ pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="session")]
 async def test_orders_wait_for_stock_past_their_deadline_and_end_only_once_it_is_back(shop: Crew) -> None:
     before = await shop.stock("product-4")
     shop.kill(STOCK)
-    placed = [await shop.place(an_order(("product-4", 1))) for _ in range(8)]
+    placed: list[Placed] = []
 
-    for each in placed:
-        await is_shown(shop, each, StepStatus.WAITING)
+    for _ in range(8):  # each is looked at when it is new: it is overdue a moment later
+        placed.append(await shop.place(an_order(("product-4", 1))))
+        await is_shown(shop, placed[-1], StepStatus.WAITING)
     for each in placed:
         await is_shown(shop, each, StepStatus.UNDOING)
     await the_patience_of_the_coordinator_ends(shop, placed[0])
