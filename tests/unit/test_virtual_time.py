@@ -150,8 +150,8 @@ def test_threads_are_refused() -> None:
 
 def test_a_loop_costs_less_than_a_tenth_of_a_millisecond() -> None:
     """Twenty thousand simulated worlds each get a loop of their own."""
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(1000):
         VirtualTimeLoop().close()
 
-    assert (time.perf_counter() - began) / 1000 < 0.0005, "five times the target, for slow machines"
+    assert (time.process_time() - began) / 1000 < 0.0005, "five times the target, for slow machines"
