@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -30,7 +31,15 @@ TOGETHER = frozenset({"deploy", "browser", "monitoring"})
 
 
 def pytest_configure() -> None:
-    """Listen to Ctrl-C, and let what is started listen to it: a shell starts what goes to the background deaf to it."""
+    """Judge no example of Hypothesis by the clock, and listen to Ctrl-C, as what is started here is to listen to it.
+
+    An example that takes a fifth of a second would fail, whoever else keeps the machine busy. A shell starts what goes
+    to the background deaf to Ctrl-C.
+    """
+    told = settings.get_profile(settings.get_current_profile_name())
+    unhurried = settings(told, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("unhurried", unhurried)
+    settings.load_profile("unhurried")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
