@@ -40,7 +40,7 @@ def add_repairs(commands: Commands, *, json: argparse.ArgumentParser, saga_id: T
     does.add_argument("--reason", required=True, help="why; it stands in the history and in the audit trail")
     does.add_argument("--yes", action="store_true", help="do not ask whether to go on")
     for act in Act:
-        one = commands.add_parser(act, parents=[does], help=_HELP[act], epilog=_MANY, formatter_class=wide)
+        one = commands.add_parser(act.value, parents=[does], help=_HELP[act], epilog=_MANY, formatter_class=wide)
         one.add_argument("saga_ids", metavar="SAGA_ID", nargs="*", type=saga_id)
         if act is Act.RESOLVE:
             one.add_argument("--step", required=True, help="the step it is about, such as 'charge payment'")

@@ -40,6 +40,7 @@ docs/reference/audit.md tells what each rule proves and what it cannot."""
 _AGO = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _EPOCH_MS = re.compile(r"\d{5,15}", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LAST_PORT = 65_535
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -125,7 +126,7 @@ def _store_name(text: str) -> str:
 
 def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     port = argparse.ArgumentParser(add_help=False)
-    port.add_argument("--port", type=int, help="the port to listen on, 0 for a free one")
+    port.add_argument("--port", type=_port, help="the port to listen on, 0 for a free one")
     dev = commands.add_parser("dev", parents=[port], help="run the whole project here")
     dev.add_argument("--procs", action="store_true", help="one process per service instead of one for all")
     dev.add_argument("--no-restart", action="store_true", help="leave processes that died alone")
@@ -138,7 +139,8 @@ def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     commands.add_parser("coordinator", parents=[port], help="run the project's coordinator")
     front = commands.add_parser("front", parents=[port], help="run the base URL before services elsewhere")
     front.add_argument("--of", help=argparse.SUPPRESS)
-    front.add_argument("--upstream", action="append", default=[], metavar="NAME=URL")
+    passed_on = "where a service is: /services/NAME/... is passed on to it; once for each service"
+    front.add_argument("--upstream", action="append", default=[], metavar="NAME=URL", help=passed_on)
 
 
 def instant(text: str, now_ms: int | None = None) -> int:
@@ -169,6 +171,12 @@ def _status(text: str) -> Status:
         if text.casefold() == status.casefold():
             return status
     raise argparse.ArgumentTypeError(f"{text!r} is no status; there are {', '.join(Status)}")
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to {_LAST_PORT}")
+    return int(text)
 
 
 def _limit(text: str) -> int:

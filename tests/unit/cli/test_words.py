@@ -65,6 +65,9 @@ def test_the_filters_are_those_of_the_routes() -> None:
         ["show"],
         ["show", "a b"],
         ["watch", "../../etc"],
+        ["dev", "--port", "65536"],
+        ["participant", "stock", "--port", "-1"],
+        ["front", "--port", "http"],
         ["dance"],
         [],
     ],
@@ -73,8 +76,10 @@ def test_wrong_words_are_told_in_one_line_and_end_with_2(wrong: list[str], capsy
     with pytest.raises(SystemExit) as ended:
         main(wrong)
 
+    told = capsys.readouterr().err
     assert ended.value.code == WRONG_WORDS
-    assert "Traceback" not in capsys.readouterr().err
+    assert "Traceback" not in told
+    assert "Act." not in told, "commands are named as they are said"
 
 
 @pytest.mark.parametrize(
