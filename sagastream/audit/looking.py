@@ -142,7 +142,8 @@ class Looking:
             found = f"{strays[0].type} {strays[0].id}, but no record"
             self._findings.differs(Difference(EVENTS.name, about, "a record for its events", found, case.saga_id))
         elif case.is_absent:
-            self._findings.differs(Difference(BEGUN.name, about, "a record, for it is listed", "none", case.saga_id))
+            why = "is listed" if case.is_listed else "was asked about by this id"
+            self._findings.differs(Difference(BEGUN.name, about, f"a record, for it {why}", "none", case.saga_id))
         else:
             self._findings.differs(Difference(READABLE.name, about, "a record", case.why, case.saga_id))
 

@@ -103,6 +103,7 @@ async def test_one_saga_can_be_audited_by_itself(trips: Runtime, capsys: pytest.
     assert sound["statuses"] == {"Compensated": 1}
     assert {rule["rule"]: rule["compared"] for rule in sound["rules"]}["effects-have-events"] == 1
     assert absent["differences"][0]["sagaId"] == "unknown"
+    assert absent["differences"][0]["expected"] == "a record, for it was asked about by this id"
 
 
 async def test_what_was_acknowledged_must_exist(
