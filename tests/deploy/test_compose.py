@@ -52,6 +52,16 @@ def test_every_container_is_watched_and_bounded(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
+def test_no_log_fills_the_disk_of_the_store(name: str) -> None:
+    """Docker's default keeps everything that was ever said."""
+    logging = services()[name]["logging"]
+
+    assert logging["driver"] == "local"
+    assert re.fullmatch(r"\d+m", logging["options"]["max-size"])
+    assert 1 < int(logging["options"]["max-file"]) < 10
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
 def test_every_image_is_built_here_or_pinned(name: str) -> None:
     service = services()[name]
 
