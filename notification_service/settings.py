@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from notification_service.smtp import SmtpServer
 from sagastream.settings import Duration
 
 # Narrower than what ``mail`` takes of customers: it stands in every message, also where a server takes ASCII only.
@@ -19,7 +20,7 @@ class NotificationSettings(BaseSettings):
     An empty variable counts as absent. **Units**: durations are seconds (``2.5``) or ISO 8601.
     """
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid")
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True)
 
     smtp_url: SecretStr | None = None
     """The mail server, ``smtp://user:password@host:port`` or ``smtps://…``; without it messages are files."""
@@ -29,3 +30,13 @@ class NotificationSettings(BaseSettings):
     """How many messages are handed in at the same time."""
     mail_from: str = Field(default="shop@localhost.localdomain", pattern=_SENDER)
     """Whom messages are from, in ASCII."""
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _names_a_server(cls, told: SecretStr | None) -> SecretStr | None:
+        if told is not None:
+            try:
+                SmtpServer.of(told.get_secret_value())
+            except ValueError as error:
+                raise ValueError(str(error).removeprefix("SMTP_URL ")) from None
+        return told

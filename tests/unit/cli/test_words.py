@@ -157,6 +157,20 @@ def test_settings_that_do_not_go_together_are_told_in_one_line(
     assert told == "sagastream: STREAM_RETENTION and UNREAD_RETENTION must be shorter than LEDGER_RETENTION\n"
 
 
+def test_a_setting_of_a_service_that_cannot_be_used_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And not shown: it may hold a password."""
+    monkeypatch.setenv("SMTP_URL", "mail.example/user:secret")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+
+    code = main(["participant", "notification", "--port", "0"])
+
+    told = capsys.readouterr().err
+    assert code == FAILED
+    assert told == "sagastream: SMTP_URL: must look like smtp://user:password@host:port or smtps://...\n"
+
+
 WHY = ["--reason", "why not"]
 
 
