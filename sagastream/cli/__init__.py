@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from argparse import Namespace
@@ -35,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read has seen enough; what is still buffered must not complain at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except OSError as error:
+        if error.filename is None and error.errno != errno.ENOSPC:
+            raise  # a fault of ours; these two are matters of this machine
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"sagastream: {where}{error.strerror}", file=sys.stderr)
     except KeyboardInterrupt:
         return INTERRUPTED
     return FAILED

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -169,6 +171,29 @@ def test_a_setting_of_a_service_that_cannot_be_used_is_told_in_one_line(
     told = capsys.readouterr().err
     assert code == FAILED
     assert told == "sagastream: SMTP_URL: must look like smtp://user:password@host:port or smtps://...\n"
+
+
+def test_a_directory_that_cannot_be_made_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "file"))
+
+    code = main(["dev", "--port", "0"])
+
+    told = capsys.readouterr().err
+    assert code == FAILED
+    assert told == f"sagastream: {tmp_path / 'file' / 'run'}: Not a directory\n"
+
+
+def test_a_full_disk_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sagastream.cli.tables.check", full)
+
+    assert main(["check"]) == FAILED
+    assert capsys.readouterr().err == "sagastream: No space left on device\n"
 
 
 WHY = ["--reason", "why not"]
