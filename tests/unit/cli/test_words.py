@@ -159,6 +159,19 @@ def test_settings_that_do_not_go_together_are_told_in_one_line(
     assert told == "sagastream: STREAM_RETENTION and UNREAD_RETENTION must be shorter than LEDGER_RETENTION\n"
 
 
+@pytest.mark.parametrize("token", ["f" * 15, "f" * 257])
+def test_a_token_that_is_too_short_or_too_long_is_told_in_words(
+    token: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPERATOR_TOKEN", token)
+
+    code = main(["trail"])
+
+    told = capsys.readouterr().err
+    assert code == FAILED
+    assert told == "sagastream: OPERATOR_TOKEN: must have 16 to 256 characters, as `openssl rand -hex 32` makes them\n"
+
+
 def test_a_setting_of_a_service_that_cannot_be_used_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
