@@ -15,6 +15,8 @@ from sagastream.settings import Settings
 from sagastream.tokens import operator_token
 
 _TIMEOUT_S = 30.0
+_NO_ROUTE = "there is nothing at /"  # as ``problems`` says it
+_PERHAPS = "it may have been done all the same; look before you ask again"
 Answer = dict[str, JsonValue]
 
 
@@ -76,16 +78,26 @@ class Office:
             said = str(error) or type(error).__name__
             if method == "GET" or isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
                 raise NoShop(f"{self._http.base_url} cannot be asked: {said}") from None
-            told = "it may have been done all the same; look before you ask again"
-            raise NoShop(f"{self._http.base_url} was asked and did not answer ({said}): {told}") from None
-        if answer.is_success:
-            found: Answer = answer.json()
-            return found
+            raise NoShop(f"{self._http.base_url} was asked and did not answer ({said}): {_PERHAPS}") from None
         try:
-            told = str(answer.json()["detail"])
+            found: Answer = answer.json()
+            if answer.is_success:
+                return found
+            told = str(found["detail"])
         except (ValueError, KeyError, TypeError):
-            told = answer.text[:200]
+            raise NoShop(self._no_shop(method, answer.status_code)) from None
+        if answer.status_code == 404 and told.startswith(_NO_ROUTE):
+            raise NoShop(
+                f"{self._http.base_url} offers no {place}: set BASE_URL to that of the whole shop, or give its "
+                "coordinator what is missing (docs/how-to/write-a-saga.md)"
+            )
         raise Refused(answer.status_code, told)
+
+    def _no_shop(self, method: str, status: int) -> str:
+        if status >= 500:
+            perhaps = f": {_PERHAPS}" if method != "GET" else ""
+            return f"{self._http.base_url} cannot reach the shop right now: it answered {status}{perhaps}"
+        return f"{self._http.base_url} is no shop: it answered {status} without JSON; set BASE_URL to that of the shop"
 
 
 def _url(settings: Settings) -> str:

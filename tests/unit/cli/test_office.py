@@ -17,14 +17,15 @@ from sagastream.settings import Settings
 
 
 @contextmanager
-def taken_and_not_answered() -> Iterator[str]:
-    """Take one request, as a shop that dies while it does what is asked; yield where."""
+def taken_and_answered(answer: bytes = b"") -> Iterator[str]:
+    """Take one request, and answer nothing, as a shop that dies while it does what is asked, or so; yield where."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def take() -> None:
             wire, _ = listening.accept()
             with wire:
                 wire.recv(65_536)
+                wire.sendall(answer)
 
         taking = threading.Thread(target=take)
         taking.start()
@@ -38,7 +39,7 @@ def office(url: str) -> Office:
 
 def test_an_action_that_was_sent_is_not_said_to_be_undone() -> None:
     """Its answer was lost: whoever takes that for a refusal begins a repair of many sagas twice."""
-    with taken_and_not_answered() as url, office(url) as asked, pytest.raises(NoShop, match="may have been done"):
+    with taken_and_answered() as url, office(url) as asked, pytest.raises(NoShop, match="may have been done"):
         asked.post("repairs", body={"action": "abort"})
 
 
@@ -47,6 +48,35 @@ def test_an_action_that_was_not_sent_is_not_done() -> None:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
 
     with office(url) as asked, pytest.raises(NoShop, match="cannot be asked"):
+        asked.post("repairs", body={"action": "abort"})
+
+
+def answer(status: int, body: str, kind: str = "text/html") -> bytes:
+    lines = f"HTTP/1.1 {status} So", f"content-type: {kind}", f"content-length: {len(body)}", "connection: close"
+    return "\r\n".join([*lines, "", body]).encode()
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_whoever_is_no_shop_is_told_apart_from_a_saga_that_is_not_there(status: int) -> None:
+    page = answer(status, "<h1>Welcome</h1>")
+    why = rf"is no shop: it answered {status} .*BASE_URL"
+    with taken_and_answered(page) as url, office(url) as asked, pytest.raises(NoShop, match=why):
+        asked.get("trail")
+
+
+def test_a_shop_without_the_route_is_told_apart_from_a_saga_that_is_not_there() -> None:
+    """As a coordinator of one's own that was not given it, or a participant."""
+    detail = '{"status": 404, "detail": "there is nothing at /api/v1/trail"}'
+    problem = answer(404, detail, "application/problem+json")
+    why = r"offers no /api/v1/trail: .*BASE_URL.*coordinator"
+    with taken_and_answered(problem) as url, office(url) as asked, pytest.raises(NoShop, match=why):
+        asked.get("trail")
+
+
+def test_a_gateway_that_answers_for_the_shop_does_not_know_whether_it_was_done() -> None:
+    page = answer(504, "<h1>Gateway Time-out</h1>")
+    why = r"it answered 504: it may have been done"
+    with taken_and_answered(page) as url, office(url) as asked, pytest.raises(NoShop, match=why):
         asked.post("repairs", body={"action": "abort"})
 
 
