@@ -134,10 +134,11 @@ class Deciding:
             call = tracing.handled(call, self._participant.name, handler.name, work.envelope, tx)
         event = await call
         work.took_s = asyncio.get_running_loop().time() - begun_s
-        if event is not None and type(event) not in handler.publishes:
+        is_declared = handler.may_say_nothing if event is None else type(event) in handler.publishes
+        if not is_declared:
+            said = None if event is None else type(event).__name__
             raise DefinitionError(
-                f"{self._participant.name}.{handler.name} returned {type(event).__name__}, "
-                "which its return annotation does not name"
+                f"{self._participant.name}.{handler.name} returned {said}, which its return annotation does not name"
             )
         return event
 

@@ -23,13 +23,14 @@ class Handler:
     """One function of a participant and what its annotations say about it.
 
     ``name`` is the field of the ledger. ``resources`` are the parameters after event and transaction, given
-    by type when the participant runs.
+    by type when the participant runs. ``may_say_nothing`` tells whether it may return None.
     """
 
     name: str
     function: Function
     takes: type[Event]
     publishes: tuple[type[Event], ...]
+    may_say_nothing: bool
     is_outside: bool
     retry: Retry
     resources: Mapping[str, type]
@@ -179,7 +180,8 @@ class Participant:
             raise DefinitionError(f"{where} is declared for {takes.type_name()} but takes another event")
         if "return" not in hints:
             raise DefinitionError(f"{where} must say in its return annotation which events it publishes")
-        publishes = _events_in(where, hints["return"])
+        parts = _parts(hints["return"])
+        publishes = _events_in(where, parts)
         for kind in publishes:
             self._must_publish(kind)
         return Handler(
@@ -187,6 +189,7 @@ class Participant:
             function=function,
             takes=takes,
             publishes=publishes,
+            may_say_nothing=type(None) in parts,
             is_outside=outside,
             retry=retry or self.retry,
             resources={name: hints[name] for name in parameters[2:]},
@@ -202,8 +205,11 @@ def _hints(participant: str, function: Function) -> dict[str, Any]:
         ) from None
 
 
-def _events_in(where: str, annotation: object) -> tuple[type[Event], ...]:
-    parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+def _parts(annotation: object) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _events_in(where: str, parts: tuple[Any, ...]) -> tuple[type[Event], ...]:
     events = tuple(part for part in parts if part is not type(None))
     for kind in events:
         if not (isinstance(kind, type) and issubclass(kind, Event)):

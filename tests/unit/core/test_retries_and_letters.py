@@ -135,6 +135,30 @@ async def test_a_handler_that_says_what_it_did_not_declare_is_buried() -> None:
     assert world.ledger("hotel", "hold_room", "fine").state is State.DONE
 
 
+@in_virtual_time
+async def test_a_handler_that_forgets_to_return_has_decided_nothing() -> None:
+    """A branch without return would else be a step that is done of which nobody ever hears, and nothing undoes."""
+    world = with_rooms()
+    forgetful = Participant("hotel", retry=RETRY)
+
+    @forgetful.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        tx.decrease("rooms", "free", trip.nights)
+        if trip.nights > 1:
+            return RoomHeld(nights=trip.nights, card="good")
+        return None  # type: ignore[return-value]  # as where it simply ends
+
+    world.tell(TripBooked(nights=1), "forgotten")
+    world.tell(TripBooked(nights=2), "fine")
+    await world.work(world.consumer(forgetful))
+
+    (letter,) = world.letters("hotel")
+    assert "hotel.hold_room returned None" in letter["reason"]
+    assert world.ledger("hotel", "hold_room", "forgotten").state is State.GAVE_UP
+    assert world.ledger("hotel", "hold_room", "fine").state is State.DONE
+    assert world.hash("hotel", "rooms") == {"free": "98"}
+
+
 BAD_WRITES = {
     "a number no server holds": lambda tx: tx.schedule("z", "m", 10**30),
     "a text that is no text": lambda tx: tx.set("k", {"f": "\ud800"}),
