@@ -142,7 +142,10 @@ class Participant:
         return handler.name if handler else None
 
     def _must_be_told_apart(self, handler: Handler) -> None:
-        """Refuse a handler whose entries the ledger could not tell from another's: it would pass for run already."""
+        """Refuse a handler whose entries the ledger could not tell from another's.
+
+        It would pass for run already, or a request about what it did would be answered from the other's entry.
+        """
         where = f"{self.name}: {handler.name!r}"
         if handler.name == BEGINNING:
             raise DefinitionError(f"{where} is what the ledger calls the beginning of a saga; give it another name")
@@ -152,6 +155,12 @@ class Participant:
                     f"{where} handles {other.takes.type_name()} already, and the ledger knows a handler by its name;"
                     f" give the one for {handler.takes.type_name()} another"
                 )
+            for kind in handler.publishes:
+                if kind in other.publishes and not issubclass(kind, Refusal):
+                    raise DefinitionError(
+                        f"{where} says {kind.type_name()}, as {other.name!r} does, and who asks about a step names it"
+                        " by that event; give one of them an event of its own"
+                    )
 
     def _must_publish(self, event: type[Event]) -> None:
         if event.by != self.name:

@@ -7,9 +7,16 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from sagastream import DefinitionError, Event, Participant, Transaction
-from tests.trip import CardCharged, RoomHeld, TripConfirmed
+from tests.trip import CardCharged, NoRoomLeft, RoomHeld, TripBooked, TripConfirmed
 
 Note = Callable[[Event, Transaction], Awaitable[None]]
+
+
+class SuiteBooked(Event, by="desk"):
+    nights: int
+
+
+class SuiteHeld(Event, by="hotel"): ...
 
 
 def noting(kind: type[Event]) -> Note:
@@ -40,3 +47,33 @@ def test_no_handler_has_the_name_of_the_beginning() -> None:
 
     with pytest.raises(DefinitionError, match="'begin'"):
         desk.on(CardCharged)(begin)
+
+
+def test_two_handlers_that_say_done_by_one_event_are_refused() -> None:
+    """To undo what the second one did, the ledger would be asked for the first: never done, so barred, and it stays."""
+    hotel = Participant("hotel")
+
+    @hotel.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld | NoRoomLeft:
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    async def hold_suite(trip: SuiteBooked, tx: Transaction) -> RoomHeld | NoRoomLeft:
+        return RoomHeld(nights=trip.nights, card="good")
+
+    with pytest.raises(DefinitionError, match="'hold_suite' says RoomHeld, as 'hold_room' does"):
+        hotel.on(SuiteBooked)(hold_suite)
+
+
+def test_two_handlers_may_refuse_by_one_event() -> None:
+    """A refusal is never asked about."""
+    hotel = Participant("hotel")
+
+    @hotel.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld | NoRoomLeft:
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    @hotel.on(SuiteBooked)
+    async def hold_suite(trip: SuiteBooked, tx: Transaction) -> SuiteHeld | NoRoomLeft:
+        return SuiteHeld()
+
+    assert set(hotel.handlers) == {"TripBooked", "SuiteBooked"}
