@@ -13,7 +13,7 @@ from datetime import timedelta
 from sagastream import keys as names
 from sagastream import tracing
 from sagastream.clock import ServerClock
-from sagastream.envelope import Envelope, derived_id, publishable
+from sagastream.envelope import Envelope, attribute, derived_id, publishable
 from sagastream.errors import DefinitionError, Forgotten, Undecodable
 from sagastream.event import BarRequested, Event, LedgerLost, Refusal, RetryRequested, StepBarred, StepGaveUp
 from sagastream.ledger import Entry, Remembered, State, parse, trigger
@@ -278,7 +278,7 @@ def published(event: Event, cause: Envelope, *, source: str, id: str) -> Envelop
         id=id,
         source=source,
         type=event.type_name(),
-        subject=event.subject(cause.saga_id),
+        subject=attribute("subject", event.subject(cause.saga_id)),
         saga_id=cause.saga_id,
         cause=cause.id,
         initiator=cause.initiator,

@@ -13,7 +13,7 @@ from sagastream import tracing
 from sagastream.bus import Bus
 from sagastream.clock import ms_of
 from sagastream.coalescer import Coalescer
-from sagastream.envelope import Envelope, derived_id, publishable
+from sagastream.envelope import Envelope, attribute, derived_id, publishable
 from sagastream.errors import CannotApply, DefinitionError, SagastreamError, ServerUnavailable
 from sagastream.event import Event, StepBarred
 from sagastream.keys import Keys
@@ -53,7 +53,8 @@ class Entrance:
     Concurrent calls go out together. Every call is deduplicated, so one whose answer was lost is simply repeated.
 
     Raises (every method): ``ServerUnavailable`` when the server stays away for about a second; ``WrongStore`` as long
-    as the store is not the right one, and then nothing is written; ``CannotApply`` for what the server can never apply.
+    as the store is not the right one, and then nothing is written; ``CannotApply`` for what the server can never apply;
+    ``TooLarge`` for an event, subject or initiator that no reader would take.
     """
 
     def __init__(self, participant: Participant, *, bus: Bus, settings: Settings) -> None:
@@ -190,10 +191,10 @@ class Entrance:
             id=derived_id(saga_id, self._participant.name, event.type_name(), "0"),
             source=self._participant.name,
             type=event.type_name(),
-            subject=event.subject(saga_id),
+            subject=attribute("subject", event.subject(saga_id)),
             saga_id=saga_id,
             cause=cause,
-            initiator=initiator,
+            initiator=attribute("initiator", initiator),
             definition=saga,
             definition_version=str(version),
             data=publishable(event),

@@ -136,6 +136,16 @@ def publishable(event: Event) -> str:
     return data
 
 
+def attribute(name: str, text: str) -> str:
+    """Return an attribute of an event that may be published.
+
+    Raises: ``TooLarge`` above ``LONGEST_ATTRIBUTE``: no reader takes it.
+    """
+    if len(text) > LONGEST_ATTRIBUTE:
+        raise TooLarge(f"the {name} has {len(text)} characters, more than {LONGEST_ATTRIBUTE}")
+    return text
+
+
 def derived_id(*parts: str) -> str:
     """Return a fixed-length id that is the same whenever it is derived from the same parts.
 

@@ -9,7 +9,7 @@ import pytest
 
 from sagastream import Conflict, Entrance, Event, Participant, Transaction, UnknownSaga
 from sagastream.bus import Command
-from sagastream.errors import CannotApply, DefinitionError, ServerUnavailable
+from sagastream.errors import CannotApply, DefinitionError, ServerUnavailable, TooLarge
 from sagastream.event import StepBarred, UndoRequested
 from sagastream.keys import COORDINATOR
 from sagastream.ledger import State
@@ -306,3 +306,20 @@ async def test_a_bar_outlasts_an_answer_that_is_lost_before_it() -> None:
     wire.lose_replies("HSETNX", times=2)
 
     assert await bar(world.entrance(desk(Script()), wire), saga_id) is State.BARRED
+
+
+@in_virtual_time
+async def test_no_saga_begins_whose_events_nobody_would_read() -> None:
+    """Every event of a saga names its initiator, and readers bury what is longer than any name."""
+    world = World()
+    entrance = world.entrance(desk(Script()))
+
+    with pytest.raises(TooLarge, match="the initiator has 1025 characters, more than 1024"):
+        await entrance.begin(TripBooked(nights=2), key="k", initiator="x" * 1025)
+
+    assert world.events("desk", TripBooked) == []
+    begun = await entrance.begin(TripBooked(nights=2), key="k", initiator="x" * 1024)
+    assert not begun.repeated
+    await world.work(world.coordinator(TRIP))
+    assert world.status(begun.saga_id) == "Started"
+    assert world.letters(COORDINATOR) == []

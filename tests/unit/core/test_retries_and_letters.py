@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sagastream import Participant, Transaction
+from sagastream import Event, Participant, Transaction
 from sagastream.errors import ReplyError
 from sagastream.event import MAX_EVENT_BYTES, LedgerLost, StepGaveUp, UndoRequested
 from sagastream.ledger import State
@@ -157,6 +157,30 @@ async def test_a_handler_that_forgets_to_return_has_decided_nothing() -> None:
     assert world.ledger("hotel", "hold_room", "forgotten").state is State.GAVE_UP
     assert world.ledger("hotel", "hold_room", "fine").state is State.DONE
     assert world.hash("hotel", "rooms") == {"free": "98"}
+
+
+class RoomNamed(Event, by="hotel"):
+    about = "room"
+    room: str
+
+
+@in_virtual_time
+async def test_a_handler_whose_event_nobody_would_read_is_buried() -> None:
+    """What an event is about travels beside it, and readers bury what is longer than any name."""
+    world = with_rooms()
+    naming = Participant("hotel", retry=RETRY)
+
+    @naming.on(TripBooked)
+    async def name_room(trip: TripBooked, tx: Transaction) -> RoomNamed:
+        return RoomNamed(room="x" * 1024 * trip.nights)
+
+    world.tell(TripBooked(nights=1), "fine")
+    world.tell(TripBooked(nights=2), "long")
+    await world.work(world.consumer(naming))
+
+    assert [event["correlationid"] for event in world.events("hotel", RoomNamed)] == ["fine"]
+    (letter,) = world.letters("hotel")
+    assert letter["reason"] == "TooLarge: the subject has 2048 characters, more than 1024"
 
 
 BAD_WRITES = {
