@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Unpack
+from typing import Any, ClassVar, Unpack
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from sagastream.errors import DefinitionError
 from sagastream.keys import COORDINATOR
 
 MAX_EVENT_BYTES = 64 * 1024
+_OWN = frozenset({"by", "about", "schema_version", "type_name", "payload", "subject"})
 
 
 class Event(BaseModel):
@@ -20,6 +22,8 @@ class Event(BaseModel):
     ``by`` (given with the class: ``class StockReserved(Event, by="stock")``) is the participant that publishes it,
     and so which streams carry it. ``about`` names the field whose value becomes the CloudEvents ``subject``;
     without it the saga id does.
+
+    Raises (when a class is made): ``DefinitionError`` for a field named like what every event has anyway.
     """
 
     model_config = ConfigDict(
@@ -37,6 +41,15 @@ class Event(BaseModel):
         super().__init_subclass__(**config)
         if by is not None:
             cls.by = by
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **config: Any) -> None:  # noqa: ANN401  # as pydantic declares it
+        super().__pydantic_init_subclass__(**config)
+        for name in sorted(_OWN & cls.model_fields.keys()):
+            raise DefinitionError(
+                f"{cls.__name__}: a field cannot be called {name!r}, every event has that itself; name it otherwise, "
+                f'on the wire it may be called so: Field(alias="{to_camel(name)}")'
+            )
 
     @classmethod
     def type_name(cls) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import pytest
+from pydantic import Field
 
 from sagastream import DefinitionError, Event, Participant, Transaction
 from tests.trip import CardCharged, NoRoomLeft, RoomHeld, TripBooked, TripConfirmed
@@ -77,3 +78,19 @@ def test_two_handlers_may_refuse_by_one_event() -> None:
         return SuiteHeld()
 
     assert set(hotel.handlers) == {"TripBooked", "SuiteBooked"}
+
+
+@pytest.mark.parametrize("name", ["subject", "payload", "by", "about"])
+@pytest.mark.filterwarnings("ignore:Field name")
+def test_a_field_named_like_what_every_event_has_is_refused(name: str) -> None:
+    """It would hide what publishes the event: each attempt to return one would fail, with a riddle for a reason."""
+    with pytest.raises(DefinitionError, match=f"MailSent: a field cannot be called '{name}'"):
+        type("MailSent", (Event,), {"__annotations__": {name: str}, "__module__": __name__}, by="desk")
+
+
+def test_a_field_may_be_called_so_on_the_wire() -> None:
+    class MailSent(Event, by="desk"):
+        title: str = Field(alias="subject")
+
+    assert MailSent(title="hello").payload() == '{"subject":"hello"}'
+    assert MailSent.model_validate_json('{"subject":"hello"}').subject("saga-1") == "saga-1"
