@@ -6,6 +6,7 @@ Everything here can as well run apart, one process each; nothing is faster or sa
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -33,7 +34,7 @@ class Runtime:
     ``resources`` are what handlers take beside event and transaction, by annotated type. Where the store is not the
     right one (``STORE``) nobody works, ``begin`` and ``change`` raise ``WrongStore``, and all goes on once it is.
 
-    Raises: ``DefinitionError`` when a handler wants a resource nobody gave.
+    Raises: ``DefinitionError`` when a handler wants a resource nobody gave, or two participants have one name.
     """
 
     def __init__(
@@ -47,6 +48,9 @@ class Runtime:
     ) -> None:
         self.settings = settings or Settings()
         self.bus = connect(url, name="sagastream", block=self.settings.block)
+        for name, count in Counter(one.name for one in participants).items():
+            if count > 1:
+                raise DefinitionError(f"two participants are named {name!r}: each would bury what only the other does")
         self._entrances = {p.name: Entrance(p, bus=self.bus, settings=self.settings) for p in participants}
         self._endings = Endings(bus=self.bus, prefix=self.settings.key_prefix)
         self._workers: list[Consumer | Coordinator] = [

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from sagastream import DefinitionError, Runtime, Settings, Status
+from sagastream import DefinitionError, Participant, Runtime, Settings, Status
 from sagastream.bus import connect
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.store import WrongStore, name_store
@@ -57,6 +57,12 @@ async def test_only_who_takes_part_can_be_asked(server_url: str) -> None:
 
     with pytest.raises(DefinitionError, match="'desk' is not part"):
         await runtime.begin(TripBooked(nights=1), key="1")
+
+
+async def test_two_participants_of_one_name_are_refused() -> None:
+    """They are one group: each would be given half of what only the other can do."""
+    with pytest.raises(DefinitionError, match="two participants are named 'hotel'"):
+        Runtime("redis://localhost", participants=[hotel, Participant("hotel")])
 
 
 async def test_nothing_begins_on_a_store_of_another_name(server_url: str) -> None:
