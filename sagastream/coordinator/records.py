@@ -172,7 +172,7 @@ def read_record(saga_id: str, fields: Sequence[str | None] | ReplyError) -> Reco
             return None
         known = _progress(saga_id, process or "", int(defined or 0), initiator or "", progress)
         return Record(known, status or "", int(version))
-    except (ReplyError, ValueError, TypeError, KeyError) as error:
+    except (ReplyError, ValueError, TypeError, KeyError, AttributeError) as error:
         return Undecodable(f"the record of {saga_id} cannot be read: {type(error).__name__}: {error}")
 
 

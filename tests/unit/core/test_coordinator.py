@@ -338,6 +338,7 @@ UNREADABLE = (
     ("HSET", "version", "1", "progress", "{"),
     ("HSET", "version", "x", "progress", "{}"),
     ("HSET", "version", "1", "progress", "[]"),
+    ("HSET", "version", "1", "progress", '{"facts":[],"asks":{},"announced":[]}'),
 )
 
 
