@@ -170,9 +170,14 @@ class Intake:
         return found
 
     async def again(self, name: str) -> Message | None:
-        """Return one pending entry by its name, ours from now on; None if it was acknowledged meanwhile, or trimmed."""
+        """Return one pending entry by its name, ours from now on; None if it was acknowledged meanwhile, or is gone."""
         stream, _, entry = name.partition("|")
-        reply = await self._bus.writer.execute("XCLAIM", stream, self.group, self.consumer, 0, entry)
+        try:
+            reply = await self._bus.writer.execute("XCLAIM", stream, self.group, self.consumer, 0, entry)
+        except ReplyError as error:
+            if error.code != "NOGROUP":
+                raise
+            reply = None  # a stream that is read no more, and was removed; it must not hold up the others
         found = next(iter(_entries(stream, reply)), None)
         if found is None and await self._bus.query.execute("XRANGE", stream, entry, entry) == []:
             log.error("entries.trimmed_while_pending", group=self.group, entries=[name])

@@ -466,3 +466,20 @@ async def test_what_is_trimmed_while_it_waits_for_its_next_attempt_is_told() -> 
 
     assert world.ledger("hotel", "hold_room").state is State.UNKNOWN
     assert b'trimmed_while_pending_total{service="hotel"} 1.0' in telemetry.render()
+
+
+@in_virtual_time
+async def test_what_waits_of_a_stream_that_was_removed_holds_up_nobody() -> None:
+    """An event was renamed, and its old stream deleted while a message of it had another attempt before it."""
+    world, telemetry, script = with_rooms(), Telemetry("hotel"), Script()
+    raising(script, world, until_second=0.5)
+    world.tell(TripBooked(nights=1))
+    async with world.running(world.consumer(hotel(script), telemetry=telemetry)):
+        await world.until(lambda: world.call("ZCARD", "hotel", "retries"))
+        _, due = world.call("ZRANGE", "hotel", "retries", 0, -1, "WITHSCORES")  # type: ignore[misc]  # one
+        world.call("ZADD", "hotel", "retries", str(due), "w:{desk}:events:TripAsked|1-1")
+        await asyncio.sleep(100)
+
+    assert world.ledger("hotel", "hold_room").state is State.DONE
+    assert world.call("ZCARD", "hotel", "retries") == 0
+    assert b'trimmed_while_pending_total{service="hotel"} 1.0' in telemetry.render()
