@@ -75,6 +75,7 @@ class Stage:
         many = range(min(self.chance.choice((1, 1, 2, 3)), scenario.most))
         self.numbers = tuple(many if sagas is None else sagas)
         self._lie: str | None = None
+        self._broken: Exception | None = None
         self._playing: asyncio.Task[dict[str, str]] | None = None
         self.doors = people.Doors()
         self._asked = 0
@@ -91,7 +92,7 @@ class Stage:
             with capture_logs():
                 return self.loop.run_until_complete(self._playing)
         except asyncio.CancelledError:
-            raise Untrue(self._lie or "the play was broken off", self) from None
+            raise Untrue(self._lie or "the play was broken off", self) from self._broken
         except virtual_time.Deadlock as error:
             raise Untrue(str(error), self) from error
         finally:
@@ -221,6 +222,13 @@ class Stage:
 
     def _look(self) -> None:
         if self._lie is None:
-            lie = self.truth.lie() or next(iter(self.scenario.lies(self)), None)
+            lie = self.truth.lie() or self._lie_outside()
             if lie is not None:
                 self.find_out(lie)
+
+    def _lie_outside(self) -> str | None:
+        try:
+            return next(iter(self.scenario.lies(self)), None)
+        except Exception as error:  # it was looked at in the middle of a commit, to which it must not look refused
+            self._broken = error
+            return f"lies() of the scenario raised {type(error).__name__}: {error}"

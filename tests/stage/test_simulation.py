@@ -82,6 +82,18 @@ def test_a_saga_that_never_ends_is_a_lie() -> None:
         stage.play()
 
 
+def test_lies_that_fail_are_told_as_what_they_are() -> None:
+    """They are asked in the middle of commits: to whoever commits it would look as if the server had refused."""
+
+    def overbooked(stage: Stage) -> list[str]:
+        return ["fewer rooms than none"] if int("None") < 0 else []
+
+    with pytest.raises(Untrue, match=r"lies\(\) of the scenario raised ValueError") as caught:
+        simulate(replace(TRIPS, lies=overbooked), seeds=1)
+
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
 def test_whoever_asks_is_answered_once_although_the_entrance_dies() -> None:
     """A client repeats under its key what was not answered, and one saga begins."""
     begun: list[str] = []
