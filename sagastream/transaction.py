@@ -98,7 +98,7 @@ class Transaction:
 
     def expect(self, key: str, field: str, value: str | None) -> None:
         """Commit only if the field has this value, or is absent for None."""
-        self._operations.append(("expect", key, field, False if value is None else value))
+        self._operations.append(("expect", key, field, False if value is None else _text(value)))
 
     def at_least(self, key: str, field: str, amount: int) -> None:
         """Commit only if the counter is at least this much."""

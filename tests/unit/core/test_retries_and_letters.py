@@ -217,6 +217,31 @@ async def test_a_handler_that_wants_what_cannot_be_written_is_buried(what: str) 
     assert len(world.letters("hotel")) == 1
 
 
+WRONG_TYPES = {
+    "expected text, got 100": lambda tx: tx.expect("rooms", "free", 100),
+}
+
+
+@pytest.mark.parametrize("told", WRONG_TYPES)
+@in_virtual_time
+async def test_a_value_of_another_type_is_named(told: str) -> None:
+    """It is refused where it is said, before it can be compared in vain or kept as something else."""
+    world = with_rooms()
+    writer = Participant("hotel", retry=RETRY)
+
+    @writer.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        WRONG_TYPES[told](tx)  # type: ignore[no-untyped-call]  # a table of lambdas
+        return RoomHeld(nights=1, card="good")
+
+    world.tell(TripBooked(nights=1))
+    await world.work(world.consumer(writer))
+
+    (letter,) = world.letters("hotel")
+    assert letter["reason"] == f"TypeError: {told}"
+    assert world.hash("hotel", "rooms") == {"free": "100"}
+
+
 @in_virtual_time
 async def test_an_error_that_speaks_gibberish_is_buried_too() -> None:
     """The reason of a give-up is made of whatever text the error carries."""
