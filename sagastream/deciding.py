@@ -47,8 +47,9 @@ class Deciding:
         for handler in (handler for kind in declared for handler in kind.values()):
             for name, wanted in handler.resources.items():
                 if wanted not in resources:
+                    kind = getattr(wanted, "__name__", wanted)  # X | None has no name
                     raise DefinitionError(
-                        f"{participant.name}.{handler.name} wants {name}: {wanted.__name__}, which was not given"
+                        f"{participant.name}.{handler.name} wants {name}: {kind}, which was not given"
                     )
             self._resources[id(handler)] = {name: resources[wanted] for name, wanted in handler.resources.items()}
 

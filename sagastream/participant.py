@@ -187,6 +187,9 @@ class Participant:
             raise DefinitionError(f"{where} must take an event and a transaction")
         if self._takes(function) is not takes:
             raise DefinitionError(f"{where} is declared for {takes.type_name()} but takes another event")
+        for name in parameters[2:]:
+            if name not in hints:
+                raise DefinitionError(f"{where} must say of which type {name!r} is: it is given by its type")
         if "return" not in hints:
             raise DefinitionError(f"{where} must say in its return annotation which events it publishes")
         parts = _parts(hints["return"])

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from sagastream import DefinitionError, Event, Participant, Transaction
 from tests.trip import CardCharged, NoRoomLeft, RoomHeld, TripBooked, TripConfirmed
+from tests.unit.core.casts import Gateway
+from tests.unit.core.world import World, in_virtual_time
 
 Note = Callable[[Event, Transaction], Awaitable[None]]
 
@@ -94,3 +96,27 @@ def test_a_field_may_be_called_so_on_the_wire() -> None:
 
     assert MailSent(title="hello").payload() == '{"subject":"hello"}'
     assert MailSent.model_validate_json('{"subject":"hello"}').subject("saga-1") == "saga-1"
+
+
+def test_a_parameter_without_a_type_is_named() -> None:
+    """What a handler takes besides is given by its type."""
+    hotel = Participant("hotel")
+
+    async def hold_room(trip: TripBooked, tx: Transaction, keys) -> RoomHeld:  # type: ignore[no-untyped-def]  # noqa: ANN001  # that is it
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    with pytest.raises(DefinitionError, match="must say of which type 'keys' is"):
+        hotel.on(TripBooked)(hold_room)
+
+
+@in_virtual_time
+async def test_a_resource_that_was_not_given_is_named_whatever_its_type() -> None:
+    """Also a type that has no name of its own."""
+    hotel = Participant("hotel")
+
+    @hotel.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction, gateway: Gateway | None = None) -> RoomHeld:
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    with pytest.raises(DefinitionError, match=r"hotel.hold_room wants gateway: .*Gateway \| None, which was not given"):
+        World().consumer(hotel)
