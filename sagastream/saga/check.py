@@ -79,6 +79,8 @@ def _handler_problems(step: Step, handler: Handler, trigger: type[Event]) -> Ite
             f"{where} performs {step.name!r} on {handler.takes.type_name()},"
             f" but the step before it says done by {trigger.type_name()}"
         )
+    if handler.may_say_nothing:
+        yield f"{where} may return None, and {step.name!r} would then be neither done nor refused"
     refusals = [kind for kind in handler.publishes if issubclass(kind, Refusal)]
     for kind in refusals:
         if kind is not step.refused:

@@ -63,6 +63,10 @@ async def make_somehow(begun: Begun, tx: Transaction) -> Made | NotMade | TooBig
     return Made()
 
 
+async def make_perhaps(begun: Begun, tx: Transaction) -> Made | NotMade | None:
+    return None
+
+
 async def make_late(sent: Sent, tx: Transaction) -> Made | NotMade:
     return Made()
 
@@ -171,6 +175,10 @@ def with_undo(participant: Participant) -> None:
         (
             bare_shed(with_undo, lambda it: it.on(Begun)(make_somehow)),
             "saga 'job': shed.make_somehow may refuse 'make' by TooBig, which the table does not name",
+        ),
+        (
+            bare_shed(with_undo, lambda it: it.on(Begun)(make_perhaps)),
+            "saga 'job': shed.make_perhaps may return None, and 'make' would then be neither done nor refused",
         ),
         (
             bare_shed(with_undo, lambda it: it.on(Sent)(make_late)),
