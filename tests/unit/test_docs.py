@@ -25,8 +25,10 @@ from sagastream.saga.diagram import diagram
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.standing import StepStatus, UndoStatus
 from tests.documents import DOCUMENTS, LANGUAGES, README, ROOT, Block, blocks, prose
+from tests.unit.core.world import World, in_virtual_time
 
 WALK = ROOT / "docs" / "walk.md"
+ADD_A_STEP = ROOT / "docs" / "how-to" / "add-a-step.md"
 PROGRAMS = [document for document in DOCUMENTS if any(not block.file for block in blocks(document, "python"))]
 NOT_RUN_HERE = [block for document in DOCUMENTS for block in blocks(document) if block.mark]
 TOP_LEVEL = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
@@ -68,6 +70,26 @@ def test_the_programs_of_a_document_run(document: Path) -> None:
                 exec(compile(block.text, document.name, "exec"), module.__dict__)
     finally:
         del sys.modules[module.__name__]
+
+
+@in_virtual_time
+async def test_the_step_that_is_added_is_not_done_for_what_ended_before() -> None:
+    """Its events are still in their streams when the new participant reads for the first time."""
+    module = types.ModuleType("document_added")
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(blocks(ADD_A_STEP, "python")[0].text, ADD_A_STEP.name, "exec"), module.__dict__)
+        world, held = World(), module.__dict__["RoomHeld"]
+        world.tell(held(), "ended")
+        consumer = world.consumer(module.__dict__["bank"])
+        async with world.running(consumer):
+            await world.until(consumer.is_ready)
+            world.tell(held(), "new")
+            await world.quiet()
+    finally:
+        del sys.modules[module.__name__]
+
+    assert [event["correlationid"] for event in world.events("bank", module.__dict__["CardCharged"])] == ["new"]
 
 
 def test_every_block_is_of_a_kind_that_is_run_or_compared() -> None:
