@@ -87,6 +87,7 @@ class Consumer:
             bus, self._intake, clock, handle=self._handle, recovered=self._recovered, beside=self._beside,
             tidy=self._tidy, claim_idle=settings.claim_idle,
         )  # fmt: skip
+        self.tried = self._loop.tried
         self._reaper = Reaper(bus, self._intake.streams, self._intake.group, silent=settings.consumer_forgotten)
         self._trimming = Trimming(bus, keys, publications(participant), Keeping.of(settings))
         self._outcomes: Coalescer[tuple[Work, Transaction | None], bool] = Coalescer(

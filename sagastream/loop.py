@@ -70,6 +70,8 @@ class Loop:
         self._is_stopping = False
         self.is_ready = False
         self.trouble: str | None = None
+        self.tried = asyncio.Event()
+        """Set once all that is published from then on will be read, or trouble has kept that from being so."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop; then finish the batch at hand and return."""
@@ -117,6 +119,7 @@ class Loop:
             # Before what a full server refuses: only what is tidied away makes room for it.
             await self._tidy_now_and_then()
             await self._intake.open()
+            self.tried.set()
             self._clock.observe(await server_ms(self._bus.query))
             await self._recovered(await self._intake.own())
             if self.trouble:
@@ -158,3 +161,4 @@ class Loop:
             log.warning("consumer.paused", group=self._intake.group, error=str(error))
         self._must_recover = True
         self.is_ready, self.trouble = False, str(error)
+        self.tried.set()

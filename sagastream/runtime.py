@@ -64,10 +64,15 @@ class Runtime:
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Start everybody; events published from now on are handled."""
+        """Start everybody; events published from now on are handled, unless the server is out of reach."""
         await self._running.enter_async_context(self._endings)
         tasks = [asyncio.create_task(worker.run(self._stop)) for worker in self._workers]
         self._running.push_async_callback(self._join, tasks)
+        try:
+            await asyncio.gather(*map(_tried, self._workers, tasks))
+        except asyncio.CancelledError:
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(
@@ -103,3 +108,11 @@ class Runtime:
     async def _join(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         self._stop.set()
         await asyncio.gather(*tasks)
+
+
+async def _tried(worker: Consumer | Coordinator, task: asyncio.Task[None]) -> None:
+    tried = asyncio.create_task(worker.tried.wait())
+    try:
+        await asyncio.wait({tried, task}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        tried.cancel()

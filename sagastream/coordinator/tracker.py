@@ -80,6 +80,7 @@ class Coordinator:
             bus, self._intake, self._clock, handle=self._handle, recovered=self._handle, beside=self._beside,
             tidy=self._tidy, claim_idle=settings.claim_idle, linger=LINGER,
         )  # fmt: skip
+        self.tried = self._loop.tried
         ready = only_if(self._reads, ticker)
         self.deadlines = Deadlines(
             bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, self._aside.streams, ready,

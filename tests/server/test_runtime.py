@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from sagastream import DefinitionError, Participant, Runtime, Settings, Status
+from sagastream import DefinitionError, Participant, Runtime, Settings, Status, Transaction
 from sagastream.bus import connect
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.store import WrongStore, name_store
@@ -57,6 +57,21 @@ async def test_only_who_takes_part_can_be_asked(server_url: str) -> None:
 
     with pytest.raises(DefinitionError, match="'desk' is not part"):
         await runtime.begin(TripBooked(nights=1), key="1")
+
+
+async def test_who_begins_with_what_comes_from_now_on_misses_nothing_that_does(server_url: str) -> None:
+    """A saga is begun the moment everybody is at work, which is when groups that never were must be there."""
+    watcher, seen = Participant("watcher", begins_at="$"), asyncio.Event()
+
+    @watcher.on(TripBooked)
+    async def note(trip: TripBooked, tx: Transaction) -> None:
+        seen.set()
+
+    settings = Settings(key_prefix="from-now-on:", block=timedelta(milliseconds=200))
+    cast = [desk, hotel, bank, watcher]
+    async with Runtime(server_url, participants=cast, sagas=[TRIP], settings=settings) as trips:
+        await trips.begin(TripBooked(nights=2), key="trip")
+        await asyncio.wait_for(seen.wait(), timeout=10)
 
 
 async def test_two_participants_of_one_name_are_refused() -> None:
