@@ -81,6 +81,8 @@ class Saga:
         types = [kind.type_name() for kind in self.event_types()]
         for name in {name for name in types if types.count(name) > 1}:
             yield f"event {name} has more than one meaning"
+        if self.patience <= timedelta(0) or (self.within is not None and self.within <= timedelta(0)):
+            yield "patience and within must be some time"
         for at, step in enumerate(self.steps):
             if not _NAME.fullmatch(step.by):
                 yield f"participant {step.by!r} of step {step.name!r} must look like 'stock'"
