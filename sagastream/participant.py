@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sagastream.errors import DefinitionError
-from sagastream.event import Event, Refusal
+from sagastream.event import LIBRARY_FACTS, BarRequested, Event, Refusal, RetryRequested, UndoRequested
 from sagastream.keys import COORDINATOR, OWNER
 from sagastream.ledger import BEGINNING
 from sagastream.retry import Retry
 
 Function = Callable[..., Awaitable[Event | None]]
 F = TypeVar("F", bound=Function)
+_OF_LIBRARY: tuple[type[Event], ...] = (*LIBRARY_FACTS, UndoRequested, BarRequested, RetryRequested)
+_LIBRARYS = {kind.type_name(): kind for kind in _OF_LIBRARY}
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Participant:
                 raise DefinitionError(f"{self.name}: two handlers for {event.type_name()}")
             if not event.by:
                 raise DefinitionError(f"{self.name}: {event.type_name()} does not say by whom it is published")
+            _must_not_pass_for_the_librarys(event)
             handler = self._handler(function, event, outside=outside, retry=retry)
             self._must_be_told_apart(handler)
             self.handlers[event.type_name()] = handler
@@ -163,6 +166,7 @@ class Participant:
                     )
 
     def _must_publish(self, event: type[Event]) -> None:
+        _must_not_pass_for_the_librarys(event)
         if event.by != self.name:
             raise DefinitionError(
                 f"{event.type_name()} is published by {event.by or 'nobody'!r}, not by {self.name!r}; "
@@ -206,6 +210,12 @@ class Participant:
             retry=retry or self.retry,
             resources={name: hints[name] for name in parameters[2:]},
         )
+
+
+def _must_not_pass_for_the_librarys(event: type[Event]) -> None:
+    name = event.type_name()
+    if _LIBRARYS.get(name, event) is not event:
+        raise DefinitionError(f"{name} is what the library calls an event of its own, for which it would be taken")
 
 
 def _hints(participant: str, function: Function) -> dict[str, Any]:

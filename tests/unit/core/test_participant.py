@@ -15,6 +15,9 @@ from tests.unit.core.world import World, in_virtual_time
 Note = Callable[[Event, Transaction], Awaitable[None]]
 
 
+class UndoRequested(Event, by="desk"): ...
+
+
 class SuiteBooked(Event, by="desk"):
     nights: int
 
@@ -120,3 +123,15 @@ async def test_a_resource_that_was_not_given_is_named_whatever_its_type() -> Non
 
     with pytest.raises(DefinitionError, match=r"hotel.hold_room wants gateway: .*Gateway \| None, which was not given"):
         World().consumer(hotel)
+
+
+def test_an_event_that_would_pass_for_one_of_the_librarys_is_refused() -> None:
+    """Whoever handles it would look for the step it asks to undo, and bury it."""
+    desk, hotel = Participant("desk"), Participant("hotel")
+
+    async def look(asked: UndoRequested, tx: Transaction) -> None: ...
+
+    with pytest.raises(DefinitionError, match="UndoRequested is what the library calls"):
+        hotel.on(UndoRequested)(look)
+    with pytest.raises(DefinitionError, match="UndoRequested is what the library calls"):
+        desk.begins(UndoRequested, saga="trip", version=1)
