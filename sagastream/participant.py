@@ -120,6 +120,8 @@ class Participant:
         """
 
         def declare(function: F) -> F:
+            if done.type_name() in self.closes:
+                raise DefinitionError(f"{self.name}: two ways to close {done.type_name()}")
             takes = self._takes(function)
             self.closes[done.type_name()] = self._handler(function, takes, outside=True, retry=retry)
             return function

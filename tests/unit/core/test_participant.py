@@ -135,3 +135,15 @@ def test_an_event_that_would_pass_for_one_of_the_librarys_is_refused() -> None:
         hotel.on(UndoRequested)(look)
     with pytest.raises(DefinitionError, match="UndoRequested is what the library calls"):
         desk.begins(UndoRequested, saga="trip", version=1)
+
+
+def test_a_second_way_to_close_a_step_is_refused() -> None:
+    """The first would quietly be no way any more."""
+    bank = Participant("bank")
+
+    async def close_key(held: RoomHeld, tx: Transaction) -> CardCharged | None: ...
+
+    bank.close(CardCharged)(close_key)
+
+    with pytest.raises(DefinitionError, match="bank: two ways to close CardCharged"):
+        bank.close(CardCharged)(close_key)
