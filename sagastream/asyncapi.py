@@ -43,7 +43,7 @@ _MEANS = {
     "definition": "by which table",
     "definitionversion": "in which version of it",
     "traceparent": "the W3C trace, empty if there is none",
-    "dataschema": "empty for now",
+    "dataschema": "urn:event:, the type and the version of its payload; empty where an event is told again",
 }
 _FORMS: Json = {
     "specversion": {"const": "1.0"},

@@ -17,6 +17,7 @@ from payment_service.handlers import payment
 from sagastream import asyncapi
 from sagastream.consumer import publications, subscriptions
 from sagastream.coordinator.meaning import Meanings
+from sagastream.deciding import published
 from sagastream.envelope import Envelope
 from sagastream.event import Event, UndoRequested
 from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
@@ -126,6 +127,17 @@ def test_what_travels_is_what_the_document_says(event: Event, document: Json) ->
     assert holds["headers"].is_valid(fields)
     assert not holds["payload"].is_valid({**payload, "more": 1})
     assert not holds["headers"].is_valid({**fields, "specversion": "0.3"})
+
+
+def test_what_is_told_of_the_schema_is_what_is_published(document: Json) -> None:
+    """A reader who goes by the version of a payload finds it where the document says."""
+    cause = Envelope("e-1", "payment", "PaymentProcessed", "o-1", "s-1", "e-0", "c-1", "order", "1", "{}")
+    event = OrderConfirmed(order_id="o-1", total_cents=2, currency="EUR")
+
+    headers = document["components"]["schemas"]["Envelope"]["properties"]
+
+    assert published(event, cause, source="order", id="e-2").schema == "urn:event:OrderConfirmed:1"
+    assert headers["dataschema"]["description"].startswith("urn:event:, the type and the version")
 
 
 def _validator(schema: Json, document: Json) -> jsonschema_rs.Draft202012Validator:
