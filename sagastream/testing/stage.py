@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from sagastream.bus import Bus
 from sagastream.entrance import Entrance
-from sagastream.errors import SagastreamError, ServerUnavailable
+from sagastream.errors import DefinitionError, SagastreamError, ServerUnavailable
 from sagastream.event import Event
 from sagastream.participant import Participant
 from sagastream.saga.lifecycle import Status
@@ -53,6 +53,8 @@ class Stage:
 
     ``only`` are the sites at which something may go wrong (see ``faults``), None for all; ``sagas`` the
     numbers of those that are begun, None for as many as the seed likes.
+
+    Raises (when built): ``DefinitionError`` for two participants of one name.
     """
 
     def __init__(
@@ -64,6 +66,10 @@ class Stage:
         self.chance = self.storm.chance("scenario")
         self.story: list[tuple[int, str]] = []
         self.cast = {participant.name: participant for participant in scenario.cast}
+        if len(self.cast) < len(scenario.cast):
+            raise DefinitionError(
+                "two participants of the scenario have one name, and only one of them would be played"
+            )
         self.loop = virtual_time.VirtualTimeLoop()
         self.clock_offset_ms = 0
         self.has_gone_back = False

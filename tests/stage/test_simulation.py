@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import sagastream.testing
-from sagastream import Entrance
+from sagastream import DefinitionError, Entrance, Participant
 from sagastream.saga import lifecycle
 from sagastream.testing import Fault, Scenario, Stage, Untrue, simulate
 from sagastream.testing.__main__ import INVALID, LIE, main
@@ -80,6 +80,14 @@ def test_a_saga_that_never_ends_is_a_lie() -> None:
 
     with pytest.raises(Untrue, match="not ended"):
         stage.play()
+
+
+def test_two_participants_of_one_name_are_not_played() -> None:
+    """One would quietly take the place of the other."""
+    cast = [*TRIPS.cast, Participant("bank")]
+
+    with pytest.raises(DefinitionError, match="two participants of the scenario have one name"):
+        simulate(replace(TRIPS, cast=cast), seeds=1)
 
 
 def test_lies_that_fail_are_told_as_what_they_are() -> None:
