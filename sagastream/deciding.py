@@ -134,6 +134,7 @@ class Deciding:
         if tracing.active is not None:
             call = tracing.handled(call, self._participant.name, handler.name, work.envelope, tx)
         event = await call
+        tx.must_be_own()
         work.took_s = asyncio.get_running_loop().time() - begun_s
         is_declared = handler.may_say_nothing if event is None else type(event) in handler.publishes
         if not is_declared:

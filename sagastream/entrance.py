@@ -83,8 +83,7 @@ class Entrance:
         saga_id = self.saga_id(type(event), key)
         beginning = self._participant.beginnings[event.type_name()]
         tx = self._transaction(saga_id, await self._now(change), initiator)
-        if change is not None:
-            change(tx)
+        _declare(change, tx)
         cause = _NO_CAUSE.sub("_", f"key:{key}")[:64]
         envelope = self._envelope(event, saga_id, cause, initiator, beginning.saga, beginning.version)
         tx.entry = Entry(saga_id, BEGINNING, State.UNKNOWN, State.DONE, tx.publish(envelope))
@@ -123,8 +122,7 @@ class Entrance:
         cause = parse(begun).id
         await self._register(because)
         tx = self._transaction(saga_id, await self._now(change), initiator)
-        if change is not None:
-            change(tx)
+        _declare(change, tx)
         told = self._envelope(barred, saga_id, cause, initiator, beginning.saga, beginning.version)
         position = tx.publish(told._replace(id=derived_id(saga_id, self._participant.name, field, "barred")))
         tx.publish(self._envelope(because, saga_id, cause, initiator, beginning.saga, beginning.version))
@@ -138,7 +136,7 @@ class Entrance:
         Raises: ``Conflict`` if a guard does not hold. Not deduplicated: guard it, or let it be repeatable.
         """
         tx = self._transaction("", await self._time(), "")
-        change(tx)
+        _declare(change, tx)
         self._applied_or(await self._commits.ask(tx))
 
     def _applied_or(self, outcome: Outcome, *acceptable: Kind) -> bool:
@@ -211,3 +209,9 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
         except ServerUnavailable:
             await asyncio.sleep(pause)
     return await call()
+
+
+def _declare(change: Change | None, tx: Transaction) -> None:
+    if change is not None:
+        change(tx)
+        tx.must_be_own()

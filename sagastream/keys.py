@@ -142,3 +142,9 @@ GROUPS = "groups"
 STREAMS = "streams"
 PARKED = "parked"
 STORE = "store"
+_OF_PARTICIPANTS = frozenset({ATTEMPTS, RETRIES, LETTERS, GROUPS, STREAMS, STORE})
+
+
+def is_the_librarys(name: str) -> bool:
+    """Tell whether the library itself keeps something under this name of a participant."""
+    return name in _OF_PARTICIPANTS or name.startswith(("events:", "ledger:"))

@@ -80,11 +80,16 @@ class Participant:
         self._must_publish(event)
         self.beginnings[event.type_name()] = Beginning(event, saga, version)
 
-    def on(self, event: type[Event], *, outside: bool = False, retry: Retry | None = None) -> Callable[[F], F]:
+    def on(
+        self, event: type[Event], *, outside: bool = False, retry: Retry | None = None, name: str | None = None
+    ) -> Callable[[F], F]:
         """Declare the function that handles an event.
 
         ``outside``: the function calls something that is not Redis. The ledger then says ``begun`` before
         it runs, it may run more than once with the same ``tx.key``, and nobody waits for it.
+
+        ``name``: what the ledger and ``tx.key`` call it, its own name without one. Whoever renames a function gives its
+        old name here: under another the ledger does not know what was done, and it is done again.
         """
 
         def declare(function: F) -> F:
@@ -93,7 +98,7 @@ class Participant:
             if not event.by:
                 raise DefinitionError(f"{self.name}: {event.type_name()} does not say by whom it is published")
             _must_not_pass_for_the_librarys(event)
-            handler = self._handler(function, event, outside=outside, retry=retry)
+            handler = self._handler(function, event, outside=outside, retry=retry, name=name)
             self._must_be_told_apart(handler)
             self.handlers[event.type_name()] = handler
             return function
@@ -183,7 +188,9 @@ class Participant:
             raise DefinitionError(f"{self.name}.{function.__name__}: the first parameter must be an event")
         return takes
 
-    def _handler(self, function: Function, takes: type[Event], *, outside: bool, retry: Retry | None) -> Handler:
+    def _handler(
+        self, function: Function, takes: type[Event], *, outside: bool, retry: Retry | None, name: str | None = None
+    ) -> Handler:
         where = f"{self.name}.{function.__name__}"
         if not inspect.iscoroutinefunction(function):
             raise DefinitionError(f"{where} must be an async function")
@@ -193,9 +200,9 @@ class Participant:
             raise DefinitionError(f"{where} must take an event and a transaction")
         if self._takes(function) is not takes:
             raise DefinitionError(f"{where} is declared for {takes.type_name()} but takes another event")
-        for name in parameters[2:]:
-            if name not in hints:
-                raise DefinitionError(f"{where} must say of which type {name!r} is: it is given by its type")
+        for resource in parameters[2:]:
+            if resource not in hints:
+                raise DefinitionError(f"{where} must say of which type {resource!r} is: it is given by its type")
         if "return" not in hints:
             raise DefinitionError(f"{where} must say in its return annotation which events it publishes")
         parts = _parts(hints["return"])
@@ -203,14 +210,14 @@ class Participant:
         for kind in publishes:
             self._must_publish(kind)
         return Handler(
-            name=function.__name__,
+            name=name or function.__name__,
             function=function,
             takes=takes,
             publishes=publishes,
             may_say_nothing=type(None) in parts,
             is_outside=outside,
             retry=retry or self.retry,
-            resources={name: hints[name] for name in parameters[2:]},
+            resources={resource: hints[resource] for resource in parameters[2:]},
         )
 
 

@@ -15,7 +15,7 @@ import msgpack  # type: ignore[import-untyped]  # ships no types
 from sagastream import keys as names
 from sagastream.bus import Connection, Reply
 from sagastream.envelope import Envelope
-from sagastream.errors import ReplyError, ServerUnavailable
+from sagastream.errors import DefinitionError, ReplyError, ServerUnavailable
 from sagastream.keys import Keys
 from sagastream.ledger import Entry, State
 from sagastream.reader import Reader
@@ -70,7 +70,8 @@ class Receipt:
 class Transaction:
     """What one handler reads and wants changed. Handed to handlers; committed by the library.
 
-    Keys are names under the participant's own root, such as ``level:store-1:product-1``. Reads see the
+    Keys are names under the participant's own root, such as ``level:store-1:product-1``; those the library keeps there
+    itself (``letters``, ``ledger:…``; see ``keys.py``) are refused. Reads see the
     state before the commit; guards (``expect``, ``at_least``, ``decrease``) make the commit fail if
     it changed in a way that matters, and the handler is then run again on fresh reads.
 
@@ -176,6 +177,17 @@ class Transaction:
     def append(self, stream: str, fields: Sequence[str]) -> None:
         """Append what is no event (names and values) to one of the owner's streams."""
         self._operations.append(("append", stream, _few(fields)))
+
+    def must_be_own(self) -> None:
+        """Make sure that nothing written so far is what the library keeps beside the participant's own state.
+
+        Raises: ``DefinitionError``.
+        """
+        for kind, name, *_ in self._operations:
+            if kind != "publish" and names.is_the_librarys(str(name)):
+                raise DefinitionError(
+                    f"{str(name)[:80]!r} is a key of the library's; name the participant's own otherwise"
+                )
 
     def packed(self, retention: timedelta) -> tuple[object, ...]:
         """Return the form the script reads."""

@@ -44,6 +44,23 @@ async def test_the_same_key_begins_the_same_saga_once() -> None:
 
 
 @in_virtual_time
+async def test_a_change_of_what_is_the_librarys_is_refused_and_nothing_begun() -> None:
+    world = World()
+    entrance = world.entrance(desk(Script()))
+
+    def rude(tx: Transaction) -> None:
+        tx.set("store", {"name": "mine"})
+
+    with pytest.raises(DefinitionError, match="'store' is a key of the library's"):
+        await entrance.begin(TripBooked(nights=2), key="request-17", change=rude)
+    with pytest.raises(DefinitionError, match="'store' is a key of the library's"):
+        await entrance.change(rude)
+
+    assert world.events("desk", TripBooked) == []
+    assert "name" not in world.hash("desk", "store")
+
+
+@in_virtual_time
 async def test_different_keys_begin_different_sagas_in_few_calls() -> None:
     """A hundred concurrent requests go out together."""
     world = World()

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from sagastream import Participant, Transaction
 from sagastream.bus import Command
 from sagastream.event import BarRequested, LedgerLost, RetryRequested, StepBarred, StepGaveUp, UndoRequested
 from sagastream.ledger import State
@@ -21,7 +22,7 @@ from tests.trip import (
     TripCancelled,
     TripConfirmed,
 )
-from tests.unit.core.casts import Gateway, Script, bank, desk, hotel
+from tests.unit.core.casts import RETRY, Gateway, Script, bank, desk, hotel
 from tests.unit.core.world import SAGA, Wire, World, in_virtual_time
 
 
@@ -57,6 +58,54 @@ async def test_a_step_that_was_done_is_done_once() -> None:
     assert free(world) == "8"
     assert len(world.events("hotel", RoomHeld)) == 1
     assert world.ledger("hotel", "hold_room").state is State.DONE
+
+
+@in_virtual_time
+async def test_a_step_is_done_once_although_its_handler_was_renamed_meanwhile() -> None:
+    """The old name stays the ledger's, and the key of what is called outside."""
+    world, keys = World(), []
+    world.call("HSET", "hotel", "rooms", "free", 10)
+    world.tell(TripBooked(nights=2), id="booked-1")
+    await world.work(world.consumer(hotel(Script())))
+    renamed = Participant("hotel")
+
+    @renamed.on(TripBooked, name="hold_room")
+    async def reserve(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        keys.append(tx.key)
+        tx.decrease("rooms", "free", trip.nights)
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    world.tell(TripBooked(nights=2), id="booked-1")
+    world.tell(TripBooked(nights=1), "another")
+    await world.work(world.consumer(renamed))
+
+    assert free(world) == "7"
+    assert set(keys) == {f"{SAGA}.hold_room", "another.hold_room"}
+    assert [event["correlationid"] for event in world.events("hotel", RoomHeld)] == [SAGA, "another"]
+
+
+@pytest.mark.parametrize(
+    "key", ["letters", "retries", "store", "attempts", "groups", "streams", "ledger:x", "events:X"]
+)
+@in_virtual_time
+async def test_a_handler_that_writes_what_is_the_librarys_is_refused(key: str) -> None:
+    """Whatever else it wants is not done either, and its message is put away as any other that cannot be handled."""
+    world, rude = World(), Participant("hotel", retry=RETRY)
+
+    @rude.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        tx.increase("rooms", "held", trip.nights)
+        tx.remove(key)
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    world.tell(TripBooked(nights=2), id="booked-1")
+    async with world.running(world.consumer(rude)):
+        await world.until(lambda: world.letters("hotel") != [])
+
+    (letter,) = world.letters("hotel")
+    assert f"{key!r} is a key of the library's" in letter["reason"]
+    assert world.hash("hotel", "rooms") == {}
+    assert not world.events("hotel", RoomHeld)
 
 
 @in_virtual_time
