@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -68,6 +70,17 @@ class _ByFile(LoadScopeScheduling):
 
 def _folder(path: Path) -> str:
     return path.relative_to(HERE).parts[0]
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """Forget how a command that a test ran has logs written: to the standard error of that test alone."""
+    told, root = structlog.get_config(), logging.getLogger()
+    level = root.level
+    yield
+    structlog.configure(**told)
+    root.handlers = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
