@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +67,11 @@ class Prometheus:
         """Return the name and the query of every rule."""
         groups = self._get("rules")["groups"]
         return [(rule["name"], rule["query"]) for group in groups for rule in group["rules"]]
+
+    def evaluated_since(self, instant: float) -> bool:
+        """Tell whether the latest evaluation of every rule began after an instant."""
+        groups = self._get("rules")["groups"]
+        return all(datetime.fromisoformat(group["lastEvaluation"]).timestamp() > instant for group in groups)
 
     def firing(self, at_any_time: bool = False) -> set[tuple[str, str]]:
         """Return the alerts that fire, or ever did, each with the window it looks at."""

@@ -6,6 +6,7 @@ Beside the rules run their mutants, one for each series, as they would be had th
 from __future__ import annotations
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -111,6 +112,8 @@ def well(scene: Scene) -> None:
     until(lambda: scene.prometheus.value("min(choreographed_saga_started_total)") == 0, "the start is scraped")
     assert place(scene, "CreditCard", wait=20).status_code == 200
     until(lambda: scene.prometheus.value("min(choreographed_saga_completed_total)") == 1, "the end is scraped")
+    then = time.time()
+    until(lambda: scene.prometheus.evaluated_since(then), "every rule is evaluated on that")
     scene.story.at_rest = scene.prometheus.firing()
 
 
