@@ -13,7 +13,7 @@ from datetime import timedelta
 from sagastream import keys as names
 from sagastream import tracing
 from sagastream.clock import ServerClock
-from sagastream.envelope import Envelope, attribute, derived_id, publishable
+from sagastream.envelope import Envelope, derived_id, published
 from sagastream.errors import DefinitionError, Forgotten, Undecodable
 from sagastream.event import BarRequested, Event, LedgerLost, Refusal, RetryRequested, StepBarred, StepGaveUp
 from sagastream.ledger import Entry, Remembered, State, parse, trigger
@@ -272,24 +272,6 @@ class Deciding:
     def _publish(self, tx: Transaction, event: Event, cause: Envelope, *, id: str) -> int:
         envelope = published(event, cause, source=self._participant.name, id=id)
         return tx.publish(envelope._replace(traceparent=tx.traceparent) if tx.traceparent else envelope)
-
-
-def published(event: Event, cause: Envelope, *, source: str, id: str) -> Envelope:
-    """Return the envelope of an event that another one caused."""
-    return Envelope(
-        id=id,
-        source=source,
-        type=event.type_name(),
-        subject=attribute("subject", event.subject(cause.saga_id)),
-        saga_id=cause.saga_id,
-        cause=cause.id,
-        initiator=cause.initiator,
-        definition=cause.definition,
-        definition_version=cause.definition_version,
-        data=publishable(event),
-        traceparent=cause.traceparent,
-        schema=f"urn:event:{event.type_name()}:{event.schema_version}",
-    )
 
 
 def _trigger(asked: Envelope, told: Remembered) -> Envelope:

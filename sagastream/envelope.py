@@ -146,6 +146,24 @@ def attribute(name: str, text: str) -> str:
     return text
 
 
+def published(event: Event, cause: Envelope, *, source: str, id: str) -> Envelope:
+    """Return the envelope of an event that another one caused."""
+    return Envelope(
+        id=id,
+        source=source,
+        type=event.type_name(),
+        subject=attribute("subject", event.subject(cause.saga_id)),
+        saga_id=cause.saga_id,
+        cause=cause.id,
+        initiator=cause.initiator,
+        definition=cause.definition,
+        definition_version=cause.definition_version,
+        data=publishable(event),
+        traceparent=cause.traceparent,
+        schema=f"urn:event:{event.type_name()}:{event.schema_version}",
+    )
+
+
 def derived_id(*parts: str) -> str:
     """Return a fixed-length id that is the same whenever it is derived from the same parts.
 
