@@ -1,4 +1,4 @@
-"""The coordinator of the stored sagas: the shop's own wiring, for more than one table."""
+"""The coordinator of the stored sagas: what reads need of it, and no audit beside that would be measured too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sagastream.service import Context, Service
 
 
 def create_service(context: Context) -> Service:
-    """Return routes, worker and figures, as ``coordinator.app`` does."""
+    """Return the routes of sagas, the worker and the figures."""
     worker = Coordinator(TABLES, bus=context.bus, settings=context.settings, telemetry=context.telemetry)
     context.telemetry.add_source(Figures(TABLES, bus=context.bus, settings=context.settings).read)
     routes = saga_routes(TABLES, bus=context.bus, settings=context.settings)
