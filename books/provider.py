@@ -9,15 +9,14 @@ from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 
-import httpcore
+import aiohttp
 
 from books.facts import Account
 from books.reading import moved, recorded
 from sagastream import SagastreamError, Settings
 
 PAGE = 500
-_PATIENCE = {"timeout": {"connect": 30.0, "read": 30.0, "write": 30.0, "pool": 30.0}}
-_TROUBLE = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpcore.UnsupportedProtocol)
+_PATIENCE = aiohttp.ClientTimeout(total=30.0)
 
 
 class ProviderSilent(SagastreamError):
@@ -42,16 +41,16 @@ async def changes(settings: Settings) -> AsyncIterator[list[tuple[str, Account]]
         return
     after: int | None = 0
     # Not httpx, whose every client makes a context for TLS: megabytes that lie about until garbage is collected.
-    async with httpcore.AsyncConnectionPool() as http:
+    async with aiohttp.ClientSession(timeout=_PATIENCE) as http:
         while after is not None:
             where = f"{url.rstrip('/')}/records?after={after}&limit={PAGE}"
             try:
-                answer = await http.request("GET", where, extensions=_PATIENCE)
-                if answer.status != HTTPStatus.OK:
-                    raise ProviderSilent(f"the provider at {url} answers {answer.status} instead of its record")
-                records = json.loads(answer.content)
+                async with http.get(where) as answer:
+                    if answer.status != HTTPStatus.OK:
+                        raise ProviderSilent(f"the provider at {url} answers {answer.status} instead of its record")
+                    records = json.loads(await answer.read())
                 page, after = [moved(call) for call in records["records"]], records.get("next")
-            except (*_TROUBLE, KeyError, ValueError, TypeError) as error:
+            except (aiohttp.ClientError, TimeoutError, KeyError, ValueError, TypeError) as error:
                 raise ProviderSilent(f"the provider at {url} does not show its record: {error!r}") from error
             yield page
 

@@ -7,18 +7,23 @@ import errno
 import itertools
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from notification_service.channels import Message, NotSent, Receipt, Undeliverable
 from notification_service.mail import NotAnAddress, file_name, mail, message_id
+from sagastream.coalescer import Coalescer
 
 CHANNEL = "outbox"
+_AT_ONCE = 100
 
 
 class FileOutbox:
     """Writes one ``.eml`` per message; a repeated message replaces its file.
 
-    A file is there whole or not at all, for its owner only. It is not forced to the disk.
+    A file is there whole or not at all, for its owner only. It is not forced to the disk. Making a file waits for the
+    disk now and then, and with it would wait everything in this process: threads make them, all that there are to be
+    made at a time, for going to a thread and back takes as long as the file.
     """
 
     def __init__(self, directory: Path, *, sender: str) -> None:
@@ -26,6 +31,7 @@ class FileOutbox:
         self._sender = sender
         self._mine = secrets.token_hex(4)
         self._numbers = itertools.count()
+        self._files: Coalescer[tuple[Path, bytes], None] = Coalescer(self._make, limit=_AT_ONCE)
 
     async def send(self, message: Message) -> Receipt | Undeliverable:
         """Write the message.
@@ -37,11 +43,20 @@ class FileOutbox:
         except NotAnAddress as error:
             return Undeliverable(CHANNEL, str(error))
         try:
-            # Making a file waits for the disk now and then, and with it would wait everything in this process.
-            await asyncio.to_thread(self._replace, self._directory / file_name(message), written)
+            await self._files.ask((self._directory / file_name(message), written))
         except OSError as error:
             raise NotSent(f"the outbox cannot be written: {error.strerror}") from None
         return Receipt(CHANNEL, message_id(message, self._sender))
+
+    async def _make(self, files: Sequence[tuple[Path, bytes]]) -> Sequence[OSError | None]:
+        return await asyncio.to_thread(lambda: [self._made(path, content) for path, content in files])
+
+    def _made(self, path: Path, content: bytes) -> OSError | None:
+        try:
+            self._replace(path, content)
+        except OSError as error:
+            return error
+        return None
 
     def _replace(self, path: Path, content: bytes) -> None:
         # Two workers may write the same message at once (a paused one and the one that took over): each

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpcore
-
 from payment_service.api import payment_routes
 from payment_service.direct_gateway import DirectGateway
 from payment_service.gateway import Gateway
 from payment_service.handlers import payment
-from payment_service.http_gateway import HttpGateway, provider_connections
+from payment_service.http_gateway import HttpGateway, ProviderConnections
 from payment_service.provider import Delays, Provider
 from payment_service.provider_api import provider_routes
 from payment_service.provider_record import FileRecord
@@ -23,13 +21,13 @@ from sagastream.service import Context, Service
 def create_service(context: Context) -> Service:
     """Return the payment service, with the provider inside unless ``PAYMENT_PROVIDER_URL`` names one."""
     settings = PaymentSettings()
-    resource: Provider | httpcore.AsyncConnectionPool
+    resource: Provider | ProviderConnections
     gateway: Gateway
     if settings.payment_provider_url is None:
         resource = simulated_provider(context.settings.data_dir)
         gateway = DirectGateway(resource, timeout=settings.payment_timeout)
     else:
-        resource = provider_connections()
+        resource = ProviderConnections()
         gateway = HttpGateway(resource, settings.payment_provider_url, timeout=settings.payment_timeout)
     consumer = Consumer(
         payment,

@@ -1,17 +1,15 @@
-"""The gateway to a provider behind HTTP. Turns every answer that decides nothing into ``OutcomeUnknown``.
-
-It speaks through httpx's own engine: what httpx adds to it (redirects, cookies, authentication, proxies) no call here
-uses, and takes longer than the call.
-"""
+"""The gateway to a provider behind HTTP. Turns every answer that decides nothing into ``OutcomeUnknown``."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol, TypeVar
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
 
-import httpcore
+import aiohttp
 from pydantic import ValidationError
 
 from payment_service.gateway import Charged, Closed, OutcomeUnknown, Refund, Refused
@@ -28,29 +26,56 @@ from sagastream import tracing
 A = TypeVar("A", bound=Message)
 
 _OK = 200
-_TROUBLE = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpcore.UnsupportedProtocol)
+_KEPT_S = 4.0  # less than servers keep an idle connection (uvicorn 5 s): one that is being closed fails the next call
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back over HTTP, whole."""
+
+    status: int
+    content: bytes
 
 
 class Exchange(Protocol):
-    """What carries a request to the provider: ``httpcore.AsyncConnectionPool``."""
+    """What carries a request to the provider."""
 
-    async def request(
-        self, method: str, url: str, *, headers: Sequence[tuple[str, str]], content: bytes
-    ) -> httpcore.Response:
-        """Return the whole answer.
+    async def post(self, url: str, *, headers: Mapping[str, str], content: bytes) -> Answer:
+        """Return the answer, whatever it says.
 
-        Raises: httpcore's errors.
+        Raises: ``aiohttp.ClientError`` if there is none.
         """
         ...
 
 
-def provider_connections() -> httpcore.AsyncConnectionPool:
-    """Return what keeps connections to a provider.
+class ProviderConnections:
+    """Connections to a provider, as many as there are calls, kept for the next ones. Implements ``Exchange``.
 
-    The gateway bounds whole calls, and waiting for a free connection must not count as silence. Few are kept: each
-    idle one is looked at twice for every call.
+    They bound nothing: the gateway bounds whole calls.
     """
-    return httpcore.AsyncConnectionPool(max_connections=None, max_keepalive_connections=8, keepalive_expiry=5.0)
+
+    async def __aenter__(self) -> Self:
+        """Connect to nobody yet."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_S),
+            timeout=aiohttp.ClientTimeout(total=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all of them."""
+        await self._session.close()
+
+    async def post(self, url: str, *, headers: Mapping[str, str], content: bytes) -> Answer:
+        """Return the answer, whatever it says.
+
+        Raises: ``aiohttp.ClientError`` if there is none.
+        """
+        async with self._session.post(url, headers=headers, data=content, allow_redirects=False) as answer:
+            return Answer(answer.status, await answer.read())
 
 
 class HttpGateway:
@@ -85,16 +110,16 @@ class HttpGateway:
 
     async def _post(self, path: str, request: Message, answer: type[A]) -> A:
         content = request.model_dump_json(by_alias=True).encode()
-        headers = [("Content-Type", "application/json")]
+        headers = {"Content-Type": "application/json"}
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
                 with tracing.calling("payment", f"POST {path}"):
                     if parent := tracing.current():
-                        headers.append(("traceparent", parent))
-                    response = await self._exchange.request("POST", self._url + path, headers=headers, content=content)
+                        headers["traceparent"] = parent
+                    response = await self._exchange.post(self._url + path, headers=headers, content=content)
         except TimeoutError:
             raise OutcomeUnknown(f"the provider did not answer {path} within {self._timeout}") from None
-        except _TROUBLE as error:
+        except aiohttp.ClientError as error:
             raise OutcomeUnknown(f"the provider cannot be reached at {path}: {error!r}") from error
         if response.status != _OK:
             raise OutcomeUnknown(f"the provider answered {path} with {response.status}")

@@ -12,7 +12,7 @@ from structlog.typing import Processor
 from sagastream.masking import masked, masked_all
 from sagastream.settings import Settings
 
-_QUIET = ("uvicorn", "httpx", "httpcore", "apscheduler", "asyncio")
+_QUIET = ("uvicorn", "aiohttp", "httpx", "httpcore", "apscheduler", "asyncio")
 
 
 def configure(settings: Settings, service: str | None = None) -> None:

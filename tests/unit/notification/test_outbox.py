@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from notification_service.channels import Channel, MailOrOutbox, Message, NotSent, Receipt, Undeliverable
+from notification_service.mail import file_name
 from notification_service.outbox import FileOutbox
 
 SENDER = "shop@example.org"
@@ -38,6 +39,19 @@ async def test_each_message_has_a_file_of_its_own(outbox: FileOutbox, tmp_path: 
     await outbox.send(replace(MESSAGE, key="saga-1.tell_cancelled"))
 
     assert len(list((tmp_path / "outbox").iterdir())) == 2
+
+
+async def test_of_many_sent_at_once_only_what_fails_is_not_sent(outbox: FileOutbox, tmp_path: Path) -> None:
+    """They are written together, and each is answered for itself."""
+    in_the_way = replace(MESSAGE, key="saga-2.notify")
+    (tmp_path / "outbox" / file_name(in_the_way)).mkdir(parents=True)
+    many = [replace(MESSAGE, key=f"saga-{n}.notify") for n in range(5)]
+
+    answers = await asyncio.gather(*(outbox.send(message) for message in many), return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [Receipt, Receipt, NotSent, Receipt, Receipt]
+    assert len(list((tmp_path / "outbox").glob("[!.]*.eml"))) == 5
+    assert not list((tmp_path / "outbox").glob("*.part"))
 
 
 async def test_files_are_for_their_owner_only(outbox: FileOutbox, tmp_path: Path) -> None:

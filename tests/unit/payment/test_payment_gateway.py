@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TypeVar
 
-import httpcore
+import aiohttp
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from payment_service.direct_gateway import DirectGateway
 from payment_service.gateway import Charged, Closed, Gateway, OutcomeUnknown, Refund, Refused
-from payment_service.http_gateway import HttpGateway, provider_connections
+from payment_service.http_gateway import Answer, HttpGateway, ProviderConnections
 from payment_service.provider import Delays, Provider
 from payment_service.provider_api import provider_routes
 from payment_service.provider_books import Outcome
@@ -36,19 +36,11 @@ class Carried:
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
 
-    async def request(
-        self, method: str, url: str, *, headers: Sequence[tuple[str, str]], content: bytes
-    ) -> httpcore.Response:
+    async def post(self, url: str, *, headers: Mapping[str, str], content: bytes) -> Answer:
         """Return the answer."""
-        asked = httpx.Request(method, url, headers=list(headers), content=content)
+        asked = httpx.Request("POST", url, headers=dict(headers), content=content)
         answer = await self._transport.handle_async_request(asked)
-        return await read(httpcore.Response(answer.status_code, content=await answer.aread()))
-
-
-async def read(response: httpcore.Response) -> httpcore.Response:
-    """Return a response whose content was read."""
-    await response.aread()
-    return response
+        return Answer(answer.status_code, await answer.aread())
 
 
 @asynccontextmanager
@@ -338,11 +330,11 @@ async def test_an_answer_that_decides_nothing_is_unknown(answer: httpx.Response)
 @pytest.mark.parametrize(
     "trouble",
     [
-        httpcore.ConnectError,
-        httpcore.ReadError,
-        httpcore.WriteError,
-        httpcore.RemoteProtocolError,
-        httpcore.ReadTimeout,
+        aiohttp.ClientConnectionError,
+        aiohttp.ClientOSError,
+        aiohttp.ClientPayloadError,
+        aiohttp.ServerDisconnectedError,
+        aiohttp.ServerTimeoutError,
     ],
 )
 async def test_trouble_with_the_connection_is_unknown(trouble: type[Exception]) -> None:
@@ -370,7 +362,7 @@ async def test_a_provider_is_reached_over_a_socket() -> None:
 
     server = await asyncio.start_server(provider, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with provider_connections() as connections:
+    async with ProviderConnections() as connections:
         gateway = HttpGateway(connections, f"http://127.0.0.1:{port}/test/", timeout=TIMEOUT)
         async with server:
             assert await gateway.refund("key") == Refund(7)
