@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -152,8 +151,11 @@ class Loop:
     async def _linger(self) -> None:
         early_s = self._read_from - asyncio.get_running_loop().time()
         if early_s > 0:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._is_awaited.wait(), early_s)
+            over = asyncio.get_running_loop().call_later(early_s, self._is_awaited.set)
+            try:
+                await self._is_awaited.wait()
+            finally:
+                over.cancel()
         self._is_awaited.clear()
 
     def _in_trouble(self, error: Exception) -> None:
