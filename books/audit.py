@@ -19,7 +19,7 @@ from books.pages import Pages, Shelf
 from books.provider import ProviderSilent
 from books.reading import mailed
 from books.rules import OF_AN_ORDER, Difference, pieces_come_from_somewhere, reserved_is_held_for_somebody
-from books.strangers import levels, sagas_without_orders, strangers
+from books.strangers import levels, never_begun, sagas_without_orders, strangers
 from books.tally import Tally
 from sagastream.audit import Audit, Findings, Rule, Scene
 from sagastream.audit import Difference as Told
@@ -96,7 +96,7 @@ async def _compare_orders(scene: Scene, shelf: Shelf, findings: Findings) -> Cou
                 held.update(reservation.pieces)
         seen += len(books.orders)
         _try(books, findings, shelf)
-    _nobodys_money(scene, shelf, findings)
+    await _nobodys_money(scene, shelf, findings)
     findings.holds(CARRIED.name, seen)
     return held
 
@@ -165,10 +165,12 @@ async def _try_levels(scene: Scene, held: Counter[str], findings: Findings) -> N
         findings.unknown(HELD.name, MOVING, len(found))
 
 
-def _nobodys_money(scene: Scene, shelf: Shelf, findings: Findings) -> None:
-    if scene.is_at_rest and shelf.has_accounts:
-        for saga_id, kept in shelf.tally.kept_for_nobody():
-            what = f"the provider keeps {kept}, but there is no order"
+async def _nobodys_money(scene: Scene, shelf: Shelf, findings: Findings) -> None:
+    """Tell of money without an order: an order that is younger than this look at the books has a beginning."""
+    kept = shelf.tally.kept_for_nobody() if shelf.has_accounts else iter(())
+    while page := dict(islice(kept, AT_ONCE)):
+        for saga_id in await never_begun(scene, list(page)):
+            what = f"the provider keeps {page[saga_id]}, but there is no order"
             findings.differs(_told(OWED, Difference(f"saga {saga_id}", what, saga_id)))
 
 

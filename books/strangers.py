@@ -67,6 +67,12 @@ async def sagas_without_orders(scene: Scene) -> list[Difference]:
     return found
 
 
+async def never_begun(scene: Scene, saga_ids: Sequence[str]) -> list[str]:
+    """Return those of the sagas of which the order service remembers nothing."""
+    key = _keys(scene, "order").key
+    return await absent(scene.connection, {id_: key(names.ledger(id_)) for id_ in saga_ids})
+
+
 def _order_in(told: str) -> str:
     try:
         return str(json.loads(parse(told).data).get("orderId", ""))

@@ -71,7 +71,7 @@ def order_routes(at: Desk) -> APIRouter:
         """
         body = await request.body()
         asked = _read(lambda: requests.read_order(body, at.currency, at.tolerance_cents))
-        order = await desk.take(desk.order_of(asked, at), idempotency_key, at)
+        order = await desk.take(desk.order_of(asked, at, idempotency_key), idempotency_key, at)
         response.headers["Location"] = answers.state_path(order.saga_id)
         return await _accepted(order, wait, request, response)
 
@@ -88,7 +88,7 @@ def order_routes(at: Desk) -> APIRouter:
         """Take an order whose store, payment method and total follow from the shop's defaults and its lines."""
         body = await request.body()
         asked = _read(lambda: requests.read_user_order(body, at.currency))
-        order = await desk.take(desk.order_of_user(asked, at), idempotency_key, at)
+        order = await desk.take(desk.order_of_user(asked, at, idempotency_key), idempotency_key, at)
         response.headers["Location"] = answers.course_path(order.id)
         return await _accepted(order, wait, request, response)
 

@@ -34,9 +34,9 @@ class Desk:
     new_id: Callable[[], str] = lambda: uuid4().hex
 
 
-def order_of(asked: OrderRequest, desk: Desk) -> Order:
-    """Return the order that a customer asks for."""
-    return _identified(desk, asked, Order(
+def order_of(asked: OrderRequest, desk: Desk, key: str | None) -> Order:
+    """Return the order that a customer asks for, under this key if any."""
+    return _identified(desk, asked, key, Order(
         id="",
         saga_id="",
         customer_id=asked.customer_id,
@@ -49,9 +49,9 @@ def order_of(asked: OrderRequest, desk: Desk) -> Order:
     ))  # fmt: skip
 
 
-def order_of_user(asked: UserOrderRequest, desk: Desk) -> Order:
-    """Return the order that a user asks for, completed by the shop's defaults."""
-    return _identified(desk, asked, Order(
+def order_of_user(asked: UserOrderRequest, desk: Desk, key: str | None) -> Order:
+    """Return the order that a user asks for, under this key if any, completed by the shop's defaults."""
+    return _identified(desk, asked, key, Order(
         id="",
         saga_id="",
         customer_id=asked.user_id,
@@ -85,9 +85,12 @@ async def take(order: Order, key: str | None, desk: Desk) -> Order:
     except Conflict:
         # Another request with this key came first, perhaps in this very moment: the commit let one of them through.
         earlier = None if key is None else await store.load_earlier(desk.entrance.reader, key)
-        if earlier is None:
+        if earlier is not None:
+            return await _repeated(order, earlier, desk)
+        placed = await store.load(desk.entrance.reader, order.id)  # the key was forgotten, the order was not
+        if placed is None:
             raise
-        return await _repeated(order, earlier, desk)
+        return placed
     return await existing(order.id, desk) if begun.repeated else order
 
 
@@ -108,11 +111,12 @@ async def _repeated(order: Order, earlier: Earlier, desk: Desk) -> Order:
     return await existing(earlier.order_id, desk)
 
 
-def _identified(desk: Desk, asked: OrderRequest | UserOrderRequest, order: Order) -> Order:
-    order_id = desk.new_id()
-    return replace(
-        order,
-        id=order_id,
-        saga_id=desk.entrance.saga_id(OrderCreated, order_id),
-        request=derived_id("request", type(asked).__name__, asked.model_dump_json()),
-    )
+def _identified(desk: Desk, asked: OrderRequest | UserOrderRequest, key: str | None, order: Order) -> Order:
+    """Return an order with its ids.
+
+    What is asked for again under its key gets the same ids, even if the store has lost the first time (in a fail-over,
+    or because an older copy was restored): the provider knows the charge, and takes the money once.
+    """
+    request = derived_id("request", type(asked).__name__, asked.model_dump_json())
+    order_id = desk.new_id() if key is None else derived_id("order", key, request)
+    return replace(order, id=order_id, saga_id=desk.entrance.saga_id(OrderCreated, order_id), request=request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -12,7 +13,11 @@ from books import provider
 from books.audit import SHOP
 from books.facts import Account
 from books.provider import ProviderSilent
+from coordinator.order_saga import ORDER
 from sagastream import Settings
+from sagastream.audit import Scene, audit
+from sagastream.testing.memory_connection import MemoryConnection
+from tests.stage.order_cast import CAST
 from tests.unit.audit.orders import Orders, played
 
 Corruption = Callable[[Orders], object]
@@ -98,6 +103,23 @@ def test_a_planted_corruption_is_found_by_its_rule(rule: str, order: str, corrup
     found = [each for each in told.findings.differences if each.rule == rule]
     assert saga_id in {each.saga_id if order else "" for each in found}
     assert {each.saga_id for each in told.findings.differences} <= {saga_id, "", "nobody"}
+
+
+def test_money_of_nobody_is_found_while_orders_come(tmp_path: Path) -> None:
+    """As after a return to an older copy of the store: what was taken since then was for orders that are lost.
+
+    An order placed while the books are compared is no stranger: its beginning is remembered.
+    """
+    orders = played(tmp_path)
+    _nobodys_money(orders)
+    _call(orders, "charged", "younger.charge", 1)
+    orders.call("HSET", "{order}:ledger:younger", "begin", "done")
+    scene = Scene(MemoryConnection(orders.stage.server), orders.settings, [ORDER], CAST)
+
+    told = asyncio.run(audit(scene, [SHOP]))
+
+    found = [each for each in told.findings.differences if each.rule == "provider-keeps-what-is-owed"]
+    assert [(each.saga_id, each.found) for each in found] == [("nobody", "the provider keeps 1, but there is no order")]
 
 
 def test_a_provider_out_of_reach_is_unknown_and_no_alarm(tmp_path: Path) -> None:

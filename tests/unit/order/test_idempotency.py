@@ -94,6 +94,33 @@ async def test_a_key_is_remembered_for_seven_days(shop: Shop, client: httpx.Asyn
     assert len(shop.published("OrderCreated")) == 2
 
 
+async def test_what_is_asked_again_is_the_same_order_when_the_store_has_lost_it(
+    shop: Shop, client: httpx.AsyncClient
+) -> None:
+    """As in a fail-over, or from an older copy: with the ids of the first time the provider takes the money once."""
+    first = (await client.post(PATH, json=ORDER, headers=KEY)).json()
+    shop.server.call("FLUSHALL")
+
+    again = (await client.post(PATH, json=ORDER, headers=KEY)).json()
+    other = (await client.post(PATH, json=ORDER, headers={"Idempotency-Key": "two"})).json()
+
+    assert (again["orderId"], again["sagaId"]) == (first["orderId"], first["sagaId"])
+    assert other["orderId"] != first["orderId"]
+
+
+async def test_a_forgotten_key_does_not_place_the_same_order_again(shop: Shop, client: httpx.AsyncClient) -> None:
+    """Its ledger has forgotten it as well, but the order is still there."""
+    first = (await client.post(PATH, json=ORDER, headers=KEY)).json()
+    await shop.confirm(first["orderId"], first["sagaId"], 29999)
+    shop.let_stock_catch_up()
+    shop.pass_seconds(7 * 86_400 + 1)
+
+    again = await client.post(PATH, json=ORDER, headers=KEY)
+
+    assert again.json() == {**first, "status": "Confirmed"}
+    assert len(shop.published("OrderCreated")) == 1
+
+
 async def test_a_refused_request_does_not_use_its_key_up(shop: Shop, client: httpx.AsyncClient) -> None:
     """Nothing is stored for a 4xx, so the client can mend its body and keep the key."""
     wrong = await client.post(PATH, json={**ORDER, "totalAmount": "1.00"}, headers=KEY)
