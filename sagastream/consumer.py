@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 GLANCE = timedelta(milliseconds=200)  # the longest read while calls to the outside are under way
 OUTSIDE = 500  # calls to the world outside that may be under way at once
 LEASE = timedelta(seconds=30)  # at most, for whoever starts again finds its own attempts leased
+HELD_UP = timedelta(seconds=30)  # by handlers that are not ``outside``: everybody behind them waits
 
 
 class Consumer:
@@ -96,6 +97,7 @@ class Consumer:
         self._in_hand: dict[str, Work] = {}
         self._renewing = Renewing(self._intake, self._retries, self._in_hand, every=lease / 3)  # one may fail
         self._outside: set[asyncio.Task[None]] = set()
+        self._settles: tuple[float, Sequence[Work]] | None = None  # since when, and what; nobody reads meanwhile
         self._stopped: asyncio.Task[bool]  # from ``run`` on
         self._retry_at = 0.0
         telemetry.expect([*participant.handlers, *REQUESTS], timed=True)
@@ -116,17 +118,27 @@ class Consumer:
             await asyncio.gather(*under_way, return_exceptions=True)
 
     def is_ready(self) -> bool:
-        """Tell whether messages are being consumed."""
-        return self._loop.is_ready
+        """Tell whether messages are being consumed, and none of them holds up the others."""
+        return self._loop.is_ready and self._held_up() is None
 
     def describe(self) -> Mapping[str, str | int | float | bool | None]:
         """Return what a person wants to know about this consumer."""
         return {
             "participant": self.name,
             "consuming": self._loop.is_ready,
-            "trouble": self._loop.trouble,
+            "trouble": self._loop.trouble or self._held_up(),
             "waitingOutside": len(self._outside),
         }
+
+    def _held_up(self) -> str | None:
+        if self._settles is None:
+            return None
+        since, works = self._settles
+        lasts = timedelta(seconds=asyncio.get_running_loop().time() - since)
+        if lasts < HELD_UP:
+            return None
+        types = ", ".join(sorted({work.envelope.type for work in works}))
+        return f"handling {types} has not ended for {lasts.total_seconds():.0f} s; nothing else is read meanwhile"
 
     async def _handle(self, messages: list[Message]) -> None:
         await self._take([(message, 0) for message in messages])
@@ -184,14 +196,17 @@ class Consumer:
     async def _settle(self, works: Sequence[Work]) -> None:
         """Settle works together; those that wait for the world outside leave for the background."""
         settled: list[Message] = []
-        while works:
-            for work in works:
-                if work.waits_outside:
-                    self._send_outside(work)
-            ended, works = await self._settling.round(
-                [work for work in works if not work.is_in_background], self._transactor.commit
-            )
-            settled += self._to_acknowledge(ended)
+        try:
+            while works:
+                for work in works:
+                    if work.waits_outside:
+                        self._send_outside(work)
+                works = [work for work in works if not work.is_in_background]
+                self._settles = self._settles or (asyncio.get_running_loop().time(), works)
+                ended, works = await self._settling.round(works, self._transactor.commit)
+                settled += self._to_acknowledge(ended)
+        finally:
+            self._settles = None
         self._intake.settled(settled)
 
     def _send_outside(self, work: Work) -> None:

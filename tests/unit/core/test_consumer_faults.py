@@ -451,3 +451,33 @@ async def test_a_stop_waits_no_longer_where_no_more_calls_may_be_under_way() -> 
     await asyncio.wait_for(running, 3600)
 
     assert 10 <= world.loop.time() - stopped_at < 11
+
+
+@pytest.mark.parametrize("outside", [False, True])
+@in_virtual_time
+async def test_a_handler_that_does_not_end_is_told_unless_it_waits_outside(outside: bool) -> None:
+    """It holds up everybody behind it; a call to the outside holds up nobody, however long it takes."""
+    ends = asyncio.Event()
+    inn = Participant("hotel")
+
+    @inn.on(TripBooked, outside=outside)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        await ends.wait()
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    world = with_rooms()
+    hanging = world.consumer(inn)
+    async with world.running(hanging):
+        await world.until(hanging.is_ready)
+        book(world)
+        await asyncio.sleep(25)
+        assert hanging.is_ready()
+
+        await asyncio.sleep(10)
+        trouble = None if outside else "handling TripBooked has not ended for 35 s; nothing else is read meanwhile"
+        assert (hanging.is_ready(), hanging.describe()["trouble"]) == (outside, trouble)
+
+        ends.set()
+        await world.quiet()
+        assert (hanging.is_ready(), hanging.describe()["trouble"]) == (True, None)
+    assert len(world.events("hotel", RoomHeld)) == 1
