@@ -137,8 +137,8 @@ class Consumer:
         lasts = timedelta(seconds=asyncio.get_running_loop().time() - since)
         if lasts < HELD_UP:
             return None
-        types = ", ".join(sorted({work.envelope.type for work in works}))
-        return f"handling {types} has not ended for {lasts.total_seconds():.0f} s; nothing else is read meanwhile"
+        types = {work.envelope.type for work in works if work.took_s is None} or {work.envelope.type for work in works}
+        return f"handling {', '.join(sorted(types))} has not ended for {lasts.total_seconds():.0f} s; nothing else is read meanwhile"
 
     async def _handle(self, messages: list[Message]) -> None:
         await self._take([(message, 0) for message in messages])

@@ -34,8 +34,8 @@ class Loop:
     ``recovered`` is given what was delivered before and never acknowledged (own entries at a start and after
     trouble, other consumers' entries once they are idle for ``claim_idle``). ``beside`` runs before each read and
     says how long the read may wait at most. ``tidy`` runs now and then, also while nothing can be stored, but only on
-    the right store. ``linger`` is how long after a read that brought something the next one may begin: what comes
-    meanwhile is one batch, and whoever is idle waits for nothing.
+    the right store. ``linger`` is how long after a read that brought several messages the next one may begin: what
+    comes meanwhile is one batch, and where little goes on nothing is waited for.
     """
 
     def __init__(
@@ -139,7 +139,8 @@ class Loop:
         finally:
             self._is_reading = False
         if messages:
-            self._read_from = asyncio.get_running_loop().time() + self._linger_s
+            if len(messages) > 1:
+                self._read_from = asyncio.get_running_loop().time() + self._linger_s
             await self._handle(messages)
 
     async def _tidy_now_and_then(self) -> None:

@@ -14,7 +14,7 @@ from sagastream.bus import Command
 from sagastream.consumer import OUTSIDE
 from sagastream.event import StepGaveUp, UndoRequested
 from sagastream.ledger import State
-from tests.trip import RoomGivenBack, RoomHeld, TripBooked
+from tests.trip import CardCharged, RoomGivenBack, RoomHeld, TripBooked
 from tests.unit.core.casts import RETRY, Gateway, Script, bank, hotel
 from tests.unit.core.world import World, in_virtual_time
 
@@ -465,11 +465,16 @@ async def test_a_handler_that_does_not_end_is_told_unless_it_waits_outside(outsi
         await ends.wait()
         return RoomHeld(nights=trip.nights, card=trip.card)
 
+    @inn.on(CardCharged)
+    async def note(charged: CardCharged, tx: Transaction) -> None:
+        """Be no trouble to anybody."""
+
     world = with_rooms()
     hanging = world.consumer(inn)
     async with world.running(hanging):
         await world.until(hanging.is_ready)
         book(world)
+        world.tell(CardCharged(nights=1), "saga-0")
         await asyncio.sleep(25)
         assert hanging.is_ready()
 
