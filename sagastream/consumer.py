@@ -134,11 +134,12 @@ class Consumer:
         if self._settles is None:
             return None
         since, works = self._settles
-        lasts = timedelta(seconds=asyncio.get_running_loop().time() - since)
-        if lasts < HELD_UP:
+        lasts_s = asyncio.get_running_loop().time() - since
+        if lasts_s < HELD_UP.total_seconds():
             return None
         types = {work.envelope.type for work in works if work.took_s is None} or {work.envelope.type for work in works}
-        return f"handling {', '.join(sorted(types))} has not ended for {lasts.total_seconds():.0f} s; nothing else is read meanwhile"
+        told = ", ".join(sorted(types))
+        return f"handling {told} has not ended for {lasts_s:.0f} s; nothing else is read meanwhile"
 
     async def _handle(self, messages: list[Message]) -> None:
         await self._take([(message, 0) for message in messages])

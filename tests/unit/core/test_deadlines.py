@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from sagastream.bus import Command
-from sagastream.coordinator import deadlines
+from sagastream.coordinator import deadlines, tracker
 from sagastream.event import SagaNeedsAttention, StepBarred
 from sagastream.keys import COORDINATOR
 from sagastream.saga.advance import Advance
@@ -136,19 +136,20 @@ async def test_what_was_held_back_is_told_as_soon_as_nothing_holds_it_back() -> 
 
 
 @in_virtual_time
-async def test_a_deadline_that_is_held_back_lets_the_reader_read_on_at_once() -> None:
+async def test_a_deadline_that_is_held_back_lets_the_reader_read_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would linger twice for more to come: before it reads what is unread, and before it acknowledges that."""
+    monkeypatch.setattr(tracker, "LINGER", timedelta(milliseconds=100))
     world = World(sweep_s=60, block=timedelta(seconds=60), claim_idle=timedelta(seconds=600))
     coordinator = world.coordinator(TRIP)
     async with world.running(coordinator):
         world.tell(TripBooked(nights=1), "overdue")
         await world.quiet()
         due_ms = int(float(str(world.call("ZSCORE", COORDINATOR, "timers", "overdue"))))
-        await asyncio.sleep((due_ms - world.now_ms() - 2) / 1000)
-        world.tell(TripBooked(nights=1), "read-a-moment-before")
-        await asyncio.sleep(0.001)
-        world.tell(TripBooked(nights=1), "unread")
-        await asyncio.sleep(0.001)
+        await asyncio.sleep((due_ms - world.now_ms() - 4) / 1000)
+        for several in (("read", "with-it"), ("unread", "as-well")):
+            for saga_id in several:
+                world.tell(TripBooked(nights=1), saga_id)
+            await asyncio.sleep(0.002)
         sweeping = asyncio.create_task(coordinator.deadlines.sweep_safely())
         while not overdue(world, "overdue"):  # noqa: ASYNC110  # time is virtual
             await asyncio.sleep(0.0005)
