@@ -28,14 +28,14 @@ def confirmation(order_id: str, total_cents: int, currency_code: str) -> Text:
     total = f"{currency(currency_code).show(total_cents)} {currency_code}"
     return _text(
         f"Your order {order_id} is confirmed",
-        ("Good day,", f"your order {order_id} is confirmed. {total} were charged.", "Thank you for buying from us."),
+        ("Good day,", f"your order {order_id} is confirmed.\n{total} were charged.", "Thank you for buying from us."),
         {"Order": order_id, "Charged": total},
     )
 
 
 def cancellation(order_id: str) -> Text:
     """Tell that the order is cancelled and that no money is kept."""
-    words = f"your order {order_id} is cancelled. Nothing is kept of what may have been charged for it."
+    words = f"your order {order_id} is cancelled.\nNothing is kept of what may have been charged for it."
     return _text(f"Your order {order_id} is cancelled", ("Good day,", words), {"Order": order_id})
 
 
@@ -70,7 +70,9 @@ def _html(subject: str, paragraphs: str, rows: str) -> str:
 </head>
 <body style="margin: 2em auto; max-width: 36em;
 font-family: sans-serif; line-height: 1.5">
-<h1 style="font-size: 1.3em">{subject}</h1>
+<h1 style="font-size: 1.3em">
+{subject}
+</h1>
 {paragraphs}
 <table style="border-top: 1px solid">
 {rows}

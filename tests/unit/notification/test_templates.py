@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.policy import EmailPolicy
 from html.parser import HTMLParser
 
 import pytest
@@ -29,6 +30,14 @@ class Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if data.strip():
             self.words.append(data.strip())
+
+
+@pytest.mark.parametrize(
+    "text", [templates.confirmation("f" * 32, 123_456_789, "EUR"), templates.cancellation("f" * 32)]
+)
+def test_mail_carries_it_as_it_is(text: templates.Text) -> None:
+    """Its lines are short also with the ids of the shop; a longer one would be encoded, for no reader's use."""
+    assert max(len(line) for line in (text.body + text.html).splitlines()) <= EmailPolicy().max_line_length
 
 
 TAGS = Reader(templates.confirmation("order-1", 1, "EUR").html).tags
