@@ -19,7 +19,8 @@ local now_ms = clock[1] .. string.format('%03d', math.floor(tonumber(clock[2]) /
 
 local kinds = {}  -- key → type, remembered for the call: nobody else writes meanwhile
 local claimed = {}  -- key → what this transaction makes of a key that is not there yet
-local tallies = {}  -- counters that are only ever added to, written once per call
+local counted = {}  -- key → counter → what it said before anything was tallied in this call
+local tallies = {}  -- key → counter → what is to be added to it, written once per call
 local mentions = {}  -- capped stream → what is mentioned in it, written once per call as one entry
 local unwilling = { OOM = true, READONLY = true, MISCONF = true, NOREPLICAS = true, MASTERDOWN = true }
 local now_text
@@ -81,6 +82,20 @@ local function field(key, name)
   return value
 end
 
+-- The same of several fields at once, in their order.
+local function fields(key, names)
+  local found = kinds[key] or claimed[key]
+  if found == 'none' then found = claimed[key] end
+  if found and found ~= 'hash' then return nil end
+  local values = redis.pcall('HMGET', key, unpack(names))
+  if values.err then
+    if string.find(values.err, 'WRONGTYPE', 1, true) then return nil end
+    error(values)
+  end
+  if found ~= 'hash' then claimed[key] = 'hash' end
+  return values
+end
+
 local function named(key) return string.sub(key, #root + 1) end
 
 -- Each check returns nil when the operation may be applied, else why not: 'refused' or a sentence.
@@ -132,13 +147,20 @@ checks.set = hash_check
 checks.unset = hash_check
 function checks.tally(op, sums)
   local key = op[2]
-  if not is(key, 'hash') then return 'not a hash: ' .. named(key) end
   sums[key] = 'all'
-  local known = tallies[key] or {}
+  local known, names = counted[key] or {}, {}
   for at = 1, #op[3], 2 do
-    local name = op[3][at]
-    if not known[name] and not integer(field(key, name) or '0') then return 'not an integer: ' .. named(key) .. ' ' .. name end
+    if not known[op[3][at]] then names[#names + 1] = op[3][at] end
   end
+  if #names == 0 then return end
+  local stored = fields(key, names)
+  if not stored then return 'not a hash: ' .. named(key) end
+  for at, name in ipairs(names) do
+    local said = stored[at] or '0'
+    if not integer(said) then return 'not an integer: ' .. named(key) .. ' ' .. name end
+    known[name] = tonumber(said)
+  end
+  counted[key] = known
 end
 function checks.remove() end
 function checks.expire() end
@@ -185,30 +207,42 @@ end
 
 local writes = {}
 
-local function write_tallies(key)
-  for name, amount in pairs(tallies[key]) do redis.call('HINCRBY', key, name, amount) end
-  tallies[key] = nil
+-- Before anything else is done to what was counted. What it says then is read anew if it is counted on.
+local function settle(key)
+  local told = {}
+  for name, amount in pairs(tallies[key] or {}) do
+    told[#told + 1] = name
+    told[#told + 1] = string.format('%.0f', counted[key][name] + amount)
+    if #told == 1000 then
+      redis.call('HSET', key, unpack(told))
+      told = {}
+    end
+  end
+  if #told > 0 then redis.call('HSET', key, unpack(told)) end
+  tallies[key], counted[key] = nil, nil
 end
 
 function writes.expect() end
 function writes.at_least() end
 function writes.increase(op)
+  settle(op[2])
   kinds[op[2]] = 'hash'
   redis.call('HINCRBY', op[2], op[3], op[4])
 end
 function writes.decrease(op)
+  settle(op[2])
   kinds[op[2]] = 'hash'
   redis.call('HINCRBY', op[2], op[3], -op[4])
 end
 function writes.set(op)
   local key = op[2]
-  if tallies[key] then write_tallies(key) end
+  settle(key)
   kinds[key] = 'hash'
   redis.call('HSET', key, unpack(op[3]))
 end
 function writes.unset(op)
   local key = op[2]
-  if tallies[key] then write_tallies(key) end
+  settle(key)
   kinds[key] = nil
   redis.call('HDEL', key, unpack(op[3]))
 end
@@ -227,7 +261,7 @@ function writes.tally(op)
 end
 function writes.remove(op)
   kinds[op[2]] = 'none'
-  tallies[op[2]] = nil
+  tallies[op[2]], counted[op[2]] = nil, nil
   redis.call('DEL', op[2])
 end
 function writes.expire(op) redis.call('PEXPIRE', op[2], op[3]) end
@@ -270,7 +304,7 @@ end
 -- All of a hash as one text, since a hash of any size fits; the entry's id says when. What is older than op[5] ms goes.
 function writes.keep(op)
   local key = op[2]
-  if tallies[key] then write_tallies(key) end
+  settle(key)
   kinds[op[3]] = 'stream'
   local oldest = string.format('%.0f', math.max(0, tonumber(now_ms) - op[5]))
   redis.call('XADD', op[3], 'MINID', oldest, '*', 'hash', table.concat(redis.call('HGETALL', key), '\n'))
@@ -332,7 +366,7 @@ for _, transaction in ipairs(transactions) do
   end
   outcomes[#outcomes + 1] = problem or 'ok'
 end
-for key in pairs(tallies) do write_tallies(key) end
+for key in pairs(tallies) do settle(key) end
 for key, names in pairs(mentions) do
   redis.call('XADD', key, 'MAXLEN', '~', names.most, '*', 'names', table.concat(names, ' '))
 end
