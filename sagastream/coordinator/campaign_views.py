@@ -11,7 +11,7 @@ from sagastream.coordinator.api import Instant
 from sagastream.coordinator.campaign import Campaign, Count, Plan, State
 from sagastream.coordinator.finding import Search
 from sagastream.coordinator.listing import Filter
-from sagastream.coordinator.repair_views import ActorName, Reason
+from sagastream.coordinator.repair_views import ActorName, Evidence, Reason
 from sagastream.coordinator.views import Answer, Moment
 from sagastream.saga.attention import Effect
 from sagastream.saga.lifecycle import Status
@@ -75,7 +75,7 @@ class PreviewRequest(BaseModel):
     actor: ActorName | None = None
     step: str = Field("", max_length=200)
     effect: Effect | None = None
-    evidence: str = Field("", max_length=1000)
+    evidence: Evidence = ""
 
     @model_validator(mode="after")
     def _has_evidence(self) -> PreviewRequest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from sagastream.coordinator import views
 from sagastream.coordinator.listing import Stored
@@ -12,13 +12,18 @@ from sagastream.coordinator.records import Record
 from sagastream.coordinator.repair import Repaired
 from sagastream.coordinator.trail import Entry
 from sagastream.coordinator.views import Answer, Moment, SagaView
+from sagastream.masking import masked
 from sagastream.saga.attention import Effect
 from sagastream.saga.repair import Act
 
 ActorName = Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,62}[!-~])?$", examples=["ann"])]
+# What is stated becomes the saga's, which anybody may read and which webhooks carry outside: it is masked at the door.
 Reason = Annotated[
-    str, Field(min_length=1, max_length=500, pattern=r"\S", examples=["the card company is reachable again"])
+    str,
+    Field(min_length=1, max_length=500, pattern=r"\S", examples=["the card company is reachable again"]),
+    AfterValidator(masked),
 ]
+Evidence = Annotated[str, Field(max_length=1000), AfterValidator(masked)]
 
 
 class RepairRequest(BaseModel):
@@ -53,7 +58,7 @@ class ResolveRequest(RepairRequest):
 
     step: str = Field(min_length=1, max_length=200)
     effect: Effect
-    evidence: str = Field(min_length=1, max_length=1000, pattern=r"\S")
+    evidence: Evidence = Field(min_length=1, pattern=r"\S")
 
 
 class TraceView(Answer):

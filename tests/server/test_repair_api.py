@@ -475,6 +475,26 @@ async def test_a_letter_is_masked_until_it_is_asked_for_as_it_was_sent(counter: 
 MANY: dict[str, Any] = {"action": "abort", "filter": {"step": "charge card"}}
 
 
+async def test_whatever_an_operator_writes_is_masked_where_it_is_kept(counter: Counter) -> None:
+    """A reason becomes the saga's own, which anybody may read and webhooks carry outside; so does evidence."""
+    said, kept = "ada@example.com paid with 4111 1111 1111 1111", "*** paid with ***"
+    await counter.store("back", *DONE[:1])
+    await counter.store("stated", *STUCK, begun_s_ago=600)
+    await counter.store("stuck", *DONE[:1])
+    id_ = await letter(counter, "hotel", 1)
+
+    turned = await counter.post("/api/v1/sagas/back/compensate", reason=said)
+    stated = await counter.post("/api/v1/sagas/stated/resolve", **{**FOUND, "evidence": said})
+    dropped = await counter.post(f"/api/v1/dead-letters/hotel/{id_}/drop", reason=said)
+    begun = await counter.post("/api/v1/repairs", **{**MANY, "atMost": 1, "reason": said})
+
+    shown = [(await counter.client.get(f"/api/v1/sagas/{saga_id}")).text for saga_id in ("back", "stated", "stuck")]
+    trail = (await counter.client.get("/api/v1/audit", headers=ANN)).text
+    for text in (turned.text, stated.text, dropped.text, begun.text, *shown, trail):
+        assert not [each for each in ("ada@", "4111") if each in text]
+    assert [kept in text for text in (*shown, trail)] == [True] * 4
+
+
 async def ended(counter: Counter, repair_id: str) -> dict[str, object]:
     """Return a repair once it has ended."""
 
