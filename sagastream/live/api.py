@@ -20,7 +20,7 @@ from sagastream.documented import problems
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.live.feed import Feed
-from sagastream.live.hub import Full, Hub
+from sagastream.live.hub import Ended, Full, Hub
 from sagastream.live.mailbox import Bell, Mailbox
 from sagastream.live.messages import Batch, Wanted, frame, reset
 from sagastream.live.source import Source
@@ -69,7 +69,7 @@ def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
 
     async def sagas_as_they_go(wanted: Wanted, after: str | None) -> AsyncIterator[bytes]:
         mailbox = Mailbox(wanted)
-        with suppress(Full), hub.joined(mailbox):
+        with suppress(Full, Ended), hub.joined(mailbox):
             while (position := await hub.position(within=SOON)) is None:
                 for trouble in () if mailbox.is_empty else await mailbox.take():
                     yield trouble
@@ -85,7 +85,7 @@ def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
 
     async def saga_as_it_goes(saga_id: str, known: str | None) -> AsyncIterator[bytes]:
         bell = Bell(saga_id)
-        with suppress(Full, ServerUnavailable, ReplyError), hub.joined(bell):
+        with suppress(Full, Ended, ServerUnavailable, ReplyError), hub.joined(bell):
             await hub.position()
             while not bell.is_ended:
                 found = await whole(saga_id)

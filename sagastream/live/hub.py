@@ -31,6 +31,10 @@ class Full(SagastreamError):
     """As many clients follow as may; come back later."""
 
 
+class Ended(SagastreamError):
+    """Whoever was to tell what changes has failed; come back."""
+
+
 class _Run:
     """What one pair of tasks knows, from the first follower to the last. A later run shares nothing with it.
 
@@ -86,11 +90,14 @@ class Hub:
         """Return the position after which a listener that has joined is told everything; waits for the server.
 
         None if that takes longer than ``within``: then the listener is told of the trouble there is.
+        Raises: ``Ended`` if nobody will ever tell.
         """
         run = self._run
         with suppress(TimeoutError):
             async with asyncio.timeout(within.total_seconds() if within is not None else None):
                 await run.is_positioned.wait()
+            if run.is_over:
+                raise Ended("nobody tells any more what changes")
             return run.position
         return None
 
@@ -106,6 +113,7 @@ class Hub:
 
     def _stop(self) -> None:
         self._run.is_over = True
+        self._run.is_positioned.set()  # nobody need wait for it any more
         for task in self._tasks:
             task.cancel()
         self._tasks = []

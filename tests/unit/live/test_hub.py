@@ -6,8 +6,10 @@ import asyncio
 from datetime import timedelta
 from typing import cast
 
+import pytest
+
 from sagastream.live.feed import Changes, Feed
-from sagastream.live.hub import Hub
+from sagastream.live.hub import Ended, Hub
 from sagastream.live.mailbox import Mailbox
 from sagastream.live.messages import Batch, Change, Wanted
 from sagastream.live.pulse import PulseView
@@ -110,3 +112,32 @@ async def test_who_comes_after_the_reader_failed_is_told_what_changes() -> None:
 
     assert b'"gone":["saga-1"]' in told[0]
     assert not fresh.is_ended
+
+
+class NeverAnswers(AnsweredWhileCancelled):
+    """A feed whose end nobody tells."""
+
+    async def end(self) -> str:
+        await asyncio.sleep(3600)
+        raise AssertionError("nobody waits that long")
+
+
+class Unreadable(Quiet):
+    """A source whose figures cannot be read, for a reason nobody foresaw."""
+
+    async def pulse(self) -> PulseView:
+        raise ValueError("a figure of a later version")
+
+
+@in_virtual_time
+async def test_who_waits_for_a_reader_that_failed_before_it_began_is_sent_away() -> None:
+    """Nobody would ever tell them where they stand; who is sent away comes back."""
+    hub = Hub(cast(Feed, NeverAnswers()), cast(Source, Unreadable()), 5)
+    mailbox = Mailbox(Wanted())
+
+    with hub.joined(mailbox):
+        async with asyncio.timeout(10):
+            with pytest.raises(Ended):
+                await hub.position()
+
+    assert mailbox.is_ended
