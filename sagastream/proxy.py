@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 from starlette.requests import Request
@@ -29,12 +30,17 @@ def remote_service(url: str) -> httpx.AsyncClient:
     # Longer than the longest `?wait=`; a service that is down is noticed by the connect time-out.
     timeout = httpx.Timeout(40.0, connect=1.0)
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=8)  # each idle one is looked at for every call
-    return httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False)
+    return httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False, cookies=_no_cookies())
 
 
 def local_service(app: ASGIApp) -> httpx.AsyncClient:
     """Return a client of a service in this process."""
-    return httpx.AsyncClient(transport=LocalTransport(app), base_url="http://local", trust_env=False)
+    transport = LocalTransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://local", trust_env=False, cookies=_no_cookies())
+
+
+def _no_cookies() -> CookieJar:
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))  # they are between a client and the service
 
 
 def proxy_routes(upstreams: Mapping[str, httpx.AsyncClient]) -> list[BaseRoute]:
@@ -51,7 +57,8 @@ async def _pass_on(name: str, client: httpx.AsyncClient, request: Request) -> Re
     target = raw_path.removeprefix(f"/services/{name}".encode())
     if request.scope["query_string"]:
         target += b"?" + request.scope["query_string"]
-    outgoing = client.build_request(
+    # Made here, not by the client, which would add cookies of other people's answers, and what it says of itself.
+    outgoing = httpx.Request(
         request.method,
         client.base_url.copy_with(raw_path=target),
         headers=_end_to_end(request.headers.raw),

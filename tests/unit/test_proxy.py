@@ -1,0 +1,52 @@
+"""What the front passes on to a service, and what it adds of its own: nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sagastream.front import create_front
+from sagastream.local_transport import LocalTransport
+from sagastream.proxy import local_service
+from sagastream.service import alive
+
+ALL = ["GET", "HEAD", "POST"]
+
+
+async def told(request: Request) -> Response:
+    """Tell what came, and give whoever asks a cookie."""
+    what = {"headers": dict(request.headers), "body": len(await request.body())}
+    return JSONResponse(what, headers={"set-cookie": "session=of-whoever-came-first; Path=/"})
+
+
+@asynccontextmanager
+async def front(upstream: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client that sends what it is told, and no more, to a front before one service."""
+    app = create_front([], {"bank": upstream})
+    async with alive(app), httpx.AsyncClient(transport=LocalTransport(app), base_url="http://front") as client:
+        client.headers.clear()
+        yield client
+
+
+def bank() -> httpx.AsyncClient:
+    return local_service(Starlette(routes=[Route("/{path:path}", told, methods=ALL)]))
+
+
+async def test_no_client_is_sent_on_with_what_another_one_was_given() -> None:
+    """A cookie that a service sets is its client's own; nor is anything said that the client did not say."""
+    async with front(bank()) as client:
+        first = await client.get("/services/bank/x")
+        client.cookies.clear()
+        second = await client.get("/services/bank/x", headers={"x-mine": "1"})
+        client.cookies.clear()
+        own = await client.get("/services/bank/x", headers={"cookie": "session=mine"})
+
+    assert "of-whoever" in first.headers["set-cookie"]
+    assert {*second.json()["headers"]} - {"host"} == {"x-mine"}
+    assert own.json()["headers"]["cookie"] == "session=mine"
