@@ -56,7 +56,7 @@ class BodyGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its body read, or answer 413 or 400."""
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        if scope["type"] != "http" or not _may_have_body(scope):
             return await self._app(scope, receive, send)
         try:
             body = await self._read(scope, receive)
@@ -115,6 +115,13 @@ class Gate:
     def _is_always(self, path: str) -> bool:
         # The console comes up before the store does, and says itself that it waits for it.
         return path == "/" or path.startswith(("/console/", *self._always))
+
+
+def _may_have_body(scope: Scope) -> bool:
+    """Tell whether there may be a body: with these methods there is none unless it is announced (RFC 9112, 6)."""
+    if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+        return True
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
 
 
 def _refuse_loose_json(body: bytearray) -> None:

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sagastream.front import create_front
+from sagastream.guards import MAX_BODY_BYTES
 from sagastream.local_transport import LocalTransport
 from sagastream.proxy import local_service
 from sagastream.service import alive
@@ -50,3 +52,20 @@ async def test_no_client_is_sent_on_with_what_another_one_was_given() -> None:
     assert "of-whoever" in first.headers["set-cookie"]
     assert {*second.json()["headers"]} - {"host"} == {"x-mine"}
     assert own.json()["headers"]["cookie"] == "session=mine"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+async def test_a_body_is_bounded_whatever_the_method(method: str) -> None:
+    """A front reads bodies whole before it passes them on."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield bytes(MAX_BODY_BYTES)
+
+    async with front(bank()) as client:
+        told_length = await client.request(method, "/services/bank/x", content=bytes(MAX_BODY_BYTES + 1))
+        chunked = await client.request(method, "/services/bank/x", content=endless())
+        small = await client.request(method, "/services/bank/x", content=b"{}")
+
+    assert (told_length.status_code, chunked.status_code) == (413, 413)
+    assert small.status_code in (200, 405)
