@@ -66,12 +66,12 @@ async def _pass_on(name: str, client: httpx.AsyncClient, request: Request) -> Re
     )
     try:
         answer = await client.send(outgoing, stream=True)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        raise unavailable(f"{name} cannot be reached right now") from error
     except httpx.TimeoutException as error:
-        if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
-            raise unavailable(f"{name} cannot be reached right now") from error
         raise Problem(504, f"{name} did not answer in time; what was asked may have happened") from error
     except httpx.TransportError as error:
-        raise unavailable(f"{name} cannot be reached right now") from error
+        raise Problem(502, f"{name} broke off before it answered; what was asked may have happened") from error
 
     response = StreamingResponse(_chunks(answer), answer.status_code)
     response.raw_headers = _end_to_end(answer.headers.raw)

@@ -69,3 +69,18 @@ async def test_a_body_is_bounded_whatever_the_method(method: str) -> None:
 
     assert (told_length.status_code, chunked.status_code) == (413, 413)
     assert small.status_code in (200, 405)
+
+
+@pytest.mark.parametrize("error", [httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError])
+async def test_a_service_that_breaks_off_may_have_done_what_was_asked(error: type[httpx.TransportError]) -> None:
+    """That is said, for who hears "not now" asks again; a delivery without a key would be added twice."""
+
+    def break_off(request: httpx.Request) -> httpx.Response:
+        raise error("gone", request=request)
+
+    async with front(httpx.AsyncClient(transport=httpx.MockTransport(break_off), base_url="http://bank")) as client:
+        answer = await client.post("/services/bank/restock", json={"quantity": 5})
+
+    assert answer.status_code == 502
+    assert "may have happened" in answer.json()["detail"]
+    assert "retry-after" not in answer.headers
