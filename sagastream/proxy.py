@@ -57,10 +57,14 @@ async def _pass_on(name: str, client: httpx.AsyncClient, request: Request) -> Re
     target = raw_path.removeprefix(f"/services/{name}".encode())
     if request.scope["query_string"]:
         target += b"?" + request.scope["query_string"]
+    try:
+        url = client.base_url.copy_with(raw_path=target)
+    except httpx.InvalidURL as error:
+        raise Problem(414, f"an address this long cannot be passed on to {name}") from error
     # Made here, not by the client, which would add cookies of other people's answers, and what it says of itself.
     outgoing = httpx.Request(
         request.method,
-        client.base_url.copy_with(raw_path=target),
+        url,
         headers=_end_to_end(request.headers.raw),
         content=await request.body(),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Message
 
 from sagastream.front import create_front
 from sagastream.guards import MAX_BODY_BYTES
@@ -84,3 +86,23 @@ async def test_a_service_that_breaks_off_may_have_done_what_was_asked(error: typ
     assert answer.status_code == 502
     assert "may have happened" in answer.json()["detail"]
     assert "retry-after" not in answer.headers
+
+
+async def test_an_address_too_long_to_be_passed_on_is_no_fault_of_ours() -> None:
+    """The server takes longer ones than the client that asks the service."""
+    path = "/services/bank/" + 70_000 * "a"
+    scope = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"", "headers": [],
+    }  # fmt: skip
+    told: list[Message] = []
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return {"type": "http.request" if not told else "http.disconnect", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    await create_front([], {"bank": bank()})(scope, receive, send)
+
+    assert told[0]["status"] == 414
