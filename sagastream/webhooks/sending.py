@@ -105,9 +105,11 @@ class Sender:
         self._must_be_allowed(found)
         signed = {**_HEADERS, **headers(self._keys, id=id, at_s=int(self._now_s()), body=body)}
         last: httpx.TransportError | None = None
-        for address in found:
+        share_s = self._timeout_s / 2 / max(1, len(found) - 1)  # half of it is left for the last address
+        for number, address in enumerate(found, 1):
+            connect_s = share_s if number < len(found) else None
             try:
-                return await self._post(address, signed, body)
+                return await self._post(address, signed, body, connect_s)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 last = error  # nothing was sent: the next address is as good
         raise last or NotDelivered("the name has no address")
@@ -119,7 +121,9 @@ class Sender:
             if self._url.scheme != "https" and not is_private_but_named(address, self._private):
                 raise NotAllowed(f"{address} is not in WEBHOOK_PRIVATE_NETWORKS, and elsewhere only https is sent to")
 
-    async def _post(self, address: Address, signed: dict[str, str], body: bytes) -> httpx.Response:
+    async def _post(
+        self, address: Address, signed: dict[str, str], body: bytes, connect_s: float | None
+    ) -> httpx.Response:
         assert self._client is not None  # used while it is open
         host = self._url.raw_host.decode("ascii")
         request = self._client.build_request(
@@ -127,6 +131,7 @@ class Sender:
             self._url.copy_with(host=str(address)),
             content=body,
             headers={**signed, "host": self._url.netloc.decode("ascii")},
+            timeout=httpx.Timeout(None, connect=connect_s),
             extensions={"sni_hostname": host},  # whose certificate it must be, as if the name had been called
         )
         return await self._client.send(request, stream=True)

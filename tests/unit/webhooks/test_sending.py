@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -149,6 +151,21 @@ async def test_the_next_address_is_called_where_the_first_is_silent() -> None:
     async with receiving(receiver := Receiver()) as port:
         told = settings(f"http://receiver.example:{port}/")
         await send(told, resolve=names("127.0.0.9", "127.0.0.1"))
+
+    assert receiver.ids == ["one"]
+
+
+async def test_the_next_address_is_called_where_nothing_comes_back_from_the_first() -> None:
+    """Not even that nobody is there: as with IPv6 that leads nowhere, or a machine that is switched off."""
+    async with receiving(receiver := Receiver()) as port:
+        with ExitStack() as stack:
+            full = stack.enter_context(socket.create_server(("127.0.0.9", port), backlog=0))
+            for _ in range(3):  # whoever comes after these hears nothing
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(full.getsockname())
+            told = settings(f"http://receiver.example:{port}/", webhook_timeout=timedelta(seconds=2))
+            await send(told, resolve=names("127.0.0.9", "127.0.0.1"))
 
     assert receiver.ids == ["one"]
 
