@@ -16,6 +16,7 @@ from enum import StrEnum
 from sagastream import keys as names
 from sagastream.coordinator.finding import Search
 from sagastream.coordinator.listing import Filter
+from sagastream.errors import Undecodable
 from sagastream.keys import CAMPAIGNS, OPEN_CAMPAIGNS
 from sagastream.reader import Reader
 from sagastream.saga.attention import Effect
@@ -136,10 +137,20 @@ def claims(tx: Transaction, campaign: Campaign, by: str, until_ms: int) -> Campa
 
 
 async def load(reader: Reader, id: str) -> Campaign | None:
-    """Return a campaign, None if there is none."""
+    """Return a campaign, None if there is none.
+
+    Raises: ``Undecodable`` for one that cannot be read here, such as one that a later release wrote.
+    """
     stored = await reader.read_all(names.campaign(id))
     if "plan" not in stored:
         return None
+    try:
+        return _campaign(id, stored)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Undecodable(f"repair {id} cannot be read here: {type(error).__name__}: {error}"[:500]) from None
+
+
+def _campaign(id: str, stored: Mapping[str, str]) -> Campaign:
     return Campaign(
         id=id,
         plan=_plan(stored["plan"]),

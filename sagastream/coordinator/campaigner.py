@@ -60,6 +60,7 @@ class Campaigner:
         participants = dict.fromkeys(name for saga in sagas for name in saga.participants)
         self._letters = [keys.of(name).key(LETTERS) for name in (*participants, COORDINATOR)]
         self._driven: dict[str, asyncio.Task[None]] = {}
+        self._illegible: set[str] = set()
         self._is_running = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -99,7 +100,7 @@ class Campaigner:
         for id_ in await self._reader.members(OPEN_CAMPAIGNS, count=100, newest_first=False):
             if id_ in self._driven:
                 continue
-            campaign = await campaigns.load(self._reader, id_)
+            campaign = await self._legible(id_)
             now_ms = await server_ms(self._query)
             if campaign is None or (campaign.until_ms > now_ms and campaign.by != self._me):
                 continue
@@ -109,6 +110,16 @@ class Campaigner:
                 task = asyncio.create_task(self._drive_safely(claimed, stop), name=f"repair:{id_}")
                 self._driven[id_] = task
                 task.add_done_callback(lambda _, id_=id_: self._driven.pop(id_, None))  # type: ignore[misc]  # bound
+
+    async def _legible(self, id: str) -> Campaign | None:
+        """Return a campaign, None if there is none that can be read here; that it cannot be read is logged once."""
+        try:
+            return await campaigns.load(self._reader, id)
+        except Undecodable as error:
+            if id not in self._illegible:
+                log.error("repair.cannot_be_read", error=str(error))
+            self._illegible.add(id)
+            return None
 
     async def _drive_safely(self, campaign: Campaign, stop: asyncio.Event) -> None:
         try:

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from sagastream.bus import Bus
 from sagastream.clock import server_ms
 from sagastream.coordinator import campaign as campaigns
@@ -24,6 +26,8 @@ from sagastream.saga.definition import Saga
 from sagastream.saga.repair import Action
 from sagastream.settings import Settings
 from sagastream.transaction import Kind, Transaction, Transactor
+
+log = structlog.get_logger(__name__)
 
 MOST_COUNTED = 20_000  # sagas looked into by a preview
 SAMPLE = 10
@@ -92,12 +96,20 @@ class Campaigns:
         return campaign
 
     async def find(self, id: str) -> Campaign | None:
-        """Return a campaign, None if there is none."""
+        """Return a campaign, None if there is none.
+
+        Raises: ``Undecodable``.
+        """
         return await campaigns.load(self._reader, id)
 
     async def latest(self, most: int) -> list[Campaign]:
-        """Return the campaigns begun last."""
-        found = [await self.find(id_) for id_ in await self._reader.members(CAMPAIGNS, count=most)]
+        """Return the campaigns begun last; one that cannot be read here is left out, and logged."""
+        found = []
+        for id_ in await self._reader.members(CAMPAIGNS, count=most):
+            try:
+                found.append(await self.find(id_))
+            except Undecodable as error:
+                log.error("repair.cannot_be_read", error=str(error))
         return [campaign for campaign in found if campaign is not None]
 
     async def stop(self, id: str, actor: str, reason: str) -> Campaign | None:

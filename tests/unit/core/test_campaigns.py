@@ -6,6 +6,7 @@ It is long because every way in which a repair can be disturbed is played on the
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from sagastream.coordinator.finding import Finding, Search
 from sagastream.coordinator.listing import Filter, Listing, Page
 from sagastream.coordinator.repair import Repaired, Repairs
 from sagastream.envelope import pairs
+from sagastream.errors import Undecodable
 from sagastream.event import StepBarred, StepGaveUp
 from sagastream.keys import COORDINATOR
 from sagastream.pages import Position
@@ -376,3 +378,28 @@ async def test_a_repair_that_was_stopped_at_its_last_saga_is_not_said_to_have_be
     told = [entry["event"] for entry in logged if entry.get("repair") == campaign.id]
     assert shown.state is State.STOPPED
     assert told == ["repair.interrupted"]
+
+
+@in_virtual_time
+async def test_a_repair_that_cannot_be_read_here_holds_up_no_other() -> None:
+    """Such as one of a later release, seen by a coordinator of this one: it waits for somebody who knows it."""
+    world = World()
+    ids = await stuck(world, 1)
+    later, known = await begun(world, per_second=1), await begun(world)
+    plan = {**json.loads(str(world.call("HGET", COORDINATOR, names.campaign(later.id), "plan"))), "every": "day"}
+    plan["action"]["act"] = "postpone"
+    world.call("HSET", COORDINATOR, names.campaign(later.id), "plan", json.dumps(plan))
+
+    with capture_logs() as logged:
+        async with driven(world):
+            async with asyncio.timeout(60):
+                done = await ended(world, known)
+            listed = await campaigns(world).latest(10)
+            await asyncio.sleep(3600)
+
+    assert (done.state, done.count(Count.CHANGED)) == (State.DONE, len(ids))
+    assert [campaign.id for campaign in listed] == [known.id]
+    assert world.call("HGET", COORDINATOR, names.campaign(later.id), "state") == "running"
+    assert [later.id in line["error"] for line in logged if line["event"] == "repair.cannot_be_read"] == [True] * 2
+    with pytest.raises(Undecodable, match=later.id):
+        await campaigns(world).find(later.id)
