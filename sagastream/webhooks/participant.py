@@ -16,7 +16,7 @@ from sagastream.consumer import Consumer
 from sagastream.coordinator.listing import Listing
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import Records
-from sagastream.coordinator.views import Answer, Moment, SagaView, glance
+from sagastream.coordinator.views import Answer, Moment, SagaView, glance, moment
 from sagastream.envelope import derived_id
 from sagastream.errors import DefinitionError
 from sagastream.event import SagaAborted, SagaCompensationCompleted, SagaCompleted, SagaFailed
@@ -62,7 +62,7 @@ class Teller:
         if stored is None:
             raise NotDelivered("the saga is not kept any more")
         view = glance(stored, self._table(stored.record.progress))
-        at = view.completed_at or view.failed_at or view.started_at
+        at = moment(stored.ended_ms) or view.started_at  # its end, also if a ledger has contradicted it since
         if at is None:
             raise NotDelivered("the saga has neither an end nor a beginning")
         body = WebhookView(type=type, timestamp=at, data=view).model_dump_json(by_alias=True).encode()

@@ -116,6 +116,27 @@ async def test_an_end_is_told_as_the_api_shows_the_saga() -> None:
 
 
 @in_virtual_time
+async def test_the_instant_of_an_end_stays_what_it_was_though_a_ledger_contradicts_it_later() -> None:
+    """What is told is the end that was, and the saga as it is at the attempt."""
+    here, receiver = world(), Receiver(lambda attempt: "answered 500" if attempt == 1 else None)
+    await group_there(here, receiver)
+    async with here.running(here.coordinator(TRIP), teller(here, receiver)):
+        here.tell(TripBooked(nights=1), id="booked")
+        await asyncio.sleep(1)
+        here.tell(NoRoomLeft(reason="no rooms left"), id="refused")
+        here.tell(TripCancelled(), id="closed")
+        await here.until(lambda: len(receiver.came) == 1)
+        here.tell(RoomHeld(nights=1, card="good"), id="held-after-all")
+        await here.until(lambda: len(receiver.came) == 2)
+
+    first, second = (body for _, body in receiver.came)
+    assert (first["data"]["status"], second["data"]["status"]) == ("Failed", "NeedsAttention")
+    assert first["type"] == second["type"]
+    assert first["timestamp"] == first["data"]["failedAt"] != second["data"]["startedAt"]
+    assert second["timestamp"] == first["timestamp"]
+
+
+@in_virtual_time
 async def test_what_ended_before_anybody_was_to_be_told_is_not_told() -> None:
     """Whoever names a receiver today does not want last week's sagas; from then on none is left out."""
     here, receiver = world(), Receiver()
