@@ -132,7 +132,7 @@ class Campaigner:
         loop = asyncio.get_running_loop()
         at = Position.of(campaign.cursor) if campaign.cursor else None
         next_at = loop.time()
-        while True:
+        while not stop.is_set():
             now_ms = await server_ms(self._query)
             campaign = await self._held(campaign, now_ms)  # it may be long since somebody fitted
             page = await self._finding.page(campaign.plan.search, at, _CHUNK, now_ms)

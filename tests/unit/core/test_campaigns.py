@@ -403,3 +403,24 @@ async def test_a_repair_that_cannot_be_read_here_holds_up_no_other() -> None:
     assert [later.id in line["error"] for line in logged if line["event"] == "repair.cannot_be_read"] == [True] * 2
     with pytest.raises(Undecodable, match=later.id):
         await campaigns(world).find(later.id)
+
+
+@in_virtual_time
+async def test_a_repair_that_finds_nothing_for_long_ends_with_its_coordinator() -> None:
+    """It looks through all sagas of a status for the few that fit; who stops the process does not wait for that."""
+    world = World()
+    await begun(world)
+    pages = 0
+
+    async def endless(*_: object) -> Page:
+        nonlocal pages
+        pages += 1
+        await asyncio.sleep(0.1)
+        return Page((), Position(world.now_ms(), "trip"), 1000)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Finding, "page", endless)
+        async with asyncio.timeout(60), driven(world):
+            await world.until(lambda: pages == 3)
+
+    assert pages <= 4
