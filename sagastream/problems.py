@@ -92,8 +92,11 @@ def install(app: FastAPI) -> None:
             return Problem(400, f"the body is not JSON: {why} at character {where}").response()
         return _invalid([_error(one["loc"], one["msg"]) for one in found], 422).response()
 
-    async def server(_: Request, __: Exception) -> Response:
-        return unavailable("the store cannot be reached right now; nothing is known to be lost, try again").response()
+    async def server(request: Request, _: Exception) -> Response:
+        then = "try again"
+        if request.method not in ("GET", "HEAD"):
+            then = "what was asked may have happened: send it again under the same key, or look first"
+        return unavailable(f"the store cannot be reached right now; {then}").response()
 
     async def store(_: Request, __: Exception) -> Response:
         return unavailable("the store is not the one that is meant; nothing was written, try again later").response()

@@ -110,6 +110,10 @@ def routes() -> APIRouter:
     async def away() -> None:
         raise ServerUnavailable("connection refused")
 
+    @router.post("/api/away")
+    async def written_or_not() -> None:
+        raise ServerUnavailable("the answer was lost")
+
     @router.get("/api/conflict")
     async def conflict(limit: int = 1) -> None:
         raise Problem(409, "the order is confirmed", extras={"orderId": "o-1"})
@@ -311,6 +315,17 @@ async def test_nothing_opens_on_a_store_of_another_name_and_it_is_said_why() -> 
     assert (health.json()["status"], why in health.json()["store"]["trouble"]) == ("degraded", True)
     assert [why in line["error"] for line in logged if line["event"] == "store.refused"][:1] == [True]
     assert (served.status_code, well.json()["store"], shop.worker.has_begun) == (202, {"trouble": None}, True)
+
+
+async def test_a_write_whose_answer_was_lost_is_not_said_to_have_failed(shop: Shop) -> None:
+    """Who is only told to try again orders twice, or adds a delivery twice."""
+    async with shop.client() as client:
+        read, written = await client.get("/api/away"), await client.post("/api/away")
+
+    assert (read.status_code, written.status_code) == (503, 503)
+    assert read.headers["retry-after"] == written.headers["retry-after"]
+    assert "may have happened" in written.json()["detail"]
+    assert "may have happened" not in read.json()["detail"]
 
 
 async def test_the_front_waits_for_the_store_of_its_routes_too() -> None:
