@@ -16,11 +16,12 @@ from sagastream.local_transport import LocalTransport
 from sagastream.problems import Problem, unavailable
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-# RFC 9110, 7.6.1: meant for one connection only; the other two are made anew.
+# RFC 9110, 7.6.1: meant for one connection only; the length is made anew. The host stays: whose page asks is compared
+# with it.
 _HOP_BY_HOP = frozenset(
     (
         *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te"),
-        *("trailer", "transfer-encoding", "upgrade", "host", "content-length"),
+        *("trailer", "transfer-encoding", "upgrade", "content-length"),
     )
 )
 

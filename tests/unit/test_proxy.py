@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import Depends, FastAPI
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
+from sagastream import Settings, problems
+from sagastream.admission import Admission
 from sagastream.front import create_front
 from sagastream.guards import MAX_BODY_BYTES
 from sagastream.local_transport import LocalTransport
@@ -106,3 +111,18 @@ async def test_an_address_too_long_to_be_passed_on_is_no_fault_of_ours() -> None
     await create_front([], {"bank": bank()})(scope, receive, send)
 
     assert told[0]["status"] == 414
+
+
+async def test_an_operator_may_act_from_the_console_under_a_services_name(tmp_path: Path) -> None:
+    """Without encryption browsers tell only whose page asks, which is compared with the host that was asked."""
+    admission = Admission(Settings(data_dir=tmp_path, operator_token=SecretStr("a-token-nobody-guesses")))
+    app = FastAPI()
+    problems.install(app)
+    app.add_api_route("/act", lambda: "done", methods=["POST"], dependencies=[Depends(admission.operator)])
+    shown = {"authorization": "Bearer a-token-nobody-guesses"}
+
+    async with front(local_service(app)) as client:
+        own = await client.post("/services/bank/act", headers={**shown, "origin": "http://front"})
+        foreign = await client.post("/services/bank/act", headers={**shown, "origin": "http://local"})
+
+    assert (own.status_code, foreign.status_code) == (200, 403)
