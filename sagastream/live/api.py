@@ -8,8 +8,11 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter, Header, Query, Response
 from sse_starlette import EventSourceResponse
+from sse_starlette.sse import SendTimeoutError
+from starlette.types import Receive, Scope, Send
 
 from sagastream.bus import Bus
 from sagastream.coordinator import views
@@ -28,6 +31,8 @@ from sagastream.problems import Problem, unavailable
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 HEARTBEAT_S = 15
 PATIENCE_S = 30  # for a client to take a message
@@ -101,7 +106,7 @@ def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
                 await bell.rung()
 
     def as_events(messages: AsyncIterator[bytes]) -> Response:
-        return EventSourceResponse(messages, ping=HEARTBEAT_S, send_timeout=PATIENCE_S)
+        return _Stream(messages, ping=HEARTBEAT_S, send_timeout=PATIENCE_S)
 
     def must_have_room() -> None:
         if hub.is_full:
@@ -145,6 +150,14 @@ def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
         return as_events(saga_as_it_goes(saga_id, known))
 
     return router
+
+
+class _Stream(EventSourceResponse):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except SendTimeoutError:  # a client that sleeps is no fault of ours; the server breaks the connection off
+            log.info("live.client_too_slow", path=scope["path"], patience_s=PATIENCE_S)
 
 
 def _streamed(description: str) -> Mapping[int | str, dict[str, Any]]:

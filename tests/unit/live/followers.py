@@ -76,6 +76,13 @@ class Office:
                 reading.cancel()
                 await asyncio.wait({reading})
 
+    @asynccontextmanager
+    async def unread(self, path: str = "/api/v1/events") -> AsyncIterator[None]:
+        """Follow for as long as the block runs, and take nothing of what comes."""
+        client = httpx.AsyncClient(transport=LocalTransport(self._app), base_url="http://shop")
+        async with client, client.stream("GET", path):
+            yield
+
     async def _read(self, answer: httpx.Response, follower: Follower) -> None:
         told: dict[str, str] = {}
         async for line in answer.aiter_lines():

@@ -7,7 +7,10 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from itertools import pairwise
 
+from structlog.testing import capture_logs
+
 from sagastream.keys import CHANGES, COORDINATOR
+from sagastream.live.api import HEARTBEAT_S
 from sagastream.live.feed import MOST_SAGAS
 from sagastream.live.hub import BEAT, PACE
 from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed
@@ -280,3 +283,16 @@ async def test_a_saga_that_is_not_known_cannot_be_followed() -> None:
     office = Office(World())
     async with office.following("/api/v1/sagas/nobody/events") as follower:
         assert (follower.status, follower.headers["content-type"]) == (404, "application/problem+json")
+
+
+@in_virtual_time
+async def test_a_client_that_takes_nothing_is_sent_away_and_is_no_fault_of_ours() -> None:
+    """Such as a machine that was put to sleep; what was begun for it ends."""
+    world = World()
+    office = Office(world)
+    with capture_logs() as logged:
+        async with office.unread():
+            await asyncio.sleep(HEARTBEAT_S * 8)
+
+    assert [line["event"] for line in logged] == ["live.client_too_slow"]
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("live: ")]
