@@ -25,7 +25,7 @@ from order_service.model import Order, Status
 from order_service.requests import CancelRequest, OrderRequest, UserOrderRequest
 from sagastream import pages
 from sagastream.documented import problems
-from sagastream.errors import ServerUnavailable
+from sagastream.errors import SagastreamError
 from sagastream.measured import held_back
 from sagastream.problems import Problem
 
@@ -138,7 +138,7 @@ def order_routes(at: Desk) -> APIRouter:
         if wait:
             held_back(request.scope)
         # Whatever happens now, the order is placed: an error would have it placed once more.
-        with suppress(ServerUnavailable):
+        with suppress(SagastreamError):
             if wait and await at.endings.wait(order.saga_id, timedelta(seconds=wait)) is not None:
                 order = await desk.existing(order.id, at)
                 response.status_code = 200

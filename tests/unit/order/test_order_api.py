@@ -11,7 +11,7 @@ import pytest
 from events import OrderCreated
 from order_service import handlers, store
 from sagastream.bus import Command
-from sagastream.errors import ServerUnavailable
+from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
 from sagastream.keys import COORDINATOR, Keys
 
 from .shop import Shop
@@ -191,20 +191,35 @@ async def test_whoever_waits_for_a_saga_that_has_ended_is_told_at_once(shop: Sho
     assert (answer.status_code, answer.json()) == (200, {**placed, "status": "Confirmed"})
 
 
+@pytest.mark.parametrize(
+    "trouble", [ServerUnavailable("the server is gone"), ReplyError("NOPERM", "this user may not read that")]
+)
 async def test_an_order_that_is_placed_is_told_though_its_end_cannot_be_waited_for(
-    shop: Shop, client: httpx.AsyncClient
+    shop: Shop, client: httpx.AsyncClient, trouble: SagastreamError
 ) -> None:
     """A 503 would say: try again. Whoever does so without a key would have ordered twice."""
 
     async def cut_off_once_placed(command: Command) -> None:
         if shop.published("OrderCreated"):
-            raise ServerUnavailable("the server is gone")
+            raise trouble
 
     shop.connection.before = cut_off_once_placed
     answer = await client.post(PATH, json=ORDER, params={"wait": 30})
 
     assert (answer.status_code, answer.json()["status"]) == (202, "Pending")
     assert answer.headers["Location"] == f"/api/choreographedsaga/state/{answer.json()['sagaId']}"
+
+
+async def test_a_status_of_a_later_release_is_no_end_and_no_error(shop: Shop, client: httpx.AsyncClient) -> None:
+    """During a roll-out the coordinator may know more than who takes orders."""
+    key = {"Idempotency-Key": "one"}
+    placed = (await client.post(PATH, json=ORDER, headers=key)).json()
+    record = Keys(shop.settings.key_prefix, COORDINATOR).key(f"record:{placed['sagaId']}")
+    shop.server.call("HSET", record, "status", "Paused")
+
+    answer = await client.post(PATH, json=ORDER, headers=key, params={"wait": 0.01})
+
+    assert (answer.status_code, answer.json()) == (202, placed)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "one"}])
