@@ -127,6 +127,13 @@ class Campaigner:
         except (Lost, ServerUnavailable, ReplyError) as error:
             # Whoever finds it unheld goes on after the last visit that was stored.
             log.warning("repair.interrupted", repair=campaign.id, error=str(error))
+        except Exception as error:  # there is no saga to blame, so nothing to go on with
+            log.error("repair.failed", repair=campaign.id, exc_info=error)
+            why = f"{type(error).__name__} when sagas were looked for; the log of the coordinator says more"
+            with suppress(SagastreamError):  # whoever takes it up comes to the same end
+                fresh = await campaigns.load(self._reader, campaign.id)
+                if fresh is not None and fresh.by == self._me:
+                    await self._end(fresh, State.STOPPED, why)
 
     async def _drive(self, campaign: Campaign, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()

@@ -360,6 +360,29 @@ async def test_an_error_nobody_foresaw_is_of_one_saga_only() -> None:
 
 
 @in_virtual_time
+async def test_an_error_nobody_foresaw_while_sagas_are_looked_for_stops_the_repair() -> None:
+    """Without a saga to blame there is nothing to go on with: it says so, instead of running for ever."""
+    world = World()
+    await stuck(world, 25)
+    right = Finding.page
+
+    async def wrong(finding: Finding, search: Search, at: Position | None, *rest: int) -> Page:
+        if at is not None:
+            raise ZeroDivisionError("nobody foresaw this")
+        return await right(finding, search, at, *rest)
+
+    campaign = await begun(world)
+    with pytest.MonkeyPatch.context() as patch, capture_logs() as logged:
+        patch.setattr(Finding, "page", wrong)
+        async with asyncio.timeout(60), driven(world):
+            found = await ended(world, campaign)
+
+    assert (found.state, found.visited) == (State.STOPPED, 10)
+    assert found.why == "ZeroDivisionError when sagas were looked for; the log of the coordinator says more"
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == ["repair.failed"]
+
+
+@in_virtual_time
 async def test_a_repair_that_was_stopped_at_its_last_saga_is_not_said_to_have_been_done() -> None:
     """A person was faster than the coordinator, whose commit is refused."""
     world = World()
