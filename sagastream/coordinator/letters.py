@@ -35,6 +35,7 @@ from sagastream.transaction import Transaction, Transactor
 from sagastream.work import REQUESTS, payload
 
 MOST_SCANNED = 2000
+LEAST_READ = 50  # letters at a time, however few are wanted: few may fit
 SHARE_OF_MEMORY = 0.9  # of a ledger's; a letter that is older may be handled only after the ledger has forgotten
 
 
@@ -74,16 +75,16 @@ class DeadLetters:
     ) -> tuple[list[Letter], Place | None]:
         """Return letters that were put away before one, the newest first, and where to go on."""
         found: list[Letter] = []
-        scanned = 0
+        scanned, size = 0, max(limit, LEAST_READ)
         while True:
-            chunk = await self._chunk(owners, before, limit)
+            chunk = await self._chunk(owners, before, size)
             for letter in chunk:
                 if fate in (None, letter.fate) and saga_id in (None, letter.saga_id):
                     found.append(letter)
                     if len(found) == limit:
                         return found, letter.place
             scanned += len(chunk)
-            if len(chunk) < limit:
+            if len(chunk) < size:
                 return found, None
             before = chunk[-1].place
             if scanned >= MOST_SCANNED:

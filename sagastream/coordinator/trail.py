@@ -18,6 +18,7 @@ from sagastream.reader import Reader
 from sagastream.transaction import Transaction
 
 MOST_SCANNED = 2000
+LEAST_READ = 50  # entries at a time, however few are wanted: few may fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,9 @@ async def entries(reader: Reader, wanted: Trace, before: str | None, limit: int)
     """Return entries before a position, the newest first, and where to go on; a page may be short, yet more follow."""
     found: list[Entry] = []
     at = "+" if before is None else just_before(before)
-    scanned = 0
+    scanned, size = 0, max(limit, LEAST_READ)
     while at is not None:
-        reply = await reader.command("XREVRANGE", reader.keys.key(AUDIT), at, "-", "COUNT", limit)
+        reply = await reader.command("XREVRANGE", reader.keys.key(AUDIT), at, "-", "COUNT", size)
         chunk = [_entry(one) for one in reply] if isinstance(reply, list) else []
         for entry in chunk:
             if wanted.fits(entry):
@@ -66,7 +67,7 @@ async def entries(reader: Reader, wanted: Trace, before: str | None, limit: int)
             if len(found) == limit:
                 return found, entry.position
         scanned += len(chunk)
-        if len(chunk) < limit:
+        if len(chunk) < size:
             return found, None
         if scanned >= MOST_SCANNED:
             return found, chunk[-1].position

@@ -8,12 +8,14 @@ from datetime import timedelta
 import pytest
 
 from sagastream import series
+from sagastream.coordinator import trail
 from sagastream.coordinator.figures import Figures
 from sagastream.coordinator.letter import Dealt, Letter
 from sagastream.coordinator.letters import CannotDeal, DeadLetters, Unfit
 from sagastream.coordinator.repair import Repairs
 from sagastream.event import StepGaveUp, UndoRequested
-from sagastream.keys import COORDINATOR
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.reader import Reader
 from sagastream.saga.repair import Act, Action
 from sagastream.telemetry import Figure
 from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed
@@ -267,3 +269,25 @@ async def test_letters_of_all_owners_come_newest_first_and_each_once(limit: int)
     assert found == sorted(found, reverse=True)
     assert len(found) == len(set(found)) == 13
     assert len(await pages("saga-1")) == 6
+
+
+@in_virtual_time
+async def test_few_are_found_among_many_by_few_reads() -> None:
+    """However few are wanted at a time, of letters and of the audit trail: each read is a way to the server."""
+    world, many = World(), 300
+    for number in range(many):
+        told = ("reason", "odd", "message", json.dumps({"fields": {"correlationid": f"saga-{number}"}}))
+        world.call("XADD", "hotel", "letters", f"{world.now_ms()}-{number + 1}", *told)
+        world.call("XADD", COORDINATOR, "audit", f"{world.now_ms()}-{number + 1}", "saga", f"saga-{number}")
+    wire = world.wire()
+    dead = DeadLetters([TRIP], bus=wire.bus, settings=world.settings)
+    reader = Reader(wire.bus.query, Keys(world.settings.key_prefix, COORDINATOR))
+
+    letters_found, _ = await dead.page(["hotel"], "saga-0", None, None, 1)
+    traces_found, _ = await trail.entries(reader, trail.Trace(saga_id="saga-0"), None, 1)
+    firsts, following = await dead.page(["hotel"], None, None, None, 1)
+    seconds, _ = await dead.page(["hotel"], None, None, following, 1)
+
+    assert [letter.saga_id for letter in (*letters_found, *firsts, *seconds)] == ["saga-0", "saga-299", "saga-298"]
+    assert [entry.fields["saga"] for entry in traces_found] == ["saga-0"]
+    assert len(wire.commands("XREVRANGE")) <= 20
