@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import structlog
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Match, Route
 
 from sagastream.errors import ServerUnavailable, TooLarge, Undecodable
+from sagastream.masking import masked
 from sagastream.store import WrongStore
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+
+_log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -104,8 +109,11 @@ def install(app: FastAPI) -> None:
     async def large(_: Request, error: Exception) -> Response:
         return Problem(413, str(error)).response()
 
-    async def unreadable(_: Request, error: Exception) -> Response:
-        return Problem(500, str(error), title="What is stored cannot be read").response()
+    async def unreadable(request: Request, error: Exception) -> Response:
+        incident, said = secrets.token_hex(6), masked(str(error))  # which may quote what is stored
+        _log.error("request.unreadable", incident=incident, path=request.url.path, error=said)
+        title = "What is stored cannot be read"
+        return Problem(500, said, title=title, extras={"incident": incident}).response()
 
     app.add_exception_handler(StarletteHTTPException, http)
     app.add_exception_handler(RequestValidationError, validation)

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from sagastream import series
 from sagastream.bus import Bus, Command, Reply
-from sagastream.errors import ReplyError, ServerUnavailable
+from sagastream.errors import ReplyError, ServerUnavailable, Undecodable
 from sagastream.exposition import merge
 from sagastream.front import create_front
 from sagastream.problems import Problem, install
@@ -113,6 +113,10 @@ def routes() -> APIRouter:
     @router.post("/api/away")
     async def written_or_not() -> None:
         raise ServerUnavailable("the answer was lost")
+
+    @router.get("/api/unreadable")
+    async def unreadable() -> None:
+        raise Undecodable("the record of saga-1 says 'ada@example.com'")
 
     @router.get("/api/conflict")
     async def conflict(limit: int = 1) -> None:
@@ -315,6 +319,18 @@ async def test_nothing_opens_on_a_store_of_another_name_and_it_is_said_why() -> 
     assert (health.json()["status"], why in health.json()["store"]["trouble"]) == ("degraded", True)
     assert [why in line["error"] for line in logged if line["event"] == "store.refused"][:1] == [True]
     assert (served.status_code, well.json()["store"], shop.worker.has_begun) == (202, {"trouble": None}, True)
+
+
+async def test_what_is_stored_and_cannot_be_read_is_logged_under_the_id_that_is_answered(shop: Shop) -> None:
+    """Whoever is told of it tells the operator, who must find it."""
+    with capture_logs() as logged:
+        async with shop.client() as client:
+            answer = await client.get("/api/unreadable")
+
+    told = answer.json()
+    assert (answer.status_code, "saga-1" in told["detail"], "ada@" in told["detail"]) == (500, True, False)
+    (line,) = [line for line in logged if line["event"] == "request.unreadable"]
+    assert (line["incident"], line["path"]) == (told["incident"], "/api/unreadable")
 
 
 async def test_a_write_whose_answer_was_lost_is_not_said_to_have_failed(shop: Shop) -> None:
