@@ -71,8 +71,8 @@ def read_letter(owner: str, entry: Reply) -> Letter:
     assert isinstance(flat, list)
     told = pairs([str(value) for value in flat])
     try:
-        whole = json.loads(told.get("message", "{}"))
-    except ValueError:
+        whole = _mapping(json.loads(told.get("message", "{}")))
+    except (ValueError, RecursionError):
         whole = {}
     attempts = told.get("attempts", "")
     return Letter(
@@ -81,5 +81,9 @@ def read_letter(owner: str, entry: Reply) -> Letter:
         attempts=int(attempts) if attempts.isdecimal() else 0,
         stream=str(whole.get("stream", "")),
         entry=str(whole.get("id", "")),
-        fields={str(name): str(value) for name, value in whole.get("fields", {}).items()},
+        fields={str(name): str(value) for name, value in _mapping(whole.get("fields")).items()},
     )
+
+
+def _mapping(told: object) -> dict[str, object]:
+    return told if isinstance(told, dict) else {}

@@ -291,3 +291,20 @@ async def test_few_are_found_among_many_by_few_reads() -> None:
     assert [letter.saga_id for letter in (*letters_found, *firsts, *seconds)] == ["saga-0", "saga-299", "saga-298"]
     assert [entry.fields["saga"] for entry in traces_found] == ["saga-0"]
     assert len(wire.commands("XREVRANGE")) <= 20
+
+
+@in_virtual_time
+async def test_a_letter_of_any_shape_is_shown_and_can_be_dropped() -> None:
+    """Participants in other languages put theirs away themselves; one odd letter must not hide all the others."""
+    world = World()
+    odd = ("nonsense", "[]", '"text"', "null", '{"fields": null}', '{"fields": ["a", "b"]}', '{"stream": {"a": 1}}')
+    for number, message in enumerate(odd):
+        world.call("XADD", "hotel", "letters", f"{world.now_ms()}-{number + 1}", "message", message, "attempts", "²")
+
+    found, following = await letters(world).page(["hotel"], None, Dealt.OPEN, None, 50)
+    for letter in found:
+        await letters(world).drop(letter, "ann", "nobody knows what it was")
+
+    assert ([letter.fields for letter in found], following) == ([{}] * len(odd), None)
+    assert [letter.attempts for letter in found] == [0] * len(odd)
+    assert (await letters(world).page(["hotel"], None, Dealt.OPEN, None, 50))[0] == []
