@@ -30,6 +30,11 @@ def masked(text: str) -> str:
     return _CARD.sub(lambda found: MASK if _checks(found[0]) else found[0], text)
 
 
+def legible(text: str) -> str:
+    """Return a text of whole characters, as answers must be: bytes that were none are shown as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def masked_all(value: object) -> object:
     """Return a value of lists, mappings and texts with every text masked."""
     match value:

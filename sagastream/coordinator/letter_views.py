@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sagastream.coordinator.letter import Dealt, Letter, Place
 from sagastream.coordinator.repair_views import ActorName, Reason
 from sagastream.coordinator.views import Answer, Moment, instant
-from sagastream.masking import masked, masked_json, masked_message
+from sagastream.masking import legible, masked, masked_json, masked_message
 
 
 class DropRequest(BaseModel):
@@ -89,10 +89,10 @@ def masked_letter(letter: Letter) -> Letter:
 
 def glance(letter: Letter) -> LetterView:
     """Return a letter at a glance."""
-    dealt = letter.dealt or {}
+    dealt, type_ = letter.dealt or {}, letter.fields.get("type")
     return LetterView(
         id=letter.place.id, owner=letter.place.owner, at=instant(letter.place.ms),
-        type=letter.fields.get("type"), saga_id=letter.saga_id or None, reason=letter.reason,
+        type=type_ and legible(type_), saga_id=letter.saga_id or None, reason=legible(letter.reason),
         attempts=letter.attempts, fate=letter.fate, dealt_by=dealt.get("actor"), dealt_because=dealt.get("reason"),
         dealt_at=instant(int(dealt["at"])) if dealt else None,
     )  # fmt: skip
@@ -101,6 +101,7 @@ def glance(letter: Letter) -> LetterView:
 def whole(letter: Letter) -> WholeLetterView:
     """Return everything about a letter."""
     return WholeLetterView(
-        **dict(glance(letter)), stream=letter.stream, entry=letter.entry, message=dict(letter.fields),
+        **dict(glance(letter)), stream=legible(letter.stream), entry=legible(letter.entry),
+        message={legible(name): legible(text) for name, text in letter.fields.items()},
         replayed_data=(letter.dealt or {}).get("data"),
     )  # fmt: skip

@@ -25,7 +25,7 @@ from sagastream.envelope import Envelope, decode, derived_id, publishable
 from sagastream.errors import ReplyError, SagastreamError, Undecodable
 from sagastream.event import LIBRARY_FACTS, Event
 from sagastream.keys import COORDINATOR, LETTERS, WEBHOOKS, Keys
-from sagastream.masking import MASK
+from sagastream.masking import MASK, legible
 from sagastream.reader import Reader
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Kind
@@ -156,17 +156,18 @@ class DeadLetters:
         self, tx: Transaction, letter: Letter, record: Record | None, fate: Dealt, actor: str, reason: str, now_ms: int,
         told: Mapping[str, str],
     ) -> Letter:  # fmt: skip
+        type_ = legible(letter.fields.get("type", ""))
         owner, id_ = letter.place.owner, derived_id(letter.place.owner, letter.place.id, fate)
         dealt = {"fate": str(fate), "actor": actor, "reason": reason, "at": str(now_ms), "id": id_, **told}
         tx.set(names.letters(owner), {letter.place.id: json.dumps(dealt)})
         if record is not None:
             note = Note(now_ms, id_, f"DeadLetter{fate.capitalize()}", OPERATOR, record.progress.last_event_id,
-                        reason=f"{letter.fields.get('type', '')} to {owner}: {reason}", actor=actor)  # fmt: skip
+                        reason=f"{type_} to {owner}: {reason}", actor=actor)  # fmt: skip
             tx.push(names.history(letter.saga_id), note.written())
         edited = ", with other data" if told else ""
         trail.record(
             tx, id=id_, action=f"letter {fate}", actor=actor, reason=reason, letter=f"{owner} {letter.place.id}",
-            saga=letter.saga_id, told=f"{letter.fields.get('type', 'no event')[:200]} to {owner}{edited}",
+            saga=letter.saga_id, told=f"{type_[:200] or 'no event'} to {owner}{edited}",
         )  # fmt: skip
         (outcome,) = (await self._transactor.commit([tx])).outcomes
         if outcome.kind is Fate.REFUSED:

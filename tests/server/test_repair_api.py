@@ -472,6 +472,28 @@ async def test_a_letter_is_masked_until_it_is_asked_for_as_it_was_sent(counter: 
     assert "ada@" not in json.dumps(await shown())
 
 
+async def test_a_letter_of_bytes_that_are_no_text_is_shown_and_dropped_and_hides_no_other(counter: Counter) -> None:
+    """Anybody who reaches the store can put such a message on a stream; what was never an event is a letter then."""
+    fields = {"type": "Odd\udcff", "data": "\udcfe", "correlationid": "stuck"}
+    told = ("message", json.dumps({"stream": "s", "id": "1-0", "fields": fields}), "reason", b"bad \xff byte")
+    await counter.bus.writer.execute("XADD", counter.keys.of("hotel").key("letters"), "5-1", *told)
+    await letter(counter, "bank", 2)
+
+    listed = await counter.client.get("/api/v1/dead-letters", headers=ANN)
+    shown = [
+        await counter.client.get(f"/api/v1/dead-letters/hotel/5-1{how}", headers=ANN) for how in ("", "?unmasked=1")
+    ]
+    replayed = await counter.post("/api/v1/dead-letters/hotel/5-1/replay")
+    dropped = await counter.post("/api/v1/dead-letters/hotel/5-1/drop")
+    trail = await counter.client.get("/api/v1/audit", headers=ANN)
+
+    assert [one["owner"] for one in listed.json()["letters"]] == ["bank", "hotel"]
+    assert [one.json()["message"]["data"] for one in shown] == ["\\udcfe"] * 2
+    assert (listed.json()["letters"][1]["type"], shown[0].json()["reason"]) == ("Odd\\udcff", "bad \\udcff byte")
+    assert (replayed.status_code, dropped.status_code, dropped.json()["fate"]) == (409, 200, "dropped")
+    assert "Odd" in trail.json()["entries"][0]["told"]
+
+
 MANY: dict[str, Any] = {"action": "abort", "filter": {"step": "charge card"}}
 
 
