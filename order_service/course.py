@@ -29,6 +29,7 @@ from sagastream.event import (
     SagaStarted,
     UndoRequested,
 )
+from sagastream.masking import legible
 from sagastream.saga.lifecycle import Status as SagaStatus
 from sagastream.saga.lifecycle import is_settled
 from sagastream.saga.progress import Ask, Kind, Progress, Request
@@ -159,6 +160,6 @@ def _entry(note: Mapping[str, str | int]) -> EntryView:
     return EntryView(
         step=str(note["step"]) if note.get("step") else None,
         status=_BY_KIND.get(kind) or _BY_TYPE.get(type_name, EntryStatus.NOTED),
-        message=f"{type_name} by {note.get('source', 'somebody')}{reason}",
+        message=legible(f"{type_name} by {note.get('source', 'somebody')}{reason}"),
         timestamp=instant(int(note["at"])),
     )

@@ -18,7 +18,7 @@ from sagastream.coordinator.api import SagaId
 from sagastream.coordinator.messages import Messages
 from sagastream.coordinator.views import Answer
 from sagastream.documented import problems
-from sagastream.masking import masked_message
+from sagastream.masking import legible, masked_message
 from sagastream.problems import Problem
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
@@ -52,6 +52,7 @@ def message_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> AP
         if found is None:
             raise Problem(404, f"no stream keeps event {event_id} of saga {saga_id} any more")
         entry, fields = found
-        return MessageView(entry=entry, message=fields if unmasked else masked_message(fields))
+        message = fields if unmasked else masked_message(fields)
+        return MessageView(entry=entry, message={legible(name): legible(text) for name, text in message.items()})
 
     return router

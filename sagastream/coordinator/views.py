@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from sagastream.coordinator.listing import Page, Stored
 from sagastream.coordinator.records import read_json
+from sagastream.masking import legible
 from sagastream.saga import lifecycle, standing, waiting
 from sagastream.saga.attention import Effect, Open, left_open, open_items
 from sagastream.saga.definition import Saga
@@ -155,7 +156,7 @@ def glance(stored: Stored, saga: Saga | None, *, is_one_of_many: bool = False) -
         saga_id=progress.saga_id,
         business_process=progress.definition,
         version=progress.version,
-        initiator_id=progress.initiator or None,
+        initiator_id=legible(progress.initiator) or None,
         status=status,
         started_at=moment(began),
         completed_at=moment(ended) if status is Status.COMPLETED else None,
@@ -239,7 +240,7 @@ def _step(one: standing.Standing) -> StepView:
 
 
 def _note(told: dict[str, str | int]) -> NoteView:
-    rest = {name: str(value) for name, value in told.items() if name != "at"}
+    rest = {name: legible(str(value)) for name, value in told.items() if name != "at"}
     return NoteView(
         at=instant(int(told["at"])), type=rest.get("type", ""), source=rest.get("source", ""), id=rest.get("id", ""),
         cause=rest.get("cause"), step=rest.get("step"), kind=rest.get("kind"), reason=rest.get("reason"),
