@@ -8,6 +8,7 @@ from pydantic import Field
 
 from sagastream.coordinator.readers import Group, Stream
 from sagastream.coordinator.views import Answer, Moment, instant
+from sagastream.masking import legible
 
 
 class ConsumerView(Answer):
@@ -70,14 +71,14 @@ def shown(now_ms: int, streams: Sequence[Stream]) -> StreamsView:
 
 def _group(group: Group, now_ms: int) -> GroupView:
     return GroupView(
-        name=group.name,
+        name=legible(group.name),
         lag=group.lag,
         pending=group.pending,
         oldest_pending_age_ms=_age_ms(group.oldest_pending_ms, now_ms),
         oldest_unread_age_ms=_age_ms(group.oldest_unread_ms, now_ms),
         consumers=[
             ConsumerView(
-                name=each.name,
+                name=legible(each.name),
                 pending=each.pending,
                 asked_age_ms=each.asked_age_ms,
                 given_age_ms=each.given_age_ms,

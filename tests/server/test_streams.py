@@ -130,6 +130,19 @@ async def test_a_stream_tells_who_reads_it_how_far_and_since_when(place: Place) 
     }  # fmt: skip
 
 
+async def test_a_reader_whose_name_is_no_text_hides_no_stream(place: Place) -> None:
+    """Anybody who reaches the store can read under any name."""
+    await place.publish("1-0")
+    await place.run("XGROUP", "CREATE", place.stream, "hotel", "0")
+    await place.run("XGROUP", "CREATE", place.stream, b"odd\xff", "0")
+    await place.run("XGROUP", "CREATECONSUMER", place.stream, "hotel", b"odd\xff")
+
+    told = await place.group()
+
+    assert [each["name"] for each in cast("list[Json]", told["consumers"])] == ["odd\\udcff"]
+    assert (await place.group("odd\\udcff"))["pending"] == 0
+
+
 @pytest.mark.parametrize("program", sorted({find_server(None), bundled_server() or find_server(None)}))
 async def test_when_a_consumer_asked_is_told_where_the_server_knows_and_else_is_unknown(
     program: Path, tmp_path: Path
