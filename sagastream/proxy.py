@@ -30,7 +30,7 @@ def remote_service(url: str) -> httpx.AsyncClient:
     """Return a client of a service in another process."""
     # Longer than the longest `?wait=`; a service that is down is noticed by the connect time-out.
     timeout = httpx.Timeout(40.0, connect=1.0)
-    # Each idle connection is looked at for every call; one that the service is just closing (uvicorn: after 5 s) fails it.
+    # Each idle connection is looked at for every call; one that is being closed (by uvicorn after 5 s) fails it.
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=8, keepalive_expiry=4.0)
     return httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False, cookies=_no_cookies())
 
