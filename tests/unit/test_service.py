@@ -1,4 +1,7 @@
-"""A service's app answers every error as a problem, bounds what it reads, and tells how it is."""
+"""A service's app answers every error as a problem, bounds what it reads, and tells how it is.
+
+It is long because every guard and every error is asked of one app, whose routes stand at its top.
+"""
 
 from __future__ import annotations
 

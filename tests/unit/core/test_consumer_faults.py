@@ -1,4 +1,7 @@
-"""A consumer that loses replies, dies, meets others and a server in trouble: one effect, and nothing is lost."""
+"""A consumer that loses replies, dies, meets others and a server in trouble: one effect, and nothing is lost.
+
+It is long because every way in which a consumer can be disturbed is played on the same hotel, opened at its top.
+"""
 
 from __future__ import annotations
 

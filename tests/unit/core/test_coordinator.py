@@ -1,4 +1,7 @@
-"""Coordinators fold every event into its record once, however many of them there are and whatever comes."""
+"""Coordinators fold every event into its record once, however many of them there are and whatever comes.
+
+It is long because whatever can come to a coordinator comes to the same trip: in order, early, torn, unknown, twice.
+"""
 
 from __future__ import annotations
 

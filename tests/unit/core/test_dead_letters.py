@@ -1,4 +1,7 @@
-"""Dead letters are dealt with once: replayed to their owner as the same message, or dropped; the original stays."""
+"""Dead letters are dealt with once: replayed to their owner as the same message, or dropped; the original stays.
+
+It is long because replaying and dropping are tried on every kind of letter, made at its top.
+"""
 
 from __future__ import annotations
 

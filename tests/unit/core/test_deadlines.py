@@ -1,4 +1,7 @@
-"""A deadline fires once, on time, and never before everything published by then has been read."""
+"""A deadline fires once, on time, and never before everything published by then has been read.
+
+It is long because every party that can hold a deadline back does so once, with the same helpers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A saga is begun once per key, and a step is barred or done, never both."""
+"""A saga is begun once per key, and a step is barred or done, never both.
+
+It is long because beginning and barring meet each other, and every lost answer, at one entrance.
+"""
 
 from __future__ import annotations
 

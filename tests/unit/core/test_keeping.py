@@ -1,4 +1,7 @@
-"""Nothing is kept for ever, and nothing goes that somebody still needs."""
+"""Nothing is kept for ever, and nothing goes that somebody still needs.
+
+It is long because streams, records, consumers and parked events are kept by one set of settings, and go on one day.
+"""
 
 from __future__ import annotations
 

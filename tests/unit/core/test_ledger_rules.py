@@ -1,4 +1,7 @@
-"""DESIGN 5, the ledger: each outcome, asked for again, undone, barred, closed, forgotten."""
+"""DESIGN 5, the ledger: each outcome, asked for again, undone, barred, closed, forgotten.
+
+It is long because each outcome of the ledger meets each request about it; whoever changes one must see all.
+"""
 
 from __future__ import annotations
 

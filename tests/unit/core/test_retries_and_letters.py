@@ -1,4 +1,7 @@
-"""A handler that raises is tried again, later and later, then buried; what is no event is buried at once."""
+"""A handler that raises is tried again, later and later, then buried; what is no event is buried at once.
+
+It is long because a retry and the letter that ends it are one course, tried for every kind of handler.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """A small world in virtual time: one in-memory server, workers that can be cut off, and hands to append events with.
 
 The workers are the real ones, on the shipped script; only server, clock and wires are the test's.
+It is long because all of it is one world: its hands share a server, a clock and the names of what was told.
 """
 
 from __future__ import annotations

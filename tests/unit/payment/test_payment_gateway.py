@@ -1,4 +1,7 @@
-"""One suite for both gateways, on the same simulated provider, in virtual time."""
+"""One suite for both gateways, on the same simulated provider, in virtual time.
+
+It is long because each scene is played by both gateways, and what only HTTP can do wrong follows.
+"""
 
 from __future__ import annotations
 

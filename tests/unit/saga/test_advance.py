@@ -1,4 +1,7 @@
-"""One turn of the engine: what is asked, announced and counted, and each of it once."""
+"""One turn of the engine: what is asked, announced and counted, and each of it once.
+
+It is long because every fact meets every status, with the same short names for both.
+"""
 
 from __future__ import annotations
 

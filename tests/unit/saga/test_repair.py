@@ -1,4 +1,7 @@
-"""What a person may do about a saga, wherever it stands."""
+"""What a person may do about a saga, wherever it stands.
+
+It is long because each act is tried wherever a saga may stand, on the same standings.
+"""
 
 from __future__ import annotations
 

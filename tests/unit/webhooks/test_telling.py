@@ -1,4 +1,7 @@
-"""How every saga ended is told until somebody says that it was received: whoever dies, whoever is down."""
+"""How every saga ended is told until somebody says that it was received: whoever dies, whoever is down.
+
+It is long because every way in which telling can fail is played between the same teller and receiver.
+"""
 
 from __future__ import annotations
 
