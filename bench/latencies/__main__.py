@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from bench.latencies.scenes import SCENES, Asked, Found
 from bench.latencies.shop import opened
 from bench.machine import described
+from bench.shop import ARRANGEMENTS
 from sagastream.logs import configure
 from sagastream.settings import Settings
 
@@ -28,25 +29,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stuck", type=int, default=15_000, help="sagas that need attention, to be drained (15000)")
     parser.add_argument("--drain", type=float, default=100.0, help="of those so many a second (100)")
     parser.add_argument("--rounds", type=int, default=2, help="of the scene with disorder (2)")
+    parser.add_argument("--arrangement", choices=list(ARRANGEMENTS), default="one",
+                        help="the shop in one process, as of `make run`, or in one per service (one)")  # fmt: skip
     told = parser.parse_args(arguments)
     unknown = set(told.scenes) - SCENES.keys()
     if unknown:
         parser.error(f"there is no scene {', '.join(sorted(unknown))}")
     asked = Asked(told.rate, told.seconds, told.stuck, told.drain, told.rounds)
     on = described()
-    print(f"{told.rate:g} orders a second for {told.seconds:g} s · commit {on['commit']} · {on['cpu']}, "
-          f"{on['cores']} cores · Python {on['python']} · redis-py {on['redis_py']}\n")  # fmt: skip
+    print(f"{told.rate:g} orders a second for {told.seconds:g} s, shop: {told.arrangement} · commit {on['commit']} · "
+          f"{on['cpu']}, {on['cores']} cores · Python {on['python']} · redis-py {on['redis_py']}\n")  # fmt: skip
     print(f"{'':<60} {'times':>7} {'p50 ms':>7} {'p99 ms':>7} {'max ms':>7} {'bound':>8} {'load':>5}")
     is_kept = True
     for name in told.scenes or SCENES:
-        for found in asyncio.run(_measured(name, asked)):
+        for found in asyncio.run(_measured(name, asked, told.arrangement)):
             is_kept = is_kept and found.is_kept
             print(_line(found), flush=True)
     return 0 if is_kept else 1
 
 
-async def _measured(name: str, asked: Asked) -> list[Found]:
-    async with opened() as store:
+async def _measured(name: str, asked: Asked, arrangement: str) -> list[Found]:
+    async with opened(arrangement=arrangement) as store:
         return await SCENES[name](asked, store)
 
 

@@ -1,4 +1,4 @@
-"""A whole shop to measure: every process by itself, the auditor and the figures included, on a server of its own."""
+"""A whole shop to measure, the auditor and the figures included, on a server of its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.latencies.spans import Streams
 from bench.load import fill_shelves
+from bench.shop import ARRANGEMENTS
 from coordinator.order_saga import ORDER
 from demo.shop import Shop, running_shop
 from sagastream import Settings, connect
@@ -36,6 +37,7 @@ class Store:
     url: str
     bus: Bus
     directory: Path
+    arrangement: str
 
     @property
     def streams(self) -> Streams:
@@ -47,7 +49,7 @@ class Store:
         """Run the shop around the block, with deadlines ``pace`` times as long as they are shipped."""
         told = {"REDIS_URL": self.url, "ORDER_DEADLINE_PACE": str(pace), "OPERATOR_TOKEN": TOKEN, "BLOCK": "2"}
         told |= {"LOG_LEVEL": "WARNING", "LOG_FORMAT": "json", **settings}
-        async with running_shop(self.directory, "--procs", **told) as shop:
+        async with running_shop(self.directory, *ARRANGEMENTS[self.arrangement], **told) as shop:
             yield shop
 
     async def many(self, *statuses: Status) -> int:
@@ -71,13 +73,15 @@ class Store:
 
 
 @asynccontextmanager
-async def opened(fill: Callable[[str], Awaitable[None]] = fill_shelves) -> AsyncIterator[Store]:
-    """Start a server and fill the shelves."""
+async def opened(
+    fill: Callable[[str], Awaitable[None]] = fill_shelves, *, arrangement: str = "procs"
+) -> AsyncIterator[Store]:
+    """Start a server and fill the shelves; ``arrangement`` is that of the shops that are run on it."""
     with tempfile.TemporaryDirectory(prefix="latencies-") as directory, EmbeddedServer(Path(directory)) as server:
         settings = Settings(redis_url=server.url)
         bus = connect(server.url, name="latencies", block=settings.block)
         try:
             await fill(server.url)
-            yield Store(server.url, bus, Path(directory))
+            yield Store(server.url, bus, Path(directory), arrangement)
         finally:
             await bus.close()
