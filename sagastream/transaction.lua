@@ -21,6 +21,7 @@ local kinds = {}  -- key → type, remembered for the call: nobody else writes m
 local claimed = {}  -- key → what this transaction makes of a key that is not there yet
 local counted = {}  -- key → counter → what it said before anything was tallied in this call
 local tallies = {}  -- key → counter → what is to be added to it, written once per call
+local scheduled = {}  -- sorted set → member → its score, false once it is taken out; written once per call
 local mentions = {}  -- capped stream → what is mentioned in it, written once per call as one entry
 local unwilling = { OOM = true, READONLY = true, MISCONF = true, NOREPLICAS = true, MASTERDOWN = true }
 local now_text
@@ -174,7 +175,9 @@ end
 function checks.schedule(op)
   local problem = checks.unschedule(op)
   if problem or not op[5] then return problem end
-  if tonumber(redis.call('ZMSCORE', op[2], op[4])[1]) ~= op[5] then return 'refused' end
+  local score = (scheduled[op[2]] or {})[op[4]]
+  if score == nil then score = tonumber(redis.call('ZMSCORE', op[2], op[4])[1]) end
+  if score ~= op[5] then return 'refused' end
 end
 function checks.append(op)
   if not is(op[2], 'stream') then return 'not a stream: ' .. named(op[2]) end
@@ -207,19 +210,35 @@ end
 
 local writes = {}
 
+local function written(command, key, told)
+  for from = 1, #told, 1000 do redis.call(command, key, unpack(told, from, math.min(from + 999, #told))) end
+end
+
 -- Before anything else is done to what was counted. What it says then is read anew if it is counted on.
 local function settle(key)
   local told = {}
   for name, amount in pairs(tallies[key] or {}) do
     told[#told + 1] = name
     told[#told + 1] = string.format('%.0f', counted[key][name] + amount)
-    if #told == 1000 then
-      redis.call('HSET', key, unpack(told))
-      told = {}
+  end
+  written('HSET', key, told)
+  tallies[key], counted[key] = nil, nil
+end
+
+-- Members of a sorted set, all of a call in two commands: one by one they would be a fifth of them.
+local function arrange(key)
+  local gone, there = {}, {}
+  for member, score in pairs(scheduled[key] or {}) do
+    if score then
+      there[#there + 1] = score
+      there[#there + 1] = member
+    else
+      gone[#gone + 1] = member
     end
   end
-  if #told > 0 then redis.call('HSET', key, unpack(told)) end
-  tallies[key], counted[key] = nil, nil
+  scheduled[key] = nil
+  written('ZREM', key, gone)
+  written('ZADD', key, there)
 end
 
 function writes.expect() end
@@ -261,21 +280,27 @@ function writes.tally(op)
 end
 function writes.remove(op)
   kinds[op[2]] = 'none'
-  tallies[op[2]], counted[op[2]] = nil, nil
+  tallies[op[2]], counted[op[2]], scheduled[op[2]] = nil, nil, nil
   redis.call('DEL', op[2])
 end
-function writes.expire(op) redis.call('PEXPIRE', op[2], op[3]) end
+function writes.expire(op)
+  settle(op[2])
+  arrange(op[2])
+  redis.call('PEXPIRE', op[2], op[3])
+end
 function writes.push(op)
   kinds[op[2]] = 'list'
   redis.call('RPUSH', op[2], unpack(op[3]))
 end
 function writes.schedule(op)
   kinds[op[2]] = 'zset'
-  redis.call('ZADD', op[2], op[3], op[4])
+  scheduled[op[2]] = scheduled[op[2]] or {}
+  scheduled[op[2]][op[4]] = op[3]
 end
 function writes.unschedule(op)
-  kinds[op[2]] = nil
-  redis.call('ZREM', op[2], op[3])
+  if kinds[op[2]] == 'none' then return end
+  scheduled[op[2]] = scheduled[op[2]] or {}
+  scheduled[op[2]][op[3]] = false
 end
 function writes.append(op)
   kinds[op[2]] = 'stream'
@@ -299,6 +324,10 @@ function writes.mention(op)
   kinds[key] = 'stream'
   mentions[key] = mentions[key] or { most = op[4] }
   table.insert(mentions[key], op[3])
+end
+local function write_mentions(key)
+  local names = mentions[key]
+  redis.call('XADD', key, 'MAXLEN', '~', names.most, '*', 'names', table.concat(names, ' '))
 end
 
 -- All of a hash as one text, since a hash of any size fits; the entry's id says when. What is older than op[5] ms goes.
@@ -349,25 +378,41 @@ local function apply(entry, operations)
   end
 end
 
+local function said_by(failure) return tostring(type(failure) == 'table' and failure.err or failure) end
+
+local function is_unwilling(failure) return unwilling[string.match(said_by(failure), '^%-?(%u+) ')] end
+
 -- One transaction that is ill-formed must not take the others of the call with it.
 local outcomes = { now_ms }
 for _, transaction in ipairs(transactions) do
   local entry, operations = transaction[1], transaction[2]
   local sound, problem = pcall(problem_in, entry, operations)
   if not sound then
-    problem = 'malformed 0 ' .. tostring(type(problem) == 'table' and problem.err or problem)
+    problem = 'malformed 0 ' .. said_by(problem)
   elseif not problem then
     local applied, failure = pcall(apply, entry, operations)
     if not applied then
-      local said = tostring(type(failure) == 'table' and failure.err or failure)
-      if unwilling[string.match(said, '^%-?(%u+) ')] then return { err = said } end
-      problem = 'torn ' .. said
+      if is_unwilling(failure) then return { err = said_by(failure) } end
+      problem = 'torn ' .. said_by(failure)
     end
   end
   outcomes[#outcomes + 1] = problem or 'ok'
 end
-for key in pairs(tallies) do settle(key) end
-for key, names in pairs(mentions) do
-  redis.call('XADD', key, 'MAXLEN', '~', names.most, '*', 'names', table.concat(names, ' '))
+
+-- What is written once per call. If it may not be written, whoever asked for it is torn.
+local function conclude(write, keys)
+  for key in pairs(keys) do
+    local is_written, failure = pcall(write, key)
+    if not is_written and is_unwilling(failure) then error(failure) end
+    for at, transaction in ipairs(is_written and {} or transactions) do
+      for _, op in ipairs(transaction[2]) do
+        if op[2] == key and outcomes[at + 1] == 'ok' then outcomes[at + 1] = 'torn ' .. said_by(failure) end
+      end
+    end
+  end
 end
+
+conclude(settle, tallies)
+conclude(arrange, scheduled)
+conclude(write_mentions, mentions)
 return outcomes

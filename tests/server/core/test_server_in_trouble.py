@@ -80,3 +80,25 @@ async def test_a_handler_that_may_not_write_somewhere_is_torn_and_says_so(bus: B
 
     assert outcome.kind is Kind.TORN
     assert "access" in outcome.detail
+
+
+async def test_who_asks_for_what_may_not_be_written_at_the_end_of_a_call_is_torn(bus: Bus, keys: Keys) -> None:
+    """Sorted sets, tallies and mentions are written once per call: those beside them are not to blame."""
+    name, root = f"user-{keys.prefix.rstrip(':')}", keys.root
+    await bus.query.execute(
+        "ACL", "SETUSER", name, "on", "nopass", "+@all", f"%RW~{root}:a*", f"%R~{root}:*", f"~{root}"
+    )
+    await bus.writer.execute("AUTH", name, "any")
+    reader = Reader(bus.query, keys)
+    batch = [Transaction(reader, saga_id="", key="", now_ms=0) for _ in range(6)]
+    batch[0].schedule("allowed:timers", "m", 1)
+    batch[1].schedule("timers", "m", 1)
+    batch[2].set("allowed", {"n": 1})
+    batch[3].tally("counts", {"n": 1})
+    batch[4].mention("changes", "saga-1", most=10)
+    batch[5].tally("allowed:counts", {"n": 1})
+
+    outcomes = (await Transactor(bus.writer, keys, retention=timedelta(days=1)).commit(batch)).outcomes
+
+    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.TORN, Kind.OK, Kind.TORN, Kind.TORN, Kind.OK]
+    assert await reader.read_all("allowed:counts") == {"n": "1"}

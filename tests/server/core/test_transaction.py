@@ -51,6 +51,12 @@ class Desk:
         """Send a command about a key of the owner."""
         return await self.bus.query.execute(command, self.keys.key(key), *arguments)
 
+    async def calls(self, command: str) -> int:
+        """Return how often the server was given a command so far, by anybody."""
+        told = str(await self.bus.query.execute("INFO", "commandstats"))
+        (line,) = [line for line in told.splitlines() if line.startswith(f"cmdstat_{command}:")] or ["calls=0,"]
+        return int(line.partition("calls=")[2].partition(",")[0])
+
     async def everything(self) -> dict[str, Reply]:
         """Return all keys of the owner with a fingerprint of what they hold."""
         found = await self.bus.query.execute("KEYS", f"{self.keys.prefix}*")
@@ -498,6 +504,54 @@ async def test_tallies_of_a_call_are_all_counted(desk: Desk) -> None:
 
     assert [outcome.kind for outcome in outcomes] == [Kind.OK] * 100 + [Kind.REFUSED]
     assert await desk.reader.read_all("counts") == {"started": "107", "steps": "200"}
+
+
+async def test_what_a_call_does_to_a_sorted_set_is_done_one_after_the_other(desk: Desk) -> None:
+    """It is written in one piece at the end; guards and later transactions see it all the same."""
+    await desk.call("ZADD", "timers", 1, "old", 2, "stays", 3, "goes")
+
+    outcomes = await desk.commit_all(
+        desk.transaction(lambda tx: tx.schedule("timers", "new", 5)),
+        desk.transaction(lambda tx: tx.schedule("timers", "new", 6, instead_of=5)),
+        desk.transaction(lambda tx: tx.schedule("timers", "new", 7, instead_of=5)),
+        desk.transaction(lambda tx: tx.unschedule("timers", "goes")),
+        desk.transaction(lambda tx: tx.schedule("timers", "goes", 8, instead_of=3)),
+        desk.transaction(lambda tx: tx.unschedule("timers", "old"), lambda tx: tx.schedule("timers", "old", 9)),
+        desk.transaction(lambda tx: tx.schedule("timers", "brief", 9), lambda tx: tx.unschedule("timers", "brief")),
+    )
+
+    assert [outcome.is_ok for outcome in outcomes] == [True, True, False, True, False, True, True]
+    assert await desk.call("ZRANGE", "timers", 0, -1, "WITHSCORES") == ["stays", "2", "new", "6", "old", "9"]
+
+
+async def test_a_sorted_set_can_expire_be_removed_and_come_again_in_one_call(desk: Desk) -> None:
+    """What is still to be written is written before its key gets a life, and forgotten with a key that is removed."""
+    outcomes = await desk.commit_all(
+        desk.transaction(lambda tx: tx.schedule("brief", "m", 1), lambda tx: tx.expire("brief", DAY)),
+        desk.transaction(lambda tx: tx.schedule("gone", "m", 1), lambda tx: tx.remove("gone")),
+        desk.transaction(lambda tx: tx.unschedule("never", "m"), lambda tx: tx.set("never", {"is": "a hash"})),
+        desk.transaction(lambda tx: tx.schedule("again", "m", 1), lambda tx: tx.remove("again")),
+        desk.transaction(lambda tx: tx.schedule("again", "n", 2)),
+        desk.transaction(lambda tx: tx.push("again", "m")),
+    )
+
+    assert [outcome.is_ok for outcome in outcomes] == [True] * 2 + [False] + [True] * 2 + [False]
+    ttl = await desk.call("PTTL", "brief")
+    assert isinstance(ttl, int)
+    assert ttl > 0
+    assert await desk.call("EXISTS", "gone") == 0
+    assert await desk.call("ZRANGE", "again", 0, -1) == ["n"]
+
+
+async def test_many_members_of_a_sorted_set_are_written_in_few_commands(desk: Desk) -> None:
+    """The server takes longer over a command than over a member."""
+    before = await desk.calls("zadd")
+    await desk.commit_all(
+        *(desk.transaction(lambda tx, at=at: tx.schedule("timers", f"m{at}", at)) for at in range(1200))
+    )
+
+    assert await desk.call("ZCARD", "timers") == 1200
+    assert await desk.calls("zadd") - before == 3  # pairs, a thousand words at a time
 
 
 async def test_a_tallied_key_cannot_become_something_else_in_the_same_call(desk: Desk) -> None:
