@@ -9,6 +9,7 @@ from sagastream.audit.results import read_found, read_standing
 from sagastream.clock import server_ms
 from sagastream.coordinator.fleet import read_fleet
 from sagastream.coordinator.lags import read_open_letters, read_parked
+from sagastream.coordinator.snapshots import snapshot_before
 from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
 from sagastream.doctor.patient import Patient
 from sagastream.errors import ReplyError
@@ -99,14 +100,17 @@ async def audit(patient: Patient) -> list[Finding]:
     """Tell what the continuous audit found, and when it last came round."""
     standing = await read_standing(patient.bus.query, patient.keys)
     differing = Counter(each.rule for each in await read_found(patient.bus.query, patient.keys))
-    ago_ms = await server_ms(patient.bus.query) - standing.round_ms
-    every = patient.settings.audit_every
+    now_ms = await server_ms(patient.bus.query)
+    ago_ms, every = now_ms - standing.round_ms, patient.settings.audit_every
     if differing:
         rules = ", ".join(f"{rule} {count}" for rule, count in sorted(differing.items()))
         return [problem("audit", f"what is written down differs: {rules}", "sagastream audit")]
     if not every:
         return [ok("audit", "is switched off (AUDIT_EVERY=0)")]
     if not standing.round_ms:
+        first = await snapshot_before(patient.bus.query, patient.keys, 0)  # a coordinator's first deed
+        if first is not None and now_ms - first.at_ms < max(LATE_MS, 10 * every // _MS):
+            return [ok("audit", "nobody has run for long enough to have come round")]
         return [warning("audit", "never came round", "sagastream audit")]
     if ago_ms > max(STALE, 10 * every) // _MS:
         return [warning("audit", f"last came round {lasting(ago_ms)} ago", "sagastream audit")]

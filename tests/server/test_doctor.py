@@ -24,10 +24,11 @@ from sagastream.cli import main
 from sagastream.cli.doctoring import doctor
 from sagastream.cli.exits import DONE, UNWELL
 from sagastream.cli.words import parser
+from sagastream.coordinator.snapshots import PACES
 from sagastream.doctor import CHECKS, Finding, Patient, Verdict, examine, server, worst
 from sagastream.embedded import EmbeddedServer
 from sagastream.errors import ReplyError
-from sagastream.keys import COORDINATOR, Keys
+from sagastream.keys import COORDINATOR, Keys, snapshots
 from tests.trip import TRIP, TripBooked, bank, desk, hotel
 
 SETTINGS = Settings(key_prefix="ill:", block=timedelta(milliseconds=50))
@@ -121,6 +122,10 @@ def begun_anew(at_ms: str) -> list[Command]:
     return [("DEL", ROOM), ("XADD", ROOM, f"{at_ms}-1", "any", "thing"), ("XGROUP", "CREATE", ROOM, "bank", "0")]
 
 
+SNAPSHOTS = [KEYS.key(snapshots(pace.name)) for pace in PACES]
+NEVER_AUDITED: list[Command] = [
+    ("DEL", KEYS.key("auditor"), *SNAPSHOTS), ("XADD", SNAPSHOTS[0], f"{AGO}-1", "hash", "orders:started\n1"),
+]  # fmt: skip
 IN_HAND: Command = ("XREADGROUP", "GROUP", "bank", "bank-1", "STREAMS", ROOM, ">")
 
 PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
@@ -176,7 +181,7 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
         ("ZADD", KEYS.key("index:status:InProgress:trip"), AGO, "saga-1"),
     ]),
     ("audit", Verdict.WARNING, "last came round 60 min ago", [("HSET", KEYS.key("auditor"), "round_ms", AGO)]),
-    ("audit", Verdict.WARNING, "never came round", [("DEL", KEYS.key("auditor"))]),
+    ("audit", Verdict.WARNING, "never came round", NEVER_AUDITED),
     ("audit", Verdict.PROBLEM, "timer-when-needed 1", [
         ("HSET", KEYS.key("auditor:found"), "timer-when-needed|any", json.dumps(
             {"rule": "timer-when-needed", "about": "any", "expected": "", "found": "", "saga_id": ""})),
@@ -290,11 +295,21 @@ async def test_who_may_not_ask_is_told_what_is_not_known(rested: Patient, own_se
     assert "does not tell what it is" in found[0].told
 
 
+async def test_a_shop_that_has_just_begun_need_not_have_been_audited(rested: Patient) -> None:
+    """The first round comes seconds after the start, and a newcomer looks sooner."""
+    await rested.bus.query.execute("DEL", KEYS.key("auditor"))
+
+    (found,) = await CHECKS["audit"](rested)
+
+    assert found.verdict is Verdict.OK
+    assert "has run for long enough" in found.told
+
+
 async def test_for_programs_all_of_it_is_one_object(rested: Patient, capsys: pytest.CaptureFixture[str]) -> None:
     """With the verdict of the worst; a problem has an exit code of its own, a warning is none."""
     said = parser().parse_args(["doctor", "--json"])
     codes = [await doctor(said, rested.bus, SETTINGS, [TRIP], CAST)]
-    for command in (("DEL", KEYS.key("auditor")), ("DEL", KEYS.key("store"))):
+    for command in (NEVER_AUDITED[0], ("DEL", KEYS.key("store"))):
         await rested.bus.query.execute(*command)
         codes.append(await doctor(said, rested.bus, SETTINGS, [TRIP], CAST))
 
