@@ -16,12 +16,12 @@ from sagastream.local_transport import LocalTransport
 from sagastream.problems import Problem, unavailable
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-# RFC 9110, 7.6.1: meant for one connection only; the length is made anew. The host stays: whose page asks is compared
-# with it.
+# RFC 9110, 7.6.1: meant for one connection only, as is what `Connection` names; the length is made anew. The host
+# stays: whose page asks is compared with it.
 _HOP_BY_HOP = frozenset(
     (
-        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te"),
-        *("trailer", "transfer-encoding", "upgrade", "content-length"),
+        *(b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te"),
+        *(b"trailer", b"transfer-encoding", b"upgrade", b"content-length"),
     )
 )
 
@@ -93,4 +93,6 @@ async def _chunks(answer: httpx.Response) -> AsyncIterator[bytes]:
 
 
 def _end_to_end(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower(), value) for name, value in headers if name.lower().decode("latin-1") not in _HOP_BY_HOP]
+    kept = [(name.lower(), value) for name, value in headers]
+    named = {word.strip().lower() for name, value in kept if name == b"connection" for word in value.split(b",")}
+    return [(name, value) for name, value in kept if name not in _HOP_BY_HOP and name not in named]

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import prometheus_client as prometheus
+import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from sagastream import series
-from sagastream.errors import ServerUnavailable
+from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.series import PREFIX, Series
+
+log = structlog.get_logger(__name__)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _CLASSES = ("2xx", "3xx", "4xx", "5xx")  # of final answers
@@ -165,7 +168,7 @@ class Telemetry:
     async def scrape(self) -> bytes:
         """Return what this process counted and what its sources read.
 
-        A source whose server is unavailable is left out: no figure is better than an old one.
+        A source that cannot read is left out: no figure is better than an old one, and those of the others are true.
         """
         found: list[Figure | Spread] = []
         for source in self._sources:
@@ -173,6 +176,8 @@ class Telemetry:
                 found += await source()
             except ServerUnavailable:
                 continue
+            except ReplyError as error:
+                log.error("metrics.refused", service=self.service, error=str(error))
         return self.render() + expose(found)
 
     def _counter(self, what: Series) -> prometheus.Counter:

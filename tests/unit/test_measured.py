@@ -12,10 +12,12 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.measured import Measured, held_back
 from sagastream.problems import Problem
+from sagastream.series import SERVICE_UP
 from sagastream.service import alive, bare_app, include
-from sagastream.telemetry import Telemetry
+from sagastream.telemetry import Figure, Telemetry
 
 
 @asynccontextmanager
@@ -113,3 +115,22 @@ async def test_the_time_is_that_until_the_answer_begins() -> None:
     text = telemetry.render().decode()
     assert flowing.is_set()
     assert 'choreographed_saga_request_seconds_sum{method="GET",route="none",service="stock-service"} 0.1999' in text
+
+
+async def test_a_source_that_is_refused_takes_no_figure_from_the_others() -> None:
+    """It is left out, as is one whose server is away: whoever scrapes would else see nothing at all."""
+
+    async def refused() -> list[Figure]:
+        raise ReplyError("WRONGTYPE", "what is counted is no hash")
+
+    async def away() -> list[Figure]:
+        raise ServerUnavailable("nobody answers")
+
+    async def sound() -> list[Figure]:
+        return [Figure(SERVICE_UP, ("bank",), 1.0)]
+
+    telemetry = Telemetry("coordinator")
+    for source in (refused, away, sound):
+        telemetry.add_source(source)
+
+    assert 'service="bank"} 1.0' in (await telemetry.scrape()).decode()

@@ -61,6 +61,15 @@ async def test_no_client_is_sent_on_with_what_another_one_was_given() -> None:
     assert own.json()["headers"]["cookie"] == "session=mine"
 
 
+async def test_what_a_client_says_of_its_connection_is_not_passed_on() -> None:
+    """RFC 9110, 7.6.1: nor are the headers that it names there."""
+    async with front(bank()) as client:
+        said = {"connection": "close, X-Of-This-One ,x-of-both", "x-of-this-one": "1", "X-Of-Both": "1", "x-mine": "1"}
+        answer = await client.get("/services/bank/x", headers=said)
+
+    assert {*answer.json()["headers"]} - {"host"} == {"x-mine"}
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 async def test_a_body_is_bounded_whatever_the_method(method: str) -> None:
     """A front reads bodies whole before it passes them on."""
