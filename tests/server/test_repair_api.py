@@ -1,119 +1,21 @@
-"""The v1 routes of sagas on a real server: found by what their records tell, and repaired by whoever has the token.
-
-It is long because finding, repairing one or many, and dead letters are asked for at one counter, opened at its top.
-"""
+"""The v1 routes of sagas on a real server: found by what their records tell, repaired by whoever has the token."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
-from pydantic import SecretStr
 
-from sagastream import Bus, Settings, connect
-from sagastream.coordinator.campaign_api import campaign_routes
-from sagastream.coordinator.campaigner import Campaigner
-from sagastream.coordinator.letter_api import letter_routes
-from sagastream.coordinator.records import Note, Record, Records
-from sagastream.coordinator.repair_api import repair_routes, trail_routes
-from sagastream.envelope import Envelope, derived_id, pairs
-from sagastream.keys import COORDINATOR, Keys
-from sagastream.saga.advance import advance
-from sagastream.saga.definition import BEGINNING
-from sagastream.saga.progress import Fact, Happening, Kind, Progress
-from sagastream.service import bare_app
-from sagastream.transaction import Transactor
-from tests.processes.until import until
-from tests.trip import TRIP
-
-TOKEN = "a-token-nobody-guesses"
-ANN = {"Authorization": f"Bearer {TOKEN}", "X-Operator": "ann"}
-WHY = {"reason": "the customer called"}
-DONE = (("hold room", Kind.DONE), ("charge card", Kind.DONE), ("confirm", Kind.DONE))
-BACK = (*DONE[:2], ("confirm", Kind.BARRED))
-
-
-@dataclass
-class Counter:
-    """Stores sagas, and asks the routes about them."""
-
-    bus: Bus
-    settings: Settings
-    client: httpx.AsyncClient
-    now_ms: int
-
-    @property
-    def keys(self) -> Keys:
-        return Keys(self.settings.key_prefix, COORDINATOR)
-
-    async def store(self, saga_id: str, *facts: tuple[str, Kind], begun_s_ago: int = 0) -> None:
-        """Store a saga as the coordinator does, its facts a millisecond apart."""
-        at_ms = self.now_ms - begun_s_ago * 1000
-        told = ((BEGINNING, Kind.DONE), *facts)
-        happenings = [
-            Happening(step, kind, Fact(at_ms + n, f"{saga_id}-{n}", f"because of {kind}"))
-            for n, (step, kind) in enumerate(told)
-        ]
-        record = Record(Progress(saga_id, "trip", 1, "cust-1"), "", 0)
-        turn = advance(TRIP, record.progress, happenings, now_ms=at_ms + len(told))
-        notes = [Note(h.fact.at_ms, h.fact.event_id, "Happened", "test", "", h.step, h.kind) for h in turn.news]
-        records = Records(self.bus, self.keys)
-        transactor = Transactor(self.bus.writer, self.keys, retention=self.settings.ledger_retention)
-        tx = records.save(TRIP, record, turn, notes, cause="test", now_ms=at_ms)
-        assert (await transactor.commit([tx])).outcomes[0].is_ok
-
-    async def found(self, **query: str | int) -> list[str]:
-        """Return what a query finds, page by page."""
-        ids, cursor = [], {}
-        while True:
-            page = (await self.client.get("/api/v1/sagas", params={**query, **cursor})).json()
-            ids += [saga["sagaId"] for saga in page["sagas"]]
-            if page["next"] is None:
-                return ids
-            cursor = {"cursor": page["next"]}
-
-    async def post(self, path: str, **body: object) -> httpx.Response:
-        """Act as ann."""
-        return await self.client.post(path, headers=ANN, json={**WHY, **body})
-
-    async def asked(self, participant: str) -> list[str]:
-        """Return what the coordinator asked a participant."""
-        reply = await self.bus.query.execute("XRANGE", self.keys.requests(participant), "-", "+")
-        assert isinstance(reply, list)
-        return [pairs([str(v) for v in entry[1]])["type"] for entry in reply]  # type: ignore[index,union-attr]  # XRANGE
+from sagastream.envelope import pairs
+from sagastream.saga.progress import Kind
+from tests.server.counter import ANN, BACK, DONE, FOUND, STUCK, WHY, Counter, opened
 
 
 @pytest.fixture
 async def counter(server_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Counter]:
-    settings = Settings(
-        redis_url=server_url,
-        key_prefix=f"{derived_id('repair', request.node.name)[:8]}:",
-        block=timedelta(seconds=0.2),
-        operator_token=SecretStr(TOKEN),
-    )
-    bus = connect(server_url, name="test", block=settings.block)
-
-    def lifespan(_: FastAPI) -> AbstractAsyncContextManager[None]:
-        return nullcontext()
-
-    app = bare_app("coordinator", lifespan, is_open=lambda: True, always=())
-    app.include_router(repair_routes([TRIP], bus=bus, settings=settings))
-    app.include_router(campaign_routes([TRIP], bus=bus, settings=settings))
-    app.include_router(letter_routes([TRIP], bus=bus, settings=settings))
-    app.include_router(trail_routes(bus=bus, settings=settings))
-    time = await bus.query.execute("TIME")
-    assert isinstance(time, list)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
-        yield Counter(bus, settings, client, int(str(time[0])) * 1000)
-    await bus.close()
+    async with opened(server_url, request.node.name) as counter:
+        yield counter
 
 
 async def test_sagas_are_found_by_the_step_they_wait_at_their_age_and_whether_they_are_stuck(counter: Counter) -> None:
@@ -265,10 +167,6 @@ async def test_there_is_nothing_to_do_about_a_saga_that_is_not(counter: Counter)
     assert (await counter.post("/api/v1/sagas/nobody/retry")).status_code == 404
 
 
-STUCK = (*BACK, ("charge card", Kind.UNDO_GAVE_UP), ("hold room", Kind.UNDONE), (BEGINNING, Kind.UNDONE))
-FOUND = {"step": "charge card", "effect": "undone", "evidence": "their statement, ticket 4711"}
-
-
 async def test_a_saga_that_needs_attention_says_what_is_open_and_what_would_close_it(counter: Counter) -> None:
     """In one call: why, on whom, since when, until when, what next."""
     await counter.store("stuck", *STUCK, begun_s_ago=600)
@@ -386,195 +284,6 @@ async def test_the_trail_tells_who_did_what_and_why_and_only_what_changed_someth
     )  # fmt: skip
     assert (newest["reason"], newest["effect"], newest["businessProcess"]) == ("the customer called", "undone", "trip")
     assert (await counter.client.get("/api/v1/audit")).status_code == 401
-
-
-async def letter(counter: Counter, owner: str, number: int, type_: str = "TripBooked", data: str = "{}") -> str:
-    """Put a letter away as its owner does, and return its id."""
-    event = Envelope(
-        id=f"event-{owner}", source="desk", type=type_, subject="s", saga_id="stuck", cause="", initiator="",
-        definition="trip", definition_version="1", data=data, time="2026-01-31T12:00:00.000Z",
-    )  # fmt: skip
-    whole = {"stream": "the-stream", "id": "1-0", "fields": pairs(event.fields())}
-    told = ("message", json.dumps(whole), "reason", "KeyError: 'nights'", "attempts", "5", "saga", "stuck")
-    id_ = f"{counter.now_ms}-{number}"
-    return str(await counter.bus.writer.execute("XADD", counter.keys.of(owner).key("letters"), id_, *told))
-
-
-async def test_dead_letters_are_listed_shown_replayed_with_other_data_and_dropped(counter: Counter) -> None:
-    """For operators only, for they hold what customers sent; each deed stands in the audit trail."""
-    first = await letter(counter, "hotel", 1)
-    second = await letter(counter, "bank", 2, "RoomHeld")
-    await letter(counter, "saga", 3)
-
-    async def listed(**query: str | int) -> list[tuple[str, str]]:
-        page = (await counter.client.get("/api/v1/dead-letters", params=query, headers=ANN)).json()
-        return [(one["owner"], one["fate"]) for one in page["letters"]]
-
-    assert await listed() == [("saga", "open"), ("bank", "open"), ("hotel", "open")]
-    assert await listed(owner="bank") == [("bank", "open")]
-    assert await listed(owner="nobody") == await listed(sagaId="other") == []
-    shown = (await counter.client.get(f"/api/v1/dead-letters/hotel/{first}", headers=ANN)).json()
-    assert (shown["type"], shown["reason"], shown["attempts"]) == ("TripBooked", "KeyError: 'nights'", 5)
-    assert (shown["stream"], shown["message"]["id"], shown["fate"]) == ("the-stream", "event-hotel", "open")
-
-    unfit = await counter.post(f"/api/v1/dead-letters/hotel/{first}/replay", data={"nights": "many"})
-    replayed = await counter.post(f"/api/v1/dead-letters/hotel/{first}/replay", data={"nights": 1})
-    again = await counter.post(f"/api/v1/dead-letters/hotel/{first}/replay")
-    dropped = await counter.post(f"/api/v1/dead-letters/bank/{second}/drop")
-
-    assert (unfit.status_code, unfit.json()["errors"][0]["field"]) == (422, "data")
-    assert (replayed.status_code, replayed.json()["fate"], replayed.json()["dealtBy"]) == (200, "replayed", "ann")
-    assert json.loads(replayed.json()["replayedData"])["nights"] == 1
-    assert replayed.json()["message"]["data"] == "{}"
-    assert (again.status_code, "replayed by ann" in again.text) == (409, True)
-    assert (dropped.status_code, dropped.json()["fate"]) == (200, "dropped")
-    assert await counter.asked("hotel") == ["TripBooked"]
-    assert await listed() == [("saga", "open")]
-    assert await listed(fate="dropped") == [("bank", "dropped")]
-    trail = (await counter.client.get("/api/v1/audit", headers=ANN)).json()["entries"]
-    assert [(entry["action"], entry["letter"]) for entry in trail] == [
-        ("letter dropped", f"bank {second}"), ("letter replayed", f"hotel {first}"),
-    ]  # fmt: skip
-    for path in ("", f"/hotel/{first}"):
-        assert (await counter.client.get(f"/api/v1/dead-letters{path}")).status_code == 401
-    assert (await counter.post("/api/v1/dead-letters/hotel/1-1/drop")).status_code == 404
-    assert (await counter.post(f"/api/v1/dead-letters/nobody/{first}/drop")).status_code == 404
-
-
-async def test_a_letter_is_masked_until_it_is_asked_for_as_it_was_sent(counter: Counter) -> None:
-    """Whoever edits it does so unmasked: what is masked is neither replayed nor taken for what was said."""
-    sent = {"reason": "ada@example.com paid with\n4111 1111 1111 1111"}
-    id_ = await letter(counter, "saga", 1, "NoRoomLeft", json.dumps(sent))
-    place = f"/api/v1/dead-letters/saga/{id_}"
-
-    async def shown(**query: str) -> dict[str, Any]:
-        told: dict[str, Any] = (await counter.client.get(place, params=query, headers=ANN)).json()
-        return told
-
-    masked = (await shown())["message"]["data"]
-    whole = (await shown(unmasked="true"))["message"]["data"]
-    assert (json.loads(masked), json.loads(whole)) == ({"reason": "*** paid with\n***"}, sent)
-    assert (await counter.client.get(place, params={"unmasked": "true"})).status_code == 401
-
-    refused = await counter.post(f"{place}/replay", data=json.loads(masked))
-    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "data")
-    assert "unmasked=true" in refused.json()["errors"][0]["detail"]
-    assert await counter.asked("saga") == []
-
-    mended = {"reason": f"{sent['reason']}, in advance"}
-    replayed = await counter.post(f"{place}/replay", data=mended)
-    assert json.loads(replayed.json()["replayedData"]) == {"reason": "*** paid with\n***, in advance"}
-    reply = await counter.bus.query.execute("XRANGE", counter.keys.requests("saga"), "-", "+")
-    assert isinstance(reply, list)
-    (told,) = [pairs([str(v) for v in entry[1]]) for entry in reply]  # type: ignore[index,union-attr]  # XRANGE
-    assert json.loads(told["data"]) == mended
-    assert json.loads((await shown(unmasked="true"))["replayedData"]) == mended
-    assert "ada@" not in json.dumps(await shown())
-
-
-async def test_a_letter_of_bytes_that_are_no_text_is_shown_and_dropped_and_hides_no_other(counter: Counter) -> None:
-    """Anybody who reaches the store can put such a message on a stream; what was never an event is a letter then."""
-    fields = {"type": "Odd\udcff", "data": "\udcfe", "correlationid": "stuck"}
-    told = ("message", json.dumps({"stream": "s", "id": "1-0", "fields": fields}), "reason", b"bad \xff byte")
-    await counter.bus.writer.execute("XADD", counter.keys.of("hotel").key("letters"), "5-1", *told)
-    await letter(counter, "bank", 2)
-
-    listed = await counter.client.get("/api/v1/dead-letters", headers=ANN)
-    shown = [
-        await counter.client.get(f"/api/v1/dead-letters/hotel/5-1{how}", headers=ANN) for how in ("", "?unmasked=1")
-    ]
-    replayed = await counter.post("/api/v1/dead-letters/hotel/5-1/replay")
-    dropped = await counter.post("/api/v1/dead-letters/hotel/5-1/drop")
-    trail = await counter.client.get("/api/v1/audit", headers=ANN)
-
-    assert [one["owner"] for one in listed.json()["letters"]] == ["bank", "hotel"]
-    assert [one.json()["message"]["data"] for one in shown] == ["\\udcfe"] * 2
-    assert (listed.json()["letters"][1]["type"], shown[0].json()["reason"]) == ("Odd\\udcff", "bad \\udcff byte")
-    assert (replayed.status_code, dropped.status_code, dropped.json()["fate"]) == (409, 200, "dropped")
-    assert "Odd" in trail.json()["entries"][0]["told"]
-
-
-MANY: dict[str, Any] = {"action": "abort", "filter": {"step": "charge card"}}
-
-
-async def test_whatever_an_operator_writes_is_masked_where_it_is_kept(counter: Counter) -> None:
-    """A reason becomes the saga's own, which anybody may read and webhooks carry outside; so does evidence."""
-    said, kept = "ada@example.com paid with 4111 1111 1111 1111", "*** paid with ***"
-    await counter.store("back", *DONE[:1])
-    await counter.store("stated", *STUCK, begun_s_ago=600)
-    await counter.store("stuck", *DONE[:1])
-    id_ = await letter(counter, "hotel", 1)
-
-    turned = await counter.post("/api/v1/sagas/back/compensate", reason=said)
-    stated = await counter.post("/api/v1/sagas/stated/resolve", **{**FOUND, "evidence": said})
-    dropped = await counter.post(f"/api/v1/dead-letters/hotel/{id_}/drop", reason=said)
-    begun = await counter.post("/api/v1/repairs", **{**MANY, "atMost": 1, "reason": said})
-
-    shown = [(await counter.client.get(f"/api/v1/sagas/{saga_id}")).text for saga_id in ("back", "stated", "stuck")]
-    trail = (await counter.client.get("/api/v1/audit", headers=ANN)).text
-    for text in (turned.text, stated.text, dropped.text, begun.text, *shown, trail):
-        assert not [each for each in ("ada@", "4111") if each in text]
-    assert [kept in text for text in (*shown, trail)] == [True] * 4
-
-
-async def ended(counter: Counter, repair_id: str) -> dict[str, object]:
-    """Return a repair once it has ended."""
-
-    async def ask() -> dict[str, object]:
-        shown: dict[str, object] = (await counter.client.get(f"/api/v1/repairs/{repair_id}", headers=ANN)).json()
-        return shown if shown["endedAt"] else {}
-
-    return await until(ask, "the repair ends")
-
-
-async def test_many_sagas_are_previewed_repaired_looked_at_and_stopped(counter: Counter) -> None:
-    """No more than the preview told, and none that was not counted there."""
-    for number in range(5):
-        await counter.store(f"stuck-{number}", *STUCK, begun_s_ago=600)
-    await counter.store("held", DONE[0], begun_s_ago=600)
-
-    preview = await counter.post("/api/v1/repairs/preview", **MANY)
-    begun = await counter.post("/api/v1/repairs", **MANY, atMost=3, perSecond=100)
-    campaigner = Campaigner([TRIP], bus=counter.bus, settings=counter.settings)
-    stop = asyncio.Event()
-    running = asyncio.create_task(campaigner.run(stop))
-    shown = await ended(counter, begun.json()["id"])
-    stop.set()
-    await running
-
-    assert (preview.json()["count"], preview.json()["exact"], len(preview.json()["sample"])) == (5, True, 5)
-    assert preview.json()["sample"][0]["would"] == "changed"
-    assert "left as it was: charge card: done, undo gave up" in preview.json()["sample"][0]["told"]
-    assert (begun.status_code, begun.json()["state"]) == (202, "running")
-    assert (shown["state"], shown["visited"], shown["changed"]) == ("done", 3, 3)
-    assert len(await counter.found(status="Aborted")) == 3
-    listed = (await counter.client.get("/api/v1/repairs", headers=ANN)).json()
-    assert [one["id"] for one in listed] == [begun.json()["id"]]
-    second = (await counter.post("/api/v1/repairs", **MANY, atMost=3)).json()
-    stopped = await counter.post(f"/api/v1/repairs/{second['id']}/stop")
-    assert (stopped.json()["state"], stopped.json()["why"]) == ("stopped", "ann: the customer called")
-    assert (await counter.post("/api/v1/repairs/0123456789abcdef/stop")).status_code == 404
-    assert (await counter.client.get("/api/v1/repairs")).status_code == 401
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {**MANY, "atMost": 0},
-        MANY,
-        {**MANY, "atMost": 1, "filter": {"status": "Completed"}},
-        {**MANY, "atMost": 1, "perSecond": 1000},
-        {**MANY, "atMost": 1, "stopAtErrorRate": 2},
-        {**MANY, "atMost": 1, "action": "resolve"},
-        {**MANY, "atMost": 1, "evidence": "none"},
-        {**MANY, "atMost": 1, "filter": {"unheard": 1}},
-    ],
-)
-async def test_a_repair_of_many_that_makes_no_sense_is_refused(counter: Counter, body: dict[str, Any]) -> None:
-    answer = await counter.post("/api/v1/repairs", **body)
-
-    assert answer.status_code == 422
-    assert (await counter.client.get("/api/v1/repairs", headers=ANN)).json() == []
 
 
 @pytest.mark.parametrize("cursor", ["0-0", "0-5", "5-0", "999999999999999-9999999999"])
