@@ -33,6 +33,7 @@ def probes(host: Host, server: Connection, telemetry: Telemetry) -> APIRouter:
         durability, trouble = await _ask(server)
         is_ready = host.is_ready and durability is not None
         workers = {worker.name: worker.is_ready() and worker.name not in host.failures for worker in host.workers}
+        troubles = {worker.name: worker.describe().get("trouble") for worker in host.workers if not worker.is_ready()}
         told = {
             "status": "ready" if is_ready else "not ready",
             "service": host.name,
@@ -41,7 +42,7 @@ def probes(host: Host, server: Connection, telemetry: Telemetry) -> APIRouter:
             "reasons": [
                 *([trouble] if trouble else []),
                 *([f"store: {host.trouble}"] if host.trouble else []),
-                *(f"{name}: {why}" for name, why in host.failures.items()),
+                *(f"{name}: {why}" for name, why in {**troubles, **host.failures}.items() if why),
             ],
         }
         return JSONResponse(told, 200 if is_ready else 503)

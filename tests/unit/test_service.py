@@ -63,6 +63,7 @@ class Consumer:
     def __init__(self) -> None:
         self.fails = asyncio.Event()
         self.has_begun = self.has_stopped = False
+        self.trouble: str | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Wait for the end or the failure."""
@@ -76,12 +77,12 @@ class Consumer:
         self.has_stopped = True
 
     def is_ready(self) -> bool:
-        """Say yes."""
-        return True
+        """Say yes, unless there is trouble."""
+        return self.trouble is None
 
     def describe(self) -> Mapping[str, str | int | float | bool | None]:
         """Say something."""
-        return {"rounds": 7}
+        return {"rounds": 7} | ({"trouble": self.trouble} if self.trouble else {})
 
 
 class Line(BaseModel):
@@ -364,6 +365,17 @@ async def test_a_worker_that_fails_is_told_of(shop: Shop) -> None:
         answer = await answers(client, 503)
 
     assert answer.json()["reasons"] == ["stock: RuntimeError: the shelf broke"]
+
+
+async def test_readiness_says_why_a_worker_does_not_work(shop: Shop) -> None:
+    """A machine is told 503; whoever reads it at night must not be left with an empty list of reasons."""
+    shop.worker.trouble = "You can't write against a read only replica."
+
+    async with shop.client() as client:
+        answer = await client.get("/readyz")
+
+    assert (answer.status_code, answer.json()["checks"]["workers"]) == (503, {"stock": False})
+    assert answer.json()["reasons"] == ["stock: You can't write against a read only replica."]
 
 
 async def test_the_front_serves_routes_at_its_root_and_services_by_name(shop: Shop) -> None:
