@@ -1,4 +1,4 @@
-"""What the server promises about written data. Reads its report; changes no option."""
+"""What the server promises about written data, and whether it takes any. Reads its report; changes no option."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _OLDEST = (7, 0)
 
 @dataclass(frozen=True, slots=True)
 class Durability:
-    """The server's own words; ``unknown`` where it may not or does not tell."""
+    """The server's own words; ``unknown`` where it may not or does not tell.
+
+    ``refusal`` says why it takes no writes now, as far as it tells: None is no promise that it takes the next one.
+    """
 
     server: str
     version: str
@@ -24,6 +27,7 @@ class Durability:
     append_only_file: str
     appendfsync: str
     warnings: tuple[str, ...]
+    refusal: str | None
 
 
 async def read_durability(connection: Connection) -> Durability:
@@ -40,7 +44,8 @@ async def read_durability(connection: Connection) -> Durability:
     is_appending = {"1": "on", "0": "off"}.get(info.get("aof_enabled", ""), UNKNOWN)
     fsync = await _appendfsync(connection)
     name = info.get("server_name") or ("valkey" if "valkey_version" in info else "redis")
-    return Durability(name, version, policy, is_appending, fsync, _warnings(version, policy, is_appending, fsync))
+    warnings = _warnings(version, policy, is_appending, fsync)
+    return Durability(name, version, policy, is_appending, fsync, warnings, _refusal(info))
 
 
 async def read_info(connection: Connection) -> dict[str, str]:
@@ -66,6 +71,17 @@ async def _told(connection: Connection, *command: str) -> Reply:
 def _parsed(reply: Reply) -> dict[str, str]:
     lines = reply.splitlines() if isinstance(reply, str) else []
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+
+
+def _refusal(info: dict[str, str]) -> str | None:
+    most, used, besides = (int(info.get(name, 0)) for name in ("maxmemory", "used_memory", "mem_not_counted_for_evict"))
+    if most and used - besides > most and info.get("maxmemory_policy") == "noeviction":
+        return f"takes no writes: its memory is full, {used // 2**20} of {most // 2**20} MB are used"
+    if info.get("role") == "slave" and info.get("slave_read_only") == "1":
+        return "takes no writes: it is a replica"
+    if info.get("aof_last_write_status") == "err":
+        return "takes no writes: its append-only file cannot be written"
+    return None
 
 
 def _warnings(version: str, policy: str, is_appending: str, fsync: str) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def probes(host: Host, server: Connection, telemetry: Telemetry) -> APIRouter:
     @router.get("/readyz")
     async def readyz() -> Response:
         durability, trouble = await _ask(server)
-        is_ready = host.is_ready and durability is not None
+        is_ready = host.is_ready and trouble is None
         workers = {worker.name: worker.is_ready() and worker.name not in host.failures for worker in host.workers}
         troubles = {worker.name: worker.describe().get("trouble") for worker in host.workers if not worker.is_ready()}
         told = {
@@ -50,7 +50,7 @@ def probes(host: Host, server: Connection, telemetry: Telemetry) -> APIRouter:
     @router.get("/health")
     async def health() -> Response:
         durability, trouble = await _ask(server)
-        is_well = host.is_ready and durability is not None
+        is_well = host.is_ready and trouble is None
         workers = {
             worker.name: {
                 **worker.describe(),
@@ -80,10 +80,12 @@ def probes(host: Host, server: Connection, telemetry: Telemetry) -> APIRouter:
 
 
 async def _ask(server: Connection) -> tuple[Durability | None, str | None]:
+    """Return what the server says, if it answers, and why the service could not work with it."""
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            return await read_durability(server), None
+            durability = await read_durability(server)
     except SagastreamError as error:
         return None, f"server: {error}"
     except TimeoutError:
         return None, f"server: no answer within {_PATIENCE_S:g} s"
+    return durability, f"server: {durability.refusal}" if durability.refusal else None

@@ -39,6 +39,7 @@ class Server:
     """A server that answers what the probes ask, or is away."""
 
     is_away = False
+    info = INFO
     store: str | None = None
 
     async def execute(self, *command: str | float | bytes) -> Reply:
@@ -47,7 +48,7 @@ class Server:
             raise ServerUnavailable("connection refused")
         if command[0] == "CONFIG":
             raise ReplyError("NOPERM", "this user has no permissions to run 'config|get'")
-        told: dict[str, Reply] = {"INFO": INFO, "PING": "PONG", "HGET": self.store, "HMGET": [None, None]}
+        told: dict[str, Reply] = {"INFO": self.info, "PING": "PONG", "HGET": self.store, "HMGET": [None, None]}
         return told[str(command[0])]
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
@@ -365,6 +366,49 @@ async def test_a_worker_that_fails_is_told_of(shop: Shop) -> None:
         answer = await answers(client, 503)
 
     assert answer.json()["reasons"] == ["stock: RuntimeError: the shelf broke"]
+
+
+@pytest.mark.parametrize(
+    ("info", "why"),
+    [
+        (
+            "maxmemory:1048576\r\nused_memory:2097152\r\nmem_not_counted_for_evict:10\r\n",
+            "server: takes no writes: its memory is full, 2 of 1 MB are used",
+        ),
+        ("role:slave\r\nslave_read_only:1\r\n", "server: takes no writes: it is a replica"),
+        ("aof_last_write_status:err\r\n", "server: takes no writes: its append-only file cannot be written"),
+    ],
+)
+async def test_readiness_falls_while_the_server_takes_no_writes(shop: Shop, info: str, why: str) -> None:
+    """Nothing can be ordered; a shop in which nothing goes on has no worker that would notice."""
+    shop.server.info = INFO + info
+
+    async with shop.client() as client:
+        ready, health = [await client.get(path) for path in PATHS]
+        shop.server.info = INFO
+        back = await client.get("/readyz")
+
+    assert (ready.status_code, ready.json()["reasons"]) == (503, [why])
+    assert (health.json()["status"], health.json()["server"]["trouble"]) == ("degraded", why)
+    assert (health.json()["server"]["reachable"], back.status_code) == (True, 200)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        "maxmemory:0\r\nused_memory:2097152\r\n",
+        "maxmemory:2097152\r\nused_memory:2097162\r\nmem_not_counted_for_evict:20\r\n",
+        "role:slave\r\nslave_read_only:0\r\n",
+    ],
+    ids=["no limit", "buffers do not count", "a replica that may be written"],
+)
+async def test_readiness_stays_where_the_server_takes_writes(shop: Shop, info: str) -> None:
+    shop.server.info = INFO + info
+
+    async with shop.client() as client:
+        answer = await client.get("/readyz")
+
+    assert (answer.status_code, answer.json()["reasons"]) == (200, [])
 
 
 async def test_readiness_says_why_a_worker_does_not_work(shop: Shop) -> None:
