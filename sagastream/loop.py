@@ -69,6 +69,7 @@ class Loop:
         self._is_stopping = False
         self.is_ready = False
         self.trouble: str | None = None
+        self._refused: str | None = None
         self.tried = asyncio.Event()
         """Set once all that is published from then on will be read, or trouble has kept that from being so."""
 
@@ -105,8 +106,6 @@ class Loop:
                 await self._round()
                 failures = 0
             except (ServerUnavailable, ReplyError, WrongStore) as error:
-                if isinstance(error, ReplyError) and error.code != "NOGROUP":
-                    log.error("consumer.refused", group=self._intake.group, error=str(error))
                 failures += 1
                 self._in_trouble(error)
                 await asyncio.sleep(min(_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE).total_seconds())
@@ -123,7 +122,7 @@ class Loop:
             await self._recovered(await self._intake.own())
             if self.trouble:
                 log.info("consumer.resumed", group=self._intake.group)
-            self.is_ready, self.trouble = True, None
+            self.is_ready, self.trouble, self._refused = True, None, None
         now = asyncio.get_running_loop().time()
         if now >= self._claim_at:
             self._claim_at = now + self._claim_idle.total_seconds() / 2
@@ -162,6 +161,14 @@ class Loop:
     def _in_trouble(self, error: Exception) -> None:
         if not self.trouble:
             log.warning("consumer.paused", group=self._intake.group, error=str(error))
+        # It may well be what is found once the server is back, it does not pass by itself, and it is met every round.
+        if _is_grave(error) and str(error) != self._refused:
+            self._refused = str(error)
+            log.error("consumer.refused", group=self._intake.group, error=self._refused)
         self._must_recover = True
         self.is_ready, self.trouble = False, str(error)
         self.tried.set()
+
+
+def _is_grave(error: Exception) -> bool:
+    return isinstance(error, WrongStore) or (isinstance(error, ReplyError) and error.code != "NOGROUP")
