@@ -154,16 +154,23 @@ class Entrance:
 
     async def _commit_all(self, batch: Sequence[Transaction]) -> Sequence[Outcome]:
         await self._look_at_store()
+        if self._store.born is not None:
+            # The server may have come back empty since we looked, in between two requests and unnoticed by both.
+            for tx in batch:
+                tx.expect(names.STORE, "born", self._store.born)
         try:
-            return (await self._transactor.commit(batch)).outcomes
+            outcomes = (await self._transactor.commit(batch)).outcomes
         except ServerUnavailable:
             self._is_right_store = False  # whoever comes back may be another one
             raise
+        if any(outcome.kind is Kind.REFUSED for outcome in outcomes):
+            await self._store.look()  # on another store nothing of the batch was applied
+        return outcomes
 
     async def _look_at_store(self) -> None:
         if not self._is_right_store:
             await self._store.look()
-            self._is_right_store = True
+            self._is_right_store = self._store.born is not None
 
     async def _register(self, event: Event) -> None:
         """Make the stream known to whoever trims: no handler declares what is published here."""

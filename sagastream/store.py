@@ -29,6 +29,11 @@ class StoreMark:
         self._name = name
         self._born: str | None = None
 
+    @property
+    def born(self) -> str | None:
+        """Return the birth mark that was seen last; None if there was none yet."""
+        return self._born
+
     async def check(self) -> None:
         """Make sure that the store is the right one; mark it if it is new.
 

@@ -302,6 +302,35 @@ async def test_nothing_begins_on_a_store_that_came_in_the_place_of_ours() -> Non
 
 
 @in_virtual_time
+async def test_nothing_begins_on_an_empty_store_that_came_back_between_two_requests() -> None:
+    """No request met any trouble: the server was back before the next one. What it took, nobody would read."""
+    world = World()
+    await world.work(world.consumer(desk(Script())))
+    entrance = world.entrance(desk(Script()))
+    await entrance.begin(TripBooked(nights=2), key="request-17")
+    world.server.call("FLUSHALL")
+
+    with pytest.raises(WrongStore, match="is this the right server"):
+        await entrance.begin(TripBooked(nights=2), key="request-18", change=count)
+    with pytest.raises(WrongStore, match="is this the right server"):
+        await entrance.change(count)
+    assert world.server.call("KEYS", "*") == []
+
+
+@in_virtual_time
+async def test_a_guard_that_does_not_hold_is_a_conflict_on_the_right_store() -> None:
+    world = World()
+    await world.work(world.consumer(desk(Script())))
+    entrance = world.entrance(desk(Script()))
+
+    with pytest.raises(Conflict):
+        await entrance.change(lambda tx: tx.at_least("trips", "begun", 1))
+
+    await entrance.change(count)
+    assert world.hash("desk", "trips") == {"begun": "1"}
+
+
+@in_virtual_time
 async def test_what_can_never_be_applied_is_not_to_be_decided_again() -> None:
     """No guard refused it: whoever reads again and decides again would do so for ever."""
     world = World()
