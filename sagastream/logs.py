@@ -36,7 +36,7 @@ def configure(settings: Settings, service: str | None = None) -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line is one write, also where processes share it
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
