@@ -196,7 +196,8 @@ class Follower:
         return Note(
             at_ms=self.now_ms, id=f"retry:{attempt.participant}:{step}:{attempt.failed}",
             type=attempt.fields.get("type", ""), source=attempt.participant, cause="", step=step, kind=RETRY,
-            reason=f"{failed}, again in {wait_s:.1f} s",
+            # One that is being tried again right now stands there too, with the end of its lease.
+            reason=f"{failed}, tried again within {wait_s:.1f} s",
         )  # fmt: skip
 
     def _step(self, attempt: Attempt, followed: Followed) -> str:

@@ -94,7 +94,7 @@ def test_a_trip_on_its_way_back_says_what_is_still_to_undo() -> None:
         ((20, "BarRequested", "saga", "confirm"), "→", "asked"),
         ((21, "StepBarred", "desk", "confirm", "barred"), "⊘", "barred"),
         ((22, "StepGaveUp", "bank", "charge card", "gave up", "it was down"), "!", "gave up"),
-        ((23, "RoomHeld", "hotel", "hold room", RETRY, "failed once, again in 0.3 s"), "↻", "retry"),
+        ((23, "RoomHeld", "hotel", "hold room", RETRY, "failed once, tried again within 0.3 s"), "↻", "retry"),
         ((24, "TripBooked", "desk", "begin", REPEATED), "≡", "repeated"),
         ((25, "SagaNeedsAttention", "saga"), "!", "needs help"),
     ],
