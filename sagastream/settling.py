@@ -77,6 +77,7 @@ class Settling:
         Raises: ``ServerUnavailable``; then nothing is known and all of them are still pending.
         """
         ended = [work for work, tx in decided if tx is None]
+        elsewhere = [*ended]
         again: list[Work] = []
         batch = [(work, tx) for work, tx in decided if tx is not None]
         if batch:
@@ -84,7 +85,14 @@ class Settling:
             if receipt.now_ms:
                 self._clock.observe(receipt.now_ms)
             for (work, _), outcome in zip(batch, receipt.outcomes, strict=True):
-                (ended if self._is_over(work, outcome) else again).append(work)
+                is_over = self._is_over(work, outcome)
+                (ended if is_over else again).append(work)
+                if is_over and not outcome.is_ok:
+                    elsewhere.append(work)
+        # What was decided meanwhile, such as by an undo, is no reason to try again what had failed before.
+        await self._retries.forget(
+            work.message.name for work in elsewhere if work.attempts and work.fate is Fate.SETTLED
+        )
         return ended, again
 
     async def decide(self, work: Work) -> Transaction | None:

@@ -45,6 +45,22 @@ def raising(script: Script, world: World, *, until_second: float = 1e9, text: st
 
 
 @in_virtual_time
+async def test_an_attempt_that_finds_its_step_decided_is_the_last_and_nothing_waits_any_longer() -> None:
+    """Else whoever looks is told for half a minute that what was undone and ended is tried once more."""
+    world, script = with_rooms(), Script()
+    raising(script, world, until_second=0.5)
+    world.tell(TripBooked(nights=1), "turned-back")
+    async with world.running(world.consumer(hotel(script))):
+        await world.until(lambda: world.hash("hotel", "attempts") != {})
+        world.ask("hotel", UndoRequested(step="RoomHeld"), "turned-back")
+        await asyncio.sleep(5)
+
+    assert world.ledger("hotel", "hold_room", "turned-back").state is State.BARRED
+    assert world.hash("hotel", "attempts") == {}
+    assert world.call("ZCARD", "hotel", "retries") == 0
+
+
+@in_virtual_time
 async def test_attempts_come_later_and_later_and_only_the_failed_message_waits() -> None:
     """One second, then two; its neighbours are settled at once."""
     world, script = with_rooms(), Script()
