@@ -85,6 +85,7 @@ class Auditor:
         self._overdue_from = 0
         self._differences = 0
         self._again_from = 0
+        self._trouble: str | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Audit until told to stop."""
@@ -106,6 +107,7 @@ class Auditor:
             "auditing": self._walk is not None,
             "held": self._walk.held if self._walk else None,
             "differences": self._differences,
+            "trouble": self._trouble,
         }
 
     async def round_safely(self) -> None:
@@ -115,7 +117,11 @@ class Auditor:
         except (SagastreamError, OSError, ValueError) as error:
             self._walk = None  # what it held may have been handed over: it goes on from where the last round ended
             await self._close_books()
-            log.warning("audit.interrupted", error=str(error))
+            if str(error) != self._trouble:
+                log.warning("audit.interrupted", error=str(error))
+            self._trouble = str(error)
+        else:
+            self._trouble = None
 
     async def round(self) -> bool:
         """Audit what came since the last round; False if somebody else does."""

@@ -7,12 +7,15 @@ import json
 from dataclasses import asdict
 from datetime import timedelta
 
+from structlog.testing import capture_logs
+
 from sagastream import series
 from sagastream.audit import Audit, Difference, Findings, Rule, Scene
 from sagastream.audit.auditor import AGAIN, HOLD, Auditor
 from sagastream.audit.results import CONTINUOUS
 from sagastream.bus import Bus, Command
 from sagastream.coordinator.retention import Retention, kept
+from sagastream.errors import ServerUnavailable
 from sagastream.reader import Reader
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.transaction import Transactor
@@ -172,6 +175,29 @@ async def test_what_differs_is_looked_at_again_together_and_within_its_share() -
     streams = Scene(MemoryConnection(trips.server), trips.world.settings, [TRIP], EVERYBODY).streams()
     assert sum(command[0] == "XRANGE" for command in sent) <= 3 * len(streams)  # the walk, and one look at all of them
     assert took_s > 0.01 * len(sent) * 8
+
+
+@in_virtual_time
+async def test_what_keeps_it_from_auditing_is_logged_once_and_shown_for_as_long_as_it_does() -> None:
+    """A store that takes no writes for a night would say so every ten seconds."""
+    trips, trouble, shown = await played(), "", []
+
+    async def refuse(_: Command) -> None:
+        if trouble:
+            raise ServerUnavailable(trouble)
+
+    connection = MemoryConnection(trips.server, before=refuse)
+    bus = Bus(connection, connection, connection)
+    watching = Auditor([TRIP], bus=bus, settings=trips.world.settings, participants=EVERYBODY)
+    with capture_logs() as logged:
+        for why in ("it is full", "it is full", "it is a replica", "", "it is full"):
+            trouble = why
+            await watching.round_safely()
+            shown.append(watching.describe()["trouble"])
+
+    said = [line["error"] for line in logged if line["event"] == "audit.interrupted"]
+    assert said == ["it is full", "it is a replica", "it is full"]
+    assert shown == ["it is full", "it is full", "it is a replica", None, "it is full"]
 
 
 @in_virtual_time
