@@ -19,6 +19,7 @@ from sagastream.keys import COORDINATOR
 
 PENDING_TOO_LONG_MS = 300_000
 BEHIND_MS = 60_000
+_LOOK = "sagastream streams"  # nobody here knows how others are started
 _MS = timedelta(milliseconds=1)
 
 
@@ -46,7 +47,7 @@ def _others(patient: Patient, seen: Iterable[tuple[str, str]]) -> Iterator[_Read
         if name not in known:
             found.setdefault(name, []).append(stream)
     for name, streams in found.items():
-        yield _Reader(name, tuple(streams), "sagastream streams")
+        yield _Reader(name, tuple(streams), _LOOK)
 
 
 async def readers(patient: Patient) -> list[Finding]:
@@ -79,6 +80,7 @@ async def readers(patient: Patient) -> list[Finding]:
 
 async def work(patient: Patient) -> list[Finding]:
     """Tell of each reader what it has not read, and what it has in hand."""
+    silence = (patient.settings.claim_idle + patient.settings.block) // _MS
     found = []
     now_ms, seen = await _seen(patient)
     for group in (*_groups(patient), *_others(patient, seen)):
@@ -86,6 +88,7 @@ async def work(patient: Patient) -> list[Finding]:
         known = [one.lag for _, one in here if one.lag is not None]
         unread = f"{sum(known)}" if len(known) == len(here) else f"at least {sum(known)}"
         behind_ms = _behind_ms([one for _, one in here], now_ms)
+        ages = [age for age, _ in _ages(one for _, one in here).values()]
         held = [(one.oldest_pending_ms, stream) for stream, one in here if one.oldest_pending_ms is not None]
         since_ms, where = min(held, default=(now_ms, ""))
         held_ms = now_ms - since_ms
@@ -93,6 +96,9 @@ async def work(patient: Patient) -> list[Finding]:
         if held_ms >= PENDING_TOO_LONG_MS:
             told += f", the oldest for {lasting(held_ms)} on {where}"
             found.append(problem("work", told, group.start, about=group.name))
+        elif behind_ms >= BEHIND_MS and group.start == _LOOK and min(ages, default=behind_ms) > silence:
+            told += f", and nobody reads for {lasting(behind_ms)}: start it, or forget it if it is gone for good"
+            found.append(warning("work", told, f"sagastream forget {group.name}", about=group.name))
         elif behind_ms >= BEHIND_MS:
             told += f", behind by {lasting(behind_ms)}: more processes of it help, each with its own CONSUMER"
             found.append(warning("work", told, group.start, about=group.name))

@@ -154,7 +154,7 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ("work", Verdict.PROBLEM, "1 in hand, the oldest for 60 min", [*begun_anew(AGO), IN_HAND]),
     ("work", Verdict.WARNING, "1 in hand, the oldest for 2 min", [*begun_anew(LATELY), IN_HAND]),
     ("work", Verdict.WARNING, "1 unread, 0 in hand, behind by 60 min", begun_anew(AGO)),
-    ("work", Verdict.WARNING, "1 unread, 0 in hand, behind by 60 min", [
+    ("work", Verdict.WARNING, "1 unread, 0 in hand, and nobody reads for 60 min: start it, or forget it", [
         ("DEL", ENDED), ("XADD", ENDED, f"{AGO}-1", "any", "thing"), ("XGROUP", "CREATE", ENDED, "webhooks", "0"),
     ]),
     ("trimming", Verdict.WARNING, "auditors once read it and is gone", [
@@ -235,6 +235,17 @@ async def test_a_reader_that_is_silent_is_named(rested: Patient) -> None:
     assert {one.about for one in found} == {"desk", "hotel", "bank", COORDINATOR}
     assert all(one.told.startswith("nobody reads: last heard of ") for one in found), found
     assert [one.help for one in found if one.about == "bank"] == ["sagastream participant bank"]
+
+
+async def test_a_group_whose_participant_was_removed_is_to_be_forgotten(rested: Patient) -> None:
+    """More processes of what is not there any more help nobody, and streams are kept for it."""
+    await rested.bus.writer.execute("DEL", ENDED)
+    await rested.bus.writer.execute("XADD", ENDED, f"{time.time_ns() // 1_000_000 - 3_600_000}-1", "any", "thing")
+    await rested.bus.writer.execute("XGROUP", "CREATE", ENDED, "loyalty", "0")
+
+    (found,) = await look(rested, "work")
+
+    assert (found.about, found.verdict, found.help) == ("loyalty", Verdict.WARNING, "sagastream forget loyalty")
 
 
 async def test_a_reader_that_waits_for_what_does_not_come_is_not_called_gone(own_server: str) -> None:
