@@ -98,10 +98,10 @@ def install(app: FastAPI) -> None:
         return _invalid([_error(one["loc"], one["msg"]) for one in found], 422).response()
 
     async def server(request: Request, _: Exception) -> Response:
-        then = "try again"
-        if request.method not in ("GET", "HEAD"):
-            then = "what was asked may have happened: send it again under the same key, or look first"
-        return unavailable(f"the store cannot be reached right now; {then}").response()
+        if request.method in ("GET", "HEAD"):
+            return unavailable("the store cannot be reached right now; try again").response()
+        then = "what was asked may have happened: send it again under the same key, or look first"
+        return unavailable(f"the store cannot be reached or takes no writes right now; {then}").response()
 
     async def store(_: Request, __: Exception) -> Response:
         return unavailable("the store is not the one that is meant; nothing was written, try again later").response()

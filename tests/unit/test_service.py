@@ -345,6 +345,7 @@ async def test_a_write_whose_answer_was_lost_is_not_said_to_have_failed(shop: Sh
 
     assert (read.status_code, written.status_code) == (503, 503)
     assert read.headers["retry-after"] == written.headers["retry-after"]
+    assert "cannot be reached or takes no writes" in written.json()["detail"]  # one that is full is there
     assert "may have happened" in written.json()["detail"]
     assert "may have happened" not in read.json()["detail"]
 
