@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from sagastream.cli.exits import DONE, NO_SUCH_SAGA, NOT_CONFIRMED, REFUSED, WRONG_WORDS
 from sagastream.cli.office import Answer, Office, Refused
 from sagastream.cli.screen import Screen
+from sagastream.saga.lifecycle import Status
 from sagastream.saga.repair import Act
 from sagastream.settings import Settings
 
@@ -72,7 +73,9 @@ def _many(words: Namespace, office: Office) -> int:
     preview = office.post("repairs", "preview", body=body)
     count, is_exact = cast(int, preview["count"]), preview["exact"]
     screen = Screen(sys.stderr)
-    screen.say(f"{'' if is_exact else 'at least '}{count} sagas")
+    which = words.status or Status.NEEDS_ATTENTION
+    others = "" if count or words.status else "; --status says which others to look for"
+    screen.say(f"{'' if is_exact else 'at least '}{count} sagas that are {which}{others}")
     for one in cast("Sequence[Answer]", preview["sample"]):
         screen.say(f"  {one['sagaId']}  {one['why'] or ''}", f"    {one['would']}: {one['told']}")
     if not count:

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 import pytest
 from pydantic import SecretStr
 
-from sagastream.cli.exits import REFUSED
+from sagastream.cli.exits import DONE, REFUSED
 from sagastream.cli.office import NoShop, Office, Refused
-from sagastream.cli.repairing import told
+from sagastream.cli.repairing import repair, told
+from sagastream.cli.words import parser
 from sagastream.settings import Settings
 
 
@@ -85,3 +86,16 @@ def test_why_something_was_refused_does_not_steer_the_terminal(capsys: pytest.Ca
     assert told(Refused(409, "the saga says \x1b[2J\x9b2Jpaid")) == REFUSED
 
     assert capsys.readouterr().err == "sagastream: the saga says \\u001b[2J\\u009b2Jpaid\n"
+
+
+def test_a_filter_that_fits_nothing_is_told_with_the_status_that_was_looked_at(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whoever names a step and is told of no sagas would believe that none waits there, though many are InProgress."""
+    none = answer(200, '{"count": 0, "exact": true, "sample": []}', "application/json")
+    with taken_and_answered(none) as url:
+        words = parser().parse_args(["retry", "--at", "charge payment", "--reason", "it is back"])
+        code = repair(words, Settings(base_url=url, operator_token=SecretStr("a-token-nobody-guesses")))
+
+    assert code == DONE
+    assert capsys.readouterr().err == "0 sagas that are NeedsAttention; --status says which others to look for\n"
