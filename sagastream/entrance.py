@@ -88,7 +88,7 @@ class Entrance:
         envelope = self._envelope(event, saga_id, cause, initiator, beginning.saga, beginning.version)
         tx.entry = Entry(saga_id, BEGINNING, State.UNKNOWN, State.DONE, tx.publish(envelope))
         outcome = await self._commit(tx)
-        return Begun(saga_id, envelope.id, repeated=not self._applied_or(outcome, Kind.IS))
+        return Begun(saga_id, envelope.id, repeated=not self._applied_or(tx, outcome, Kind.IS))
 
     async def bar(
         self, saga_id: str, done: type[Event], *, because: Event, initiator: str = "", change: Change | None = None
@@ -128,7 +128,7 @@ class Entrance:
         tx.publish(self._envelope(because, saga_id, cause, initiator, beginning.saga, beginning.version))
         tx.entry = Entry(saga_id, field, state, State.BARRED, position)
         outcome = await self._commit(tx)
-        return State.BARRED if self._applied_or(outcome, Kind.IS) else outcome.state
+        return State.BARRED if self._applied_or(tx, outcome, Kind.IS) else outcome.state
 
     async def change(self, change: Change) -> None:
         """Change the participant's state outside of any saga.
@@ -137,15 +137,17 @@ class Entrance:
         """
         tx = self._transaction("", await self._time(), "")
         _declare(change, tx)
-        self._applied_or(await self._commits.ask(tx))
+        self._applied_or(tx, await self._commits.ask(tx))
 
-    def _applied_or(self, outcome: Outcome, *acceptable: Kind) -> bool:
+    def _applied_or(self, tx: Transaction, outcome: Outcome, *acceptable: Kind) -> bool:
         if outcome.is_ok:
             return True
         if outcome.kind in acceptable:
             return False
         if outcome.kind in (Kind.MALFORMED, Kind.TORN):
             raise CannotApply(f"{outcome.kind}: {outcome.detail}")
+        if outcome.kind is Kind.REFUSED:
+            raise Conflict(f"refused by {tx.guard(outcome.detail)}")
         raise Conflict(f"{outcome.kind}: {outcome.detail}")
 
     async def _commit(self, tx: Transaction) -> Outcome:

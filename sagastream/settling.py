@@ -84,7 +84,9 @@ class Settling:
             receipt = await commit([tx for _, tx in batch])
             if receipt.now_ms:
                 self._clock.observe(receipt.now_ms)
-            for (work, _), outcome in zip(batch, receipt.outcomes, strict=True):
+            for (work, tx), outcome in zip(batch, receipt.outcomes, strict=True):
+                if outcome.kind is Kind.REFUSED:
+                    work.refused_by = tx.guard(outcome.detail)
                 is_over = self._is_over(work, outcome)
                 (ended if is_over else again).append(work)
                 if is_over and not outcome.is_ok:
@@ -103,7 +105,8 @@ class Settling:
                     return self._bury(work, work.problem)
                 raise work.problem
             if work.conflicts > ROUNDS:
-                raise HandlerDisagrees(f"decided {work.conflicts} times, refused by a guard each time")
+                often = f"decided {work.conflicts} times, refused each time"
+                raise HandlerDisagrees(f"{often}, the last time by {work.refused_by}")
             tx = await self._deciding.decide(work)
         except ServerUnavailable:
             raise

@@ -189,6 +189,12 @@ class Transaction:
                     f"{str(name)[:80]!r} is a key of the library's; name the participant's own otherwise"
                 )
 
+    def guard(self, at: str) -> str:
+        """Return in words which operation did not hold; ``at`` is the detail of ``REFUSED``. Values are not told."""
+        kind, key, first, *_ = self._operations[int(at) - 1]
+        name = f" of {first!r}" if isinstance(first, str) else ""
+        return f"{kind}{name} in {key!r}"
+
     def packed(self, retention: timedelta) -> tuple[object, ...]:
         """Return the form the script reads."""
         if self.entry is None:

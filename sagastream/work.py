@@ -35,10 +35,10 @@ class Work:
     """A message, what handles it, and how far it has come.
 
     ``request`` is what the coordinator asks, None for an event that goes forward. ``known`` is the ledger state
-    that the next commit expects. ``attempts`` have failed so far, ``conflicts`` were decided again. ``problem`` is
-    why nothing can be decided. ``is_ledger_broken``: not even that it gave up can be remembered.
-    ``is_undone_outside``: its undo calls something that is not Redis. ``tried`` is what was last run for it: its
-    handler, or a way to undo or close the step; ``took_s`` is what that needed.
+    that the next commit expects. ``attempts`` have failed so far, ``conflicts`` were decided again, the last time
+    because of the guard ``refused_by``. ``problem`` is why nothing can be decided. ``is_ledger_broken``: not even
+    that it gave up can be remembered. ``is_undone_outside``: its undo calls something that is not Redis. ``tried`` is
+    what was last run for it: its handler, or a way to undo or close the step; ``took_s`` is what that needed.
     """
 
     message: Message
@@ -49,6 +49,7 @@ class Work:
     fate: Fate = Fate.SETTLED
     attempts: int = 0
     conflicts: int = 0
+    refused_by: str = ""
     problem: SagastreamError | None = None
     is_ledger_broken: bool = False
     is_undone_outside: bool = False

@@ -130,9 +130,9 @@ async def test_any_text_is_a_key(key: str) -> None:
 
 @in_virtual_time
 async def test_a_guard_that_does_not_hold_begins_nothing() -> None:
-    """The caller reads again and decides again."""
+    """The caller is told which guard, reads again and decides again."""
     world = World()
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="refused by expect of 'open' in 'trips'"):
         await world.entrance(desk(Script())).begin(
             TripBooked(nights=2), key="k", change=lambda tx: tx.expect("trips", "open", "yes")
         )
