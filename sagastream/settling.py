@@ -19,6 +19,7 @@ from sagastream.masking import masked
 from sagastream.participant import Participant
 from sagastream.retries import Retries
 from sagastream.telemetry import Telemetry
+from sagastream.tracebacks import line_of
 from sagastream.transaction import Kind, Outcome, Receipt, Transaction
 from sagastream.work import Fate, Work
 
@@ -124,12 +125,14 @@ class Settling:
     def _failed(self, work: Work, error: Exception) -> Transaction | None:
         """Note a failed attempt, or bury the message if it was the last one."""
         work.attempts += 1
+        tried = work.tried or work.handler
         about = {"saga_id": work.envelope.saga_id, "type": work.envelope.type, "attempt": work.attempts}
+        if tried is not None and (tried is work.tried or work.request is None):  # else there may be no undo to run
+            about |= {"handler": f"{self._participant.name}.{tried.name}", "at": line_of(tried.function, error)}
         if isinstance(work.request, RetryRequested):
             log.warning("retry.failed", **about, error=_said(error))
             work.fate = Fate.SETTLED  # the coordinator asks again, at its pace
             return None
-        tried = work.tried or work.handler
         policy = tried.retry if tried else self._participant.retry
         if isinstance(error, Undecodable | Torn) or policy.is_exhausted(work.attempts):
             log.error("event.buried", **about, error=_said(error))

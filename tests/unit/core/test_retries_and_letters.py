@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from sagastream import Event, Participant, Transaction
 from sagastream.errors import ReplyError
@@ -289,6 +290,66 @@ async def test_a_handler_that_never_agrees_with_its_guards_is_buried() -> None:
 
     (letter,) = world.letters("hotel")
     assert letter["reason"].endswith("refused each time, the last time by expect of 'free' in 'rooms'")
+
+
+@in_virtual_time
+async def test_the_log_says_which_handler_failed_and_at_which_line() -> None:
+    """Whoever wrote the handler finds the line that raised, or the last one there on the way to it."""
+    world = with_rooms()
+    careless = Participant("hotel", retry=RETRY)
+
+    @careless.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        tx.increase("rooms", "free", -1)
+        return RoomHeld(nights=1, card="good")
+
+    raised = hold_room.__code__.co_firstlineno + 2  # after the decorator
+    world.tell(TripBooked(nights=1))
+    with capture_logs() as logged:
+        await world.work(world.consumer(careless))
+    said = [(line["event"], line["handler"], line["at"]) for line in logged if line["event"].startswith("event.")]
+
+    where = ("hotel.hold_room", f"{__file__}:{raised}")
+    assert said == [("event.failed", *where), ("event.failed", *where), ("event.buried", *where)]
+
+
+@in_virtual_time
+async def test_the_log_says_which_undo_failed() -> None:
+    """Its message is a request like any other; where it raised nothing itself, the line is that of its beginning."""
+    world, script = with_rooms(), Script()
+    world.tell(TripBooked(nights=1))
+    await world.work(world.consumer(hotel(script)))
+    silent = hotel(Script())
+    silent.undos.clear()
+
+    @silent.undo(RoomHeld)
+    async def give_room_back(held: RoomHeld, tx: Transaction) -> RoomGivenBack:
+        return None  # type: ignore[return-value]  # what is tried here
+
+    world.ask("hotel", UndoRequested(step="RoomHeld"))
+    with capture_logs() as logged:
+        await world.work(world.consumer(silent))
+
+    buried = next(line for line in logged if line["event"] == "event.buried")
+    assert buried["handler"] == "hotel.give_room_back"
+    assert buried["at"] == f"{__file__}:{give_room_back.__code__.co_firstlineno}"
+
+
+@in_virtual_time
+async def test_a_handler_is_not_blamed_for_an_undo_that_is_not_there() -> None:
+    """The message says that there is none; the handler of the step did what it should."""
+    world, careless = with_rooms(), hotel(Script())
+    careless.undos.clear()
+    world.tell(TripBooked(nights=1))
+    await world.work(world.consumer(careless))
+
+    world.ask("hotel", UndoRequested(step="RoomHeld"))
+    with capture_logs() as logged:
+        await world.work(world.consumer(careless))
+
+    buried = next(line for line in logged if line["event"] == "event.buried")
+    assert buried["error"] == "DefinitionError: hotel declares no way to undo RoomHeld"
+    assert "handler" not in buried
 
 
 UNDECODABLE: dict[str, dict[str, str]] = {
