@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 
+import structlog
+
 from sagastream import logs
+from sagastream.cli.tables import misfits
 from sagastream.dev import run_in_one
 from sagastream.project import Project, ProjectError
 from sagastream.settings import Settings
 from sagastream.standalone import run_front, run_service
 from sagastream.supervisor import run_in_many
+
+_log = structlog.get_logger()
 
 
 def run(words: Namespace, settings: Settings, project: Project) -> None:
@@ -20,6 +25,7 @@ def run(words: Namespace, settings: Settings, project: Project) -> None:
             if words.no_restart:
                 settings = settings.model_copy(update={"restart": False})
             logs.configure(settings)
+            _look_over(project)
             run = run_in_many if words.procs else run_in_one
             asyncio.run(run(project, settings, settings.port if words.port is None else words.port))
         case "front":
@@ -32,6 +38,17 @@ def run(words: Namespace, settings: Settings, project: Project) -> None:
             _serve(project, settings, *project.service(words.name), words.port)
         case "coordinator":
             _serve(project, settings, *project.service("coordinator"), words.port)
+
+
+def _look_over(project: Project) -> None:
+    """Tell what `check` would; it may be on its way to being written, so it is run all the same."""
+    if not project.services:
+        raise ProjectError(
+            f"{project.root / 'pyproject.toml'}: [tool.sagastream] names no services to run;"
+            ' add services = ["module:create_service"]'
+        )
+    for problem in misfits(project):
+        _log.warning("table.does_not_fit", problem=problem)
 
 
 def _serve(project: Project, settings: Settings, name: str, target: str, port: int | None) -> None:

@@ -16,12 +16,20 @@ if TYPE_CHECKING:
 
 def check(project: Project) -> int:
     """Print what does not fit and return the exit code."""
-    from sagastream.saga.check import check
-
-    problems = check(list(sagas(project).values()), participants(project))
+    problems = misfits(project)
     for problem in problems:
         sys.stdout.write(f"{problem}\n")
     return 1 if problems else 0
+
+
+def misfits(project: Project) -> list[str]:
+    """Return what does not fit between the project's tables and participants, a sentence each.
+
+    Raises: ``ProjectError`` for something that is neither.
+    """
+    from sagastream.saga.check import check
+
+    return check(list(sagas(project).values()), participants(project))
 
 
 def participants(project: Project) -> list[Participant]:
