@@ -82,19 +82,29 @@ def read_project(start: Path | None = None) -> Project:
         file = root / "pyproject.toml"
         if not file.is_file():
             continue
-        table = tomllib.loads(file.read_text()).get("tool", {}).get("sagastream")
+        try:
+            table = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("sagastream")
+        except ValueError as error:
+            raise ProjectError(f"{file} is not TOML: {error}") from error
         if table is None:
             continue
         try:
             told = _Table.model_validate(table)
         except ValidationError as error:
-            raise ProjectError(f"{file}: [tool.sagastream]: {error}") from error
+            raise ProjectError(f"{file}: [tool.sagastream]: {_first(error)}") from error
         hint = told.hint
         if hint and "\n" not in hint and (root / hint).is_file():
             hint = (root / hint).read_text()
         services = {service_name(target): target for target in told.services}
         return Project(root, services, told.companions, told.sagas, told.participants, hint.strip(), told.audits)
     raise ProjectError(f"no pyproject.toml with [tool.sagastream] in {start} or above it")
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    is_unknown = first["type"] == "extra_forbidden"
+    where = ".".join(str(part) for part in first["loc"]) or "all of it"
+    return f"{where}: {'there is no such key' if is_unknown else first['msg']}"
 
 
 def service_name(target: str) -> str:

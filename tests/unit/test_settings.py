@@ -96,6 +96,26 @@ def test_a_project_is_found_from_below_and_its_hint_may_be_a_file(tmp_path: Path
         project.service("bank")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[tool.sagastream", "is not TOML: Expected"),
+        ("\xff", "is not TOML: "),
+        ("[tool.sagastream]\nsaga = []", "[tool.sagastream]: saga: there is no such key"),
+        ("[tool.sagastream]\nsagas = 'trip:TRIP'", "[tool.sagastream]: sagas: Input should be a valid tuple"),
+    ],
+)
+def test_what_is_wrong_with_a_projects_description_is_told_in_one_line(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(ProjectError) as refused:
+        read_project(tmp_path)
+
+    assert told in str(refused.value)
+    assert str(refused.value).startswith(str(tmp_path / "pyproject.toml"))
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("target", ["no_such_module:x", "sagastream.version:NOTHING", "sagastream.version"])
 def test_what_cannot_be_loaded_is_named(target: str) -> None:
     with pytest.raises(ProjectError, match=target.partition(":")[0]):
