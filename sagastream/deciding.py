@@ -49,7 +49,8 @@ class Deciding:
                 if wanted not in resources:
                     kind = getattr(wanted, "__name__", wanted)  # X | None has no name
                     raise DefinitionError(
-                        f"{participant.name}.{handler.name} wants {name}: {kind}, which was not given"
+                        f"{participant.name}.{handler.name} wants {name}: {kind}, which was not given by that type;"
+                        f" give it to whoever runs {participant.name!r}: resources={{{kind}: …}}"
                     )
             self._resources[id(handler)] = {name: resources[wanted] for name, wanted in handler.resources.items()}
 

@@ -121,7 +121,8 @@ async def test_a_resource_that_was_not_given_is_named_whatever_its_type() -> Non
     async def hold_room(trip: TripBooked, tx: Transaction, gateway: Gateway | None = None) -> RoomHeld:
         return RoomHeld(nights=trip.nights, card=trip.card)
 
-    with pytest.raises(DefinitionError, match=r"hotel.hold_room wants gateway: .*Gateway \| None, which was not given"):
+    told = r"wants gateway: .*Gateway \| None, .*'hotel': resources=\{.*Gateway \| None: "
+    with pytest.raises(DefinitionError, match=told):
         World().consumer(hotel)
 
 
