@@ -13,6 +13,8 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
+import structlog
+
 from sagastream.bus import connect
 from sagastream.consumer import Consumer
 from sagastream.coordinator.tracker import Coordinator
@@ -22,17 +24,21 @@ from sagastream.errors import DefinitionError
 from sagastream.event import Event
 from sagastream.keys import COORDINATOR
 from sagastream.participant import Participant
+from sagastream.saga.check import check
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
 from sagastream.telemetry import Telemetry
 
+_log = structlog.get_logger(__name__)
+
 
 class Runtime:
     """Runs participants, and a coordinator for the given tables, while it is open as a context manager.
 
-    ``resources`` are what handlers take beside event and transaction, by annotated type. Where the store is not the
-    right one (``STORE``) nobody works, ``begin`` and ``change`` raise ``WrongStore``, and all goes on once it is.
+    ``resources`` are what handlers take beside event and transaction, by annotated type. What ``check`` would find is
+    logged where everybody whom the tables name is here. Where the store is not the right one (``STORE``) nobody works,
+    ``begin`` and ``change`` raise ``WrongStore``, and all goes on once it is.
 
     Raises: ``DefinitionError`` when a handler wants a resource nobody gave, or two participants have one name.
     """
@@ -58,6 +64,7 @@ class Runtime:
             for p in participants
         ]
         if sagas:
+            _look_over(sagas, participants)
             watch = Telemetry(COORDINATOR)
             self._workers.append(Coordinator(sagas, bus=self.bus, settings=self.settings, telemetry=watch))
         self._stop = asyncio.Event()
@@ -108,6 +115,15 @@ class Runtime:
     async def _join(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         self._stop.set()
         await asyncio.gather(*tasks)
+
+
+def _look_over(sagas: Sequence[Saga], participants: Sequence[Participant]) -> None:
+    """Tell what does not fit, of each table the latest version: what begins now."""
+    latest = {saga.name: saga for saga in sorted(sagas, key=lambda saga: saga.version)}
+    named = {name for saga in latest.values() for name in saga.participants}
+    if named <= {participant.name for participant in participants}:
+        for problem in check(list(latest.values()), participants):
+            _log.warning("table.does_not_fit", problem=problem)
 
 
 async def _tried(worker: Consumer | Coordinator, task: asyncio.Task[None]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from sagastream import DefinitionError, Participant, Runtime, Settings, Status, Transaction
 from sagastream.bus import connect
@@ -78,6 +79,23 @@ async def test_two_participants_of_one_name_are_refused() -> None:
     """They are one group: each would be given half of what only the other can do."""
     with pytest.raises(DefinitionError, match="two participants are named 'hotel'"):
         Runtime("redis://localhost", participants=[hotel, Participant("hotel")])
+
+
+@pytest.mark.parametrize(
+    ("cast", "told"),
+    [
+        ([desk, Participant("hotel"), bank], "nobody undoes 'hold room': 'hotel' has no @undo for RoomHeld"),
+        ([desk, hotel, bank], None),
+        ([Participant("hotel")], None),  # desk and bank may be at work elsewhere
+    ],
+)
+async def test_what_does_not_fit_is_logged_at_the_start(cast: list[Participant], told: str | None) -> None:
+    """Whoever did not ask `check` would learn it from a saga that stands still."""
+    with capture_logs() as logged:
+        Runtime("redis://localhost", participants=cast, sagas=[TRIP])
+
+    problems = [line["problem"] for line in logged if line["event"] == "table.does_not_fit"]
+    assert (f"saga 'trip': {told}" in problems) if told else not problems
 
 
 async def test_nothing_begins_on_a_store_of_another_name(server_url: str) -> None:
