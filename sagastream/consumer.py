@@ -77,7 +77,7 @@ class Consumer:
             participant, self._reader, clock, resources=resources or {}, retention=settings.ledger_retention
         )
         lease = min(settings.claim_idle, LEASE)
-        self._retries = Retries(self._reader, self._transactor, clock, lease=lease)
+        self._retries = Retries(self._reader, self._transactor, clock, lease=lease, retention=settings.ledger_retention)
         self._settling = Settling(participant, deciding, self._retries, clock, telemetry, chance=chance)
         self._intake = Intake(
             bus, keys, subscriptions(participant, keys), consumer=f"{participant.name}-{settings.consumer}",

@@ -10,6 +10,7 @@ never leave the slot.
 | ``ledger:<saga>``               | hash   | handler → state, what it published   | participant | ``LEDGER_RETENTION``|
 | ``attempts``                    | hash   | message → failed attempts            | participant | until handled       |
 | ``retries``                     | zset   | message, score: due ms               | participant | until handled       |
+| ``failing:<saga>``              | hash   | message → handler, why it failed     | participant | until handled       |
 | ``letters``                     | stream | whole message, reason, attempts      | participant | for ever            |
 | ``requests:<participant>``      | stream | envelope fields                      | ``saga``    | trimmed when read   |
 | ``record:<saga>``               | hash   | version, status, progress …          | ``saga``    | retention           |
@@ -89,6 +90,11 @@ def ledger(saga_id: str) -> str:
     return f"ledger:{saga_id}"
 
 
+def failing(saga_id: str) -> str:
+    """Name what failed of one saga and is tried again."""
+    return f"failing:{saga_id}"
+
+
 def record(saga_id: str) -> str:
     """Name the record of one saga."""
     return f"record:{saga_id}"
@@ -147,4 +153,4 @@ _OF_PARTICIPANTS = frozenset({ATTEMPTS, RETRIES, LETTERS, GROUPS, STREAMS, STORE
 
 def is_the_librarys(name: str) -> bool:
     """Tell whether the library itself keeps something under this name of a participant."""
-    return name in _OF_PARTICIPANTS or name.startswith(("events:", "ledger:"))
+    return name in _OF_PARTICIPANTS or name.startswith(("events:", "ledger:", "failing:"))

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from sagastream.clock import ServerClock
 from sagastream.errors import ServerUnavailable
-from sagastream.keys import ATTEMPTS, RETRIES
+from sagastream.keys import ATTEMPTS, RETRIES, failing
 from sagastream.reader import Reader
 from sagastream.transaction import Transaction, Transactor
 
@@ -31,14 +31,18 @@ class Standing:
 class Retries:
     """The waiting room of one participant.
 
-    ``lease`` is how long nobody else makes an attempt that was taken in hand, unless that is said again meanwhile.
+    ``lease`` is how long nobody else makes an attempt that was taken in hand, unless that is said again meanwhile;
+    ``retention`` how long it is kept why a message failed of which nothing is heard any more.
     """
 
-    def __init__(self, reader: Reader, transactor: Transactor, clock: ServerClock, *, lease: timedelta) -> None:
+    def __init__(
+        self, reader: Reader, transactor: Transactor, clock: ServerClock, *, lease: timedelta, retention: timedelta
+    ) -> None:
         self._reader = reader
         self._transactor = transactor
         self._clock = clock
         self._lease_ms = lease // _MS
+        self._retention = retention
         self._leases: dict[str, int] = {}  # message → until when it is ours
         self._unanswered: dict[str, int] = {}  # message → until when it is ours if the server heard of it
 
@@ -52,15 +56,19 @@ class Retries:
             name: Standing(int(count or 0), due[name] is not None) for name, count in zip(names, attempts, strict=True)
         }
 
-    def failed(self, tx: Transaction, name: str, attempts: int, wait: timedelta) -> None:
-        """Note a failed attempt and the instant of the next."""
+    def failed(self, tx: Transaction, name: str, attempts: int, wait: timedelta, *, handler: str, why: str) -> None:
+        """Note a failed attempt of the transaction's saga, what failed and why, and the instant of the next."""
         tx.set(ATTEMPTS, {name: attempts})
         tx.schedule(RETRIES, name, self._clock.now_ms() + wait // _MS)
+        tx.set(failing(tx.saga_id), {name: f"{handler}\n{why}"})
+        tx.expire(failing(tx.saga_id), self._retention)
 
     def settled(self, tx: Transaction, name: str) -> None:
-        """Forget a message that needs no further attempt."""
+        """Forget a message of the transaction's saga that needs no further attempt."""
         tx.unset(ATTEMPTS, name)
         tx.unschedule(RETRIES, name)
+        if tx.saga_id:
+            tx.unset(failing(tx.saga_id), name)
 
     async def due(self) -> tuple[list[str], timedelta | None]:
         """Return messages whose instant has come, ours now, not all at once, and how long until there are more.
@@ -87,11 +95,11 @@ class Retries:
         await self._find_out()
         await self._put_off({name: at for name, at in self._leases.items() if name in in_hand})
 
-    async def forget(self, names: Iterable[str]) -> None:
-        """Forget messages that somebody else settled."""
+    async def forget(self, names: Iterable[str], *, saga_id: str = "") -> None:
+        """Forget messages that somebody else settled, of this saga if it is known."""
         batch = []
         for name in names:
-            tx = self._transaction()
+            tx = self._transaction(saga_id)
             self.settled(tx, name)
             batch.append(tx)
         if batch:
@@ -137,5 +145,5 @@ class Retries:
         scores = (None if score is None else int(float(str(score))) for score in reply)
         return dict(zip(names, scores, strict=True))
 
-    def _transaction(self) -> Transaction:
-        return Transaction(self._reader, saga_id="", key="", now_ms=self._clock.now_ms())
+    def _transaction(self, saga_id: str = "") -> Transaction:
+        return Transaction(self._reader, saga_id=saga_id, key="", now_ms=self._clock.now_ms())

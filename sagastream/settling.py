@@ -93,9 +93,9 @@ class Settling:
                 if is_over and not outcome.is_ok:
                     elsewhere.append(work)
         # What was decided meanwhile, such as by an undo, is no reason to try again what had failed before.
-        await self._retries.forget(
-            work.message.name for work in elsewhere if work.attempts and work.fate is Fate.SETTLED
-        )
+        for work in elsewhere:
+            if work.attempts and work.fate is Fate.SETTLED:
+                await self._retries.forget([work.message.name], saga_id=work.envelope.saga_id)
         return ended, again
 
     async def decide(self, work: Work) -> Transaction | None:
@@ -140,7 +140,9 @@ class Settling:
         log.warning("event.failed", **about, error=_said(error))
         work.fate = Fate.WAITS
         tx = self._deciding.nothing(work)
-        self._retries.failed(tx, work.message.name, work.attempts, policy.wait(work.attempts, self._chance()))
+        wait = policy.wait(work.attempts, self._chance())
+        handler = tried.name if tried else work.envelope.type
+        self._retries.failed(tx, work.message.name, work.attempts, wait, handler=handler, why=_said(error)[:500])
         return tx
 
     def _bury(self, work: Work, error: Exception) -> Transaction:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sagastream.bus import Connection, Reply
 from sagastream.envelope import pairs
-from sagastream.keys import ATTEMPTS, RETRIES, Keys
+from sagastream.keys import ATTEMPTS, RETRIES, Keys, failing
 
 MOST = 50  # of each participant
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A message that failed so many times, whose it is, and when it is tried again (epoch ms)."""
+    """A message that failed so many times, why it did last, whose it is, and when it is tried again (epoch ms)."""
 
     participant: str
     failed: int
+    why: str
     due_ms: int
     fields: dict[str, str]
 
@@ -44,13 +45,18 @@ async def attempts(query: Connection, keys: Keys, participants: Sequence[str]) -
         commands.append(("HGET", keys.of(participant).key(ATTEMPTS), name))
         commands.append(("XRANGE", stream, entry, entry))
     told = await query.pipeline(commands)
-    waiting: list[Attempt] = []
-    for at, (participant, _, due_ms) in enumerate(found):
+    waiting: list[tuple[str, str, Attempt]] = []
+    for at, (participant, name, due_ms) in enumerate(found):
         failed, entries = told[at * 2], told[at * 2 + 1]
         first = next(iter(entries), None) if isinstance(entries, list) else None
         if isinstance(failed, str) and isinstance(first, list):
-            waiting.append(Attempt(participant, int(failed), due_ms, pairs(_flat(first[1]))))
-    return waiting
+            attempt = Attempt(participant, int(failed), "", due_ms, pairs(_flat(first[1])))
+            waiting.append((keys.of(participant).key(failing(attempt.saga_id)), name, attempt))
+    reasons = await query.pipeline([("HGET", key, name) for key, name, _ in waiting])
+    return [
+        replace(attempt, why=said.partition("\n")[2] if isinstance(said, str) else "")
+        for (_, _, attempt), said in zip(waiting, reasons, strict=True)
+    ]
 
 
 def _waiting(keys: Keys) -> tuple[str | int, ...]:

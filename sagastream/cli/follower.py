@@ -197,7 +197,7 @@ class Follower:
             at_ms=self.now_ms, id=f"retry:{attempt.participant}:{step}:{attempt.failed}",
             type=attempt.fields.get("type", ""), source=attempt.participant, cause="", step=step, kind=RETRY,
             # One that is being tried again right now stands there too, with the end of its lease.
-            reason=f"{failed}, tried again within {wait_s:.1f} s",
+            reason=f"{failed}, tried again within {wait_s:.1f} s{f': {attempt.why}' if attempt.why else ''}",
         )  # fmt: skip
 
     def _step(self, attempt: Attempt, followed: Followed) -> str:

@@ -18,6 +18,7 @@ from sagastream.coordinator.listing import Filter, Listing
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.measures import Family
 from sagastream.coordinator.records import Records
+from sagastream.coordinator.showing import Showing
 from sagastream.coordinator.statistics import StatisticsView
 from sagastream.coordinator.views import PageView, StateView
 from sagastream.coordinator.window import Window
@@ -30,7 +31,6 @@ from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
 
 PREFIX = "/api/choreographedsaga"
-MOST_NOTES = 1000
 _EPOCH_MS = re.compile(r"\d{1,15}", re.ASCII)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -66,6 +66,7 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
     """Return the routes that show the sagas of these tables."""
     meanings = Meanings(sagas)
     listing = Listing(Records(bus, Keys(settings.key_prefix, COORDINATOR)))
+    showing = Showing(sagas, bus=bus, settings=settings)
     figures = Figures(sagas, bus=bus, settings=settings)
     router = APIRouter(prefix=PREFIX, tags=["sagas"])
 
@@ -88,12 +89,11 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
 
     @router.get("/state/{sagaId}", operation_id="getSaga", responses=problems({404: "No such saga"}))
     async def state(saga_id: SagaId) -> StateView:
-        """Show one saga: its steps, whom it waits for, and all that happened to it."""
-        found = await listing.whole(saga_id, MOST_NOTES)
+        """Show one saga: its steps, whom it waits for, what fails, and all that happened to it."""
+        found = await showing.whole(saga_id)
         if found is None:
             raise Problem(404, f"there is no saga {saga_id}")
-        stored, history = found
-        return views.state(stored, meanings.table(stored.record.progress), history)
+        return found[1]
 
     @router.get("/statistics", operation_id="getSagaStatistics", responses=problems({}))
     async def statistics_(

@@ -12,7 +12,7 @@ from sagastream.admission import NOT_ADMITTED, Actor, Admission
 from sagastream.bus import Bus
 from sagastream.clock import server_ms
 from sagastream.coordinator import trail, views
-from sagastream.coordinator.api import MOST_NOTES, Instant, SagaId
+from sagastream.coordinator.api import Instant, SagaId
 from sagastream.coordinator.finding import Finding, Search
 from sagastream.coordinator.listing import Filter, Listing
 from sagastream.coordinator.records import Records
@@ -25,6 +25,7 @@ from sagastream.coordinator.repair_views import (
     repaired,
     traced,
 )
+from sagastream.coordinator.showing import Showing
 from sagastream.coordinator.views import PageView, StateView
 from sagastream.documented import problems
 from sagastream.errors import Undecodable
@@ -46,8 +47,8 @@ Age = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
 
 def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRouter:
     """Return the routes by which sagas of these tables are found and repaired."""
-    listing = Listing(Records(bus, Keys(settings.key_prefix, COORDINATOR)))
-    finding = Finding(sagas, listing)
+    showing = Showing(sagas, bus=bus, settings=settings)
+    finding = Finding(sagas, Listing(Records(bus, Keys(settings.key_prefix, COORDINATOR))))
     repairs = Repairs(sagas, bus=bus, settings=settings)
     admission = Admission(settings)
     router = APIRouter(prefix=PREFIX, tags=["repair"])
@@ -86,12 +87,11 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
 
     @router.get("/{sagaId}", operation_id="showSaga", responses=problems(_NO_SAGA))
     async def show(saga_id: SagaId) -> StateView:
-        """Show one saga: its steps, whom it waits for, what is open, and all that happened to it."""
-        found = await listing.whole(saga_id, MOST_NOTES)
+        """Show one saga: its steps, whom it waits for, what fails or is open, and all that happened to it."""
+        found = await showing.whole(saga_id)
         if found is None:
             raise Problem(404, f"there is no saga {saga_id}")
-        stored, history = found
-        return views.state(stored, finding.table(stored), history)
+        return found[1]
 
     async def act(saga_id: str, action: Action, response: Response) -> RepairedView:
         try:

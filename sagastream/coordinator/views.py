@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from sagastream.coordinator.failing import Failing
 from sagastream.coordinator.listing import Page, Stored
 from sagastream.coordinator.records import read_json
 from sagastream.masking import legible
@@ -101,6 +102,16 @@ class OpenView(Answer):
     closed_by: list[str] = Field(description="what would close it, in words for people")
 
 
+class FailingView(Answer):
+    """A handler that failed for this saga and is tried again at ``again``, or is being tried right now."""
+
+    service: str
+    handler: str
+    failed: int = Field(description="how many times so far")
+    reason: str = Field(description="of the last time")
+    again: Moment
+
+
 class SagaView(Answer):
     """A saga at a glance. ``failedAt`` is when it ended other than completed."""
 
@@ -121,9 +132,11 @@ class SagaView(Answer):
 class StateView(SagaView):
     """A saga with every step and its whole history.
 
-    ``open`` is what keeps one that needs attention from ending; ``leftOpen`` how one that was aborted left its steps.
+    ``failing`` is what is tried again because it failed; ``open`` what keeps one that needs attention from ending;
+    ``leftOpen`` how one that was aborted left its steps.
     """
 
+    failing: list[FailingView]
     open: list[OpenView]
     left_open: list[str]
     steps: list[StepView]
@@ -168,15 +181,26 @@ def glance(stored: Stored, saga: Saga | None, *, is_one_of_many: bool = False) -
     )
 
 
-def state(stored: Stored, saga: Saga | None, history: Iterable[str]) -> StateView:
+def state(stored: Stored, saga: Saga | None, history: Iterable[str], failing: Iterable[Failing] = ()) -> StateView:
     """Return everything about a saga."""
     progress = stored.record.progress
     return StateView(
         **dict(glance(stored, saga)),
+        failing=[_failing(one) for one in failing],
         open=[_open(item) for item in open_items(saga, progress)] if saga else [],
         left_open=list(left_open(saga, progress)) if saga and stored.record.status == Status.ABORTED else [],
         steps=[_step(one) for one in standing.standings(saga, stored.record.progress)] if saga else [],
         history=sorted((_note(read_json(note)) for note in history), key=lambda note: note.at),
+    )
+
+
+def _failing(one: Failing) -> FailingView:
+    return FailingView(
+        service=one.participant,
+        handler=one.handler,
+        failed=one.failed,
+        reason=legible(one.reason),
+        again=instant(one.again_ms),
     )
 
 

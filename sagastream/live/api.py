@@ -15,9 +15,8 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from sagastream.bus import Bus
-from sagastream.coordinator import views
-from sagastream.coordinator.api import MOST_NOTES, SagaId
-from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.api import SagaId
+from sagastream.coordinator.showing import Showing
 from sagastream.coordinator.views import StateView
 from sagastream.documented import problems
 from sagastream.errors import ReplyError, ServerUnavailable
@@ -53,15 +52,12 @@ def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
     feed = Feed(bus, Keys(settings.key_prefix, COORDINATOR))
     source = Source(sagas, bus=bus, settings=settings)
     hub = Hub(feed, source, settings.live_clients)
-    meanings = Meanings(sagas)
+    showing = Showing(sagas, bus=bus, settings=settings)
     router = APIRouter(prefix="/api/v1", tags=["live"])
 
     async def whole(saga_id: str) -> tuple[str, StateView] | None:
-        found = await source.listing.whole(saga_id, MOST_NOTES)
-        if found is None:
-            return None
-        stored, history = found
-        return str(stored.record.version), views.state(stored, meanings.table(stored.record.progress), history)
+        found = await showing.whole(saga_id)
+        return None if found is None else (str(found[0]), found[1])
 
     async def missed(after: str) -> Batch | None:
         """Return what changed after the last message of a client that comes back; None if that cannot be known."""

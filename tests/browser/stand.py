@@ -25,7 +25,7 @@ from sagastream.coordinator.snapshots import Snapshots
 from sagastream.embedded import EmbeddedServer
 from sagastream.envelope import derived_id
 from sagastream.event import Event
-from sagastream.keys import CHANGES, COORDINATOR, LETTERS, Keys
+from sagastream.keys import ATTEMPTS, CHANGES, COORDINATOR, LETTERS, RETRIES, Keys
 from sagastream.saga.advance import Advance, advance, tick
 from sagastream.saga.progress import Fact, Happening, Kind, Progress
 from sagastream.service import Context, Service, create_app, opened_context
@@ -97,6 +97,22 @@ class Stand:
         key = Keys(self._context.settings.key_prefix, owner).key(LETTERS)
         told = ("message", message, "reason", reason, "attempts", "3")
         await self._context.bus.query.execute("XADD", key, "*", *told)
+
+    async def fail(self, owner: str, saga_id: str, handler: str, why: str, *, failed: int, again_in_s: float) -> None:
+        """Have a handler fail for a saga, as its consumer keeps it in mind until the next attempt."""
+        keys, message = Keys(self._context.settings.key_prefix, owner), "nowhere|1-0"
+        due_ms = await self.now_ms() + int(again_in_s * 1000)
+        await self._context.bus.writer.pipeline([
+            ("HSET", keys.key(names.failing(saga_id)), message, f"{handler}\n{why}"),
+            ("HSET", keys.key(ATTEMPTS), message, failed),
+            ("ZADD", keys.key(RETRIES), due_ms, message),
+        ])  # fmt: skip
+
+    async def succeed(self, owner: str, saga_id: str) -> None:
+        """Have what failed for a saga done."""
+        keys = Keys(self._context.settings.key_prefix, owner)
+        gone = (names.failing(saga_id), ATTEMPTS, RETRIES)
+        await self._context.bus.writer.execute("DEL", *map(keys.key, gone))
 
     async def tell(self, saga_id: str, *told: Told, begun_s_ago: float = 0, initiator: str = "customer-1") -> str:
         """Store a saga as the coordinator would have, one fact after the other; return its id."""

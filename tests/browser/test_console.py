@@ -31,6 +31,22 @@ async def test_who_since_and_until_of_a_stuck_saga_are_two_clicks_away(full: Sta
         assert wait[name][11:19] in told
 
 
+async def test_what_fails_for_a_saga_is_told_and_no_longer_once_it_is_over(page: Page, tmp_path: Path) -> None:
+    """No news comes of an attempt: the page looks again when the next one should be over."""
+    async with stand(tmp_path) as shop:
+        await shop.tell("held-up", *WAITING)
+        await shop.fail("payment", "held-up", "charge", "PaymentUnknown: no answer", failed=3, again_in_s=2)
+        await page.go(f"{shop.url}/#/saga/held-up")
+        await page.shows("What fails and is tried again")
+
+        told = await page.text("section:has(#failing)")
+        await shop.succeed("payment", "held-up")
+
+        await page.until("!document.querySelector('#failing')")
+    for part in ("charge", "payment", "PaymentUnknown: no answer", "3 times"):
+        assert part in told
+
+
 async def test_an_address_that_was_cut_off_shows_that_there_is_nothing(full: Stand, page: Page) -> None:
     await page.go(f"{full.url}/#/saga/stuck-%E0%A4%A")
 

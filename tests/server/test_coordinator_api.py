@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -31,7 +32,7 @@ from sagastream.server_program import find_server
 from sagastream.service import Worker, bare_app
 from sagastream.telemetry import Telemetry, expose
 from sagastream.transaction import Transaction, Transactor
-from tests.trip import TRIP, TripBooked, bank, desk, hotel
+from tests.trip import TRIP, RoomHeld, TripBooked, bank, desk, hotel
 
 pytestmark = pytest.mark.server
 
@@ -271,6 +272,50 @@ async def run(office: Office, participants: Sequence[Participant], stack: AsyncE
         await asyncio.gather(*tasks)
 
     stack.push_async_callback(end)
+
+
+async def test_a_saga_says_what_fails_for_it_how_often_why_and_when_it_is_tried_again(office: Office) -> None:
+    """Whom it waits for is not why it waits, and who looks at it at night must not have to read everybody's logs."""
+    busy, is_mended = Participant("hotel"), asyncio.Event()
+
+    @busy.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        if trip.card == "bad" and not is_mended.is_set():
+            raise RuntimeError("the lift is stuck; call ada@example.com")
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    entrance = Entrance(desk, bus=office.bus, settings=office.settings)
+    async with AsyncExitStack() as stack:
+        await run(office, [desk, busy], stack)
+        stuck = (await entrance.begin(TripBooked(nights=1, card="bad"), key="stuck")).saga_id
+        other = (await entrance.begin(TripBooked(nights=1), key="goes on")).saga_id
+        began = datetime.now(UTC)
+
+        async def state(saga_id: str) -> dict[str, Any]:
+            shown: dict[str, Any] = (await office.client.get(f"/state/{saga_id}")).json()
+            return shown
+
+        async def has_failed_twice() -> bool:
+            return any(one["failed"] == 2 for one in (await state(stuck)).get("failing", ()))
+
+        await until(has_failed_twice)
+        shown, beside = await state(stuck), await state(other)
+        is_mended.set()
+
+        async def goes_on() -> bool:
+            return (await state(stuck))["waitingFor"]["who"] == "bank"
+
+        await until(goes_on)
+        afterwards = await state(stuck)
+
+    (failing,) = shown["failing"]
+    again = datetime.fromisoformat(failing.pop("again"))
+    assert failing == {
+        "service": "hotel", "handler": "hold_room", "failed": 2,
+        "reason": "RuntimeError: the lift is stuck; call ***",
+    }  # fmt: skip
+    assert began < again < began + timedelta(minutes=1)
+    assert (beside["failing"], afterwards["failing"]) == ([], [])
 
 
 async def test_a_saga_that_ran_is_told_whole_and_counted(office: Office) -> None:

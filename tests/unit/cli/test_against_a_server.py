@@ -185,6 +185,7 @@ async def test_a_saga_is_watched_while_it_goes_on(trips: Runtime, bus: Bus, caps
     assert retry["step"] == "charge card"
     # Who looks cannot tell one that waits from one that is being tried: "in" would be untrue of the latter.
     assert retry["reason"].startswith("failed once, tried again within ")
+    assert retry["reason"].endswith(" s: ConnectionError: the bank is down")
     assert told[-1]["type"] == "SagaCompleted"
     assert {(note["sagaId"], note["status"]) for note in told[-1:]} == {(begun.saga_id, "Completed")}
 

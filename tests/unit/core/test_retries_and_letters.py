@@ -57,8 +57,27 @@ async def test_an_attempt_that_finds_its_step_decided_is_the_last_and_nothing_wa
         await asyncio.sleep(5)
 
     assert world.ledger("hotel", "hold_room", "turned-back").state is State.BARRED
-    assert world.hash("hotel", "attempts") == {}
+    assert world.hash("hotel", "attempts") == world.hash("hotel", "failing:turned-back") == {}
     assert world.call("ZCARD", "hotel", "retries") == 0
+
+
+@in_virtual_time
+@pytest.mark.parametrize("until_second", [0.5, 1e9], ids=["until it succeeds", "until it is buried"])
+async def test_why_a_handler_fails_is_kept_for_as_long_as_it_is_tried_again(until_second: float) -> None:
+    """Beside its saga, so that whoever asks about that one need not look through everything that fails."""
+    world, script = with_rooms(), Script()
+    raising(script, world, until_second=until_second, text="ada@example.com is not at home")
+    world.tell(TripBooked(nights=1), "fails")
+    world.tell(TripBooked(nights=1), "fails-too")
+    async with world.running(world.consumer(hotel(script))):
+        await world.until(lambda: world.hash("hotel", "attempts") != {})
+        kept = world.hash("hotel", "failing:fails")
+        assert world.call("PTTL", "hotel", "failing:fails") > 0  # type: ignore[operator]  # a number
+        await asyncio.sleep(20)
+
+    assert list(kept.values()) == ["hold_room\nRuntimeError: *** is not at home"]
+    assert world.hash("hotel", "attempts") == world.hash("hotel", "failing:fails") == {}
+    assert world.hash("hotel", "failing:fails-too") == {}
 
 
 @in_virtual_time

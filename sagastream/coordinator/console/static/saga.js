@@ -1,8 +1,9 @@
 // One saga, whole: where it stands, what it waits for, its lanes over time, every event, and what can be done.
-import { html, useSignal } from "./html.js";
+import { html, useEffect, useSignal } from "./html.js";
 import { get } from "./api.js";
 import { Actions } from "./actions.js";
 import { Chart } from "./chart.js";
+import { exactly } from "./clock.js";
 import * as format from "./format.js";
 import { History } from "./history.js";
 import { Badge } from "./marks.js";
@@ -40,6 +41,7 @@ export function OneSaga({ id, isPart = false }) {
     </div>
     <${Trouble} problem=${problem.value} retry=${reload} what="What is shown is not current" />
     <${Why} saga=${saga} />
+    <${Failing} saga=${saga} reload=${reload} />
     <${Open} saga=${saga} />
     <${Actions} saga=${saga} done=${reload} />
     <${Chart} saga=${saga} onPick=${(event) => { picked.value = event; }} />
@@ -61,6 +63,23 @@ function Why({ saga }) {
       ${wait.next && html`<div><dt>What comes next</dt><dd>${wait.next}</dd></div>`}
     </dl>
   </section>`;
+}
+
+/** What is tried again. Nothing tells of an attempt, so it is asked for anew when the next one should be over. */
+function Failing({ saga, reload }) {
+  const next = saga.failing.map((one) => one.again).sort()[0];
+  useEffect(() => {
+    if (!next) return;
+    const timer = setTimeout(reload, Math.max(0, Date.parse(next) - exactly()) + 1000);
+    return () => clearTimeout(timer);
+  }, [next, saga]);
+  if (saga.failing.length === 0) return null;
+  return html`<section aria-labelledby="failing"><header class="head"><h2 id="failing">What fails and is tried again</h2></header>
+    <ul class="cards">${saga.failing.map((one) => html`<li class="card stuck bad" key=${one.service + one.handler}>
+      <p><strong>${one.handler}</strong> <span class="faint">${one.service}</span></p><p>${one.reason}</p>
+      <dl class="facts"><div><dt>Failed</dt><dd>${one.failed === 1 ? "once" : `${one.failed} times`}</dd></div>
+        <div><dt>Tried again</dt><dd><${Instant} at=${one.again} /> <span class="faint">(<${Until} at=${one.again} />)</span></dd></div></dl>
+    </li>`)}</ul></section>`;
 }
 
 function Open({ saga }) {

@@ -1,0 +1,41 @@
+"""One saga, whole, as every route shows it. Reads; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sagastream.bus import Bus
+from sagastream.coordinator import views
+from sagastream.coordinator.failing import read_failing
+from sagastream.coordinator.listing import Listing
+from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.records import Records
+from sagastream.coordinator.views import StateView
+from sagastream.keys import COORDINATOR, Keys
+from sagastream.saga.definition import Saga
+from sagastream.settings import Settings
+
+MOST_NOTES = 1000
+
+
+class Showing:
+    """Shows sagas, those of the given tables with all that follows from them."""
+
+    def __init__(self, sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> None:
+        self._keys = Keys(settings.key_prefix, COORDINATOR)
+        self._connection = bus.query
+        self._listing = Listing(Records(bus, self._keys))
+        self._meanings = Meanings(sagas)
+
+    async def whole(self, saga_id: str) -> tuple[int, StateView] | None:
+        """Return the version of a saga's record and everything about it; None if nothing is known of it.
+
+        Raises: ``Undecodable`` for one whose record this library did not write.
+        """
+        found = await self._listing.whole(saga_id, MOST_NOTES)
+        if found is None:
+            return None
+        stored, history = found
+        saga = self._meanings.table(stored.record.progress)
+        failing = await read_failing(self._connection, self._keys, saga.participants if saga else (), saga_id)
+        return stored.record.version, views.state(stored, saga, history, failing)
