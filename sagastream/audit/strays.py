@@ -48,7 +48,7 @@ async def _listed(scene: Scene, findings: Findings, saga_ids: Sequence[str]) -> 
     unlisted = [saga_id for saga_id, score in zip(saga_ids, known, strict=True) if score is None]
     for saga_id in unlisted:
         again = await scene.connection.execute("EXISTS", scene.keys.key(names.record(saga_id)))
-        if again and await scene.connection.execute("ZSCORE", index, saga_id) is None:
+        if again and await scene.connection.execute("ZMSCORE", index, saga_id) == [None]:
             found = "a record that no index holds"
             findings.differs(Difference(BEGUN.name, f"saga {saga_id}", "to be listed", found, saga_id))
     findings.holds(BEGUN.name, len(saga_ids) - len(unlisted))

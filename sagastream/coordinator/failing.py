@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sagastream import keys as names
-from sagastream.bus import Connection, Reply
+from sagastream.bus import Command, Connection, Reply
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 from sagastream.keys import ATTEMPTS, RETRIES, Keys
@@ -31,32 +31,30 @@ async def read_failing(connection: Connection, keys: Keys, participants: Sequenc
 
     Raises: ``ServerUnavailable``; ``ReplyError`` for a key that is not the library's.
     """
-    told = await connection.pipeline(
+    kept = await connection.pipeline(
         [("HGETALL", keys.of(participant).key(names.failing(saga_id))) for participant in participants]
     )
-    found = [
-        (participant, message, *said.partition("\n")[::2])
-        for participant, reply in zip(participants, told, strict=True)
-        for message, said in pairs([str(part) for part in _listed(reply)]).items()
-    ]
-    commands = []
-    for participant, message, *_ in found:
+    why = {
+        participant: found
+        for participant, reply in zip(participants, kept, strict=True)
+        if (found := pairs([str(part) for part in _listed(reply)]))
+    }
+    commands: list[Command] = []
+    for participant, messages in why.items():
         own = keys.of(participant)
-        commands += [("HGET", own.key(ATTEMPTS), message), ("ZSCORE", own.key(RETRIES), message)]
-    standings = [_sound(reply) for reply in await connection.pipeline(commands)]
+        commands += [("HMGET", own.key(ATTEMPTS), *messages), ("ZMSCORE", own.key(RETRIES), *messages)]
+    standings = [_listed(reply) for reply in await connection.pipeline(commands)]
     return [
         Failing(participant, handler, int(str(failed)), reason, int(float(str(due))))
-        for (participant, _, handler, reason), failed, due in zip(found, standings[::2], standings[1::2], strict=True)
+        for (participant, messages), counts, dues in zip(why.items(), standings[::2], standings[1::2], strict=True)
+        for (handler, _, reason), failed, due in zip(
+            (said.partition("\n") for said in messages.values()), counts, dues, strict=True
+        )
         if failed is not None and due is not None  # else it was settled in between
     ]
 
 
 def _listed(reply: Reply | ReplyError) -> list[Reply]:
-    sound = _sound(reply)
-    return sound if isinstance(sound, list) else []
-
-
-def _sound(reply: Reply | ReplyError) -> Reply:
     if isinstance(reply, ReplyError):
         raise reply
-    return reply
+    return reply if isinstance(reply, list) else []
