@@ -21,9 +21,10 @@ async def permissions(patient: Patient) -> list[Finding]:
         return [ok("permissions", f"cannot be asked ({error.code}); a commit is tried above")]
     found = []
     for owner in patient.owners:
-        needed = list(_needed(patient.keys.of(owner)))
-        replies = await query.pipeline([("ACL", "DRYRUN", user, *command) for command in needed])
-        refused = {str(command[0]): str(reply) for command, reply in zip(needed, replies, strict=True) if reply != "OK"}
+        commands = list(needed(patient.keys.of(owner)))
+        replies = await query.pipeline([("ACL", "DRYRUN", user, *command) for command in commands])
+        told_of = zip(commands, replies, strict=True)
+        refused = {str(command[0]): str(reply) for command, reply in told_of if reply != "OK"}
         if refused:
             told = f"user {user!r} may not {', '.join(refused)} under {patient.keys.of(owner).root!r}"
             allowed = " ".join(f"+{name.lower()}" for name in refused)
@@ -32,7 +33,8 @@ async def permissions(patient: Patient) -> list[Finding]:
     return found or [ok("permissions", f"user {user!r} may do everything that is needed")]
 
 
-def _needed(keys: Keys) -> Iterator[Command]:
+def needed(keys: Keys) -> Iterator[Command]:
+    """Yield an example of every command that the library gives on an owner's keys."""
     stream, key, saga = keys.events("Any"), keys.key(STORE), keys.of(COORDINATOR)
     yield "EVALSHA", "0" * 40, 1, keys.root, ""
     yield "EVAL", "return 1", 1, keys.root, ""
@@ -49,16 +51,26 @@ def _needed(keys: Keys) -> Iterator[Command]:
     yield "XRANGE", saga.requests(keys.owner), "-", "+"
     yield "XREVRANGE", stream, "+", "-"
     yield "XLEN", stream
+    yield "XDEL", stream, "0-1"
+    yield "XREAD", "STREAMS", stream, "$"
     yield "HSET", keys.key(GROUPS), "field", "value"
     yield "HSETNX", key, "field", "value"
+    yield "HGET", key, "field"
     yield "HMGET", key, "field"
     yield "HGETALL", key
+    yield "HKEYS", key
+    yield "HLEN", key
     yield "HDEL", key, "field"
     yield "HINCRBY", key, "field", 1
+    yield "TYPE", key
+    yield "EXISTS", key
     yield "DEL", key
     yield "PEXPIRE", key, 1
     yield "RPUSH", key, "value"
+    yield "LRANGE", key, 0, 0
     yield "ZADD", keys.key(TIMERS), 1, "member"
     yield "ZREM", keys.key(TIMERS), "member"
     yield "ZRANGE", keys.key(TIMERS), 0, 0
     yield "ZMSCORE", keys.key(TIMERS), "member"
+    yield "ZCARD", keys.key(TIMERS)
+    yield "ZCOUNT", keys.key(TIMERS), "-inf", "+inf"

@@ -15,7 +15,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from sagastream import Runtime, Settings
 from sagastream.audit.auditor import Auditor
@@ -24,8 +26,9 @@ from sagastream.cli import main
 from sagastream.cli.doctoring import doctor
 from sagastream.cli.exits import DONE, UNWELL
 from sagastream.cli.words import parser
+from sagastream.coordinator.api import saga_routes
 from sagastream.coordinator.snapshots import PACES
-from sagastream.doctor import CHECKS, Finding, Patient, Verdict, examine, server, worst
+from sagastream.doctor import CHECKS, Finding, Patient, Verdict, examine, permissions, server, worst
 from sagastream.embedded import EmbeddedServer
 from sagastream.errors import ReplyError
 from sagastream.keys import COORDINATOR, Keys, snapshots
@@ -304,6 +307,43 @@ async def test_who_may_not_ask_is_told_what_is_not_known(rested: Patient, own_se
     assert {one.check for one in found} == set(CHECKS)
     assert worst(found) is Verdict.OK, found
     assert "does not tell what it is" in found[0].told
+
+
+async def test_a_user_who_may_do_what_is_asked_for_is_never_refused_anything(own_server: str) -> None:
+    """By all the work of a saga that is undone, its audit, the doctor, and the routes that show sagas and figures."""
+    admin = connect(own_server, name="test", block=timedelta(seconds=1))
+    commands = {str(command[0]).lower() for command in permissions.needed(KEYS)}
+    asked = ("+client", "+ping", "+info", "+acl|whoami", "+acl|dryrun", "+config|get")  # of themselves and the server
+    for command in (
+        ("FLUSHALL",),
+        ("ACL", "SETUSER", "worker", "reset", "on", ">secret", "~ill:*", *asked, *(f"+{name}" for name in commands)),
+        ("ACL", "LOG", "RESET"),
+    ):
+        await admin.query.execute(*command)
+
+    runtime = Runtime(own_server.replace("//", "//worker:secret@"), participants=CAST, sagas=[TRIP], settings=SETTINGS)
+    async with runtime:
+        begun = await runtime.begin(TripBooked(nights=1, card="bad"), key="declined")
+        assert await runtime.ended(begun.saga_id)
+        assert await Auditor([TRIP], bus=runtime.bus, settings=SETTINGS, participants=CAST).round()
+        await doctor(parser().parse_args(["doctor"]), runtime.bus, SETTINGS, [TRIP], CAST)
+        answers = [await ask(runtime.bus, path) for path in (
+            "states", f"state/{begun.saga_id}", "statistics", "statistics?window=PT1H", "metrics",
+        )]  # fmt: skip
+    refused = await admin.query.execute("ACL", "LOG")
+    await admin.query.execute("ACL", "DELUSER", "worker")
+    await admin.close()
+
+    assert refused == []
+    assert answers == [200] * len(answers)
+
+
+async def ask(bus: Bus, path: str) -> int:
+    """Ask a route of sagas and return the status of its answer."""
+    app = FastAPI()
+    app.include_router(saga_routes([TRIP], bus=bus, settings=SETTINGS))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
+        return (await client.get(f"/api/choreographedsaga/{path}")).status_code
 
 
 async def test_a_shop_that_has_just_begun_need_not_have_been_audited(rested: Patient) -> None:
