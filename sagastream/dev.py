@@ -36,7 +36,8 @@ async def run_in_one(project: Project, settings: Settings, port: int) -> None:
     run = RunDir(settings.data_dir / "run")
     async with AsyncExitStack() as stack:
         stack.enter_context(run.locked("shop"))
-        wire = stack.enter_context(listen(settings, port))
+        with listen(settings, port):
+            pass  # a port that is taken is told first; nobody is to wait for an answer while there is no server
         stack.enter_context(token_of_its_own(settings))
         own = None if settings.redis_url else embedded_server(settings)
         stop = stack.enter_context(stopped_by_signals(own.kill if own else lambda: None))
@@ -59,6 +60,7 @@ async def run_in_one(project: Project, settings: Settings, port: int) -> None:
             opens=[alive(app) for app in apps.values()],
             title=project.root.name,
         )
+        wire = stack.enter_context(listen(settings, port))
         run.write("shop", os.getpid())
         run.write("shop", address(wire), "url")
         stack.callback(run.remove, "shop")
