@@ -54,15 +54,17 @@ class StoreMark:
         """
         if self._name is not None:
             await self._check_name(self._name)
-        key = self._keys.key(STORE)
+        key, known = self._keys.key(STORE), self._born
         form, born = _list(await self._bus.query.execute("HMGET", key, "format", "born"))
         if form is not None and (not str(form).isdigit() or int(str(form)) > FORMAT):
             raise WrongStore(
                 f"{key!r} says format {form}, this version knows {FORMAT}: install the version that wrote it"
             )
-        if self._born is not None and born != self._born:
+        # Of two that look at once the one that saw it unborn may be answered last.
+        if known is not None and born != known:
             raise WrongStore(f"{key!r} is {'gone' if born is None else 'another one'}: is this the right server?")
-        self._born = None if born is None else str(born)
+        if self._born is None and born is not None:
+            self._born = str(born)
 
     async def _check_name(self, wanted: str) -> None:
         key = self._keys.of(COORDINATOR).key(STORE)
