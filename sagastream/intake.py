@@ -184,6 +184,12 @@ class Intake:
             self._on_trimmed(1)
         return found
 
+    async def told(self, name: str) -> dict[str, str]:
+        """Return the fields of an entry by its name, whoever has it or had it; none if it is gone."""
+        stream, _, entry = name.partition("|")
+        found = _entries(stream, await self._bus.query.execute("XRANGE", stream, entry, entry))
+        return found[0].fields if found else {}
+
     async def renew(self, messages: Sequence[Message]) -> None:
         """Say that these are still in hand here, as is what was read and not handed over yet.
 

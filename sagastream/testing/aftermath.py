@@ -47,7 +47,7 @@ def left_over(stage: Stage) -> Iterator[str]:
                 if reading.pending or reading.last_id < value.last_id:
                     waiting = len(reading.pending) or "unread"
                     yield f"{name}: {waiting} entries for {group.decode()}"
-        elif name.endswith((f":{RETRIES}", f":{ATTEMPTS}")) or f":{names.failing('')}" in name:
+        elif name.endswith((f":{RETRIES}", f":{ATTEMPTS}")):
             yield f"{name} is not empty"
 
 

@@ -578,6 +578,24 @@ async def test_an_undo_and_a_close_have_the_attempts_that_were_declared_for_them
 
 
 @in_virtual_time
+async def test_an_attempt_that_failed_after_somebody_else_had_settled_its_message_leaves_nothing_behind() -> None:
+    """Seed 227: a worker was frozen in its call, another one made it; the first then noted that its own had failed."""
+    world = with_rooms()
+    entry = world.tell(TripBooked(nights=1), "settled")
+    async with world.running(world.consumer(hotel(Script()))):
+        await world.until(lambda: world.ledger("hotel", "hold_room", "settled").state is State.DONE)
+        await world.quiet()
+        name = f"{world.keys.of('desk').events('TripBooked')}|{entry}"
+        world.call("HSET", "hotel", "failing:settled", name, "hold_room\nRuntimeError: too late")
+        world.call("HSET", "hotel", "attempts", name, 1)
+        world.call("ZADD", "hotel", "retries", 1, name)
+        await world.until(lambda: world.hash("hotel", "attempts") == {})
+
+    assert world.hash("hotel", "failing:settled") == {}
+    assert world.call("ZCARD", "hotel", "retries") == 0
+
+
+@in_virtual_time
 async def test_what_is_trimmed_while_it_waits_for_its_next_attempt_is_told() -> None:
     """It is not taken for one that somebody else has settled: nobody ever will."""
     world, telemetry, script = with_rooms(), Telemetry("hotel"), Script()
