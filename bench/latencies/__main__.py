@@ -1,8 +1,7 @@
 """How soon what must follow follows: ``python -m bench.latencies``, or ``make bench-latencies``.
 
 All times are those of stream entries, so the server's own. Ends with 1 if a bound is broken. Only the figures of a
-quiet machine say anything: the load stands beside each. A run removes thousands of mails at its end, which makes files
-slower on ext4 for some minutes (docs/reference/performance.md): let five pass before the next.
+quiet machine say anything: the load stands beside each.
 """
 
 from __future__ import annotations
