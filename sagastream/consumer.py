@@ -175,8 +175,10 @@ class Consumer:
         standings = await self._retries.standings(list(due))
         found = [(name, await self._intake.again(name)) for name in due]
         await self._take([(message, standings[name].attempts) for name, message in found if message])
-        for name in (name for name, message in found if message is None):  # somebody else settled it
-            await self._retries.forget([name], saga_id=(await self._intake.told(name)).get("correlationid", ""))
+        for name, message in found:
+            if message is None:  # somebody else settled it
+                fields = await self._intake.told(name)
+                await self._retries.forget([name], saga_id=fields.get("correlationid", ""))
 
     async def _take(self, messages: Sequence[tuple[Message, int]]) -> None:
         """Settle messages, each with the number of attempts it had."""

@@ -179,7 +179,7 @@ class Intake:
                 raise
             reply = None  # a stream that is read no more, and was removed; it must not hold up the others
         found = next(iter(_entries(stream, reply)), None)
-        if found is None and await self._bus.query.execute("XRANGE", stream, entry, entry) == []:
+        if found is None and not await self.told(name):
             log.error("entries.trimmed_while_pending", group=self.group, entries=[name])
             self._on_trimmed(1)
         return found

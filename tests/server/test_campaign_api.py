@@ -10,7 +10,7 @@ import pytest
 
 from sagastream.coordinator.campaigner import Campaigner
 from tests.processes.until import until
-from tests.server.counter import ANN, DONE, FOUND, STUCK, Counter, letter, opened
+from tests.server.repair_counter import ANN, DONE, FOUND, STUCK, Counter, letter, opened
 from tests.trip import TRIP
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sagastream.envelope import pairs
-from tests.server.counter import ANN, Counter, letter, opened
+from tests.server.repair_counter import ANN, Counter, letter, opened
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from sagastream.envelope import pairs
 from sagastream.saga.progress import Kind
-from tests.server.counter import ANN, BACK, DONE, FOUND, STUCK, WHY, Counter, opened
+from tests.server.repair_counter import ANN, BACK, DONE, FOUND, STUCK, WHY, Counter, opened
 
 
 @pytest.fixture
