@@ -45,6 +45,7 @@ _at_ms = attrgetter("at_ms")
 
 # Events of one saga follow each other within milliseconds while much is going on: one write for several of them.
 LINGER = timedelta(milliseconds=2)
+TOGETHER = 25  # sagas that are written by one call
 
 
 class Coordinator:
@@ -184,8 +185,17 @@ class Coordinator:
         self._telemetry.event_handled(envelope.type)
 
     async def _store(self, bundles: Mapping[str, Bundle]) -> None:
-        """Fold each bundle into its record; where somebody else wrote meanwhile, once more on what is there now."""
-        open_ = list(bundles.values())
+        """Fold each bundle into its record, some at a time: while the server stores these, the next are folded."""
+        each = list(bundles.values())
+        if len(each) <= TOGETHER:
+            return await self._store_together(each)
+        parts = (each[at : at + TOGETHER] for at in range(0, len(each), TOGETHER))
+        for outcome in await asyncio.gather(*map(self._store_together, parts), return_exceptions=True):
+            if outcome is not None:
+                raise outcome  # all have come to an end: nothing goes on behind the loop that begins anew
+
+    async def _store_together(self, open_: list[Bundle]) -> None:
+        """Store by one call; where somebody else wrote meanwhile, once more on what is there now."""
         while open_:
             records = await self.records.load_each([bundle.first.saga_id for bundle in open_])
             batch: list[tuple[Bundle, Transaction]] = []
