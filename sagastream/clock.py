@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from sagastream.bus import Connection, Reply
 
@@ -16,15 +17,16 @@ class ServerClock:
     def __init__(self) -> None:
         self._server_ms = 0
         self._read_at = 0.0
+        self._time: Callable[[], float] = float  # of the loop that reads the server's, once one has
 
     def observe(self, server_ms: int) -> None:
         """Take over a time that the server just told."""
-        self._server_ms = server_ms
-        self._read_at = asyncio.get_running_loop().time()
+        self._time = asyncio.get_running_loop().time
+        self._server_ms, self._read_at = server_ms, self._time()
 
     def now_ms(self) -> int:
         """Return the server's time by our reckoning."""
-        return self._server_ms + int((asyncio.get_running_loop().time() - self._read_at) * 1000)
+        return self._server_ms + int((self._time() - self._read_at) * 1000)
 
 
 async def server_ms(connection: Connection) -> int:

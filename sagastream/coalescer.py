@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -25,12 +25,19 @@ class Coalescer(Generic[T, R]):
 
     async def ask(self, item: T) -> R:
         """Hand over one item and return its answer."""
+        return await self._handed_over(item)
+
+    async def ask_each(self, items: Iterable[T]) -> list[R]:
+        """Hand over several items at once and return their answers."""
+        return await asyncio.gather(*map(self._handed_over, items))
+
+    def _handed_over(self, item: T) -> asyncio.Future[R]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
         self._waiting.append((item, future))
         if self._flush is None or self._flush.done():
             self._flush = loop.create_task(self._run())
-        return await future
+        return future
 
     async def _run(self) -> None:
         while self._waiting:

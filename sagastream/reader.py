@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from sagastream.bus import Command, Connection, Reply
 from sagastream.coalescer import Coalescer
@@ -36,10 +37,8 @@ class Reader:
         found: list[list[str | None] | ReplyError] = []
         for at in range(0, len(commands), _AT_ONCE):
             for reply in await self._connection.pipeline(commands[at : at + _AT_ONCE]):
-                if isinstance(reply, ReplyError):
-                    found.append(reply)
-                else:
-                    found.append([str(value) if value is not None else None for value in _listed(reply)])
+                # What the server keeps in a hash is text or nothing: it is not looked at value by value.
+                found.append(reply if isinstance(reply, ReplyError) else cast("list[str | None]", reply))
         return found
 
     async def read_at_once(self, keys: Sequence[str], *fields: str) -> list[list[str | None] | ReplyError]:
@@ -57,7 +56,12 @@ class Reader:
 
     async def read_all(self, key: str) -> dict[str, str]:
         """Return a whole hash, empty if there is none."""
-        return pairs([str(value) for value in _listed(await self.command("HGETALL", self.keys.key(key)))])
+        return _hash(await self.command("HGETALL", self.keys.key(key)))
+
+    async def read_all_each(self, keys: Iterable[str]) -> list[dict[str, str]]:
+        """Return several whole hashes in the order of their keys, empty for each that is absent; asked for at once."""
+        replies = await self._commands.ask_each(("HGETALL", self.keys.key(key)) for key in keys)
+        return [_hash(reply) for reply in replies]
 
     async def members(self, key: str, *, start: int = 0, count: int = 50, newest_first: bool = True) -> list[str]:
         """Return members of a sorted set by rank."""
@@ -76,6 +80,10 @@ class Reader:
     async def command(self, *command: str | int) -> Reply:
         """Send one reading command together with the others of this turn."""
         return await self._commands.ask(command)
+
+
+def _hash(reply: Reply) -> dict[str, str]:
+    return pairs([str(value) for value in _listed(reply)])
 
 
 def _listed(reply: Reply) -> list[Reply]:

@@ -22,6 +22,7 @@ from sagastream.reader import Reader
 from sagastream.script import Script, packaged
 
 LARGEST = 10**15 - 1
+_MS = timedelta(milliseconds=1)
 _SCALARS = frozenset({str, int})
 _SHUT_OUT = frozenset({"NOPERM", "NOAUTH", "WRONGPASS"})
 MANY = 5_000  # elements of one operation; Lua cannot unpack much more
@@ -96,6 +97,10 @@ class Transaction:
     async def read_all(self, key: str) -> dict[str, str]:
         """Return a whole hash, empty if there is none."""
         return await self._reader.read_all(key)
+
+    async def read_all_each(self, keys: Sequence[str]) -> list[dict[str, str]]:
+        """Return several whole hashes in the order of their keys, empty for each that is absent; asked for at once."""
+        return await self._reader.read_all_each(keys)
 
     def expect(self, key: str, field: str, value: str | None) -> None:
         """Commit only if the field has this value, or is absent for None."""
@@ -290,4 +295,4 @@ def _few(values: Sequence[object]) -> Sequence[object]:
 
 
 def _ms(duration: timedelta) -> int:
-    return max(1, duration // timedelta(milliseconds=1))
+    return max(1, duration // _MS)

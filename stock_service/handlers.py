@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from events import OrderCreated, StockReleased, StockReservationFailed, StockReserved
 from money import currency
 from sagastream import Participant, Transaction
@@ -18,9 +16,7 @@ async def reserve(order: OrderCreated, tx: Transaction) -> StockReserved | Stock
     """Hold every line of an order, or say why not one of them is held."""
     lines = tuple(Wanted(item.product_id, item.quantity, item.unit_price_cents) for item in order.items)
     pieces = model.pieces_wanted(lines)
-    earlier, levels = await asyncio.gather(
-        store.load_reservation(tx, order.order_id), store.load_levels(tx, order.store_id, pieces)
-    )
+    earlier, levels = await store.load_to_hold(tx, order.order_id, order.store_id, pieces)
 
     reason = model.why_not(order.store_id, lines, levels, currency(order.currency).show)
     if earlier is not None:  # another saga names the same order: a second hold would hide the first

@@ -14,8 +14,7 @@ Ids never contain a colon, so no two of these names can meet.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -30,10 +29,14 @@ REMEMBERED = timedelta(days=7)
 
 
 class Reads(Protocol):
-    """Whatever can read a whole hash: a transaction, or a reader outside one."""
+    """Whatever can read whole hashes: a transaction, or a reader outside one."""
 
     async def read_all(self, key: str) -> dict[str, str]:
         """Return all fields of a hash, none if it is absent."""
+        ...
+
+    async def read_all_each(self, keys: Sequence[str]) -> list[dict[str, str]]:
+        """Return the same of several hashes, asked for at once."""
         ...
 
 
@@ -65,14 +68,24 @@ async def load_level(reads: Reads, store_id: str, product_id: str) -> Level | No
 
 async def load_levels(reads: Reads, store_id: str, product_ids: Iterable[str]) -> dict[str, Level]:
     """Return a store's levels by product, without those it does not carry; asked for all at once."""
-    found = await asyncio.gather(*(load_level(reads, store_id, product_id) for product_id in product_ids))
-    return {level.product_id: level for level in found if level is not None}
+    ids = list(product_ids)
+    return _levels(store_id, ids, await reads.read_all_each([level_key(store_id, product_id) for product_id in ids]))
 
 
 async def load_reservation(reads: Reads, order_id: str) -> Reservation | None:
     """Return what is, or was, held for an order, or None if nothing ever was."""
     fields = await reads.read_all(reservation_key(order_id))
     return _reservation(order_id, fields) if fields else None
+
+
+async def load_to_hold(
+    reads: Reads, order_id: str, store_id: str, product_ids: Iterable[str]
+) -> tuple[Reservation | None, dict[str, Level]]:
+    """Return what is held for an order, and a store's levels by product; asked for all at once."""
+    ids = list(product_ids)
+    keys = [reservation_key(order_id), *(level_key(store_id, product_id) for product_id in ids)]
+    held, *levels = await reads.read_all_each(keys)
+    return _reservation(order_id, held) if held else None, _levels(store_id, ids, levels)
 
 
 def add_level(tx: Transaction, level: Level) -> None:
@@ -150,6 +163,11 @@ def put_back(tx: Transaction, held: Reservation) -> None:
         tx.decrease(level, "reserved", quantity)
         tx.increase(level, "available", quantity)
     tx.set(key, {"status": ReservationStatus.RELEASED.value, "released_ms": tx.now_ms})
+
+
+def _levels(store_id: str, product_ids: Iterable[str], hashes: Iterable[dict[str, str]]) -> dict[str, Level]:
+    each = zip(product_ids, hashes, strict=True)
+    return {product_id: _level(store_id, product_id, fields) for product_id, fields in each if fields}
 
 
 def _level(store_id: str, product_id: str, fields: dict[str, str]) -> Level:

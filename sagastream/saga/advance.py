@@ -24,6 +24,7 @@ from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Ask, Fact, Happening, Kind, Progress, Request
 
 _ENDED = "ended"
+_STARTED, _COMPLETED = SagaStarted(), SagaCompleted()  # they say nothing but that
 _WISHES = frozenset({Kind.CANCELLED, Kind.GAVE_UP, Kind.POISONED})
 _STATED = frozenset({Kind.STATED_DONE, Kind.STATED_UNDONE})
 _TOO_LATE_AT_THE_END = _WISHES | _STATED | {Kind.OVERDUE, Kind.ABORTED}
@@ -157,24 +158,27 @@ def _times(progress: Progress, step: str, request: Request) -> int:
 
 def _announcements(saga: Saga, progress: Progress, status: Status) -> Iterator[tuple[str, Event]]:
     """Yield what the saga's life so far must have announced, by a name under which each is announced once."""
-    why = lifecycle.reason(saga, progress) or "unknown"
     if progress.began_ms is not None:
-        yield "started", SagaStarted()
+        yield "started", _STARTED
     if lifecycle.is_turned_back(saga, progress) and any(s != BEGINNING for s in lifecycle.to_undo(saga, progress)):
-        yield "compensating", SagaCompensationStarted(reason=why)
+        yield "compensating", SagaCompensationStarted(reason=_why(saga, progress))
     match status:
         case Status.NEEDS_ATTENTION:
-            trouble = next(lifecycle.troubles(saga, progress), why)
+            trouble = next(lifecycle.troubles(saga, progress), "") or _why(saga, progress)
             yield f"attention {derived_id(trouble)[:8]}", SagaNeedsAttention(reason=trouble)
         case Status.COMPLETED:
-            yield _ENDED, SagaCompleted()
+            yield _ENDED, _COMPLETED
         case Status.FAILED:
-            yield _ENDED, SagaFailed(reason=why)
+            yield _ENDED, SagaFailed(reason=_why(saga, progress))
         case Status.COMPENSATED:
-            yield _ENDED, SagaCompensationCompleted(reason=why)
+            yield _ENDED, SagaCompensationCompleted(reason=_why(saga, progress))
         case Status.ABORTED:
             aborted = progress.facts[BEGINNING][Kind.ABORTED]
             open_effects = left_open(saga, progress)
             yield _ENDED, SagaAborted(reason=aborted.reason, actor=aborted.actor, open_effects=open_effects)
         case _:
             pass
+
+
+def _why(saga: Saga, progress: Progress) -> str:
+    return lifecycle.reason(saga, progress) or "unknown"

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 
 from sagastream.saga.advance import Advance
-from sagastream.saga.definition import Saga
+from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Kind, Progress
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -29,7 +29,7 @@ def counted(saga: Saga, before: Progress, turn: Advance) -> Counter[str]:
     tally: Counter[str] = Counter()
     if not before.facts:  # also of those whose beginning is never seen: whoever lists sagas finds every table here
         tally[name("sagas", saga.name)] += 1
-    fresh = set(turn.progress.announced) - set(before.announced)
+    fresh = {announced for announced, _ in turn.announcements}
     # A fact may be told again with an earlier instant; that is news, but it did not happen twice.
     for step, kind in dict.fromkeys((happening.step, happening.kind) for happening in turn.news):
         if not before.has(step, kind):
@@ -48,14 +48,13 @@ def counted(saga: Saga, before: Progress, turn: Advance) -> Counter[str]:
 
 
 def _count_happening(saga: Saga, progress: Progress, step: str, kind: Kind, tally: Counter[str]) -> None:
-    at = next((at for at, s in enumerate(saga.steps) if s.name == step), None)
     if kind is Kind.OVERDUE:
         tally[name("timeouts", saga.name, step)] += 1
     elif kind is Kind.UNDO_GAVE_UP:
         tally[name("undo_failed", saga.name, step)] += 1
-    elif kind in _COUNTED and at is not None:
+    elif kind in _COUNTED and step != BEGINNING:
         tally[name("steps", saga.name, step, kind)] += 1
-        before = progress.began_ms if at == 0 else _done_at(progress, saga.steps[at - 1].name)
+        before = _done_at(progress, saga.names[saga.names.index(step) - 1])
         done = _done_at(progress, step)
         if kind is Kind.DONE and before is not None and done is not None:
             _observe(tally, "step_duration", name(saga.name, step), max(0, done - before))

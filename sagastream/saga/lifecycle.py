@@ -20,6 +20,7 @@ from sagastream.saga.progress import Kind, Progress, Request
 
 T = TypeVar("T")
 
+_MS = timedelta(milliseconds=1)
 LONGEST_PACE = timedelta(hours=1)
 MOST_JUDGED = 10_000  # answers kept per table; sagas have a few dozen shapes, unless somebody plays all of them
 
@@ -381,4 +382,4 @@ def _refused_at(saga: Saga, progress: Progress) -> int | None:
 
 
 def _ms(duration: timedelta) -> int:
-    return duration // timedelta(milliseconds=1)
+    return duration // _MS

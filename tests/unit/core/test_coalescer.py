@@ -61,6 +61,20 @@ async def test_an_error_reaches_those_it_concerns_and_nobody_else() -> None:
 
 
 @in_virtual_time
+async def test_what_one_asks_for_at_once_is_answered_in_its_order() -> None:
+    """Beside what others ask for; an error among the answers is the asker's, and nobody else's."""
+    desk = Desk()
+    coalescer = Coalescer(desk, limit=10)
+    each, other = await asyncio.gather(coalescer.ask_each([1, 2, 3]), coalescer.ask(4))
+
+    assert (each, other) == ([2, 4, 6], 8)
+    assert desk.calls == [[1, 2, 3, 4]]
+    assert await coalescer.ask_each([]) == []
+    answers = await asyncio.gather(coalescer.ask_each([5, -1, -2]), coalescer.ask(6), return_exceptions=True)
+    assert [str(answers[0]), answers[1]] == ["-1", 12]
+
+
+@in_virtual_time
 async def test_an_asker_that_goes_away_takes_nobody_with_it() -> None:
     """Its answer is dropped."""
     desk = Desk()
