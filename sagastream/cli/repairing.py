@@ -107,8 +107,11 @@ def _repairs(words: Namespace, office: Office) -> int:
         if words.stop is not None:
             print("sagastream: say which repair is to be stopped", file=sys.stderr)
             return WRONG_WORDS
-        for repair in cast("Sequence[Answer]", office.get("repairs")):
+        each = cast("Sequence[Answer]", office.get("repairs"))
+        for repair in each:
             _say(words, repair, _progress)
+        if not each and not words.json:
+            print("no repairs of many sagas", file=sys.stderr)
     elif words.stop is not None:
         _say(words, office.post("repairs", words.repair_id, "stop", body={"reason": words.stop}), _progress)
     else:
@@ -128,6 +131,8 @@ def _trail(words: Namespace, office: Office) -> int:
         Screen().say(f"{entry['at']}  {entry['actor']}  {entry['action']}  {about}  {entry['reason']}: {entry['told']}")
     if page["next"] is not None:
         print(f"there are more: --cursor {page['next']}", file=sys.stderr)
+    elif not page["entries"]:
+        print("no such entries", file=sys.stderr)
     return DONE
 
 

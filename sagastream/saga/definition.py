@@ -57,12 +57,26 @@ class Saga:
     patience: timedelta = field(default=timedelta(minutes=1))
 
     def __post_init__(self) -> None:
+        for problem in self._misfits():
+            raise DefinitionError(f"saga {self.name!r}: {problem}")
         if not self.steps:
             raise DefinitionError(f"saga {self.name!r} has no steps")
         if not self.begun_by:
             object.__setattr__(self, "begun_by", self.steps[self.pivot_at or 0].by)
         for problem in self._problems():
             raise DefinitionError(f"saga {self.name!r}: {problem}")
+
+    def _misfits(self) -> Iterator[str]:
+        """Yield what is not of its type: nobody checks types when a table is made."""
+        if not isinstance(self.version, int):
+            yield f"the version must be a whole number such as 1, got {self.version!r}"
+        times: dict[str, object] = {f"within of step {step.name!r}": step.within for step in self.steps}
+        times["patience"] = self.patience
+        if self.within is not None:
+            times["within"] = self.within
+        for name, time in times.items():
+            if not isinstance(time, timedelta):
+                yield f"{name} must be a time such as timedelta(seconds=30), got {time!r}"
 
     def _problems(self) -> Iterator[str]:
         for by, kind in self._published():
@@ -88,6 +102,8 @@ class Saga:
                 yield f"participant {step.by!r} of step {step.name!r} must look like 'stock'"
             if step.within <= timedelta(0):
                 yield f"step {step.name!r} must be given some time"
+            if issubclass(step.done, Refusal):
+                yield f"{step.done.type_name()} says that step {step.name!r} is done and must not be a Refusal"
             if step.refused is not None and not issubclass(step.refused, Refusal):
                 yield f"{step.refused.type_name()} refuses step {step.name!r} and must be a Refusal"
             if step.undone is None and not self.is_after_pivot(at) and not step.pivot:

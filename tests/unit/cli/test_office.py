@@ -99,3 +99,21 @@ def test_a_filter_that_fits_nothing_is_told_with_the_status_that_was_looked_at(
 
     assert code == DONE
     assert capsys.readouterr().err == "0 sagas that are NeedsAttention; --status says which others to look for\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "none", "said"),
+    [
+        ("repairs", "[]", "no repairs of many sagas\n"),
+        ("trail", '{"entries": [], "next": null}', "no such entries\n"),
+    ],
+)
+def test_a_list_of_nothing_is_told_beside_the_output(
+    command: str, none: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Silence could as well be a command that did not run."""
+    with taken_and_answered(answer(200, none, "application/json")) as url:
+        settings = Settings(base_url=url, operator_token=SecretStr("a-token-nobody-guesses"))
+        code = repair(parser().parse_args([command]), settings)
+
+    assert (code, *capsys.readouterr()) == (DONE, "", said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -24,3 +25,31 @@ def test_a_table_that_has_no_patience_or_no_time_is_refused(none: timedelta) -> 
         replace(TRIP, patience=none)
     with pytest.raises(DefinitionError, match="patience and within must be some time"):
         replace(TRIP, within=none)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"version": "1"}, "the version must be a whole number such as 1, got '1'"),
+        ({"within": 30}, r"within must be a time such as timedelta\(seconds=30\), got 30"),
+        ({"patience": "1m"}, "patience must be a time .*, got '1m'"),
+    ],
+)
+def test_what_is_of_another_type_is_told_in_words(table: dict[str, Any], told: str) -> None:
+    """The type checker of a stranger may be none."""
+    with pytest.raises(DefinitionError, match=f"saga 'trip': {told}"):
+        replace(TRIP, **table)
+
+
+def test_a_step_that_is_given_a_number_for_a_time_is_refused() -> None:
+    hurried = replace(TRIP.steps[0], within=30)  # type: ignore[arg-type]  # that is what is tried
+    with pytest.raises(DefinitionError, match="within of step 'hold room' must be a time"):
+        replace(TRIP, steps=(hurried, *TRIP.steps[1:]))
+
+
+def test_a_step_that_says_done_by_a_refusal_is_refused() -> None:
+    """Its participant would never count it as done, and the saga would run out of time."""
+    first = TRIP.steps[0]
+    assert first.refused is not None
+    with pytest.raises(DefinitionError, match=r"NoRoomLeft says .* 'hold room' is done and must not be a Refusal"):
+        replace(TRIP, steps=(replace(first, done=first.refused, refused=None), *TRIP.steps[1:]))
