@@ -29,7 +29,7 @@ def counted(saga: Saga, before: Progress, turn: Advance) -> Counter[str]:
     tally: Counter[str] = Counter()
     if not before.facts:  # also of those whose beginning is never seen: whoever lists sagas finds every table here
         tally[name("sagas", saga.name)] += 1
-    fresh = {announced for announced, _ in turn.announcements}
+    fresh = set(turn.progress.announced).difference(before.announced)
     # A fact may be told again with an earlier instant; that is news, but it did not happen twice.
     for step, kind in dict.fromkeys((happening.step, happening.kind) for happening in turn.news):
         if not before.has(step, kind):
