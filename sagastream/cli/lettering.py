@@ -87,5 +87,6 @@ def _deal(words: Namespace, office: Office) -> int:
 
 
 def _line(one: Answer) -> str:
-    about = f"{one['type'] or 'no event'} of saga {one['sagaId'] or '?'}"
+    stands = f" ({one['sagaStatus']})" if one["sagaStatus"] else ""
+    about = f"{one['type'] or 'no event'} of saga {one['sagaId'] or '?'}{stands}"
     return f"{one['at']}  {one['owner']} {one['id']}  {about}  {one['fate']}  after {one['attempts']}: {one['reason']}"

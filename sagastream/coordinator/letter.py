@@ -46,7 +46,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message that could not be handled, and what became of it since; ``dealt`` holds who, why, when and new data."""
+    """A message that could not be handled, and what became of it since.
+
+    ``dealt`` holds who dealt with it, why, when and with which data; ``saga_status`` is how its saga stands now, None
+    where nothing is known of one.
+    """
 
     place: Place
     reason: str
@@ -56,6 +60,7 @@ class Letter:
     fields: Mapping[str, str]
     fate: Dealt = Dealt.OPEN
     dealt: Mapping[str, str] | None = None
+    saga_status: str | None = None
 
     @property
     def saga_id(self) -> str:

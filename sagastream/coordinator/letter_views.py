@@ -10,6 +10,9 @@ from sagastream.coordinator.letter import Dealt, Letter, Place
 from sagastream.coordinator.repair_views import ActorName, Reason
 from sagastream.coordinator.views import Answer, Moment, instant
 from sagastream.masking import legible, masked, masked_json, masked_message
+from sagastream.saga.lifecycle import Status
+
+_STATUSES = frozenset(map(str, Status))
 
 
 class DropRequest(BaseModel):
@@ -39,13 +42,18 @@ class ReplayRequest(DropRequest):
 
 
 class LetterView(Answer):
-    """A dead letter at a glance. ``owner`` could not handle it; ``saga`` is the coordinator."""
+    """A dead letter at a glance. ``owner`` could not handle it; ``saga`` is the coordinator.
+
+    ``sagaStatus`` is how its saga stands now, null where nothing is known of one: a step's letter still open when
+    that has ended by itself is only to be dropped.
+    """
 
     id: str
     owner: str
     at: Moment
     type: str | None
     saga_id: str | None
+    saga_status: Status | None
     reason: str
     attempts: int
     fate: Dealt
@@ -90,11 +98,12 @@ def masked_letter(letter: Letter) -> Letter:
 def glance(letter: Letter) -> LetterView:
     """Return a letter at a glance."""
     dealt, type_ = letter.dealt or {}, letter.fields.get("type")
+    status = Status(letter.saga_status) if letter.saga_status in _STATUSES else None
     return LetterView(
         id=letter.place.id, owner=letter.place.owner, at=instant(letter.place.ms),
-        type=type_ and legible(type_), saga_id=letter.saga_id or None, reason=legible(letter.reason),
-        attempts=letter.attempts, fate=letter.fate, dealt_by=dealt.get("actor"), dealt_because=dealt.get("reason"),
-        dealt_at=instant(int(dealt["at"])) if dealt else None,
+        type=type_ and legible(type_), saga_id=letter.saga_id or None, saga_status=status,
+        reason=legible(letter.reason), attempts=letter.attempts, fate=letter.fate, dealt_by=dealt.get("actor"),
+        dealt_because=dealt.get("reason"), dealt_at=instant(int(dealt["at"])) if dealt else None,
     )  # fmt: skip
 
 

@@ -67,13 +67,21 @@ class DeadLetters:
     async def find(self, owner: str, id: str) -> Letter | None:
         """Return a letter, None if there is none."""
         stream = self._keys.of(owner).key(LETTERS)
-        found = await self._with_fates(owner, await self._query.execute("XRANGE", stream, id, id))
+        found = await self._with_statuses(
+            await self._with_fates(owner, await self._query.execute("XRANGE", stream, id, id))
+        )
         return found[0] if found else None
 
     async def page(
         self, owners: Sequence[str], saga_id: str | None, fate: Dealt | None, before: Place | None, limit: int
     ) -> tuple[list[Letter], Place | None]:
         """Return letters that were put away before one, the newest first, and where to go on."""
+        found, following = await self._found(owners, saga_id, fate, before, limit)
+        return await self._with_statuses(found), following
+
+    async def _found(
+        self, owners: Sequence[str], saga_id: str | None, fate: Dealt | None, before: Place | None, limit: int
+    ) -> tuple[list[Letter], Place | None]:
         found: list[Letter] = []
         scanned, size = 0, max(limit, LEAST_READ)
         while True:
@@ -201,6 +209,14 @@ class DeadLetters:
         return [
             letter if fate is None else replace(letter, fate=Dealt(json.loads(fate)["fate"]), dealt=json.loads(fate))
             for letter, fate in zip(letters, fates, strict=True)
+        ]
+
+    async def _with_statuses(self, letters: Sequence[Letter]) -> list[Letter]:
+        records = [names.record(letter.saga_id) for letter in letters]
+        told = await self._reader.read_at_once(records, "status")
+        return [
+            letter if isinstance(status, ReplyError) or not letter.saga_id else replace(letter, saga_status=status[0])
+            for letter, status in zip(letters, told, strict=True)
         ]
 
 

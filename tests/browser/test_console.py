@@ -248,6 +248,7 @@ async def test_a_letter_is_masked_until_it_is_asked_for_and_edited_as_it_was_sen
     await page.until("document.querySelector('dialog[open] textarea')")
     assert json.loads(await page.ask("document.querySelector('textarea').value")) == sent
     assert "ann@" not in await page.text(".letters dl")
+    assert await page.text(".letters .badge") == "Needs attention"
     await page.type("textarea", json.dumps({**sent, "reason": f"{sent['reason']} today"}))
     await page.type("input[name=reason]", "one word was missing")
     await page.click("Replay it")

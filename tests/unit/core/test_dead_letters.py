@@ -275,6 +275,33 @@ async def test_letters_of_all_owners_come_newest_first_and_each_once(limit: int)
 
 
 @in_virtual_time
+async def test_a_letter_tells_how_its_saga_stands_now() -> None:
+    """Whoever finds many in the morning need not look up one by one whether they still matter."""
+    world = World()
+    letter = await buried(world, Script())
+    assert (letter.saga_status, (await found(world, letter)).saga_status) == (None, None)
+    async with world.running(world.coordinator(TRIP)):
+        await world.quiet()
+        assert (await only(world, "hotel")).saga_status == "InProgress"
+        world.tell(RoomHeld(nights=2, card="good"))
+        world.tell(CardCharged(nights=2))
+        world.tell(TripConfirmed())
+        await world.quiet()
+    world.call("XADD", "hotel", "letters", "*", "reason", "odd", "message", "null")
+
+    page, _ = await letters(world).page(["hotel"], None, None, None, 10)
+    assert [one.saga_status for one in page] == [None, "Completed"]
+    assert (await found(world, letter)).saga_status == "Completed"
+
+
+async def found(world: World, letter: Letter) -> Letter:
+    """Return a letter as it is found by its id."""
+    again = await letters(world).find(letter.place.owner, letter.place.id)
+    assert again is not None
+    return again
+
+
+@in_virtual_time
 async def test_few_are_found_among_many_by_few_reads() -> None:
     """However few are wanted at a time, of letters and of the audit trail: each read is a way to the server."""
     world, many = World(), 300

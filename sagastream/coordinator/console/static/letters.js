@@ -3,6 +3,7 @@
 import { html, useSignal } from "./html.js";
 import { Dialog, Reason } from "./dialog.js";
 import { Empty, Head, Instant, Loading, SagaLink, Trouble } from "./parts.js";
+import { Badge } from "./marks.js";
 import { Problem } from "./api.js";
 import { pretty } from "./json.js";
 import { act, getAsOperator } from "./operator.js";
@@ -53,7 +54,7 @@ function Letter({ letter, done }) {
     done();
   }
   return html`<li class="card"><div class="line"><strong>${letter.type ?? "a message without a type"}</strong> <span class="faint">could not be handled by</span> <span class="who">${letter.owner}</span>
-      ${letter.sagaId && html`<span>saga <${SagaLink} id=${letter.sagaId} /></span>`} <span class="faint"><${Instant} at=${letter.at} /></span></div>
+      ${letter.sagaId && html`<span>saga <${SagaLink} id=${letter.sagaId} /></span>`} ${letter.sagaStatus && html`<${Badge} status=${letter.sagaStatus} />`} <span class="faint"><${Instant} at=${letter.at} /></span></div>
     <p class="why">${letter.reason} <span>(${letter.attempts === 1 ? "1 attempt" : `${letter.attempts} attempts`})</span></p>
     ${letter.fate !== "open" && html`<p>${FATES[letter.fate]} by ${letter.dealtBy} at <${Instant} at=${letter.dealtAt} />: ${letter.dealtBecause}</p>`}
     <${Trouble} problem=${problem.value} />
