@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
 
 import structlog
 
@@ -189,8 +188,7 @@ class Settling:
 
     def _count(self, work: Work) -> None:
         if work.fate is Fate.SETTLED:
-            took = None if work.took_s is None else timedelta(seconds=work.took_s)
-            self._telemetry.event_handled(work.envelope.type, took)
+            self._telemetry.event_handled(work.envelope.type, work.took_s)
         elif work.fate is Fate.BURIED:
             self._telemetry.buried()
         elif work.fate is Fate.WAITS:

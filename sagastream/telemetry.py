@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import prometheus_client as prometheus
 import structlog
@@ -45,28 +45,39 @@ class Spread:
 Source = Callable[[], Awaitable[Sequence[Figure | Spread]]]
 
 
+class _Times:
+    """How long something took, each time: a histogram that is added to in passing."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = (*bounds, math.inf)
+        self._counts = [0] * len(self._bounds)
+        self._total = 0.0
+
+    def add(self, took_s: float) -> None:
+        self._counts[bisect_left(self._bounds, took_s)] += 1
+        self._total += took_s
+
+    def spread(self, what: Series, *labels: str) -> Spread:
+        return Spread(what, labels, tuple(zip(self._bounds, self._counts, strict=True)), self._total)
+
+
 class Telemetry:
-    """The measures of one service; counting costs one addition."""
+    """The measures of one service.
+
+    What comes with every event is a number of our own, turned into text by whoever asks: a profile must not see it.
+    """
 
     def __init__(self, service: str) -> None:
         prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
         self.service = service
         self._registry = prometheus.CollectorRegistry()
         self._sources: list[Source] = []
-        self._events = self._counter(series.EVENTS)
-        self._by_type: dict[str, prometheus.Counter] = {}
+        self._handled: dict[str, int] = {}
+        self._took: dict[str, _Times] = {}
         self._retries = self._counter(series.RETRIES).labels(service)
         self._buried = self._counter(series.DEAD_LETTERS).labels(service)
         self._duplicates = self._counter(series.DUPLICATES).labels(service)
         self._conflicts = self._counter(series.CONFLICTS).labels(service)
-        self._seconds = prometheus.Histogram(
-            PREFIX + series.HANDLER_SECONDS.name,
-            series.HANDLER_SECONDS.help,
-            series.HANDLER_SECONDS.labels,
-            buckets=_HANDLER_BOUNDS,
-            registry=self._registry,
-        )
-        self._seconds_by_type: dict[str, prometheus.Histogram] = {}
         self._trimmed = self._counter(series.TRIMMED).labels(service)
         self._webhooks_sent = self._counter(series.WEBHOOKS_SENT)
         self._webhooks_failed = self._counter(series.WEBHOOKS_FAILED)
@@ -87,24 +98,21 @@ class Telemetry:
         ``timed``: handlers of this service take them, and their time is told too.
         """
         for type_name in type_names:
-            self._by_type[type_name] = self._events.labels(type_name, self.service)
+            self._handled.setdefault(type_name, 0)
             if timed:
-                self._seconds_by_type[type_name] = self._seconds.labels(self.service, type_name)
+                self._took.setdefault(type_name, _Times(_HANDLER_BOUNDS))
 
-    def event_handled(self, type_name: str, took: timedelta | None = None) -> None:
-        """Count an event that was decided and committed; ``took`` is the time its handler needed.
+    def event_handled(self, type_name: str, took_s: float | None = None) -> None:
+        """Count an event that was decided and committed; ``took_s`` is the time its handler needed, in seconds.
 
         ``type_name`` must be one the service handles, never text from outside.
         """
-        child = self._by_type.get(type_name)
-        if child is None:
-            child = self._by_type[type_name] = self._events.labels(type_name, self.service)
-        child.inc()
-        if took is not None:
-            timer = self._seconds_by_type.get(type_name)
-            if timer is None:
-                timer = self._seconds_by_type[type_name] = self._seconds.labels(self.service, type_name)
-            timer.observe(took.total_seconds())
+        self._handled[type_name] = self._handled.get(type_name, 0) + 1
+        if took_s is not None:
+            times = self._took.get(type_name)
+            if times is None:
+                times = self._took[type_name] = _Times(_HANDLER_BOUNDS)
+            times.add(took_s)
 
     def retried(self) -> None:
         """Count an attempt that is made again after a failure."""
@@ -163,7 +171,11 @@ class Telemetry:
 
     def render(self) -> bytes:
         """Return what this process counted, as Prometheus text."""
-        return prometheus.generate_latest(self._registry)
+        own: list[Figure | Spread] = [
+            Figure(series.EVENTS, (type_name, self.service), many) for type_name, many in self._handled.items()
+        ]
+        own += [times.spread(series.HANDLER_SECONDS, self.service, name) for name, times in self._took.items()]
+        return prometheus.generate_latest(self._registry) + expose(own)
 
     async def scrape(self) -> bytes:
         """Return what this process counted and what its sources read.
