@@ -45,7 +45,8 @@ _at_ms = attrgetter("at_ms")
 
 # Events of one saga follow each other within milliseconds while much is going on: one write for several of them.
 LINGER = timedelta(milliseconds=2)
-TOGETHER = 25  # sagas that are written by one call
+TOGETHER = 25  # sagas of a batch that are written by one call
+SIDE_BY_SIDE = 8  # such calls at most, each on a connection of its own
 
 
 class Coordinator:
@@ -187,9 +188,10 @@ class Coordinator:
     async def _store(self, bundles: Mapping[str, Bundle]) -> None:
         """Fold each bundle into its record, some at a time: while the server stores these, the next are folded."""
         each = list(bundles.values())
-        if len(each) <= TOGETHER:
+        size = max(TOGETHER, -(-len(each) // SIDE_BY_SIDE))
+        if len(each) <= size:
             return await self._store_together(each)
-        parts = (each[at : at + TOGETHER] for at in range(0, len(each), TOGETHER))
+        parts = (each[at : at + size] for at in range(0, len(each), size))
         for outcome in await asyncio.gather(*map(self._store_together, parts), return_exceptions=True):
             if outcome is not None:
                 raise outcome  # all have come to an end: nothing goes on behind the loop that begins anew
