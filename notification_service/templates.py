@@ -10,7 +10,7 @@ from html import escape
 
 from money import currency
 
-VERSION = 1
+VERSION = 2
 """Raise it with every change of the words: of what was written by another version nothing is shown any more."""
 
 
@@ -34,8 +34,8 @@ def confirmation(order_id: str, total_cents: int, currency_code: str) -> Text:
 
 
 def cancellation(order_id: str) -> Text:
-    """Tell that the order is cancelled and that no money is kept."""
-    words = f"your order {order_id} is cancelled.\nNothing is kept of what may have been charged for it."
+    """Tell that the order is cancelled and that no money stays: it may be on its way, for a refund can take long."""
+    words = f"your order {order_id} is cancelled.\nWhatever was charged for it is given back."
     return _text(f"Your order {order_id} is cancelled", ("Good day,", words), {"Order": order_id})
 
 

@@ -56,11 +56,12 @@ def test_a_confirmation_names_what_was_charged(cents: int, code: str, amount: st
     assert amount in Reader(text.html).words
 
 
-def test_a_cancellation_says_that_nothing_is_kept() -> None:
+def test_a_cancellation_says_what_becomes_of_the_money() -> None:
+    """Not that it is back: it is sent while a refund may still fail and be tried again."""
     text = templates.cancellation("order-1")
 
     assert "order-1 is cancelled" in text.subject
-    assert "Nothing is kept" in text.body
+    assert "Whatever was charged for it is given back." in text.body
 
 
 @pytest.mark.parametrize("text", [templates.confirmation("order-1", 1, "EUR"), templates.cancellation("order-1")])

@@ -1,0 +1,62 @@
+"""Whole orders when the world outside does its worst: what customers are told is so, and nobody pays for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from payment_service.gateway import Charged
+from tests.unit.core.world import in_virtual_time
+from tests.unit.order.whole_shop import PIECES, TOTAL_CENTS, WholeShop
+
+LONG_S = 900.0
+
+
+@pytest.mark.parametrize(
+    "takes",
+    [
+        lambda cents, currency: Charged("pay_1", cents - 1, currency),
+        lambda cents, currency: Charged("pay_1", cents + 1, currency),
+        lambda cents, currency: Charged("pay_1", 0, currency),
+        lambda cents, currency: Charged("pay_1", cents, "USD"),
+        lambda cents, currency: Charged("pay_1", cents, currency.lower()),
+    ],
+    ids=["too little", "too much", "nothing", "another currency", "another spelling"],
+)
+@in_virtual_time
+async def test_nothing_is_delivered_for_what_the_provider_took_instead(takes: Callable[[int, str], Charged]) -> None:
+    """An order is confirmed for its own total in its own currency or not at all, and all of it is given back."""
+    shop = WholeShop()
+    await shop.open()
+    shop.till.takes = takes
+    saga_id = await shop.place()
+
+    async with shop.world.running(*shop.workers()):
+        await asyncio.sleep(LONG_S)
+
+    assert (shop.world.status(saga_id), (await shop.order()).status) == ("Compensated", "Cancelled")
+    assert (shop.till.kept_cents, shop.shelf()) == (0, (PIECES, 0))
+
+
+@in_virtual_time
+async def test_a_customer_whose_refund_is_stuck_is_not_told_that_nothing_is_kept() -> None:
+    """The order is cancelled before its money is back, for a refund that fails holds nothing else up."""
+    shop = WholeShop()
+    await shop.open()
+    shop.till.takes = lambda cents, currency: Charged("pay_1", cents + 1, currency)
+    shop.till.is_stuck = True
+    saga_id = await shop.place()
+
+    async with shop.world.running(*shop.workers()):
+        await asyncio.sleep(LONG_S)
+        (notice,) = shop.mailbox.mails
+        assert (shop.world.status(saga_id), shop.till.kept_cents) == ("NeedsAttention", TOTAL_CENTS + 1)
+        shop.till.is_stuck = False
+        await asyncio.sleep(4 * LONG_S)
+
+    assert "is cancelled" in notice.subject
+    assert "Nothing is kept" not in notice.body + notice.html
+    assert "is given back" in notice.body
+    assert (shop.world.status(saga_id), shop.till.kept_cents) == ("Compensated", 0), "as it was told"
