@@ -15,11 +15,12 @@ class OutcomeUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """The money was taken."""
+    """The money was taken; ``is_given_back`` says that it was refunded since, so that none of it is held any more."""
 
     reference: str
     amount_cents: int
     currency: str
+    is_given_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ class Gateway(Protocol):
     """
 
     async def charge(self, key: str, amount_cents: int, currency: str, method: str) -> Charged | Refused:
-        """Take the money, once; refused for good if the key was closed before."""
+        """Take the money, once; refused for good if the key was closed before.
+
+        What was given back is not taken again, and is not paid: who asks once more is told so.
+        """
         ...
 
     async def refund(self, key: str) -> Refund:

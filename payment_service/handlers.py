@@ -15,6 +15,11 @@ async def charge(reserved: StockReserved, tx: Transaction, gateway: Gateway) -> 
     """Charge the order's total, once, under this step's own key."""
     answer = await gateway.charge(tx.key, reserved.total_cents, reserved.currency, reserved.payment_method)
 
+    if isinstance(answer, Charged) and answer.is_given_back:
+        # The store went back to before this saga was turned back (a fail-over, an older copy); the provider did not.
+        returned = model.given_back_before(reserved, tx.key, answer, tx.now_ms)
+        store.save(tx, returned)
+        return model.failed(returned)
     if isinstance(answer, Charged):
         paid = model.charged(reserved, tx.key, answer, tx.now_ms)
         store.save(tx, paid)

@@ -49,6 +49,12 @@ def refused(reserved: StockReserved, key: str, answer: Refused, at_ms: int) -> P
     return replace(_payment(reserved, key, Status.REFUSED, at_ms), reason=answer.reason)
 
 
+def given_back_before(reserved: StockReserved, key: str, answer: Charged, at_ms: int) -> Payment:
+    """Return the payment of an order whose money was taken and refunded, which this shop has forgotten."""
+    paid = charged(reserved, key, answer, at_ms)
+    return replace(paid, status=Status.REFUNDED, refunded_ms=at_ms, reason="the money was given back before")
+
+
 def closed(reserved: StockReserved, key: str, at_ms: int) -> Payment:
     """Return the payment of an order that can no longer be charged."""
     return _payment(reserved, key, Status.CLOSED, at_ms)

@@ -167,7 +167,7 @@ class Provider:
         account = self._book(call)
         if call.outcome is Outcome.BROKEN:
             raise ProviderBroken(f"failure {account.failures} under key {call.key!r}")
-        return account.charged or Refused(account.refusal)
+        return account.standing or Refused(account.refusal)
 
     def _book(self, call: Call) -> Account:
         self._record.append(call)  # first: what is not recorded must not be answered

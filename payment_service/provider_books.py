@@ -75,6 +75,11 @@ class Account:
         return self.charged is not None or bool(self.refusal)
 
     @property
+    def standing(self) -> Charged | None:
+        """Return the charge that was taken, as it stands now."""
+        return self.charged and replace(self.charged, is_given_back=self.refunded_cents > 0)
+
+    @property
     def taken_cents(self) -> int:
         """Return what was ever taken under the key."""
         return self.charged.amount_cents if self.charged else 0

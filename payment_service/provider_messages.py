@@ -35,20 +35,26 @@ class ChargeRequest(KeyRequest):
 
 
 class Taken(Message):
-    """A charge that was taken."""
+    """A charge that was taken, and perhaps given back since."""
 
     reference: str
     amount_cents: int
     currency: str
+    is_given_back: bool = False
 
     @classmethod
     def of(cls, charged: Charged) -> Taken:
         """Return the wire form."""
-        return cls(reference=charged.reference, amount_cents=charged.amount_cents, currency=charged.currency)
+        return cls(
+            reference=charged.reference,
+            amount_cents=charged.amount_cents,
+            currency=charged.currency,
+            is_given_back=charged.is_given_back,
+        )
 
     def answer(self) -> Charged:
         """Return the gateway's form."""
-        return Charged(self.reference, self.amount_cents, self.currency)
+        return Charged(self.reference, self.amount_cents, self.currency, self.is_given_back)
 
 
 class ChargeAnswer(Message):

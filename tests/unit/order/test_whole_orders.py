@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
+from payment_service.direct_gateway import DirectGateway
 from payment_service.gateway import Charged
+from payment_service.provider import Delays, Provider
+from payment_service.provider_record import MemoryRecord
 from tests.unit.core.world import in_virtual_time
 from tests.unit.order.whole_shop import PIECES, TOTAL_CENTS, WholeShop
 
@@ -60,3 +64,28 @@ async def test_a_customer_whose_refund_is_stuck_is_not_told_that_nothing_is_kept
     assert "Nothing is kept" not in notice.body + notice.html
     assert "is given back" in notice.body
     assert (shop.world.status(saga_id), shop.till.kept_cents) == ("Compensated", 0), "as it was told"
+
+
+@in_virtual_time
+async def test_what_was_given_back_does_not_pay_for_an_order_when_the_store_has_forgotten_it() -> None:
+    """The store goes back to the middle of a charge, after the order was cancelled; the provider does not go back."""
+    delays = Delays(slow=timedelta(seconds=2), silence=timedelta(seconds=30))
+    async with Provider(MemoryRecord(), delays=delays, now_ms=lambda: 1) as provider:
+        shop = WholeShop(DirectGateway(provider, timeout=timedelta(seconds=5)))
+        await shop.open()
+        saga_id = await shop.place(method="TimeoutAfterCharge")
+        async with shop.world.running(*shop.workers()):
+            await asyncio.sleep(1)
+            restore = shop.copy()
+            assert await shop.cancel()
+            await asyncio.sleep(LONG_S)
+        account = provider.account(f"{saga_id}.charge")
+        assert (account.taken_cents, account.kept_cents) == (TOTAL_CENTS, 0)
+
+        restore()
+        async with shop.world.running(*shop.workers()):
+            await asyncio.sleep(LONG_S)
+
+        assert (shop.world.status(saga_id), (await shop.order()).status) == ("Compensated", "Cancelled")
+        assert (provider.account(f"{saga_id}.charge").kept_cents, shop.shelf()) == (0, (PIECES, 0))
+        assert shop.world.hash("payment", "payment:order-1")["status"] == "Refunded"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 
 from coordinator.order_saga import ORDER
 from events import OrderCreated
@@ -75,13 +76,14 @@ class Mailbox:
 class WholeShop:
     """One store with ``PIECES`` of one product; every order is about two of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, gateway: Gateway | None = None) -> None:
         self.world = World()
         self.till, self.mailbox = Till(), Mailbox()
+        self._gateway = gateway or self.till
 
     def workers(self) -> list[Worker]:
         """Return the coordinator and every service, not yet running."""
-        given = {Gateway: self.till, Channel: self.mailbox}
+        given = {Gateway: self._gateway, Channel: self.mailbox}
         services = (order, stock, payment, notification)
         return [self.world.coordinator(ORDER), *(self.world.consumer(each, resources=given) for each in services)]
 
@@ -90,15 +92,19 @@ class WholeShop:
         level = Level("store-1", "product-1", "One", PIECES, 0, PIECES, 0, PRICE_CENTS)
         await self.world.entrance(stock).change(lambda tx: shelves.add_level(tx, level))
 
-    async def place(self, order_id: str = "order-1") -> str:
+    async def place(self, order_id: str = "order-1", method: str = "CreditCard") -> str:
         """Place an order; return the id of its saga."""
         entrance = self.world.entrance(order)
         placed = Order(
             id=order_id, saga_id=entrance.saga_id(OrderCreated, order_id), customer_id="customer-1", store_id="store-1",
-            payment_method="CreditCard", total_cents=TOTAL_CENTS, currency="EUR",
+            payment_method=method, total_cents=TOTAL_CENTS, currency="EUR",
             lines=(Line("product-1", 2, PRICE_CENTS),), email="ann@example.org",
         )  # fmt: skip
         return (await handlers.place(placed, entrance)).saga_id
+
+    async def cancel(self, order_id: str = "order-1") -> bool:
+        """Cancel an order as its customer does; tell whether it was in time."""
+        return await handlers.ask_to_cancel(await self.order(order_id), "too slow", self.world.entrance(order))
 
     async def order(self, order_id: str = "order-1") -> Order:
         """Return an order as it is stored."""
@@ -106,6 +112,16 @@ class WholeShop:
         found = await orders.load(reader, order_id)
         assert found is not None
         return found
+
+    def copy(self) -> Callable[[], None]:
+        """Copy the store; what is returned puts the copy in the place of what was stored since."""
+        space = self.world.server.space
+        older = deepcopy((space.values, space.expiries))
+
+        def restore() -> None:
+            space.values, space.expiries = older
+
+        return restore
 
     def shelf(self) -> tuple[int, int]:
         """Return how many pieces are available and how many are reserved."""
