@@ -88,4 +88,6 @@ async def _existing(order_id: str, tx: Transaction) -> Order:
     found = await store.load(tx, order_id)
     if found is None:
         raise LookupError(f"order {order_id} of saga {tx.saga_id} is not stored; restore it, then replay the letter")
+    if found.saga_id != tx.saga_id:  # another saga names the same order: it may neither confirm nor cancel it
+        raise LookupError(f"order {order_id} belongs to saga {found.saga_id}, not to {tx.saga_id}, which names it too")
     return found

@@ -53,6 +53,11 @@ async def refund(processed: PaymentProcessed, tx: Transaction, gateway: Gateway)
             f"the payment of order {processed.order_id} is not stored, so its key is unknown;"
             " restore it, then ask again"
         )
+    if not paid.key.startswith(f"{tx.saga_id}."):
+        raise LookupError(
+            f"the payment of order {processed.order_id} was made under {paid.key}, not by saga {tx.saga_id};"
+            " nothing of another saga is given back"
+        )
 
     answer = await gateway.refund(paid.key)
 

@@ -8,6 +8,8 @@ from datetime import timedelta
 
 import pytest
 
+from events import OrderCreated
+from order_service.handlers import order
 from payment_service.direct_gateway import DirectGateway
 from payment_service.gateway import Charged
 from payment_service.provider import Delays, Provider
@@ -89,3 +91,26 @@ async def test_what_was_given_back_does_not_pay_for_an_order_when_the_store_has_
         assert (shop.world.status(saga_id), (await shop.order()).status) == ("Compensated", "Cancelled")
         assert (provider.account(f"{saga_id}.charge").kept_cents, shop.shelf()) == (0, (PIECES, 0))
         assert shop.world.hash("payment", "payment:order-1")["status"] == "Refunded"
+
+
+@in_virtual_time
+async def test_a_second_saga_that_names_an_order_neither_cancels_nor_confirms_it() -> None:
+    """Its stock is held for the first; being turned back it must not close what the first is about to confirm."""
+    shop = WholeShop()
+    await shop.open()
+    shop.till.is_quick.clear()
+    mine = await shop.place()
+    (created,) = shop.world.events("order", OrderCreated)
+    forged = OrderCreated.model_validate_json(created["data"])
+
+    async with shop.world.running(*shop.workers()):
+        await asyncio.sleep(1)
+        other = (await shop.world.entrance(order).begin(forged, key="another")).saga_id
+        await asyncio.sleep(10)
+        shop.till.is_quick.set()
+        await asyncio.sleep(LONG_S)
+
+    assert (shop.world.status(mine), shop.world.status(other)) == ("Completed", "NeedsAttention")
+    assert ((await shop.order()).status, shop.till.kept_cents) == ("Confirmed", TOTAL_CENTS)
+    assert shop.shelf() == (PIECES - 2, 2)
+    assert [mail.subject for mail in shop.mailbox.mails] == ["Your order order-1 is confirmed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from copy import deepcopy
 
@@ -36,9 +37,12 @@ class Till:
         self.closed: set[str] = set()
         self.takes: Callable[[int, str], Charged] = lambda cents, currency: Charged("pay_1", cents, currency)
         self.is_stuck = False
+        self.is_quick = asyncio.Event()
+        self.is_quick.set()
 
     async def charge(self, key: str, amount_cents: int, currency: str, method: str) -> Charged | Refused:
-        """Take what is to be taken, once."""
+        """Take what is to be taken, once; may wait before that."""
+        await self.is_quick.wait()
         if key in self.closed and key not in self.taken:
             return Refused("closed")
         return self.taken.setdefault(key, self.takes(amount_cents, currency))

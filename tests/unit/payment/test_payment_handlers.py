@@ -211,3 +211,19 @@ async def test_a_payment_that_is_not_stored_is_not_refunded_under_a_guessed_key(
         await handlers.refund(processed, desk.transaction(), gateway)
 
     assert provider.page(0, 10).calls == ()
+
+
+async def test_no_saga_gives_back_the_money_of_another_that_names_the_same_order(
+    desk: Desk, gateway: DirectGateway, provider: Provider
+) -> None:
+    """The payment of an order is found by the order's id, and may have been made by another saga."""
+    tx = desk.transaction()
+    processed = await handlers.charge(reserved("CreditCard"), tx, gateway)
+    await desk.commit(tx)
+    assert isinstance(processed, PaymentProcessed)
+
+    other = Transaction(desk.reader, saga_id="saga-10", key="saga-10.charge", now_ms=NOW_MS)
+    with pytest.raises(LookupError, match=r"under saga-1\.charge, not by saga saga-10"):
+        await handlers.refund(processed, other, gateway)
+
+    assert provider.account("saga-1.charge").kept_cents == 29_999
