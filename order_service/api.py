@@ -49,6 +49,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 _PLACING = problems({422: "A field is wrong, or the key stands for another request"}, takes_body=True)
 _PLACING[200] = {"model": Accepted, "description": "The saga has ended (only with `wait`)"}
 _NO_ORDER = {404: "There is no such order"}
+_CANCELLING = {**_NO_ORDER, 409: "The order is confirmed, or its saga is forgotten or was closed by a person"}
 
 
 def order_routes(at: Desk) -> APIRouter:
@@ -117,15 +118,20 @@ def order_routes(at: Desk) -> APIRouter:
     @router.post(
         "/api/orders/{orderId}/cancel",
         status_code=202,
-        responses=problems({**_NO_ORDER, 409: "The order is confirmed, or its saga forgotten"}, takes_body=True),
+        responses=problems(_CANCELLING, takes_body=True),
         operation_id="cancelOrder",
         openapi_extra=_body(CancelRequest, {"reason": "ordered twice"}, is_required=False),
     )
     async def cancel(order_id: OrderId, request: Request, response: Response) -> Accepted:
-        """Forbid the confirmation and ask for everything to be undone; 409 once the order is confirmed."""
+        """Forbid the confirmation and ask for everything to be undone; 409 once the order is confirmed.
+
+        409 too where a person closed its saga: nothing is asked then, for nobody would undo it.
+        """
         body = await request.body()
         asked = _read(lambda: requests.read_cancellation(body))
         order = await desk.existing(order_id, at)
+        if order.status is Status.PENDING and await desk.is_closed_by_a_person(order, at):
+            raise Problem(409, f"the saga of order {order_id} was closed by a person, whom to ask what becomes of it")
         is_cancelled = order.status is Status.CANCELLED  # long ago, perhaps, when no ledger remembers it any more
         if not is_cancelled and not await handlers.ask_to_cancel(order, asked.reason, at.entrance):
             order = await desk.existing(order_id, at)  # its saga may have been turned back since it was read

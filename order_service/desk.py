@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -15,8 +16,10 @@ from sagastream import Conflict, Entrance
 from sagastream.coordinator.listing import Listing
 from sagastream.endings import Endings
 from sagastream.envelope import derived_id
+from sagastream.errors import Undecodable
 from sagastream.overload import Overload
 from sagastream.problems import Problem
+from sagastream.saga.lifecycle import Status as SagaStatus
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,14 @@ async def existing(order_id: str, desk: Desk) -> Order:
     if found is None:
         raise Problem(404, f"there is no order {order_id}")
     return found
+
+
+async def is_closed_by_a_person(order: Order, desk: Desk) -> bool:
+    """Tell whether a person closed the saga of an order as it stood: nothing of it is undone any more."""
+    with suppress(Undecodable):
+        found = await desk.sagas.find(order.saga_id)
+        return found is not None and found.record.status == SagaStatus.ABORTED
+    return False
 
 
 async def _repeated(order: Order, earlier: Earlier, desk: Desk) -> Order:

@@ -13,8 +13,11 @@ from order_service import handlers, store
 from sagastream.bus import Command
 from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
 from sagastream.keys import COORDINATOR, Keys
+from sagastream.saga.definition import BEGINNING
+from sagastream.saga.progress import Fact, Happening, Kind
 
-from .shop import Shop
+from .shop import NOW_MS, Shop
+from .test_course import coordinate
 from .test_order_requests import LINE, ORDER
 
 PATH = "/api/orders/choreographed-saga"
@@ -169,6 +172,21 @@ async def test_an_order_whose_saga_is_forgotten_is_not_called_confirmed(shop: Sh
     assert answer.status_code == 409
     assert "is confirmed" not in answer.json()["detail"]
     assert "remembers" in answer.json()["detail"]
+
+
+async def test_nobody_is_promised_the_undoing_of_an_order_whose_saga_a_person_closed(
+    shop: Shop, client: httpx.AsyncClient
+) -> None:
+    """Nobody would do it; and barred, an order that is being paid could not even be confirmed any more."""
+    placed = (await client.post(PATH, json=ORDER)).json()
+    aborted = Happening(BEGINNING, Kind.ABORTED, Fact(NOW_MS + 50, "e9", "stuck for days", "ann"))
+    await coordinate(shop, placed["sagaId"], [aborted])
+
+    answer = await client.post(f"/api/orders/{placed['orderId']}/cancel")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (409, "application/problem+json")
+    assert "closed by a person" in answer.json()["detail"]
+    assert shop.published("StepBarred") == shop.published("OrderCancellationRequested") == []
 
 
 async def test_unknown_and_impossible_orders_are_refused(client: httpx.AsyncClient) -> None:
