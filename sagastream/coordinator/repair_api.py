@@ -149,7 +149,7 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
         "/{sagaId}/abort", operation_id="abortSaga", status_code=202, dependencies=for_operators, responses=acted
     )
     async def abort(saga_id: SagaId, asked: RepairRequest, response: Response, operator: Actor = None) -> RepairedView:
-        """Close a saga as it stands, with what it leaves open; nothing of it is undone or done any more."""
+        """Close a saga as it stands, with what it leaves open; what services have begun goes on, and is not undone."""
         return await act(saga_id, Action(Act.ABORT, actor(asked.actor, operator), asked.reason), response)
 
     return router

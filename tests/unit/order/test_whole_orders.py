@@ -7,13 +7,18 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from fastapi import FastAPI
 
+from coordinator.order_saga import ORDER
 from events import OrderCreated
 from order_service.handlers import order
 from payment_service.direct_gateway import DirectGateway
 from payment_service.gateway import Charged
 from payment_service.provider import Delays, Provider
 from payment_service.provider_record import MemoryRecord
+from sagastream.coordinator.repair import Repairs
+from sagastream.coordinator.repair_api import repair_routes
+from sagastream.saga.repair import Act, Action
 from tests.unit.core.world import in_virtual_time
 from tests.unit.order.whole_shop import PIECES, TOTAL_CENTS, WholeShop
 
@@ -114,3 +119,26 @@ async def test_a_second_saga_that_names_an_order_neither_cancels_nor_confirms_it
     assert ((await shop.order()).status, shop.till.kept_cents) == ("Confirmed", TOTAL_CENTS)
     assert shop.shelf() == (PIECES - 2, 2)
     assert [mail.subject for mail in shop.mailbox.mails] == ["Your order order-1 is confirmed"]
+
+
+@in_virtual_time
+async def test_whoever_aborts_is_told_that_what_has_begun_goes_on() -> None:
+    """Aborted while the card is being charged: it is charged all the same, and the order confirmed."""
+    shop = WholeShop()
+    await shop.open()
+    shop.till.is_quick.clear()
+    saga_id = await shop.place()
+    bus, settings = shop.world.wire().bus, shop.world.settings
+
+    async with shop.world.running(*shop.workers()):
+        await asyncio.sleep(1)
+        await Repairs([ORDER], bus=bus, settings=settings).act(saga_id, Action(Act.ABORT, "ann", "it takes too long"))
+        shop.till.is_quick.set()
+        await asyncio.sleep(LONG_S)
+
+    assert (shop.world.status(saga_id), (await shop.order()).status) == ("Aborted", "Confirmed")
+    assert (shop.till.kept_cents, len(shop.mailbox.mails)) == (TOTAL_CENTS, 1)
+    app = FastAPI()
+    app.include_router(repair_routes([ORDER], bus=bus, settings=settings))
+    told = app.openapi()["paths"]["/api/v1/sagas/{sagaId}/abort"]["post"]["description"]
+    assert "what services have begun goes on" in told

@@ -7,7 +7,7 @@ const ACTS = {
   retry: { verb: "Ask again", told: "Whatever is open is asked for again at once. Nothing takes effect a second time." },
   compensate: { verb: "Turn back", told: "Everything that was done is undone, newest first, unless the point of no return is passed." },
   resolve: { verb: "State what happened", told: "You found out what became of a step that nobody answers for any more, and can prove it." },
-  abort: { verb: "Abort", told: "The saga is closed as it stands. Nothing of it is done or undone any more: what is open stays open.", isGrave: true },
+  abort: { verb: "Abort", told: "The saga is closed as it stands. What services have begun goes on and may still take effect; nothing of it is undone any more.", isGrave: true },
 };
 
 export function Actions({ saga, done }) {
