@@ -32,7 +32,10 @@ class Answer(BaseModel):
 
 
 class PaymentView(Answer):
-    """An order's payment; amounts are decimals, ``paymentId`` is empty where nothing was taken."""
+    """An order's payment; amounts are decimals, ``paymentId`` is empty where nothing was taken.
+
+    In a currency that this shop does not know, which only a provider's mistake can bring in, amounts are minor units.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -59,7 +62,7 @@ class PaymentsView(Answer):
 
 def view(payment: Payment) -> PaymentView:
     """Return a payment as clients are shown it."""
-    amount = currency(payment.currency).show(payment.amount_cents)
+    amount = _shown(payment.amount_cents, payment.currency)
     refunded_at = None if payment.refunded_ms is None else _instant(payment.refunded_ms)
     return PaymentView(
         order_id=payment.order_id,
@@ -73,6 +76,13 @@ def view(payment: Payment) -> PaymentView:
         refunded_amount=amount if refunded_at else None,  # what was taken is given back whole
         refunded_at=refunded_at,
     )
+
+
+def _shown(cents: int, code: str) -> str:
+    try:
+        return currency(code).show(cents)
+    except ValueError:  # what a provider says it took may be anything, and must be seen above all then
+        return f"{cents} minor units"
 
 
 def _instant(ms: int) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -107,6 +108,21 @@ async def test_payments_come_latest_first_page_by_page(ledger: Ledger, client: h
     shown = [payment["orderId"] for payment in first["payments"] + rest["payments"]]
     assert shown == ["order-4", "order-3", "order-2", "order-1", "order-0"]
     assert rest["next"] is None
+
+
+@pytest.mark.parametrize("code", ["XBT", "eur", ""])
+async def test_what_was_taken_in_a_currency_nobody_knows_is_shown_and_hides_no_other(
+    ledger: Ledger, client: httpx.AsyncClient, code: str
+) -> None:
+    """A provider may say that it took bitcoins; how many decimals they have is not made up."""
+    await ledger.write(TAKEN, replace(TAKEN, order_id="order-2", currency=code))
+
+    shown = (await client.get("/api/payments")).json()["payments"]
+
+    assert [(each["orderId"], each["amount"], each["currency"]) for each in shown] == [
+        ("order-2", "29999 minor units", code),
+        ("order-1", "299.99", "EUR"),
+    ]
 
 
 async def test_a_shop_without_payments_has_an_empty_page(client: httpx.AsyncClient) -> None:
