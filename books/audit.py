@@ -80,25 +80,26 @@ UNDER_WAY, BY_HAND, MOVING = "under way", "closed by a person", "sagas are under
 async def compare(scene: Scene, findings: Findings) -> None:
     """Try the shop's rules on every order, level, reservation and charge."""
     with Tally() as tally:
-        held = await _compare_orders(scene, await _shelf(scene, tally), findings)
+        held, carrying = await _compare_orders(scene, await _shelf(scene, tally), findings)
     await _try_levels(scene, held, findings)
-    for difference in [*await strangers(scene), *await sagas_without_orders(scene)]:
+    for difference in [*await strangers(scene), *await sagas_without_orders(scene, carrying)]:
         findings.differs(_told(CARRIED, difference))
 
 
-async def _compare_orders(scene: Scene, shelf: Shelf, findings: Findings) -> Counter[str]:
-    """Try what can be tried order by order; return how much is held of each level."""
+async def _compare_orders(scene: Scene, shelf: Shelf, findings: Findings) -> tuple[Counter[str], int]:
+    """Try what can be tried order by order; return what is held of each level, and how many sagas carry an order."""
     held: Counter[str] = Counter()
-    seen = 0
+    seen = carrying = 0
     async for books in Pages(scene, shelf).orders():
         for reservation in books.reservations.values():
             if reservation.is_held:
                 held.update(reservation.pieces)
         seen += len(books.orders)
+        carrying += len(books.sagas)
         _try(books, findings, shelf)
     await _nobodys_money(scene, shelf, findings)
     findings.holds(CARRIED.name, seen)
-    return held
+    return held, carrying
 
 
 SHOP = Audit((STOCK, HELD, CARRIED, *_OF_AN_ORDER.values()), compare)

@@ -105,6 +105,20 @@ def test_a_planted_corruption_is_found_by_its_rule(rule: str, order: str, corrup
     assert {each.saga_id for each in told.findings.differences} <= {saga_id, "", "nobody"}
 
 
+def test_a_saga_without_its_order_is_found_though_there_are_as_many_sagas_as_orders(tmp_path: Path) -> None:
+    """Orders are kept for ever and sagas are not: how many there are of each proves nothing."""
+    orders = played(tmp_path)
+    orders.call("DEL", "{order}:order:short")
+    orders.call("ZREM", "{order}:orders", "short")
+    orders.call("ZREM", "{saga}:index:process:order", orders.saga("declined"))
+    orders.call("DEL", f"{{saga}}:record:{orders.saga('declined')}")
+
+    told = orders.audited()
+
+    found = [each.saga_id for each in told.findings.differences if each.rule == "sagas-have-orders"]
+    assert found == [orders.saga("short")]
+
+
 def test_money_of_nobody_is_found_while_orders_come(tmp_path: Path) -> None:
     """As after a return to an older copy of the store: what was taken since then was for orders that are lost.
 
