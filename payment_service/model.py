@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from events import PaymentFailed, PaymentProcessed, PaymentRefunded, StockReserved
 from payment_service.gateway import Charged, Refund, Refused
+from sagastream.masking import masked
+
+LONGEST_REASON = 500
 
 
 class Status(StrEnum):
@@ -46,7 +49,8 @@ def charged(reserved: StockReserved, key: str, answer: Charged, at_ms: int) -> P
 
 def refused(reserved: StockReserved, key: str, answer: Refused, at_ms: int) -> Payment:
     """Return the payment of an order whose money was refused."""
-    return replace(_payment(reserved, key, Status.REFUSED, at_ms), reason=answer.reason)
+    # A provider may quote the card and its owner, and whoever asks is shown the reason.
+    return replace(_payment(reserved, key, Status.REFUSED, at_ms), reason=masked(answer.reason[:LONGEST_REASON]))
 
 
 def given_back_before(reserved: StockReserved, key: str, answer: Charged, at_ms: int) -> Payment:

@@ -10,7 +10,7 @@ import pytest
 from events import PaymentFailed, PaymentProcessed, PaymentRefunded, StockReserved
 from payment_service import handlers, store
 from payment_service.direct_gateway import DirectGateway
-from payment_service.gateway import OutcomeUnknown
+from payment_service.gateway import OutcomeUnknown, Refused
 from payment_service.model import RefundDiffers, Status
 from payment_service.provider import Delays, Provider
 from payment_service.provider_record import MemoryRecord
@@ -106,6 +106,25 @@ async def test_a_declined_card_is_a_refusal(desk: Desk, gateway: DirectGateway) 
     stored = await store.load(desk.reader, "order-1")
     assert stored is not None
     assert (stored.status, stored.reason) == (Status.REFUSED, "the card was declined")
+
+
+async def test_what_a_provider_says_of_a_card_and_its_owner_is_not_kept(desk: Desk, gateway: DirectGateway) -> None:
+    """A reason is kept, published, and shown to whoever asks; a provider may quote what is nobody's business."""
+
+    async def refuse(*_: object) -> Refused:
+        return Refused(f"card 4111 1111 1111 1111 of ann@example.org is declined{'!' * 5000}")
+
+    gateway.charge = refuse  # type: ignore[method-assign]
+    tx = desk.transaction()
+    event = await handlers.charge(reserved("CreditCard"), tx, gateway)
+    await desk.commit(tx)
+
+    stored = await store.load(desk.reader, "order-1")
+    assert stored is not None
+    assert isinstance(event, PaymentFailed)
+    assert stored.reason == event.reason
+    assert stored.reason.startswith("card *** of *** is declined!")
+    assert len(stored.reason) <= 500
 
 
 async def test_an_unknown_outcome_decides_nothing(desk: Desk, gateway: DirectGateway) -> None:
