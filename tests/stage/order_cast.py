@@ -129,6 +129,7 @@ class Shop:
             pieces = placed.lines[0].quantity if reservation.get(b"status") == b"Held" else 0
             held += pieces
             status = statuses.get(saga_id)
+            yield from self._lies_of_services(stage, saga_id, placed)
             if status == "Completed":
                 if kept != placed.total_cents:
                     yield f"{placed.id} is completed, but the provider keeps {kept} of {placed.total_cents}"
@@ -145,6 +146,25 @@ class Shop:
         available, reserved = int(level.get(b"available", PIECES)), int(level.get(b"reserved", 0))
         if available < 0 or reserved != held or available + reserved != PIECES:
             yield f"stock: {available} available, {reserved} reserved, {held} held of {PIECES}"
+
+    def _lies_of_services(self, stage: Stage, saga_id: str, placed: Order) -> Iterator[str]:
+        """Yield what a service or a mail says at this very moment, and is not so."""
+        account = self.provider.account(f"{saga_id}.charge")
+        order_is, payment_is, stock_is = (
+            _hash(stage, f"{{{owner}}}:{what}:{placed.id}").get(b"status", b"").decode()
+            for owner, what in (("order", "order"), ("payment", "payment"), ("stock", "reservation"))
+        )
+        if order_is == "Confirmed" and (account.kept_cents != placed.total_cents or stock_is != "Held"):
+            yield f"{placed.id} is confirmed, but the provider keeps {account.kept_cents} and its stock is {stock_is}"
+        if f"{saga_id}.notify" in self.mails and order_is != "Confirmed":
+            yield f"{placed.id} was told to be confirmed, and is {order_is}"
+        if f"{saga_id}.tell_cancelled" in self.mails and order_is != "Cancelled":
+            yield f"{placed.id} was told to be cancelled, and is {order_is}"
+        if payment_is == "Refunded" and account.kept_cents:
+            yield f"the payment of {placed.id} is refunded, but the provider keeps {account.kept_cents}"
+        took_nothing = payment_is in ("Refused", "Closed")
+        if (payment_is == "Charged" and not account.taken_cents) or (took_nothing and account.taken_cents):
+            yield f"the payment of {placed.id} is {payment_is}, but the provider took {account.taken_cents}"
 
 
 def _hash(stage: Stage, name: str) -> Mapping[bytes, bytes]:
