@@ -19,7 +19,10 @@ class OrderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     currency: str = "EUR"
-    """The shop's one currency; all services must be told the same."""
+    """The shop's one currency; all services must be told the same.
+
+    A product priced in another one is not sold until it is priced anew.
+    """
     order_total_tolerance: str = "0.05"
     """By how much the total of an order may differ from the sum of its lines."""
     order_default_store: Id = "store-1"

@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
 from money import Currency
+from money import currency as currency_of
 from stock_service.model import Level, Reservation, ReservationStatus
 
 _EXAMPLE_LEVEL: JsonDict = {
@@ -16,6 +17,7 @@ _EXAMPLE_LEVEL: JsonDict = {
     "productId": "product-1",
     "name": "Espresso machine",
     "unitPrice": "149.99",
+    "currency": "EUR",
     "available": 9998,
     "reserved": 2,
     "initial": 10000,
@@ -40,7 +42,10 @@ class Answer(BaseModel):
 
 
 class LevelView(Answer):
-    """What a store has of a product; ``available + reserved = initial + restocked``."""
+    """What a store has of a product; ``available + reserved = initial + restocked``.
+
+    ``currency`` is that of the price: the shop's, unless the product was priced before the shop's was another one.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_LEVEL]})
 
@@ -48,6 +53,7 @@ class LevelView(Answer):
     product_id: str
     name: str
     unit_price: str | None
+    currency: str | None
     available: int
     reserved: int
     initial: int
@@ -90,11 +96,13 @@ class ReservationView(Answer):
 
 def level_view(level: Level, currency: Currency) -> LevelView:
     """Return a level as clients are shown it."""
+    priced_in = currency_of(level.currency) if level.currency else currency
     return LevelView(
         store_id=level.store_id,
         product_id=level.product_id,
         name=level.name,
-        unit_price=None if level.price_cents is None else currency.show(level.price_cents),
+        unit_price=None if level.price_cents is None else priced_in.show(level.price_cents),
+        currency=None if level.price_cents is None else priced_in.code,
         available=level.available,
         reserved=level.reserved,
         initial=level.initial,

@@ -115,6 +115,7 @@ def stock_routes(shelf: Shelf) -> APIRouter:
             available=asked.quantity,
             initial=asked.quantity,
             price_cents=_price(asked.unit_price, shelf.currency),
+            currency=shelf.currency.code,
         )
         try:
             await shelf.entrance.change(lambda tx: store.add_level(tx, level))
@@ -125,7 +126,7 @@ def stock_routes(shelf: Shelf) -> APIRouter:
                     409,
                     f"{store_id} already carries {product_id}, begun with {known.initial} pieces; restock it instead",
                 ) from None
-            described = replace(known, name=level.name, price_cents=level.price_cents)
+            described = replace(known, name=level.name, price_cents=level.price_cents, currency=level.currency)
             await shelf.entrance.change(lambda tx: store.describe(tx, described))
             return level_view(described, shelf.currency)
         response.status_code = 201

@@ -31,6 +31,7 @@ def demo_levels(currency: Currency) -> tuple[Level, ...]:
             available=pieces,
             initial=pieces,
             price_cents=currency.parse_at_most(price),
+            currency=currency.code,
         )
         for store_id, product_id, name, price, pieces in _DEMO
     )

@@ -18,7 +18,7 @@ async def reserve(order: OrderCreated, tx: Transaction) -> StockReserved | Stock
     pieces = model.pieces_wanted(lines)
     earlier, levels = await store.load_to_hold(tx, order.order_id, order.store_id, pieces)
 
-    reason = model.why_not(order.store_id, lines, levels, currency(order.currency).show)
+    reason = model.why_not(order.store_id, lines, levels, currency(order.currency))
     if earlier is not None:  # another saga names the same order: a second hold would hide the first
         reason = f"order {order.order_id} already has a reservation"
     if reason is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from money import Currency
 
 
 class ReservationStatus(StrEnum):
@@ -19,7 +21,8 @@ class Level:
     """What one store has of one product.
 
     ``initial`` and ``restocked`` remember where the pieces came from, so that at any moment
-    ``available + reserved == initial + restocked``. Without ``price_cents`` any price is taken.
+    ``available + reserved == initial + restocked``. Without ``price_cents`` any price is taken; ``currency`` is
+    that of the price, empty for one that was written before it was noted.
     """
 
     store_id: str
@@ -30,6 +33,7 @@ class Level:
     initial: int = 0
     restocked: int = 0
     price_cents: int | None = None
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +75,19 @@ def pieces_wanted(lines: Iterable[Wanted]) -> dict[str, int]:
     return pieces
 
 
-def why_not(
-    store_id: str, lines: Sequence[Wanted], levels: Mapping[str, Level], show: Callable[[int], str]
-) -> str | None:
-    """Return why the lines cannot all be held, or None if they can.
+def why_not(store_id: str, lines: Sequence[Wanted], levels: Mapping[str, Level], currency: Currency) -> str | None:
+    """Return why the lines, priced in a currency, cannot all be held, or None if they can.
 
-    ``show`` writes an amount for people. A price that differs from the catalogue's is refused, so that
-    nobody names their own (Source: CONTRACT decision 8).
+    A price that differs from the catalogue's is refused, so that nobody names their own (Source: CONTRACT decision 8);
+    so is one of another currency: the same number would be another price.
     """
+    show = currency.show
     for line in lines:
         level = levels.get(line.product_id)
         if level is None:
             return f"product {line.product_id} is unknown in store {store_id}"
+        if level.price_cents is not None and level.currency not in ("", currency.code):
+            return f"product {line.product_id} is priced in {level.currency}, not in {currency.code}"
         if level.price_cents is not None and level.price_cents != line.unit_price_cents:
             return (
                 f"price changed: {line.product_id} costs {show(level.price_cents)}, not {show(line.unit_price_cents)}"

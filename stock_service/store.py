@@ -2,7 +2,7 @@
 
 | name under ``{stock}``                  | type | fields / members                                                           | life          |
 |-----------------------------------------|------|----------------------------------------------------------------------------|---------------|
-| ``level:<store>:<product>``             | hash | name, available, reserved, initial, restocked, price_cents (if priced)     | for ever      |
+| ``level:<store>:<product>``             | hash | name, available, reserved, initial, restocked, price_cents, currency       | for ever      |
 | ``levels``                              | zset | ``<store>:<product>``, score: created ms                                   | for ever      |
 | ``levels:<store>``                      | zset | product id, score: created ms                                              | for ever      |
 | ``reservation:<order>``                 | hash | saga_id, store_id, status, pieces (JSON), since_ms, released_ms            | for ever      |
@@ -100,7 +100,7 @@ def add_level(tx: Transaction, level: Level) -> None:
         "restocked": level.restocked,
     }
     if level.price_cents is not None:
-        fields["price_cents"] = level.price_cents
+        fields |= {"price_cents": level.price_cents, "currency": level.currency}
     tx.set(key, fields)
     tx.schedule(LEVELS, f"{level.store_id}:{level.product_id}", tx.now_ms)
     tx.schedule(products_key(level.store_id), level.product_id, tx.now_ms)
@@ -112,9 +112,9 @@ def describe(tx: Transaction, level: Level) -> None:
     tx.expect(key, "initial", str(level.initial))
     tx.set(key, {"name": level.name})
     if level.price_cents is None:
-        tx.unset(key, "price_cents")
+        tx.unset(key, "price_cents", "currency")
     else:
-        tx.set(key, {"price_cents": level.price_cents})
+        tx.set(key, {"price_cents": level.price_cents, "currency": level.currency})
 
 
 def restock(tx: Transaction, level: Level, quantity: int, delivery: str | None) -> None:
@@ -181,6 +181,7 @@ def _level(store_id: str, product_id: str, fields: dict[str, str]) -> Level:
         initial=int(fields["initial"]),
         restocked=int(fields["restocked"]),
         price_cents=None if price is None else int(price),
+        currency=fields.get("currency", ""),
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from events import Item, OrderCreated, StockReservationFailed, StockReserved
+from money import currency
 from sagastream.errors import Undecodable
 from sagastream.transaction import Kind
 from sagastream.work import payload
 from stock_service import store
+from stock_service.catalogue import demo_levels
 from stock_service.handlers import release, reserve
 from stock_service.model import Level, ReservationStatus
 
@@ -72,6 +74,17 @@ async def test_an_order_that_cannot_be_held_whole_changes_nothing(
     assert (said, outcome.is_ok) == (StockReservationFailed(order_id="order-1", reason=reason), True)
     assert (await warehouse.pieces("cup"), await warehouse.pieces("jug")) == ((3, 0), (10, 0))
     assert await store.load_reservation(warehouse.reader, "order-1") is None
+
+
+@pytest.mark.parametrize(("code", "reason"), [("JPY", "product product-1 is priced in EUR, not in JPY"), ("EUR", None)])
+async def test_a_price_of_another_currency_is_no_price(warehouse: Warehouse, code: str, reason: str | None) -> None:
+    """A catalogue from before CURRENCY was changed: 14999 yen must not buy what costs 14999 cents."""
+    await warehouse.stock(*demo_levels(currency("EUR")))
+    order = _order(("product-1", 1, 14999)).model_copy(update={"currency": code})
+
+    said, _ = await warehouse.handle(reserve, order)
+
+    assert (said.reason if isinstance(said, StockReservationFailed) else None) == reason
 
 
 async def test_the_last_pieces_are_given_out_once(warehouse: Warehouse) -> None:
