@@ -100,10 +100,10 @@ async def _keep_alive(server: EmbeddedServer, stop: asyncio.Event, restart: bool
         if not restart:
             return
         await asyncio.sleep(pause.total_seconds())
-        server.launch()
         try:
+            server.launch()
             await asyncio.to_thread(server.wait_ready)
-        except SagastreamError as error:
+        except (SagastreamError, OSError) as error:  # no room for it, or for its files: there may be some later
             _log.error("server.not_ready", error=str(error))
             pause = min(pause * 2 or timedelta(seconds=0.5), _LONGEST_PAUSE)
         else:

@@ -90,7 +90,10 @@ class EmbeddedServer:
             raise
 
     def launch(self) -> None:
-        """Start the process and return at once; also after it died, on the same port and data."""
+        """Start the process and return at once; also after it died, on the same port and data.
+
+        **Raises**: ``OSError`` if this machine has no room for it or its files; then it does not run.
+        """
         self._program = self._program or find_server(None)
         options = {
             "bind": _LOOPBACK, "port": str(self.port), "dir": str(self._dir), "save": "",
@@ -111,8 +114,12 @@ class EmbeddedServer:
                 start_new_session=True,
                 preexec_fn=dies_with_parent(),
             )
-        self._run.write("redis", self._process.pid)
-        self._run.write("redis", self.url, "url")
+        try:
+            self._run.write("redis", self._process.pid)
+            self._run.write("redis", self.url, "url")
+        except OSError:
+            self.kill()  # what nobody could find again must not run
+            raise
 
     def wait_ready(self, timeout_s: float = 10.0) -> None:
         """Return once the server answers PING; a server that says it is loading gets ten times as long.
