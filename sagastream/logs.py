@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from typing import TextIO
 
 import structlog
 from structlog.typing import Processor
@@ -36,7 +38,7 @@ def configure(settings: Settings, service: str | None = None) -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line is one write, also where processes share it
+        logger_factory=structlog.WriteLoggerFactory(_Enduring(sys.stderr)),  # type: ignore[arg-type]  # all it calls
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -48,6 +50,28 @@ def configure(settings: Settings, service: str | None = None) -> None:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     # It warns of every tick that finds the one before still at work, which is how a busy ticker is meant to be.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+
+
+class _Enduring:
+    """A file that never fails: what it does not take (a full disk, a reader that has gone) is dropped.
+
+    Work must not end because nobody can be told of it. A line is one write, also where processes share the file.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._is_torn = False
+
+    def write(self, text: str) -> None:
+        """Write a text; on a line of its own if the one before may be there in part."""
+        torn, self._is_torn = self._is_torn, True
+        with suppress(OSError):
+            self._file.write("\n" + text if torn else text)
+            self._file.flush()
+            self._is_torn = False
+
+    def flush(self) -> None:
+        """Do nothing: each write is flushed."""
 
 
 def _masking(_: object, __: str, line: MutableMapping[str, object]) -> Mapping[str, object]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import json
 import logging
-from contextlib import redirect_stderr
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 
 import structlog
 
@@ -25,18 +29,56 @@ class Shared(io.StringIO):
         return len(text)
 
 
-def test_a_line_is_written_in_one_piece() -> None:
-    """Else lines of two services stand glued together on one, and no program can read either."""
-    before, root, out = structlog.get_config(), logging.getLogger(), Shared()
+class Full(io.StringIO):
+    """A standard error on a disk that has room for half a line, until there is more again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_full = True
+
+    def write(self, text: str) -> int:
+        """Take the text, or half of it."""
+        super().write(text[: len(text) // 2] if self.is_full else text)
+        if self.is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return len(text)
+
+
+@contextmanager
+def logging_to(out: io.StringIO) -> Iterator[None]:
+    """Log to this standard error around the block, one JSON object a line."""
+    before, root = structlog.get_config(), logging.getLogger()
     handlers, level = root.handlers, root.level
     try:
         with redirect_stderr(out):
             configure(Settings(log_format="json"), "stock-service")
-            structlog.get_logger().warning("consumer.paused", group="stock")
-            logging.getLogger("elsewhere").warning("said by the standard library")
+            yield
     finally:
         structlog.configure(**before)
         root.handlers = handlers
         root.setLevel(level)
 
+
+def test_a_line_is_written_in_one_piece() -> None:
+    """Else lines of two services stand glued together on one, and no program can read either."""
+    out = Shared()
+
+    with logging_to(out):
+        structlog.get_logger().warning("consumer.paused", group="stock")
+        logging.getLogger("elsewhere").warning("said by the standard library")
+
     assert [(text[:1], text[-2:]) for text in out.writes] == [("{", "}\n")] * 2
+
+
+def test_work_goes_on_where_the_log_cannot_be_written() -> None:
+    """Where log and store share a full disk, a consumer that says so would end, and stay away once there is room."""
+    out = Full()
+
+    with logging_to(out):
+        structlog.get_logger().warning("consumer.paused", group="stock")
+        out.is_full = False
+        structlog.get_logger().info("consumer.resumed", group="stock")
+
+    torn, whole = out.getvalue().splitlines()
+    assert torn.startswith("{")
+    assert json.loads(whole)["event"] == "consumer.resumed"
