@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -26,6 +27,7 @@ from sagastream.tokens import token_file, token_of_its_own
 
 _log = structlog.get_logger()
 _LONGEST_PAUSE = timedelta(seconds=5)
+_STEADY = timedelta(seconds=5)
 
 
 async def run_in_one(project: Project, settings: Settings, port: int) -> None:
@@ -90,7 +92,8 @@ async def kept_alive(server: EmbeddedServer, stop: asyncio.Event, restart: bool)
 
 
 async def _keep_alive(server: EmbeddedServer, stop: asyncio.Event, restart: bool) -> None:
-    pause = timedelta(0)
+    loop = asyncio.get_running_loop()
+    pause, launched_at = timedelta(0), -math.inf
     while True:
         # Wait in a thread, but start from the loop: the kernel ends a child with the thread that forked it.
         code = await asyncio.to_thread(server.wait)
@@ -99,13 +102,15 @@ async def _keep_alive(server: EmbeddedServer, stop: asyncio.Event, restart: bool
         _log.error("server.ended", code=code, restart=restart)
         if not restart:
             return
+        if loop.time() - launched_at > _STEADY.total_seconds():
+            pause = timedelta(0)
         await asyncio.sleep(pause.total_seconds())
+        pause = min(pause * 2 or timedelta(seconds=0.5), _LONGEST_PAUSE)
+        launched_at = loop.time()
         try:
             server.launch()
             await asyncio.to_thread(server.wait_ready)
         except (SagastreamError, OSError) as error:  # no room for it, or for its files: there may be some later
             _log.error("server.not_ready", error=str(error))
-            pause = min(pause * 2 or timedelta(seconds=0.5), _LONGEST_PAUSE)
         else:
-            pause = timedelta(0)
             _log.info("server.restarted", pid=server.pid)

@@ -45,3 +45,21 @@ async def test_a_server_that_could_not_be_started_for_want_of_room_is_started_on
             again = server.pid
             os.kill(again, signal.SIGKILL)
             await so(lambda: server.pid not in (0, again), "it is still kept alive")
+
+
+async def test_a_server_that_ends_again_and_again_is_given_time(tmp_path: Path) -> None:
+    """With appendfsync always it ends at each write to a full disk; each start reads the whole log."""
+    loop = asyncio.get_running_loop()
+    with EmbeddedServer(tmp_path) as server, capture_logs() as lines:
+
+        def restarted() -> int:
+            return sum(line["event"] == "server.restarted" for line in lines)
+
+        async with kept_alive(server, asyncio.Event(), restart=True):
+            began = loop.time()
+            for times in (1, 2, 3):
+                os.kill(server.pid, signal.SIGKILL)
+                await so(lambda times=times: restarted() == times, "it is started again")  # type: ignore[misc]
+            took_s = loop.time() - began
+
+    assert took_s >= 0.5 + 1.0  # at once, then ever later
