@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from sagastream.bus import Bus
 from sagastream.cli.exits import DONE, UNWELL
@@ -23,13 +24,21 @@ async def doctor(
     words: Namespace, bus: Bus, settings: Settings, sagas: Sequence[Saga], participants: Sequence[Participant]
 ) -> int:
     """Print what every check found and return the exit code."""
-    found = await examine(Patient(bus, settings, sagas, participants))
+    found = [_here(one, settings) for one in await examine(Patient(bus, settings, sagas, participants))]
     verdict = worst(found)
     if words.json:
         print(json.dumps({"verdict": verdict, "findings": [asdict(finding) for finding in found]}))
     else:
         Screen().say(*_told(found))
     return UNWELL if verdict is Verdict.PROBLEM else DONE
+
+
+def _here(finding: Finding, settings: Settings) -> Finding:
+    """Let the command that helps name the server as it can be named here."""
+    if settings.redis_url is not None:
+        return finding
+    url = shlex.quote(str(settings.data_dir / "run" / "redis.url"))
+    return replace(finding, help=finding.help.replace("$REDIS_URL", f"$(cat {url})"))
 
 
 def _told(found: Sequence[Finding]) -> Iterator[Line]:

@@ -18,7 +18,7 @@ from sagastream.transaction import Transaction, Transactor
 OLDEST = (7, 0)
 NEARLY_FULL = 0.9
 CLOCKS_DIFFER_MS = 2_000
-_SET = 'redis-cli -u "$REDIS_URL" CONFIG SET'
+_GET, _SET = ('redis-cli -u "$REDIS_URL" CONFIG GET', 'redis-cli -u "$REDIS_URL" CONFIG SET')
 
 
 async def reachable(patient: Patient) -> list[Finding]:
@@ -79,7 +79,10 @@ async def writes(patient: Patient) -> list[Finding]:
     try:
         (outcome,) = (await transactor.commit([probe])).outcomes
     except ServerUnavailable as error:
-        return [problem("writes", f"it takes no writes: {error}", 'redis-cli -u "$REDIS_URL" INFO')]
+        told, disk = f"it takes no writes: {error}", str(error).startswith("MISCONF")
+        if disk and (await read_info(patient.bus.query)).get("aof_last_write_status") == "err":
+            told += "; make room there, and do not restart it before: what it took last is in its memory only"
+        return [problem("writes", told, f"{_GET} dir" if disk else 'redis-cli -u "$REDIS_URL" INFO')]
     if not outcome.is_ok:
         told = f"a transaction is not applied: {outcome.kind} {outcome.detail}"
         return [problem("writes", told, 'redis-cli -u "$REDIS_URL" ACL LOG')]

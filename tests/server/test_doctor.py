@@ -30,7 +30,7 @@ from sagastream.coordinator.api import saga_routes
 from sagastream.coordinator.snapshots import PACES
 from sagastream.doctor import CHECKS, Finding, Patient, Verdict, examine, permissions, server, worst
 from sagastream.embedded import EmbeddedServer
-from sagastream.errors import ReplyError
+from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import COORDINATOR, Keys, snapshots
 from tests.trip import TRIP, TripBooked, bank, desk, hotel
 
@@ -278,6 +278,39 @@ async def test_clocks_that_differ_are_told(ahead_ms: int, told: str, rested: Pat
 
     assert found.verdict is Verdict.WARNING
     assert found.told.endswith(told)
+
+
+class Full:
+    """A server whose disk is full."""
+
+    async def execute(self, *command: Argument) -> Reply:
+        if command == ("INFO",):
+            return "aof_last_write_status:err"
+        raise ServerUnavailable("MISCONF Errors writing to the AOF file: No space left on device")
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
+        return [await self.execute(*command) for command in commands]
+
+
+async def test_a_server_whose_disk_is_full_must_not_be_restarted() -> None:
+    """It answered for what it could not write any more; only in its memory is that still to be found."""
+    (found,) = await server.writes(Patient(Bus(Full(), Full(), Full()), SETTINGS, [TRIP], CAST))
+
+    assert found.verdict is Verdict.PROBLEM
+    assert "No space left on device; make room there, and do not restart it before" in found.told
+    assert found.help == 'redis-cli -u "$REDIS_URL" CONFIG GET dir'
+
+
+async def test_the_command_that_helps_names_the_server_that_was_started_here(
+    rested: Patient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no REDIS_URL where `sagastream dev` started one."""
+    await rested.bus.query.execute("CONFIG", "SET", "appendfsync", "no")
+
+    await doctor(parser().parse_args(["doctor", "--json"]), rested.bus, SETTINGS, [TRIP], CAST)
+
+    helps = [one["help"] for one in json.loads(capsys.readouterr().out)["findings"]]
+    assert 'redis-cli -u "$(cat .data/run/redis.url)" CONFIG SET appendfsync everysec' in helps
 
 
 class TooOld:
