@@ -69,7 +69,7 @@ class Overload:
         self._connection = bus.query
         self._every = every.total_seconds()
         self._clock = clock
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
         self._looked_at = -math.inf
         self._worst: Behind | None = None
 
@@ -79,12 +79,19 @@ class Overload:
         Raises: ``ServerUnavailable``.
         """
         age = self._clock() - self._looked_at
-        if age >= self._every * _LONGEST_TRUST or (age >= self._every and not self._looking.locked()):
-            async with self._looking:
-                if self._clock() - self._looked_at >= self._every:  # nobody looked while we waited
-                    self._tell(await self._look())
-                    self._looked_at = self._clock()
+        is_looking = self._looking is not None and not self._looking.done()
+        if age >= self._every * _LONGEST_TRUST or (age >= self._every and not is_looking):
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._refresh(), name="overload")
+                self._looking.add_done_callback(_taken_note_of)
+            # All share one look, also one that fails: if each looked again, a server that does not answer would let
+            # them wait in a line that grows for as long as it lasts.
+            await asyncio.shield(self._looking)
         return self._worst
+
+    async def _refresh(self) -> None:
+        self._tell(await self._look())
+        self._looked_at = self._clock()
 
     async def _look(self) -> Behind | None:
         unread = await self._first_unread()
@@ -125,6 +132,12 @@ class Overload:
         elif worst is None and self._worst is not None:
             log.info("overload.ends", behind=self._worst.bound.by)
         self._worst = worst
+
+
+def _taken_note_of(looking: asyncio.Task[None]) -> None:
+    """Look at how a look ended, for everybody who asked may have gone away meanwhile."""
+    if not looking.cancelled():
+        looking.exception()
 
 
 def _delivered(reply: Reply) -> Iterator[tuple[str, str]]:

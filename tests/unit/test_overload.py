@@ -169,19 +169,22 @@ async def test_a_look_that_fails_tells_nothing_and_is_made_again(place: Place) -
 
 async def test_a_caller_who_gives_up_leaves_the_look_to_the_next(place: Place) -> None:
     """A client that hangs up in the middle of a look blocks nobody."""
-    never = asyncio.Event()
+    slow = asyncio.Event()
 
     async def wait(_: Command) -> None:
-        await never.wait()
+        await slow.wait()
 
     place.connection.before = wait
     looking = asyncio.create_task(place.overload.worst())
     await asyncio.sleep(0)
+    await asyncio.sleep(0)
     looking.cancel()
     await asyncio.wait({looking})
-    place.connection.before = None
+    waiting = asyncio.create_task(place.overload.worst())
+    slow.set()
 
-    assert await place.overload.worst() is None
+    assert looking.cancelled()
+    assert await waiting is None
 
 
 async def test_a_stream_that_cannot_be_read_hides_no_other(place: Place) -> None:
@@ -194,3 +197,23 @@ async def test_a_stream_that_cannot_be_read_hides_no_other(place: Place) -> None
 
     assert worst is not None
     assert worst.bound == HELD
+
+
+async def test_a_look_that_fails_fails_for_all_who_wait_for_it(place: Place) -> None:
+    """Each would look again, one after the other, and the last of a hundred be answered after minutes."""
+    silent = asyncio.Event()
+
+    async def time_out(_: Command) -> None:
+        place.sent += 1
+        await silent.wait()
+        raise ServerUnavailable("no answer")
+
+    place.connection.before = time_out
+    asking = [asyncio.create_task(place.overload.worst()) for _ in range(100)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    silent.set()
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [ServerUnavailable] * 100
+    assert place.sent == 1
