@@ -27,6 +27,7 @@ from sagastream.transaction import Kind, Outcome, Transaction, Transactor
 T = TypeVar("T")
 Change = Callable[[Transaction], None]
 _PAUSES = (0.05, 0.2, 0.5)
+_PATIENCE_S = 1.0
 _NO_CAUSE = re.compile(r"[^!-~]")  # what the cause of an event cannot hold, see ``envelope.decode``
 
 
@@ -211,11 +212,18 @@ class Entrance:
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Make a call that may be repeated, for about a second again if it was not answered."""
+    """Make a call that may be repeated, for about a second again if it was not answered.
+
+    Whoever has waited longer than that for the first time is told: a server that does not answer is not there soon.
+    """
+    loop = asyncio.get_running_loop()
+    patient_until = loop.time() + _PATIENCE_S
     for pause in _PAUSES:
         try:
             return await call()
         except ServerUnavailable:
+            if loop.time() >= patient_until:
+                raise
             await asyncio.sleep(pause)
     return await call()
 

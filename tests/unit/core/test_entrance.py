@@ -112,6 +112,21 @@ async def test_a_server_that_stays_away_is_reported_soon() -> None:
     assert 0.5 < world.loop.time() < 2
 
 
+@in_virtual_time
+async def test_a_server_that_answers_nobody_is_waited_for_once() -> None:
+    """Each further attempt would take as long, and those behind it wait for all of them."""
+    world = World()
+    wire = world.wire()
+    entrance = world.entrance(desk(Script()), wire)
+    await entrance.begin(TripBooked(nights=2), key="first")
+    wire.on_way_there = lambda command: "late"
+    since = world.loop.time()
+    with pytest.raises(ServerUnavailable):
+        await entrance.begin(TripBooked(nights=2), key="k")
+
+    assert world.loop.time() - since == pytest.approx(5)
+
+
 @pytest.mark.parametrize("key", ["two\nlines", "naïve ☕ key", "x" * 1000, "", "\udcff"])
 @in_virtual_time
 async def test_any_text_is_a_key(key: str) -> None:

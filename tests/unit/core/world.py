@@ -59,7 +59,8 @@ class Wire:
     """The way of one worker to the server; it counts what passes and can lose or cut it at any command.
 
     ``on_way_there`` and ``on_way_back`` are asked about each command: return None to let it pass, ``"lost"`` to
-    raise ``ServerUnavailable``, ``"dead"`` to let nothing of this worker happen ever again.
+    raise ``ServerUnavailable``, ``"late"`` to raise it after five seconds, ``"dead"`` to let nothing of this worker
+    happen ever again.
     """
 
     def __init__(self, server: MemoryServer) -> None:
@@ -101,7 +102,9 @@ class Wire:
 
     async def passes(self, verdict: str | None) -> None:
         """Do to a command what was decided."""
-        if verdict == "lost":
+        if verdict == "late":
+            await asyncio.sleep(5)
+        if verdict in ("lost", "late"):
             raise ServerUnavailable("lost on its way")
         if verdict == "dead":
             self.is_dead.set()
