@@ -86,6 +86,7 @@ class RedisConnection:
 
     def __init__(self, url: str, *, name: str, timeout: timedelta, retries: int) -> None:
         self._timeout_s = timeout.total_seconds()
+        self._asked_first = " to TLS, which rediss:// asks for" if url.startswith("rediss:") else ""
         self._retry: Retry | None = Retry(FullJitterBackoff(cap=0.2, base=0.01), retries) if retries else None
         self._makes: redis.ConnectionPool = redis.ConnectionPool.from_url(
             url,
@@ -146,7 +147,8 @@ class RedisConnection:
                 found = [await _raw(connection) for _ in range(replies)]
             is_clean = not self._is_closed
         except TimeoutError:
-            raise refused.TimeoutError(f"no answer within {self._timeout_s:g} s") from None
+            asked = "" if connection.is_connected else self._asked_first
+            raise refused.TimeoutError(f"no answer within {self._timeout_s:g} s{asked}") from None
         finally:
             self._turns.release()
             if is_clean:
@@ -212,6 +214,8 @@ def translated(error: refused.RedisError) -> ReplyError | ServerUnavailable:
         error, refused.ConnectionError | refused.TimeoutError | refused.ReadOnlyError | refused.OutOfMemoryError
     ):
         return ServerUnavailable(str(error) or type(error).__name__)
+    if isinstance(error, refused.InvalidResponse):
+        return ServerUnavailable(f"what answers there is no Redis server: {error}")
     if isinstance(error, refused.NoScriptError):
         return ReplyError("NOSCRIPT", str(error))
     if isinstance(error, refused.NoPermissionError):
