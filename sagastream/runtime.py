@@ -24,7 +24,7 @@ from sagastream.errors import DefinitionError
 from sagastream.event import Event
 from sagastream.keys import COORDINATOR
 from sagastream.participant import Participant
-from sagastream.saga.check import check
+from sagastream.saga.check import check, latest_of
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
@@ -118,11 +118,10 @@ class Runtime:
 
 
 def _look_over(sagas: Sequence[Saga], participants: Sequence[Participant]) -> None:
-    """Tell what does not fit, of each table the latest version: what begins now."""
-    latest = {saga.name: saga for saga in sorted(sagas, key=lambda saga: saga.version)}
-    named = {name for saga in latest.values() for name in saga.participants}
+    """Tell what does not fit, where everybody is there who takes part in what begins now."""
+    named = {name for saga in latest_of(sagas) for name in saga.participants}
     if named <= {participant.name for participant in participants}:
-        for problem in check(list(latest.values()), participants):
+        for problem in check(sagas, participants):
             _log.warning("table.does_not_fit", problem=problem)
 
 

@@ -29,7 +29,7 @@ def misfits(project: Project) -> list[str]:
     """
     from sagastream.saga.check import check
 
-    return check(list(sagas(project).values()), participants(project))
+    return check(every_saga(project), participants(project))
 
 
 def participants(project: Project) -> list[Participant]:
@@ -88,11 +88,9 @@ def sagas(project: Project) -> dict[str, Saga]:
 
     Raises: ``ProjectError`` for something that is no table.
     """
-    found: dict[str, Saga] = {}
-    for saga in every_saga(project):
-        if saga.name not in found or found[saga.name].version < saga.version:
-            found[saga.name] = saga
-    return found
+    from sagastream.saga.check import latest_of
+
+    return {saga.name: saga for saga in latest_of(every_saga(project))}
 
 
 def every_saga(project: Project) -> list[Saga]:

@@ -13,19 +13,33 @@ from sagastream.saga.definition import Saga, Step
 
 
 def check(sagas: Sequence[Saga], participants: Sequence[Participant]) -> list[str]:
-    """Return what does not fit, a sentence each; nothing if all is sound."""
+    """Return what does not fit, a sentence each; nothing if all is sound.
+
+    Of a table in several versions the latest is judged: what begins now. Whatever is there for an older one may stay.
+    """
+    latest = latest_of(sagas)
+    older = [saga for saga in sagas if saga not in latest]
     problems = [
         f"two participants are named {name!r}"
         for name, count in Counter(one.name for one in participants).items()
         if count > 1
     ]
     cast = {participant.name: participant for participant in participants}
-    for saga in sagas:
+    for saga in latest:
         problems += (f"saga {saga.name!r}: {problem}" for problem in _of_saga(saga, cast))
     for participant in participants:
         problems += (f"participant {participant.name!r}: {problem}" for problem in _of_participant(participant, sagas))
-    problems += _unheard(sagas, participants)
+    problems += _unheard(latest, older, participants)
     return problems
+
+
+def latest_of(sagas: Iterable[Saga]) -> list[Saga]:
+    """Return of each table the latest version, in the order in which their names first come."""
+    latest: dict[str, Saga] = {}
+    for saga in sagas:
+        if saga.name not in latest or latest[saga.name].version < saga.version:
+            latest[saga.name] = saga
+    return list(latest.values())
 
 
 def _of_saga(saga: Saga, cast: dict[str, Participant]) -> Iterator[str]:
@@ -117,9 +131,10 @@ def _done_by(name: str, sagas: Iterable[Saga]) -> set[str]:
     return found | {step.done.type_name() for saga in sagas for step in saga.steps if step.by == name}
 
 
-def _unheard(sagas: Sequence[Saga], participants: Sequence[Participant]) -> Iterator[str]:
+def _unheard(latest: Sequence[Saga], older: Sequence[Saga], participants: Sequence[Participant]) -> Iterator[str]:
     """Yield handlers of events that nobody publishes."""
-    published: set[type[Event]] = {saga.cancellation for saga in sagas if saga.cancellation is not None}
+    published: set[type[Event]] = {saga.cancellation for saga in latest if saga.cancellation is not None}
+    published |= {kind for saga in older for kind in saga.event_types()}  # of their publishers some may be gone
     for participant in participants:
         published |= {beginning.event for beginning in participant.beginnings.values()}
         for declared in (participant.handlers, participant.undos, participant.closes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -246,3 +247,60 @@ def test_an_unknown_beginning_and_an_undo_of_nothing_are_named() -> None:
         "participant 'office': it begins 'job' by Begun, and there is no such saga",
         "office.send handles Made, which nobody publishes",
     ]
+
+
+class Asked(Event, by="office"): ...
+
+
+class Dug(Event, by="shed"): ...
+
+
+class Undug(Event, by="shed"): ...
+
+
+class Painted(Event, by="painter"): ...
+
+
+class Unpainted(Event, by="painter"): ...
+
+
+async def make_asked(asked: Asked, tx: Transaction) -> Made | NotMade:
+    return Made()
+
+
+async def close_asked(asked: Asked, tx: Transaction) -> Closed:
+    return Closed()
+
+
+async def dig(begun: Begun, tx: Transaction) -> Dug:
+    return Dug()
+
+
+async def undig(dug: Dug, tx: Transaction) -> Undug:
+    return Undug()
+
+
+async def admire(painted: Painted, tx: Transaction) -> None:
+    return None
+
+
+def test_what_is_there_for_an_older_version_may_stay() -> None:
+    """Its sagas are under way: who began them, who undoes them and what they listened to does not fit the latest."""
+    digging = Step("dig", by="shed", done=Dug, undone=Undug, within=timedelta(seconds=8))
+    painting = Step("paint", by="painter", done=Painted, undone=Unpainted, within=timedelta(seconds=8))
+    older = replace(JOB, version=1, steps=(digging, painting, JOB.steps[1]))
+    latest = replace(JOB, begins_with=Asked)
+    shed, office = Participant("shed"), Participant("office")
+    for saga in (older, latest):
+        office.begins(saga.begins_with, saga="job", version=saga.version)
+    office.undo(Begun)(close)
+    office.undo(Asked)(close_asked)
+    office.on(Made)(send)
+    office.on(Painted)(admire)  # the painter is gone
+    shed.on(Asked)(make_asked)
+    shed.on(Begun)(dig)
+    shed.undo(Made)(unmake)
+    shed.undo(Dug)(undig)
+
+    assert check([older, latest], [shed, office]) == check([latest, older], [shed, office]) == []
+    assert len(check([latest], [shed, office])) == 4
