@@ -40,6 +40,10 @@ class Undecodable(SagastreamError):
     """A stream entry is not an event this reader can take; it is buried, never retried."""
 
 
+class NotOurs(SagastreamError):
+    """A message is about what this release of a participant does not do; a process of another release may."""
+
+
 class Forgotten(Undecodable):
     """A message came so late that the ledger may have known it and forgotten; it must not be handled again."""
 

@@ -147,8 +147,12 @@ class Settling:
     def _bury(self, work: Work, error: Exception) -> Transaction:
         work.fate = Fate.BURIED
         why = _said(error)
-        is_lost = isinstance(error, Forgotten)
-        tx = self._deciding.lost(work, why) if is_lost else self._deciding.give_up(work, why)
+        if work.handler is None and work.request is None:
+            tx = self._deciding.nothing(work)  # of which step it is, only another release knows
+        elif isinstance(error, Forgotten):
+            tx = self._deciding.lost(work, why)
+        else:
+            tx = self._deciding.give_up(work, why)
         put_away(tx, work.message, reason=why, attempts=work.attempts)
         self._retries.settled(tx, work.message.name)
         return tx

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from sagastream.envelope import Envelope, decode
-from sagastream.errors import SagastreamError, Undecodable
+from sagastream.errors import NotOurs, SagastreamError, Undecodable
 from sagastream.event import BarRequested, Event, RetryRequested, StepRequest, UndoRequested
 from sagastream.intake import Message
 from sagastream.ledger import State
@@ -83,20 +83,20 @@ class Work:
 def recognise(participant: Participant, message: Message, attempts: int) -> Work:
     """Find out what a message is and who handles it.
 
-    A request about a step that nobody performs here is work too: who asks must be told.
+    What nobody here performs is work too: while releases stand side by side the next attempt may be made by another,
+    and whoever asks must be told in the end.
 
-    Raises: ``Undecodable`` for anything this participant cannot take.
+    Raises: ``Undecodable`` for what is no event.
     """
     envelope = decode(message.fields)
     asked = REQUESTS.get(envelope.type)
     if asked is None:
         handler = participant.handlers.get(envelope.type)
-        if handler is None:
-            raise Undecodable(f"{participant.name} has no handler for {envelope.type[:80]!r}")
-        return Work(message, envelope, handler, attempts=attempts)
+        unknown = None if handler else NotOurs(f"{participant.name} has no handler for {envelope.type[:80]!r}")
+        return Work(message, envelope, handler, attempts=attempts, problem=unknown)
     request = payload(asked, envelope.data)
     if participant.ledger_field(request.step) is None:
-        problem = Undecodable(f"{participant.name} performs no step that says done by {request.step[:80]!r}")
+        problem = NotOurs(f"{participant.name} performs no step that says done by {request.step[:80]!r}")
         return Work(message, envelope, None, request, attempts=attempts, problem=problem)
     undo = participant.undos.get(request.step)
     return Work(

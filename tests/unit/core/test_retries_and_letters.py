@@ -455,6 +455,36 @@ async def test_a_request_about_somebody_elses_step_is_buried_and_who_asked_is_to
 
 
 @in_virtual_time
+async def test_a_request_that_an_older_release_cannot_answer_waits_for_the_newer_one() -> None:
+    """While both run side by side, whichever of them reads it: nothing is put away and nobody is told of trouble."""
+    world, older = with_rooms(), Participant("hotel", retry=RETRY)
+    world.ask("hotel", UndoRequested(step="RoomHeld"))
+    async with world.running(world.consumer(older)):
+        await world.until(lambda: world.hash("hotel", "attempts") != {})
+    await world.work(world.consumer(hotel(Script()), ordinal=2))
+
+    assert world.letters("hotel") == world.events("hotel", StepGaveUp) == []
+    assert world.ledger("hotel", "hold_room").state is State.BARRED
+    assert world.call("ZCARD", "hotel", "retries") == 0
+
+
+@in_virtual_time
+async def test_an_event_that_failed_is_not_put_away_at_once_by_a_release_that_does_not_handle_it() -> None:
+    """Its next attempt may be taken by any process; the one after that is made by a release that can."""
+    world, script, other = with_rooms(), Script(), Participant("hotel", retry=RETRY)
+    raising(script, world, until_second=1)
+    world.tell(TripBooked(nights=1))
+    async with world.running(world.consumer(hotel(script))):
+        await world.until(lambda: world.hash("hotel", "attempts") != {})
+    async with world.running(world.consumer(other, ordinal=2)):
+        await world.until(lambda: "2" in world.hash("hotel", "attempts").values())
+    await world.work(world.consumer(hotel(script)))
+
+    assert world.letters("hotel") == []
+    assert world.ledger("hotel", "hold_room").state is State.DONE
+
+
+@in_virtual_time
 async def test_a_message_whose_ledger_is_broken_is_buried_at_last() -> None:
     """That it gave up cannot be remembered, but it is put away whole, its saga is told, and nothing stays pending."""
     world = with_rooms()
