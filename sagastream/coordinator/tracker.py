@@ -211,7 +211,9 @@ class Coordinator:
                     await self._bury_all(bundle, str(known))
                 else:
                     try:
-                        batch.append((bundle, self._folded_and_traced(bundle, *known)))
+                        judged = self._judged_by(known[0], bundle)
+                        if judged.happenings:
+                            batch.append((judged, self._folded_and_traced(judged, *known)))
                     except Exception as error:  # whatever is wrong with one saga, all others go on
                         await self._fence_all(bundle, error)
             if not batch:
@@ -242,6 +244,22 @@ class Coordinator:
             return record if isinstance(record, Undecodable) else (self._table(record), record)
         except Undecodable as error:
             return error
+
+    def _judged_by(self, saga: Saga, bundle: Bundle) -> Bundle:
+        """Return what a batch brought as the table says that the saga began with, whatever its events say.
+
+        Who turns a saga back from outside says the version of his own release, of which the saga need not be.
+        """
+        if saga is bundle.meaning.saga:
+            return bundle
+        meaning = self._meanings.of(saga.name, str(saga.version))
+        judged = Bundle(meaning, bundle.first, bundle.first)
+        for message in bundle.messages:
+            envelope = decode(message.fields)
+            happening = meaning.of(envelope, message.at_ms)
+            if happening is not None:
+                judged.add(envelope, happening, message)
+        return judged
 
     def _table(self, record: Record) -> Saga:
         return self._meanings.of(record.progress.definition, str(record.progress.version)).saga
@@ -278,20 +296,39 @@ class Coordinator:
             await self._fence(message, f"{type(error).__name__} when it was to be stored")
 
     async def _set_aside(self, message: Message) -> None:
-        """Park an event of a table nobody here knows, unless the record of its saga names one that is known."""
+        """Park an event of a table nobody here knows, unless the record of its saga names one that is known.
+
+        That one judges what turns it back from outside, of whatever version; anything else is none of this saga's.
+        """
         saga_id = message.fields["correlationid"]
         table, version = message.fields["definition"], message.fields["definitionversion"]
         (record,) = await self.records.load_each([saga_id])
         if isinstance(record, Undecodable):
             return await self._bury(message, str(record))
         if record is not None:
+            known = record.progress
             try:
-                self._table(record)
+                saga = self._table(record)
             except UnknownTable:
-                table, version = record.progress.definition, str(record.progress.version)
+                table, version = known.definition, str(known.version)
             else:
-                return await self._fence(message, f"it claims to be of {table[:64]!r}, version {version[:16]!r}")
+                cancellation = saga.cancellation.type_name() if saga.cancellation else ""
+                if table != known.definition or message.fields["type"] not in ("StepBarred", cancellation):
+                    return await self._fence(message, f"it claims to be of {table[:64]!r}, version {version[:16]!r}")
+                return await self._judge(message, saga)
         await self._park(message, table, version)
+
+    async def _judge(self, message: Message, saga: Saga) -> None:
+        """Store what an event says by this table."""
+        meaning, envelope = self._meanings.of(saga.name, str(saga.version)), decode(message.fields)
+        try:
+            happening = meaning.of(envelope, message.at_ms)
+        except Undecodable as error:
+            return await self._fence(message, str(error))
+        if happening is not None:
+            bundle = Bundle(meaning, envelope, envelope)
+            bundle.add(envelope, happening, message)
+            await self._store({envelope.saga_id: bundle})
 
     async def _bury_all(self, bundle: Bundle, why: str) -> None:
         log.error("record.cannot_be_stored", saga_id=bundle.first.saga_id, error=why)
