@@ -65,7 +65,7 @@ class Deciding:
         assert work.handler is not None  # recognise() found one
         if work.known is State.UNKNOWN and self._clock.now_ms() - work.message.at_ms > self._retention_ms:
             raise Forgotten("the message is older than the ledger's memory: nobody knows whether it was handled")
-        if work.is_outside and work.known in (State.UNKNOWN, State.GAVE_UP):
+        if work.is_outside and work.known in (State.UNKNOWN, State.GAVE_UP, State.UNREAD):
             payload(work.handler.takes, work.envelope.data)  # nothing could close what was begun on an unreadable event
             return self._begun(work, work.known, trigger(work.envelope))
         return await self._perform(work, work.handler, work.envelope, work.known)
@@ -83,23 +83,23 @@ class Deciding:
             assert work.handler is not None  # recognise() found one
             done = work.handler.done
             step, cause = done.type_name() if done else work.handler.name, f"{work.envelope.id}:{work.attempts}"
-            remembers = self._remembers_of(work, work.handler)
-            if not work.is_ledger_broken and remembers is not None:
-                tx.entry = Entry(tx.saga_id, work.handler.name, work.known, State.GAVE_UP, remembers)
+            becomes = self._given_up(work, work.handler)
+            if not work.is_ledger_broken and becomes is not None:
+                tx.entry = Entry(tx.saga_id, work.handler.name, work.known, becomes, trigger(work.envelope))
         event = StepGaveUp(step=step, undoing=work.is_undoing, reason=reason[:500], attempts=work.attempts)
         self._publish(tx, event, work.envelope, id=derived_id(cause, self._participant.name, step))
         return tx
 
-    def _remembers_of(self, work: Work, handler: Handler) -> str | None:
-        """Return what the ledger remembers of an event that is given up; None if it keeps what it has.
+    def _given_up(self, work: Work, handler: Handler) -> State | None:
+        """Return how the ledger says that an event is given up; None if it keeps what it has.
 
         Nothing was begun on an event that cannot be read; another, sound one may have begun or given up the same step.
         """
         try:
             payload(handler.takes, work.envelope.data)
         except Undecodable:
-            return "" if work.known is State.UNKNOWN else None
-        return trigger(work.envelope)
+            return State.UNREAD if work.known is State.UNKNOWN else None
+        return State.GAVE_UP
 
     def lost(self, work: Work, reason: str) -> Transaction:
         """Return the transaction that says that a step may have been done and its ledger would not know.
@@ -171,7 +171,7 @@ class Deciding:
                 return tx
             case State.BEGUN | State.GAVE_UP if work.is_outside and (told.has_event or told.state is State.BEGUN):
                 return await self._close(work, told, field)
-            case State.UNKNOWN | State.GAVE_UP | State.BEGUN:
+            case State.UNKNOWN | State.UNREAD | State.GAVE_UP | State.BEGUN:
                 return self._bar(work, told.state, field)
             case State.DONE if not isinstance(request, BarRequested):
                 return await self._undo(work, told, field)
@@ -188,9 +188,10 @@ class Deciding:
         if told.state.is_outcome:
             return self._told_again(work, told)
         if told.state is State.UNKNOWN or work.handler is None or not told.has_event:
-            return None  # its message is still to come, or could not be read
+            return None  # its message is still to come
         remembered = f"{told.time}\n{told.type}\n{told.id}\n{told.cause}\n{told.data}"
-        if work.is_outside and told.state is State.GAVE_UP:
+        if work.is_outside and told.state in (State.GAVE_UP, State.UNREAD):
+            payload(work.handler.takes, told.data)
             return self._begun(work, told.state, remembered)
         return await self._perform(work, work.handler, _trigger(work.envelope, told), told.state)
 

@@ -1,8 +1,8 @@
 """What a participant remembers per saga and handler. Owns the states and their written form; decides nothing.
 
 Shape: hash ``ledger:<saga>``, field: the handler's name, value: state, then what is remembered, each on a line
-of its own: time, type, event id, cause, payload. For an outcome that is the event it published; for ``begun``
-and ``gave up`` the event that triggered it.
+of its own: time, type, event id, cause, payload. For an outcome that is the event it published; for ``begun``,
+``gave up`` and ``unread`` the event that triggered it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ BEGINNING = "begin"
 
 
 class State(StrEnum):
-    """Where one handler stands for one saga."""
+    """Where one handler stands for one saga.
+
+    ``unread``: its event does not fit the release that read it, so nothing was begun on it; another release may.
+    """
 
     UNKNOWN = ""
     BEGUN = "begun"
     GAVE_UP = "gave up"
+    UNREAD = "unread"
     DONE = "done"
     REFUSED = "refused"
     UNDONE = "undone"
@@ -28,11 +32,11 @@ class State(StrEnum):
 
     @property
     def is_outcome(self) -> bool:
-        """Tell whether the handler has decided; ``begun`` and ``gave up`` are opened again by the next request."""
+        """Tell whether the handler has decided; whatever else it says is opened again by the next request."""
         return self not in _OPEN
 
 
-_OPEN = frozenset({State.UNKNOWN, State.BEGUN, State.GAVE_UP})
+_OPEN = frozenset({State.UNKNOWN, State.BEGUN, State.GAVE_UP, State.UNREAD})
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,7 @@ class Truth:
             if (
                 lost is not None
                 and lost in _AFTER
-                and state in (State.UNKNOWN, State.BARRED, State.GAVE_UP, State.BEGUN, State.REFUSED)
+                and state in (State.UNKNOWN, State.BARRED, State.GAVE_UP, State.UNREAD, State.BEGUN, State.REFUSED)
             ):
                 state = lost  # what a ledger forgot is true all the same
             if state is not before:

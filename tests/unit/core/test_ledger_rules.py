@@ -452,7 +452,7 @@ async def test_an_outside_step_whose_event_cannot_be_read_is_barred_for_it_was_n
     unreadable = world.fields(RoomHeld(nights=2, card="good"), SAGA, "held-1") | {"data": "{"}
     world.append("hotel", "RoomHeld", unreadable)
     await world.work(world.consumer(bank(Script()), resources={Gateway: gateway}))
-    assert world.ledger("bank", "charge_card").state is State.GAVE_UP
+    assert world.ledger("bank", "charge_card").state is State.UNREAD
     world.ask("bank", UndoRequested(step="CardCharged"))
     await world.work(world.consumer(bank(Script()), resources={Gateway: gateway}))
 
