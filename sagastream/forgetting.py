@@ -1,4 +1,4 @@
-"""Forgets a group that is gone for good, so that nothing is kept for it any more. Speaks Redis.
+"""Forgets a group that is gone, or an event it handles no more, so that nothing is kept for it any more. Speaks Redis.
 
 What it had not settled is lost to it; its state, ledger and dead letters stay. It is found where it wrote down itself
 what it reads, and where publishers wrote down who reads them.
@@ -13,15 +13,19 @@ from datetime import timedelta
 from sagastream.bus import Bus, Reply
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, SagastreamError
-from sagastream.keys import ATTEMPTS, GROUPS, RETRIES, STREAMS, Keys
+from sagastream.keys import ATTEMPTS, GROUPS, RETRIES, STREAMS, Keys, events
 
 
 class CannotForget(SagastreamError):
     """The group is at work, or nobody has heard of it; the message says which."""
 
 
-async def forget(bus: Bus, keys: Keys, publishers: Sequence[str], *, watch: timedelta) -> list[str]:
+async def forget(
+    bus: Bus, keys: Keys, publishers: Sequence[str], *, watch: timedelta, event: str | None = None
+) -> list[str]:
     """Forget the owner of these keys as a group on streams of these publishers; return the streams it read.
+
+    With ``event`` only the stream of that event is forgotten, by somebody who handles it no more.
 
     Somebody who is still at work makes the group again within ``watch``, which must be longer than a read blocks: at
     the beginning, so that nothing is lost to it. Doing it again after a crash finishes it.
@@ -29,11 +33,14 @@ async def forget(bus: Bus, keys: Keys, publishers: Sequence[str], *, watch: time
     Raises: ``CannotForget``.
     """
     group = keys.owner
-    fields = await _noted(bus, keys, publishers)
-    own = _list(await bus.query.execute("HKEYS", keys.key(GROUPS)))
-    streams = sorted({*map(str, own), *(keys.of(owner).key(name) for owner, name in fields)})
+    noted = await _noted(bus, keys, publishers)
+    own = map(str, _list(await bus.query.execute("HKEYS", keys.key(GROUPS))))
+    fields = {(owner, name): seen for (owner, name), seen in noted.items() if event is None or name == events(event)}
+    read = (stream for stream in own if event is None or stream.endswith(f"}}:{events(event)}"))
+    streams = sorted({*read, *(keys.of(owner).key(name) for owner, name in fields)})
     if not streams:
-        raise CannotForget(f"nobody called {group!r} ever read a stream here")
+        what = "a stream" if event is None else event
+        raise CannotForget(f"nobody called {group!r} ever read {what} here")
     # The groups first: a publisher that still sees one would note it again. While it is noted nothing is trimmed.
     for reply in await bus.writer.pipeline([("XGROUP", "DESTROY", stream, group) for stream in streams]):
         if isinstance(reply, ReplyError) and "key to exist" not in str(reply) and reply.code != "WRONGTYPE":
@@ -45,7 +52,10 @@ async def forget(bus: Bus, keys: Keys, publishers: Sequence[str], *, watch: time
     for (owner, name), seen in fields.items():
         others = " ".join(each for each in seen.split() if each != group)
         await bus.writer.execute("HSET", keys.of(owner).key(STREAMS), name, others)
-    await bus.writer.execute("DEL", keys.key(GROUPS), keys.key(ATTEMPTS), keys.key(RETRIES))
+    if event is None:
+        await bus.writer.execute("DEL", keys.key(GROUPS), keys.key(ATTEMPTS), keys.key(RETRIES))
+    else:
+        await bus.writer.execute("HDEL", keys.key(GROUPS), *streams)
     return streams
 
 

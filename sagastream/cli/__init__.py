@@ -7,6 +7,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -17,6 +18,9 @@ from sagastream.errors import SagastreamError, ServerUnavailable
 from sagastream.project import Project, ProjectError, read_project
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
+
+if TYPE_CHECKING:
+    from sagastream.participant import Participant
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +59,7 @@ def _run(words: Namespace, settings: Settings) -> int:
     if words.command == "forget":
         from sagastream.cli.forgetting import forget_group
 
-        return forget_group(words, settings, _tables())
+        return forget_group(words, settings, _tables(), _cast())
     if words.command == "init":
         from sagastream.cli.naming import init
 
@@ -135,6 +139,15 @@ def _look(words: Namespace, settings: Settings) -> int:
     return with_bus(
         settings, lambda bus: look(words, bus, settings.key_prefix, sagas), must_run=words.command == "watch"
     )
+
+
+def _cast() -> list[Participant]:
+    from sagastream.cli.tables import participants
+
+    try:
+        return participants(read_project())
+    except ProjectError:
+        return []  # told by whoever asked for the tables
 
 
 def _tables() -> list[Saga]:

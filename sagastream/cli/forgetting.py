@@ -1,4 +1,4 @@
-"""The command `forget`: a group that is gone for good is one that nothing is kept for."""
+"""The command `forget`: nothing is kept for a group that is gone for good, or of an event that it handles no more."""
 
 from __future__ import annotations
 
@@ -14,14 +14,25 @@ from sagastream.cli.sight import with_bus
 from sagastream.coordinator.lags import owners
 from sagastream.forgetting import forget
 from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
+from sagastream.participant import Participant
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
 
 
-def forget_group(words: Namespace, settings: Settings, sagas: Sequence[Saga]) -> int:
-    """Forget a group, once it is confirmed; one that takes part in a saga here is refused."""
+def forget_group(
+    words: Namespace, settings: Settings, sagas: Sequence[Saga], participants: Sequence[Participant]
+) -> int:
+    """Forget a group, once it is confirmed; one that takes part in a saga here is refused.
+
+    Of one that takes part an event may be forgotten that it does not handle.
+    """
     needed = [saga.name for saga in sagas if words.group in (*saga.participants, COORDINATOR)]
-    if needed or words.group == COORDINATOR:
+    here = next((each for each in participants if each.name == words.group), None)
+    if words.event is not None and here is not None:
+        if words.event in here.handlers:
+            print(f"sagastream: {words.group} handles {words.event}, which cannot be forgotten", file=sys.stderr)
+            return FAILED
+    elif needed or words.group == COORDINATOR:
         what = f"saga {needed[0]!r}" if needed else "every saga"
         print(f"sagastream: {words.group} takes part in {what} and cannot be forgotten", file=sys.stderr)
         return FAILED
@@ -29,13 +40,14 @@ def forget_group(words: Namespace, settings: Settings, sagas: Sequence[Saga]) ->
         told = f"without the tables of a project nobody knows whether {words.group} is needed, nor who publishes for it"
         print(f"sagastream: {told}: run this where its pyproject.toml is", file=sys.stderr)
         return FAILED
-    if not confirmed(words, f"what {words.group} has not settled is lost to it; forget it?"):
+    what = f"what {words.group} has not settled" + (f" of {words.event}" if words.event else "")
+    if not confirmed(words, f"{what} is lost to it; forget it?"):
         return NOT_CONFIRMED
 
     async def do(bus: Bus) -> int:
         keys, watch = Keys(settings.key_prefix, words.group), 2 * settings.block + timedelta(seconds=1)
         print(f"watching for {watch.total_seconds():g} s whether {words.group} is at work", file=sys.stderr)
-        for stream in await forget(bus, keys, owners(sagas), watch=watch):
+        for stream in await forget(bus, keys, owners(sagas), watch=watch, event=words.event):
             print(stream)
         return DONE
 

@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("check", help="report sagas and participants that do not fit")
     forget = commands.add_parser("forget", help="forget a group that is gone for good: nothing is kept for it any more")
     forget.add_argument("group", metavar="GROUP", type=_group, help="its name, such as webhooks")
+    forget.add_argument("event", metavar="EVENT", nargs="?", help="only an event that it handles no more")
     forget.add_argument("--yes", action="store_true", help="do not ask whether to go on")
     init = commands.add_parser("init", help="name the store, so that nothing starts on another, empty one")
     init.add_argument("name", metavar="NAME", type=_store_name, help="letters, digits, `_`, `.` and `-`")

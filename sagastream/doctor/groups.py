@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -111,8 +111,8 @@ async def work(patient: Patient) -> list[Finding]:
 
 
 async def trimming(patient: Patient) -> list[Finding]:
-    """Tell which streams are not trimmed because a group that once read them is gone."""
-    found = []
+    """Tell which streams are not trimmed because a group that once read them is gone, or reads them no more."""
+    found = [finding async for finding in _read_no_more(patient)]
     for owner in patient.owners:
         keys = patient.keys.of(owner)
         known = pairs(
@@ -126,6 +126,18 @@ async def trimming(patient: Patient) -> list[Finding]:
                 told = f"{keys.key(name)} is kept whole: {', '.join(sorted(missing))} once read it and is gone"
                 found.append(warning("trimming", told, f"sagastream forget {min(missing)}", about=owner))
     return found or [ok("trimming", "no stream waits for a group that is gone")]
+
+
+async def _read_no_more(patient: Patient) -> AsyncIterator[Finding]:
+    """Yield what a participant of another release read: its group stays where that one left it."""
+    now_ms, seen = await _seen(patient)
+    reads = {group.name: group.streams for group in _groups(patient) if group.name != COORDINATOR}
+    for (stream, name), group in seen.items():
+        behind_ms = _behind_ms([group], now_ms)
+        event = stream.partition("}:events:")[2]
+        if event and stream not in reads.get(name, (stream,)) and behind_ms >= BEHIND_MS:
+            told = f"{stream} is kept since {lasting(behind_ms)} ago for {name}, which does not handle {event} any more"
+            yield warning("trimming", told, f"sagastream forget {name} {event}", about=name)
 
 
 async def _seen(patient: Patient) -> tuple[int, dict[tuple[str, str], Group]]:

@@ -163,6 +163,9 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ("trimming", Verdict.WARNING, "auditors once read it and is gone", [
         ("HSET", HOTEL.key("streams"), "events:RoomHeld", "auditors bank saga"),
     ]),
+    ("trimming", Verdict.WARNING, "kept since 60 min ago for desk, which does not handle RoomHeld any more", [
+        ("DEL", ROOM), ("XADD", ROOM, f"{AGO}-1", "any", "thing"), ("XGROUP", "CREATE", ROOM, "desk", "0"),
+    ]),
     ("retries", Verdict.WARNING, "1 messages should have been tried again", [
         ("ZADD", HOTEL.key("retries"), AGO, "any|1-0"),
     ]),

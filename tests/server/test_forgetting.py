@@ -101,6 +101,22 @@ async def test_a_forgetting_that_died_half_way_is_finished_by_the_next(bus: Bus,
     assert await bus.query.execute("EXISTS", keys.key(GROUPS)) == 0
 
 
+async def test_an_event_that_is_handled_no_more_is_forgotten_alone(bus: Bus, keys: Keys) -> None:
+    """Its publisher waits for that reader no longer there; everything else that reader has stays."""
+    failed, started = (keys.of("saga").events(name) for name in ("SagaFailed", "SagaStarted"))
+    await bus.writer.execute("XGROUP", "CREATE", started, WEBHOOKS, "0", "MKSTREAM")
+    await bus.writer.execute("HSET", keys.key(GROUPS), started, "$")
+
+    assert await forget(bus, keys, PUBLISHERS, watch=WATCH, event="SagaFailed") == [failed]
+
+    assert await bus.query.execute("XINFO", "GROUPS", failed) == []
+    assert await bus.query.execute("XINFO", "GROUPS", started)
+    assert await bus.query.execute("HGETALL", keys.key(GROUPS)) == [started, "$"]
+    assert await bus.query.execute("HGET", keys.of("saga").key(STREAMS), "events:SagaFailed") == "books"
+    with pytest.raises(CannotForget, match="nobody called 'webhooks' ever read SagaFailed here"):
+        await forget(bus, keys, PUBLISHERS, watch=WATCH, event="SagaFailed")
+
+
 def test_the_command_asks_first_and_refuses_who_is_needed(
     server_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,10 +124,13 @@ def test_the_command_asks_first_and_refuses_who_is_needed(
     monkeypatch.setenv("KEY_PREFIX", "forgotten:")
 
     codes = [main(["forget", *words]) for words in (["stock", "--yes"], ["saga", "--yes"], ["webhooks"])]
-    unknown = main(["forget", "webhooks", "--yes"])
+    codes += [main(["forget", *words]) for words in (["stock", "OrderCreated", "--yes"], ["stock", "OrderConfirmed"])]
+    unknown = [main(["forget", *words, "--yes"]) for words in (["webhooks"], ["stock", "OrderConfirmed"])]
 
-    assert (codes, unknown) == ([FAILED, FAILED, NOT_CONFIRMED], FAILED)
+    assert (codes, unknown) == ([FAILED, FAILED, NOT_CONFIRMED, FAILED, NOT_CONFIRMED], [FAILED, FAILED])
     said = capsys.readouterr().err
+    assert "stock handles OrderCreated, which cannot be forgotten" in said
+    assert "nobody called 'stock' ever read OrderConfirmed here" in said
     assert "stock takes part in saga" in said
     assert "nobody called 'webhooks' ever read a stream here" in said
 
