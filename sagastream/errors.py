@@ -40,6 +40,10 @@ class Undecodable(SagastreamError):
     """A stream entry is not an event this reader can take; it is buried, never retried."""
 
 
+class Misfit(Undecodable):
+    """An event lacks a field that this release needs, or has one it does not know; a process of another may take it."""
+
+
 class NotOurs(SagastreamError):
     """A message is about what this release of a participant does not do; a process of another release may."""
 

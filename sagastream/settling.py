@@ -11,7 +11,7 @@ import structlog
 from sagastream.clock import ServerClock
 from sagastream.dead_letters import put_away
 from sagastream.deciding import Deciding
-from sagastream.errors import CannotApply, Forgotten, SagastreamError, ServerUnavailable, Undecodable
+from sagastream.errors import CannotApply, Forgotten, Misfit, SagastreamError, ServerUnavailable, Undecodable
 from sagastream.event import RetryRequested
 from sagastream.ledger import State
 from sagastream.masking import masked
@@ -133,7 +133,8 @@ class Settling:
             work.fate = Fate.SETTLED  # the coordinator asks again, at its pace
             return None
         policy = tried.retry if tried else self._participant.retry
-        if isinstance(error, Undecodable | Torn) or policy.is_exhausted(work.attempts):
+        is_hopeless = isinstance(error, Undecodable | Torn) and not isinstance(error, Misfit)
+        if is_hopeless or policy.is_exhausted(work.attempts):
             log.error("event.buried", **about, error=_said(error))
             return self._bury(work, error)
         log.warning("event.failed", **about, error=_said(error))

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from sagastream.envelope import Envelope, decode
-from sagastream.errors import NotOurs, SagastreamError, Undecodable
+from sagastream.errors import Misfit, NotOurs, SagastreamError, Undecodable
 from sagastream.event import BarRequested, Event, RetryRequested, StepRequest, UndoRequested
 from sagastream.intake import Message
 from sagastream.ledger import State
@@ -18,6 +18,7 @@ from sagastream.participant import Handler, Participant
 REQUESTS: dict[str, type[StepRequest]] = {
     kind.type_name(): kind for kind in (UndoRequested, BarRequested, RetryRequested)
 }
+_MISFITS = {"extra_forbidden": "this release knows no such field", "missing": "this release needs that field"}
 E = TypeVar("E", bound=Event)
 
 
@@ -108,13 +109,15 @@ def recognise(participant: Participant, message: Message, attempts: int) -> Work
 def payload(kind: type[E], data: str) -> E:
     """Decode a payload.
 
-    Raises: ``Undecodable`` naming what does not fit.
+    Raises: ``Undecodable`` naming what is wrong; ``Misfit`` if it is a field.
     """
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "payload"
-        raise Undecodable(f"{kind.type_name()} {where}: {first['msg']}") from None
+        where = ".".join(str(part) for part in first["loc"])
+        if not where:
+            raise Undecodable(f"{kind.type_name()} payload: {first['msg']}") from None
+        raise Misfit(f"{kind.type_name()} {where}: {_MISFITS.get(first['type'], first['msg'])}") from None
     except UnicodeEncodeError:
         raise Undecodable(f"{kind.type_name()}: the payload is not UTF-8") from None

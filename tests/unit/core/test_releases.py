@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from sagastream import Event, Participant, Saga, Step, Transaction
-from sagastream.event import UndoRequested
+from sagastream.event import StepGaveUp, UndoRequested
 from sagastream.keys import COORDINATOR
 from sagastream.ledger import State
 from tests.trip import TRIP, CardCharged, TripBooked, TripConfirmed, bank, cancel, confirm, desk, hotel
@@ -115,7 +115,7 @@ async def test_a_step_whose_event_an_older_release_could_not_read_is_done_by_a_n
             await world.until(lambda: world.status() == "Completed")
 
     (letter,) = world.letters("mailer")
-    assert (letter["reason"], letter["attempts"]) == ("Undecodable: Sold price: Extra inputs are not permitted", "1")
+    assert (letter["reason"], letter["attempts"]) == ("Misfit: Sold price: this release knows no such field", "5")
     assert json.loads(letter["message"]["fields"]["data"]) == {"price": 7}
 
 
@@ -135,3 +135,33 @@ async def test_a_step_whose_event_could_not_be_read_was_never_begun_and_is_barre
 
     assert world.ledger("mailer", "tell").state is State.BARRED
     assert world.events("mailer", Told, SAGA) == []
+
+
+@pytest.mark.parametrize("outside", [False, True])
+@in_virtual_time
+async def test_an_event_that_fits_only_one_of_two_releases_side_by_side_is_handled_by_that_one(outside: bool) -> None:
+    """Whichever of them reads it first: it is tried again, and nobody turns the saga back meanwhile."""
+    world = World()
+    older, newer = mailers(outside=outside)
+    world.tell(SoldFor(price=7))
+    async with world.running(world.consumer(older)):
+        await world.until(lambda: world.hash("mailer", "attempts") != {})
+    await world.work(world.consumer(newer, ordinal=2))
+
+    assert world.letters("mailer") == world.events("mailer", StepGaveUp) == []
+    assert world.ledger("mailer", "tell").state is State.DONE
+
+
+@pytest.mark.parametrize(("event", "why"), [
+    (SoldFor(price=7), "Sold price: this release knows no such field"),
+    (Sold(), "Sold price: this release needs that field"),
+])  # fmt: skip
+@in_virtual_time
+async def test_what_does_not_fit_is_told_in_words(event: Event, why: str) -> None:
+    """Both ways: the newer release reads an older event, too, when it is deployed before who publishes it."""
+    world = World()
+    older, newer = mailers(outside=False)
+    world.tell(event)
+    await world.work(world.consumer(older if isinstance(event, SoldFor) else newer))
+
+    assert world.letters("mailer")[0]["reason"] == f"Misfit: {why}"
