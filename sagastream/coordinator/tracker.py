@@ -13,14 +13,14 @@ from operator import attrgetter
 
 import structlog
 
-from sagastream import tracing
 from sagastream.bus import Bus
 from sagastream.clock import ServerClock
 from sagastream.coordinator.aside import Aside
 from sagastream.coordinator.bundle import Bundle, poisoned
 from sagastream.coordinator.deadlines import Deadlines
+from sagastream.coordinator.folding import Folding
 from sagastream.coordinator.meaning import Meanings
-from sagastream.coordinator.records import Record, Records, unwritten
+from sagastream.coordinator.records import Record, Records
 from sagastream.coordinator.retention import Retention, kept
 from sagastream.coordinator.snapshots import Snapshots
 from sagastream.envelope import ID, decode
@@ -29,7 +29,6 @@ from sagastream.intake import Intake, Message
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.loop import Loop
 from sagastream.reaping import Reaper
-from sagastream.saga.advance import advance
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
 from sagastream.store import WrongStore
@@ -45,8 +44,7 @@ _at_ms = attrgetter("at_ms")
 
 # Events of one saga follow each other within milliseconds while much is going on: one write for several of them.
 LINGER = timedelta(milliseconds=2)
-TOGETHER = 25  # sagas of a batch that are written by one call
-SIDE_BY_SIDE = 8  # such calls at most, each on a connection of its own
+TOGETHER, SIDE_BY_SIDE = 25, 8  # sagas of a batch that one call writes; such calls at most, each on its own connection
 
 
 class Coordinator:
@@ -71,6 +69,7 @@ class Coordinator:
         keys = Keys(settings.key_prefix, COORDINATOR)
         self.records = Records(bus, keys)
         self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
+        self._folding = Folding(self._meanings, self.records, self._clock)
         self._aside = Aside(self._meanings.sagas, bus, keys, self.records.reader, self._transactor)
         self._look_aside_at = 0.0
         self._stuck: set[str] = set()  # messages of the batch at hand that can neither be handled nor put away
@@ -97,8 +96,7 @@ class Coordinator:
     async def run(self, stop: asyncio.Event) -> None:
         """Track until told to stop."""
         async with asyncio.TaskGroup() as tasks:
-            workers = (self.deadlines, self._snapshots, self._retention)
-            beside = [tasks.create_task(each.run(stop)) for each in workers]
+            beside = [tasks.create_task(each.run(stop)) for each in (self.deadlines, self._snapshots, self._retention)]
             try:
                 await self._loop.run(stop)
             finally:
@@ -202,7 +200,7 @@ class Coordinator:
             records = await self.records.load_each([bundle.first.saga_id for bundle in open_])
             batch: list[tuple[Bundle, Transaction]] = []
             for bundle, record in zip(open_, records, strict=True):
-                known = self._known(bundle, record)
+                known = self._folding.known(bundle, record)
                 if isinstance(known, UnknownTable):
                     assert isinstance(record, Record)  # the events name a table that is known here, the record does not
                     for message in bundle.messages:
@@ -211,9 +209,9 @@ class Coordinator:
                     await self._bury_all(bundle, str(known))
                 else:
                     try:
-                        judged = self._judged_by(known[0], bundle)
+                        judged = self._folding.judged(bundle, known[0])  # perhaps by another version
                         if judged.happenings:
-                            batch.append((judged, self._folded_and_traced(judged, *known)))
+                            batch.append((judged, self._folding.folded(judged, *known)))
                     except Exception as error:  # whatever is wrong with one saga, all others go on
                         await self._fence_all(bundle, error)
             if not batch:
@@ -229,49 +227,6 @@ class Coordinator:
                 elif not outcome.is_ok:
                     await self._bury_all(bundle, f"{outcome.kind}: {outcome.detail}")
             open_ = again
-
-    def _folded_and_traced(self, bundle: Bundle, saga: Saga, record: Record) -> Transaction:
-        if tracing.active is None:
-            return self._folded(bundle, saga, record)
-        with tracing.about(COORDINATOR, f"advance {saga.name}", bundle.latest, self._clock.now_ms()):
-            return self._folded(bundle, saga, record)
-
-    def _known(self, bundle: Bundle, record: Record | Undecodable | None) -> tuple[Saga, Record] | Undecodable:
-        """Return a saga's record and the table it began with, whatever its events say; an error if there is no use."""
-        if record is None:
-            return bundle.meaning.saga, unwritten(bundle.first)
-        try:
-            return record if isinstance(record, Undecodable) else (self._table(record), record)
-        except Undecodable as error:
-            return error
-
-    def _judged_by(self, saga: Saga, bundle: Bundle) -> Bundle:
-        """Return what a batch brought as the table says that the saga began with, whatever its events say.
-
-        Who turns a saga back from outside says the version of his own release, of which the saga need not be.
-        """
-        if saga is bundle.meaning.saga:
-            return bundle
-        meaning = self._meanings.of(saga.name, str(saga.version))
-        judged = Bundle(meaning, bundle.first, bundle.first)
-        for message in bundle.messages:
-            envelope = decode(message.fields)
-            happening = meaning.of(envelope, message.at_ms)
-            if happening is not None:
-                judged.add(envelope, happening, message)
-        return judged
-
-    def _table(self, record: Record) -> Saga:
-        return self._meanings.of(record.progress.definition, str(record.progress.version)).saga
-
-    def _folded(self, bundle: Bundle, saga: Saga, record: Record) -> Transaction:
-        now_ms = max(self._clock.now_ms(), *(h.fact.at_ms for h in bundle.happenings))
-        turn = advance(saga, record.progress, bundle.happenings, now_ms=now_ms)
-        told = dict(bundle.notes)
-        notes = [told[happening] for happening in turn.news]
-        # What told nothing new is in no history, and so can be nobody's cause.
-        cause = notes[-1].id if notes else record.progress.last_event_id
-        return self.records.save(saga, record, turn, notes, cause=cause, now_ms=now_ms)
 
     async def _fence(self, message: Message, why: str) -> None:
         """Put away an event that cannot be understood and mark its saga, if it names one; all others go on."""
@@ -308,7 +263,7 @@ class Coordinator:
         if record is not None:
             known = record.progress
             try:
-                saga = self._table(record)
+                saga = self._folding.table(record)
             except UnknownTable:
                 table, version = known.definition, str(known.version)
             else:
@@ -320,15 +275,12 @@ class Coordinator:
 
     async def _judge(self, message: Message, saga: Saga) -> None:
         """Store what an event says by this table."""
-        meaning, envelope = self._meanings.of(saga.name, str(saga.version)), decode(message.fields)
         try:
-            happening = meaning.of(envelope, message.at_ms)
+            bundle = self._folding.bundle([message], saga)
         except Undecodable as error:
             return await self._fence(message, str(error))
-        if happening is not None:
-            bundle = Bundle(meaning, envelope, envelope)
-            bundle.add(envelope, happening, message)
-            await self._store({envelope.saga_id: bundle})
+        if bundle.happenings:
+            await self._store({bundle.first.saga_id: bundle})
 
     async def _bury_all(self, bundle: Bundle, why: str) -> None:
         log.error("record.cannot_be_stored", saga_id=bundle.first.saga_id, error=why)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from sagastream.bus import Command
-from sagastream.coordinator import tracker
+from sagastream.coordinator import folding, tracker
 from sagastream.errors import ServerUnavailable
 from sagastream.event import Event, LedgerLost, SagaCompleted, SagaStarted, StepBarred, StepGaveUp
 from sagastream.keys import COORDINATOR
@@ -315,7 +315,7 @@ async def test_a_participants_word_of_any_length_stops_nobody(event: type[Event]
 @in_virtual_time
 async def test_an_error_nobody_foresaw_fences_one_saga_only() -> None:
     """A mistake of the engine itself must not take all other sagas with it, nor come back for ever."""
-    world, right = World(), tracker.advance
+    world, right = World(), folding.advance
 
     def wrong(saga: Saga, before: Progress, happenings: Sequence[Happening], *, now_ms: int) -> Advance:
         if before.saga_id == "bad" and any(happening.kind is Kind.DONE for happening in happenings):
@@ -326,7 +326,7 @@ async def test_an_error_nobody_foresaw_fences_one_saga_only() -> None:
         async with world.running(world.coordinator(TRIP)):
             world.tell(TripBooked(nights=1), "bad")
             await world.quiet()
-            patch.setattr(tracker, "advance", wrong)
+            patch.setattr(folding, "advance", wrong)
             world.tell(RoomHeld(nights=1, card="good"), "bad")
             complete(world, names(3))
             await world.quiet()

@@ -1,0 +1,84 @@
+"""What a batch brought for one saga, folded into its record: a turn of the engine, and the transaction that stores it.
+
+Reads and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sagastream import tracing
+from sagastream.clock import ServerClock
+from sagastream.coordinator.bundle import Bundle
+from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.records import Record, Records, unwritten
+from sagastream.envelope import decode
+from sagastream.errors import Undecodable
+from sagastream.intake import Message
+from sagastream.keys import COORDINATOR
+from sagastream.saga.advance import advance
+from sagastream.saga.definition import Saga
+from sagastream.transaction import Transaction
+
+
+class Folding:
+    """Folds for a coordinator that knows these tables."""
+
+    def __init__(self, meanings: Meanings, records: Records, clock: ServerClock) -> None:
+        self._meanings = meanings
+        self._records = records
+        self._clock = clock
+
+    def known(self, bundle: Bundle, record: Record | Undecodable | None) -> tuple[Saga, Record] | Undecodable:
+        """Return a saga's record and the table it began with, whatever its events say; an error if there is no use."""
+        if record is None:
+            return bundle.meaning.saga, unwritten(bundle.first)
+        try:
+            return record if isinstance(record, Undecodable) else (self.table(record), record)
+        except Undecodable as error:
+            return error
+
+    def table(self, record: Record) -> Saga:
+        """Return the table a saga began with.
+
+        Raises: ``UnknownTable`` if this coordinator does not know it.
+        """
+        return self._meanings.of(record.progress.definition, str(record.progress.version)).saga
+
+    def judged(self, bundle: Bundle, saga: Saga) -> Bundle:
+        """Return what a batch brought as the table says that the saga began with, whatever its events say.
+
+        Who turns a saga back from outside says the version of his own release, of which the saga need not be.
+        """
+        return bundle if saga is bundle.meaning.saga else self.bundle(bundle.messages, saga)
+
+    def bundle(self, messages: Sequence[Message], saga: Saga) -> Bundle:
+        """Return what messages about one saga say by this table, which may be nothing.
+
+        Raises: ``Undecodable`` for a payload that must be looked at and makes no sense.
+        """
+        meaning = self._meanings.of(saga.name, str(saga.version))
+        first = decode(messages[0].fields)
+        bundle = Bundle(meaning, first, first)
+        for message in messages:
+            envelope = decode(message.fields)
+            happening = meaning.of(envelope, message.at_ms)
+            if happening is not None:
+                bundle.add(envelope, happening, message)
+        return bundle
+
+    def folded(self, bundle: Bundle, saga: Saga, record: Record) -> Transaction:
+        """Return the transaction that stores what a bundle leads to."""
+        if tracing.active is None:
+            return self._folded(bundle, saga, record)
+        with tracing.about(COORDINATOR, f"advance {saga.name}", bundle.latest, self._clock.now_ms()):
+            return self._folded(bundle, saga, record)
+
+    def _folded(self, bundle: Bundle, saga: Saga, record: Record) -> Transaction:
+        now_ms = max(self._clock.now_ms(), *(h.fact.at_ms for h in bundle.happenings))
+        turn = advance(saga, record.progress, bundle.happenings, now_ms=now_ms)
+        told = dict(bundle.notes)
+        notes = [told[happening] for happening in turn.news]
+        # What told nothing new is in no history, and so can be nobody's cause.
+        cause = notes[-1].id if notes else record.progress.last_event_id
+        return self._records.save(saga, record, turn, notes, cause=cause, now_ms=now_ms)
