@@ -35,10 +35,10 @@ NOW_MS = 1_700_000_000_000
 class Shop:
     """The order service, seen from behind; ``now_ms`` is the server's time and ``seconds`` the process's."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: MemoryServer | None = None) -> None:
         self.now_ms = NOW_MS
         self.seconds = 0.0
-        self.server = MemoryServer(lambda: self.now_ms)
+        self.server = server or MemoryServer(lambda: self.now_ms)
         self.connection = MemoryConnection(self.server)
         self.settings = Settings()
         prefix = self.settings.key_prefix

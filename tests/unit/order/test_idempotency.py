@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import random
 
 import httpx
 import pytest
 
 from order_service import store
+from sagastream.bus import Command
 
 from .shop import Shop
 from .test_order_requests import ORDER, USER_ORDER
@@ -64,6 +67,30 @@ async def test_of_different_requests_with_one_key_at_once_one_wins(shop: Shop, c
 
     assert sorted(answer.status_code for answer in answers) == [202] + [422] * 9
     assert len(shop.published("OrderCreated")) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_of_different_requests_with_one_key_in_two_processes_one_wins(shop: Shop, seed: int) -> None:
+    """However their ways to the server lie between one another: one order, and nothing of the other is written."""
+    chance = random.Random(seed)
+
+    async def tarry(_: Command) -> None:
+        for _ in range(chance.randrange(20)):
+            await asyncio.sleep(0)
+
+    shops = (shop, Shop(shop.server))
+    for each in shops:
+        each.connection.before = each.connection.after = tarry
+    async with shop.client() as one, shops[1].client() as other:
+        answers = await asyncio.gather(
+            *(client.post(PATH, json={**ORDER, "customerId": f"customer-{at}"}, headers=KEY)
+              for at, client in enumerate((one, other, one, other)))
+        )  # fmt: skip
+
+    (won,) = [answer.json()["orderId"] for answer in answers if answer.status_code == 202]
+    assert sorted(answer.status_code for answer in answers) == [202, 422, 422, 422]
+    assert await shop.desk.entrance.reader.members(store.ORDERS) == [won]
+    assert [json.loads(event["data"])["orderId"] for event in shop.published("OrderCreated")] == [won]
 
 
 async def test_a_repeated_request_is_told_the_present_status(shop: Shop, client: httpx.AsyncClient) -> None:

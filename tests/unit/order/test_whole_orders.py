@@ -142,3 +142,28 @@ async def test_whoever_aborts_is_told_that_what_has_begun_goes_on() -> None:
     app.include_router(repair_routes([ORDER], bus=bus, settings=settings))
     told = app.openapi()["paths"]["/api/v1/sagas/{sagaId}/abort"]["post"]["description"]
     assert "what services have begun goes on" in told
+
+
+@pytest.mark.parametrize("at_s", [0.0, 0.5, 1.5])
+@in_virtual_time
+async def test_a_price_that_changes_and_a_delivery_that_comes_meanwhile_move_no_money(at_s: float) -> None:
+    """Whoever ordered before pays what he was told or gets nothing; no piece appears or vanishes by it."""
+    shop = WholeShop()
+    await shop.open()
+    shop.till.is_quick.clear()
+    saga_id = await shop.place()
+
+    async with shop.world.running(*shop.workers()[:1] if at_s == 0.0 else shop.workers()):
+        await asyncio.sleep(at_s)
+        await shop.reprice_and_restock(pieces=5)
+        if at_s == 1.5:
+            assert await shop.cancel()
+    shop.till.is_quick.set()
+    async with shop.world.running(*shop.workers()):
+        await asyncio.sleep(LONG_S)
+
+    ends = {0.0: "Failed", 0.5: "Completed", 1.5: "Compensated"}
+    assert shop.world.status(saga_id) == ends[at_s]
+    is_done = ends[at_s] == "Completed"
+    assert shop.till.kept_cents == (TOTAL_CENTS if is_done else 0)
+    assert shop.shelf() == ((PIECES + 3, 2) if is_done else (PIECES + 5, 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 
 from coordinator.order_saga import ORDER
 from events import OrderCreated
@@ -116,6 +117,14 @@ class WholeShop:
         found = await orders.load(reader, order_id)
         assert found is not None
         return found
+
+    async def reprice_and_restock(self, pieces: int) -> None:
+        """Halve the price of the product, and put pieces on its shelf."""
+        entrance = self.world.entrance(stock)
+        level = await shelves.load_level(entrance.reader, "store-1", "product-1")
+        assert level is not None
+        await entrance.change(lambda tx: shelves.describe(tx, replace(level, price_cents=PRICE_CENTS // 2)))
+        await entrance.change(lambda tx: shelves.restock(tx, level, pieces, None))
 
     def copy(self) -> Callable[[], None]:
         """Copy the store; what is returned puts the copy in the place of what was stored since."""
