@@ -68,6 +68,7 @@ class Order:
     total_cents: int
     settled_ms: int
     pieces: Mapping[str, int]
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,12 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the provider recorded under one key."""
+    """What the provider recorded under one key; of charges in several currencies all are named, with a plus between."""
 
     taken_cents: int = 0
     returned_cents: int = 0
     charges: int = 0
+    currency: str = ""
 
     @property
     def kept_cents(self) -> int:
@@ -99,6 +101,7 @@ class Account:
             self.taken_cents + other.taken_cents,
             self.returned_cents + other.returned_cents,
             self.charges + other.charges,
+            "+".join(sorted({*self.currency.split("+"), *other.currency.split("+")} - {""})),
         )
 
 

@@ -96,7 +96,7 @@ def moved(call: Mapping[str, object]) -> tuple[str, Account]:
     """
     key, outcome, cents = str(call["key"]), call["outcome"], int(str(call.get("amountCents", 0)))
     if outcome == "charged":
-        return key, Account(taken_cents=cents, charges=1)
+        return key, Account(taken_cents=cents, charges=1, currency=str(call.get("currency", "")))
     return key, Account(returned_cents=cents) if outcome == "refunded" else NO_ACCOUNT
 
 
@@ -147,6 +147,7 @@ def order_of(id_: str, fields: Mapping[str, str]) -> Order:
         total_cents=int(fields["total_cents"]),
         settled_ms=int(fields.get("settled_ms", 0)),
         pieces=pieces,
+        currency=fields.get("currency", ""),
     )
 
 

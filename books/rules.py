@@ -123,7 +123,7 @@ def stock_is_held_for_done_sagas_only(books: Books) -> Findings:
 
 
 def provider_keeps_what_is_owed(books: Books) -> Findings:
-    """The total once where the saga is done, nothing where it is undone, never more than the total."""
+    """The total once where the saga is done, nothing where it is undone, never more, never in another currency."""
     accounts = _by_saga(books)
     for order in books.orders.values():
         account = accounts.pop(order.saga_id, Account())
@@ -133,6 +133,11 @@ def provider_keeps_what_is_owed(books: Books) -> Findings:
             problem = f"the provider keeps {account.kept_cents} of its total {order.total_cents}"
         elif course is Course.UNDONE and account.kept_cents != 0:
             problem = f"the provider keeps {account.kept_cents}"
+        elif account.kept_cents and account.currency not in ("", order.currency):
+            problem = (
+                f"the provider keeps {account.kept_cents} {account.currency} of its total "
+                f"{order.total_cents} {order.currency}"
+            )
         elif account.kept_cents not in (0, order.total_cents) or account.charges > 1:
             problem = (
                 f"the provider took {account.taken_cents} in {account.charges} charges "
@@ -211,11 +216,7 @@ def _by_saga(books: Books) -> dict[str, Account]:
     sums: dict[str, Account] = {}
     for key, account in books.accounts.items():
         so_far = sums.get(saga_of(key), Account())
-        sums[saga_of(key)] = Account(
-            so_far.taken_cents + account.taken_cents,
-            so_far.returned_cents + account.returned_cents,
-            so_far.charges + account.charges,
-        )
+        sums[saga_of(key)] = so_far.plus(account)
     return sums
 
 

@@ -14,14 +14,17 @@ from books.facts import Account, saga_of
 
 _TABLES = """
 CREATE TABLE accounts (
-    saga TEXT, key TEXT, taken INTEGER, returned INTEGER, charges INTEGER, is_asked_for INTEGER DEFAULT 0,
+    saga TEXT, key TEXT, taken INTEGER, returned INTEGER, charges INTEGER, currency TEXT,
+    is_asked_for INTEGER DEFAULT 0,
     PRIMARY KEY (saga, key)
 ) WITHOUT ROWID;
 CREATE TABLE mails (order_id TEXT, step TEXT, many INTEGER, PRIMARY KEY (order_id, step)) WITHOUT ROWID;
 """
 _ADD_CALL = """
-INSERT INTO accounts (saga, key, taken, returned, charges) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-    taken = taken + excluded.taken, returned = returned + excluded.returned, charges = charges + excluded.charges
+INSERT INTO accounts (saga, key, taken, returned, charges, currency) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET taken = taken + excluded.taken, returned = returned + excluded.returned,
+    charges = charges + excluded.charges, currency = CASE WHEN excluded.currency IN ('', currency) THEN currency
+    WHEN currency = '' THEN excluded.currency ELSE currency || '+' || excluded.currency END
 """
 _ADD_MAIL = "INSERT INTO mails VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET many = many + 1"
 
@@ -45,7 +48,7 @@ class Tally:
         """Add what calls changed, each under its key."""
         self._add(
             _ADD_CALL,
-            [(saga_of(key), key, to.taken_cents, to.returned_cents, to.charges) for key, to in changes],
+            [(saga_of(key), key, to.taken_cents, to.returned_cents, to.charges, to.currency) for key, to in changes],
         )
 
     def add_mails(self, mails: Sequence[tuple[str, str]]) -> None:
@@ -57,7 +60,7 @@ class Tally:
         those = f"saga IN ({', '.join('?' * len(saga_ids))})"
         self._store.execute(f"UPDATE accounts SET is_asked_for = 1 WHERE {those}", saga_ids)  # no value
         found = self._store.execute(
-            f"SELECT key, taken, returned, charges FROM accounts WHERE {those}",  # no value in it
+            f"SELECT key, taken, returned, charges, currency FROM accounts WHERE {those}",  # no value in it
             saga_ids,
         )
         return {key: Account(*sums) for key, *sums in found}

@@ -56,6 +56,13 @@ def _moved(orders: Orders) -> None:
     orders.call("HINCRBY", LEVEL, "reserved", 1)
 
 
+def _taken_in_dollars(orders: Orders) -> None:
+    record = orders.calls().read_text()
+    key = f"{orders.saga('done')}.charge"
+    lines = [line.replace("EUR", "USD") if key in line else line for line in record.splitlines(keepends=True)]
+    orders.calls().write_text("".join(lines))
+
+
 CORRUPTIONS: list[tuple[str, str, str, Corruption]] = [
     ("a piece that vanished", "stock-adds-up", "", _add(LEVEL, "available", -1)),
     ("a piece that appeared", "stock-adds-up", "", _add(LEVEL, "restocked", -1)),
@@ -70,6 +77,7 @@ CORRUPTIONS: list[tuple[str, str, str, Corruption]] = [
     ("stock held for ever", "stock-equals-sagas", "declined", _set("{stock}:reservation:declined", "status", "Held")),
     ("too few held", "stock-equals-sagas", "done", _set("{stock}:reservation:done", "pieces", '{"product-1":1}')),
     ("charged twice", "provider-keeps-what-is-owed", "done", _charged_again),
+    ("taken in another currency", "provider-keeps-what-is-owed", "done", _taken_in_dollars),
     ("given back behind the shop", "provider-keeps-what-is-owed", "done", _given_back),
     ("money of nobody", "provider-keeps-what-is-owed", "", _nobodys_money),
     ("a false payment", "payments-equal-provider", "done", _set("{payment}:payment:done", "status", "Refunded")),

@@ -76,11 +76,14 @@ async def test_every_book_is_found_and_they_agree(tmp_path: Path) -> None:
     books = await read_books(Sources(connection, "p:", tmp_path / "calls.jsonl", tmp_path / "outbox"))
 
     assert books.sagas == {"s1": Saga("s1", "Completed")}
-    assert books.orders == {"o1": OrderFact("o1", "s1", "Confirmed", 1500, 0, {"st:cup": 3})}
+    assert books.orders == {"o1": OrderFact("o1", "s1", "Confirmed", 1500, 0, {"st:cup": 3}, "EUR")}
     assert books.levels == {"st:cup": Level("st:cup", 7, 3, 10, 0)}
     assert books.reservations == {"o1": Reservation("o1", "s1", True, {"st:cup": 3})}
     assert books.payments == {"o1": Payment("o1", "s1.charge", "Charged", 1500)}
-    assert books.accounts == {"s1.charge": Account(1500, 0, 1), "s2.charge": Account(700, 700, 1)}
+    assert books.accounts == {
+        "s1.charge": Account(1500, 0, 1, "EUR"),
+        "s2.charge": Account(700, 700, 1, "EUR"),
+    }
     assert books.told == {"o1": Told(1, 0)}
     assert [each.differences for each in check(books) if each.differences] == []
 

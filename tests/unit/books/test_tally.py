@@ -79,3 +79,20 @@ def test_a_long_record_takes_no_memory(tmp_path: Path) -> None:
         assert len(tally.accounts([f"{99_999:064x}"])) == 1
 
         assert in_memory() - before < 8 * MEGABYTE
+
+
+def test_the_currencies_of_a_key_are_those_of_its_charges() -> None:
+    """As when they are added up in memory; a refund says nothing of it."""
+    changes = [
+        ("s1.charge", Account(500, 0, 1, "EUR")), ("s1.charge", Account(0, 500)), ("s2.charge", Account(0, 0)),
+        ("s2.charge", Account(1, 0, 1, "EUR")), ("s2.charge", Account(1, 0, 1, "USD")),
+    ]  # fmt: skip
+    with Tally() as tally:
+        tally.add_calls(changes)
+
+        assert tally.accounts(["s1", "s2"]) == {
+            "s1.charge": Account(500, 500, 1, "EUR"),
+            "s2.charge": Account(2, 0, 2, "EUR+USD"),
+        }
+    assert changes[0][1].plus(changes[1][1]) == Account(500, 500, 1, "EUR")
+    assert changes[2][1].plus(changes[3][1]).plus(changes[4][1]) == Account(2, 0, 2, "EUR+USD")
