@@ -22,6 +22,7 @@ from stock_service.answers import LevelView, ReservationView, StoreView, level_v
 from stock_service.model import Level
 
 MAX_PIECES = 1_000_000_000
+MOST_PIECES = 10**14  # of a product in a store, far from the largest counter: whatever is reserved can be put back
 _ID = r"^[A-Za-z0-9_-]{1,64}$"
 StoreId = Annotated[str, Path(alias="storeId", pattern=_ID, examples=["store-1"])]
 ProductId = Annotated[str, Path(alias="productId", pattern=_ID, examples=["product-1"])]
@@ -137,7 +138,11 @@ def stock_routes(shelf: Shelf) -> APIRouter:
         operation_id="restock",
         dependencies=for_staff,
         responses=problems(
-            {**NOT_ADMITTED, **_NO_PRODUCT, 422: "A field is wrong, or the key stands for another delivery"},
+            {
+                **NOT_ADMITTED,
+                **_NO_PRODUCT,
+                422: "A field is wrong, it is too much, or the key stands for another delivery",
+            },
             takes_body=True,
         ),
     )
@@ -147,6 +152,9 @@ def stock_routes(shelf: Shelf) -> APIRouter:
         """Add pieces that arrived; with an `Idempotency-Key` a repeated request adds them once."""
         known = await _existing(shelf, store_id, product_id)
         delivery = None if idempotency_key is None else derived_id("delivery", idempotency_key)
+        is_new = delivery is None or await _delivered(shelf, known, delivery) is None
+        if is_new and known.available + known.reserved + asked.quantity > MOST_PIECES:
+            raise Problem(422, f"{store_id} would have more than {MOST_PIECES} pieces of {product_id}")
         try:
             await shelf.entrance.change(lambda tx: store.restock(tx, known, asked.quantity, delivery))
         except Conflict:

@@ -17,7 +17,7 @@ from sagastream.errors import CannotApply
 from sagastream.service import bare_app
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
-from stock_service.api import Shelf, stock_routes
+from stock_service.api import MOST_PIECES, Shelf, stock_routes
 from stock_service.catalogue import demo_levels, seed
 from stock_service.handlers import stock
 
@@ -103,6 +103,22 @@ async def test_a_delivery_with_a_key_is_added_once(client: httpx.AsyncClient) ->
     assert first.json() == again.json()
     assert (first.json()["available"], first.json()["restocked"]) == (5, 5)
     assert (other.status_code, other.headers["content-type"]) == (422, "application/problem+json")
+
+
+async def test_a_shelf_never_holds_more_than_could_be_put_back(shelf: Shelf, client: httpx.AsyncClient) -> None:
+    """What is reserved must fit on it again; a delivery too many is refused with the number, and nothing is written."""
+    await client.put("/s/p", json={"quantity": 1})
+    key = shelf.entrance.reader.keys.key("level:s:p")
+    await shelf.entrance.reader.command("HSET", key, "available", MOST_PIECES - 12, "reserved", 2)
+
+    answers = [
+        await client.post("/s/p/restock", json={"quantity": quantity}, headers={"Idempotency-Key": f"of-{quantity}"})
+        for quantity in (11, 10, 10, 1)
+    ]
+
+    assert [answer.status_code for answer in answers] == [422, 200, 200, 422]
+    assert f"{MOST_PIECES}" in answers[0].json()["detail"]
+    assert (await client.get("/s/p")).json()["available"] == MOST_PIECES - 2
 
 
 async def test_a_store_is_shown_page_by_page(client: httpx.AsyncClient) -> None:
