@@ -6,11 +6,13 @@ What needs a server or a shop is run by ``tests/processes/test_documents.py``.
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 import shlex
 import sys
 import types
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,8 +21,12 @@ import pytest
 from coordinator.order_saga import ORDER
 from money import Currency
 from order_service.requests import read_order
+from sagastream import Participant
 from sagastream.cli.words import parser
+from sagastream.consumer import Consumer
+from sagastream.coordinator.tracker import Coordinator
 from sagastream.coordinator.views import OpenView, SagaView, StateView, StepView, WaitView
+from sagastream.keys import COORDINATOR
 from sagastream.saga.diagram import diagram
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.standing import StepStatus, UndoStatus
@@ -29,6 +35,7 @@ from tests.unit.core.world import World, in_virtual_time
 
 WALK = ROOT / "docs" / "walk.md"
 ADD_A_STEP = ROOT / "docs" / "how-to" / "add-a-step.md"
+ROLL_OUT = ROOT / "docs" / "how-to" / "roll-out.md"
 PROGRAMS = [document for document in DOCUMENTS if any(not block.file for block in blocks(document, "python"))]
 NOT_RUN_HERE = [block for document in DOCUMENTS for block in blocks(document) if block.mark]
 TOP_LEVEL = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
@@ -90,6 +97,69 @@ async def test_the_step_that_is_added_is_not_done_for_what_ended_before() -> Non
         del sys.modules[module.__name__]
 
     assert [event["correlationid"] for event in world.events("bank", module.__dict__["CardCharged"])] == ["new"]
+
+
+@pytest.mark.parametrize("forward", [("saga", "bank", "hotel", "desk"), ("desk", "hotel", "bank", "saga")])
+@in_virtual_time
+async def test_releases_of_the_roll_out_page_stand_side_by_side_in_any_order(forward: tuple[str, ...]) -> None:
+    """Process by process forward, back while newer sagas are open, and forward again: every saga goes its own way."""
+    module = types.ModuleType("document_rolled_out")
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(blocks(ROLL_OUT, "python")[0].text, ROLL_OUT.name, "exec"), module.__dict__)
+    finally:
+        del sys.modules[module.__name__]
+    told = module.__dict__
+    newer = {name: told[name] for name in ("desk", "hotel", "bank")}
+    older = {name: Participant(name) for name in ("desk", "hotel")}
+    older["desk"].begins(told["TripBooked"], saga="trip", version=1)
+    older["hotel"].on(told["TripBooked"])(told["hold_room"])
+    older["hotel"].undo(told["RoomHeld"])(told["give_room_back"])
+    older["desk"].on(told["RoomHeld"])(told["confirm"])
+    older["desk"].undo(told["TripBooked"])(told["cancel"])
+    world, trips = World(), dict[str, str]()
+
+    def worker(name: str, is_newer: bool) -> Consumer | Coordinator | None:
+        if name == COORDINATOR:
+            tables = [told["OLD_TRIP"], told["TRIP"]] if is_newer else [told["OLD_TRIP"]]
+            return world.coordinator(*tables, ordinal=1 + is_newer)
+        one = (newer if is_newer else older).get(name)
+        return None if one is None else world.consumer(one, ordinal=1 + is_newer)
+
+    async with AsyncExitStack() as shop:
+        running: dict[tuple[str, bool], AsyncExitStack] = {}
+
+        async def stop(name: str, is_newer: bool) -> None:
+            if (name, is_newer) in running:
+                await running.pop((name, is_newer)).aclose()
+
+        async def start(name: str, is_newer: bool) -> None:
+            if (one := worker(name, is_newer)) is not None:
+                running[name, is_newer] = stack = await shop.enter_async_context(AsyncExitStack())
+                await stack.enter_async_context(world.running(one))
+            for _ in range(3):  # while both are there, if both there are
+                for cast, begins in ((older, "TripBooked"), (newer, "TripOrdered")):
+                    key = f"request-{len(trips)}"
+                    begun = await world.entrance(cast["desk"]).begin(told[begins](), key=key)
+                    trips[begun.saga_id] = "1" if begins == "TripBooked" else "2"
+                await asyncio.sleep(0.5)
+            await stop(name, not is_newer)
+
+        for name in (COORDINATOR, "hotel", "desk"):
+            await start(name, False)
+        for name, is_newer in [
+            *((n, True) for n in forward),
+            *((n, False) for n in forward),
+            *((n, True) for n in forward),
+        ]:
+            await start(name, is_newer)
+        await world.until(lambda: {world.status(saga_id) for saga_id in trips} == {"Completed"})
+
+    versions = {saga_id: world.hash(COORDINATOR, f"record:{saga_id}")["definition_version"] for saga_id in trips}
+    charged = [event["correlationid"] for event in world.events("bank", told["CardCharged"])]
+    assert versions == trips
+    assert sorted(charged) == sorted(saga_id for saga_id, version in trips.items() if version == "2")
+    assert [world.letters(name) for name in ("desk", "hotel", "bank", COORDINATOR)] == [[], [], [], []]
 
 
 def test_every_block_is_of_a_kind_that_is_run_or_compared() -> None:
