@@ -10,7 +10,7 @@ from sagastream.audit.results import figures as audit_figures
 from sagastream.bus import Bus
 from sagastream.coordinator.counts import COUNTED, Counts, Durations
 from sagastream.coordinator.fleet import Fleet, read_fleet
-from sagastream.coordinator.lags import Lag, owners, read_lags, read_open_letters, read_parked, streams
+from sagastream.coordinator.lags import Lag, owners, read_lags, read_open_letters, read_parked, read_unheard, streams
 from sagastream.coordinator.snapshots import Snapshot, snapshot_before
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.counting import BOUNDS
@@ -47,10 +47,16 @@ class Figures:
             *_of_steps(fleet.counts, steps),
             *_of_now(fleet),
             *chain.from_iterable(_of_lag(lag, fleet.now_ms) for lag in lags),
-            Figure(series.PARKED, (), sum(each.events for each in await read_parked(self._query, self._keys))),
+            Figure(series.PARKED, (), await self._waiting()),
             *(Figure(series.OPEN_LETTERS, (owner,), count) for owner, count in letters.items()),
             *await audit_figures(self._query, self._keys),
         ]
+
+    async def _waiting(self) -> int:
+        """Return how many events wait for a coordinator that knows their table: parked, or on streams nobody reads."""
+        parked = await read_parked(self._query, self._keys)
+        unheard = await read_unheard(self._query, self._keys, self._sagas)
+        return sum(each.events for each in parked) + sum(each.events for each in unheard)
 
     async def fleet(self) -> Fleet:
         """Return all sagas as of now."""

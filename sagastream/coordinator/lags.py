@@ -34,6 +34,9 @@ _LIFECYCLE = (
 )
 
 
+UNHEARD_AT_MOST = 100  # of each stream; that there are any says enough
+
+
 @dataclass(frozen=True, slots=True)
 class Lag:
     """One group on one stream.
@@ -55,6 +58,15 @@ class Parking:
 
     table: str
     version: str
+    events: int
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """Events that wait for a coordinator whose tables speak of them, not all of many; ``since_ms`` is of the first."""
+
+    stream: str
     events: int
     since_ms: int
 
@@ -124,6 +136,29 @@ async def read_parked(connection: Connection, keys: Keys) -> list[Parking]:
             (entry,) = cast("list[list[Reply]]", first)
             found.append(Parking(table, version, int(str(length)), int(str(entry[0]).partition("-")[0])))
     return sorted(found, key=lambda one: (one.table, int(one.version)))
+
+
+async def read_unheard(connection: Connection, keys: Keys, sagas: Sequence[Saga]) -> list[Unheard]:
+    """Return what is unread where only coordinators of other tables read; it is one command if there never were any."""
+    registered = await connection.execute("HGETALL", keys.key(names.GROUPS))
+    others = {str(stream) for stream in registered[::2]} if isinstance(registered, list) else set()
+    wanted = sorted(others - set(Meanings(sagas).streams(keys)))
+    replies = await connection.pipeline([("XINFO", "GROUPS", stream) for stream in wanted])
+    read_to = {
+        stream: told["last-delivered-id"]
+        for stream, reply in zip(wanted, replies, strict=True)
+        for told in _groups(reply)
+        if told["name"] == keys.owner
+    }
+    unread = await connection.pipeline(
+        [("XRANGE", stream, f"({last}", "+", "COUNT", UNHEARD_AT_MOST) for stream, last in read_to.items()]
+    )
+    found = []
+    for stream, reply in zip(read_to, unread, strict=True):
+        if isinstance(reply, list) and reply:
+            first = cast("list[Reply]", reply[0])
+            found.append(Unheard(stream, len(reply), int(str(first[0]).partition("-")[0])))
+    return found
 
 
 def _groups(reply: Reply | ReplyError) -> Iterator[dict[str, str | None]]:

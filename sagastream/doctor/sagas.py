@@ -8,7 +8,7 @@ from datetime import timedelta
 from sagastream.audit.results import read_found, read_standing
 from sagastream.clock import server_ms
 from sagastream.coordinator.fleet import read_fleet
-from sagastream.coordinator.lags import read_open_letters, read_parked
+from sagastream.coordinator.lags import read_open_letters, read_parked, read_unheard
 from sagastream.coordinator.snapshots import snapshot_before
 from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
 from sagastream.doctor.patient import Patient
@@ -64,6 +64,16 @@ async def parked(patient: Patient) -> list[Finding]:
             f" table, for {lasting(waiting_ms)}: run one of the release that has it"
         )
         found.append(is_long("parked", told, "sagastream check", about=f"{each.table}:{each.version}"))
+    for unheard in await read_unheard(patient.bus.query, patient.keys, patient.sagas):
+        waiting_ms = max(0, now_ms - unheard.since_ms)
+        if waiting_ms >= OVERDUE_MS:  # else one of another release may just be at it
+            event = unheard.stream.rpartition(":")[2]
+            is_long = problem if waiting_ms >= STALE // _MS else warning
+            told = (
+                f"{unheard.events} events {event} of tables that are not known here wait for a coordinator that knows"
+                f" them, for {lasting(waiting_ms)}: run one of the release that has them"
+            )
+            found.append(is_long("parked", told, "sagastream check", about=event))
     return found or [ok("parked", "no event waits for a coordinator that knows its table")]
 
 

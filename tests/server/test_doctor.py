@@ -47,6 +47,7 @@ MENDS: list[Command] = [
     ]),
 ]  # fmt: skip
 ROOM = HOTEL.events("RoomHeld")
+ORDERED = KEYS.of("desk").events("TripOrdered")
 ENDED = KEYS.events("SagaCompleted")
 
 
@@ -174,6 +175,14 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
         ("parked", verdict, f"1 events of 'trip', version 9, wait for a coordinator that knows this table, for {how}", [
             ("HSET", KEYS.key("parked"), "trip:9", since, "trip:8", since),
             ("XADD", KEYS.key("parked:trip:9"), f"{since}-1", "message", "{}"),
+        ])
+        for verdict, how, since in ((Verdict.PROBLEM, "60 min", AGO), (Verdict.WARNING, "2 min", LATELY))
+    ),
+    *(
+        ("parked", verdict, f"1 events TripOrdered of tables that are not known here wait for a coordinator that knows"
+         f" them, for {how}", [
+            ("HSET", KEYS.key("groups"), ORDERED, "0"), ("XADD", ORDERED, f"{since}-1", "any", "thing"),
+            ("XGROUP", "CREATE", ORDERED, COORDINATOR, "0"),
         ])
         for verdict, how, since in ((Verdict.PROBLEM, "60 min", AGO), (Verdict.WARNING, "2 min", LATELY))
     ),

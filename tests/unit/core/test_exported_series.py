@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from sagastream import series
+from sagastream import Event, series
 from sagastream.coordinator.figures import Figures
 from sagastream.errors import ReplyError
 from sagastream.event import StepGaveUp
@@ -32,6 +32,10 @@ from tests.unit.core.world import World, in_virtual_time
 
 _SAMPLE = re.compile(r"^(\w+)(\{.*\})? (\S+)$", re.MULTILINE)
 BOOKED, HELD, CHARGED = TripBooked(nights=1), RoomHeld(nights=1, card="good"), CardCharged(nights=1)
+
+
+class TripOrdered(Event, by="desk"):
+    """What begins a trip of a newer release."""
 
 
 class Told:
@@ -161,6 +165,23 @@ async def test_what_became_of_sagas_is_exported_as_it_is_recorded() -> None:
     assert told("timeouts_total", **held) == 1
     assert told("late_events_total") == 1
     assert told("active", **of, status="NeedsAttention") == 1
+
+
+@in_virtual_time
+async def test_events_that_only_coordinators_of_a_release_that_was_taken_back_would_read_are_exported() -> None:
+    """Its sagas begin with an event of their own: nobody reads it any more, so nothing of them is even parked."""
+    world, newer = World(), replace(TRIP, version=2, begins_with=TripOrdered)
+    await world.work(world.coordinator(TRIP, newer))
+    before = await figures(world)
+    world.tell(TripOrdered(), "new", definitionversion="2")
+    async with world.running(world.coordinator(TRIP)):
+        await asyncio.sleep(60)
+    waiting = await figures(world)
+    await world.work(world.coordinator(TRIP, newer))
+
+    assert (before("parked_events"), waiting("parked_events")) == (0, 1)
+    assert (await figures(world))("parked_events") == 0
+    assert world.status("new") == "Started"
 
 
 @in_virtual_time
