@@ -137,10 +137,11 @@ def _trail(words: Namespace, office: Office) -> int:
 
 
 def _show(screen: Screen, saga: Answer) -> None:
-    screen.say(f"{saga['sagaId']}  {saga['status']}  {saga['failureReason'] or ''}")
+    screen.say(f"{saga['sagaId']}  {saga['status']}  {saga['failureReason'] or ''}".rstrip())
     wait = cast("Answer | None", saga["waitingFor"])
     if wait is not None:
-        screen.say(f"  waits for {wait['who']} since {wait['since']}: {wait['step'] or ''}: {wait['what']}")
+        step = f"{wait['step']}: " if wait["step"] else ""
+        screen.say(f"  waits for {wait['who']} since {wait['since']}: {step}{wait['what']}")
     for item in cast("Sequence[Answer]", saga["open"]):
         closed_by = "; ".join(cast("Sequence[str]", item["closedBy"]))
         screen.say(f"  open: {item['step']} ({item['service']}): {item['problem']}", f"    closed by {closed_by}")

@@ -80,7 +80,8 @@ class Meanings:
         """
         meaning = self._known.get((definition, version))
         if meaning is None:
-            raise UnknownTable(f"no table {definition[:64]!r} of version {version[:16]!r} is known here")
+            table = f"no table {definition[:64]!r} of version {version[:16]!r} is known here"
+            raise UnknownTable(f"{table}: ask a coordinator of the release that has it")
         return meaning
 
     def table(self, progress: Progress) -> Saga | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from pydantic import SecretStr
 
-from sagastream.cli.exits import DONE, REFUSED
+from sagastream.cli.exits import DONE, NOT_CONFIRMED, REFUSED
 from sagastream.cli.office import NoShop, Office, Refused
 from sagastream.cli.repairing import repair, told
 from sagastream.cli.words import parser
@@ -99,6 +100,22 @@ def test_a_filter_that_fits_nothing_is_told_with_the_status_that_was_looked_at(
 
     assert code == DONE
     assert capsys.readouterr().err == "0 sagas that are NeedsAttention; --status says which others to look for\n"
+
+
+def test_a_saga_that_waits_for_no_step_is_shown_without_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """It waits for a coordinator of another release; before one acts, one is told for what."""
+    waits = {"who": "coordinator", "since": "2026-01-01T00:00:00Z", "step": None, "what": "one that knows the table"}
+    saga = {"sagaId": "saga-1", "status": "InProgress", "failureReason": None, "waitingFor": waits, "open": []}
+    with taken_and_answered(answer(200, json.dumps(saga), "application/json")) as url:
+        words = parser().parse_args(["retry", "saga-1", "--reason", "it is back"])
+        code = repair(words, Settings(base_url=url, operator_token=SecretStr("a-token-nobody-guesses")))
+
+    assert code == NOT_CONFIRMED
+    assert capsys.readouterr().err == (
+        "saga-1  InProgress\n"
+        "  waits for coordinator since 2026-01-01T00:00:00Z: one that knows the table\n"
+        "sagastream: nobody is here to confirm it; say --yes\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+
+import pytest
 
 from sagastream.bus import Command
 from sagastream.coordinator.repair import Repaired, Repairs
+from sagastream.errors import UnknownTable
 from sagastream.event import StepBarred
 from sagastream.keys import COORDINATOR
 from sagastream.saga.repair import Act, Action, Because
@@ -124,6 +128,17 @@ async def test_a_beginning_that_was_never_seen_is_told_again() -> None:
         await world.quiet()
 
     assert [fields["id"] for fields in world.events("desk", TripBooked)] == ["booked"]
+
+
+@in_virtual_time
+async def test_who_acts_on_a_saga_of_another_release_is_told_who_can() -> None:
+    """As after a release was taken back: its sagas are not for this one to judge."""
+    world = World()
+    world.tell(FORWARD[0], definitionversion="2")
+    await world.work(world.coordinator(replace(TRIP, version=2)))
+
+    with pytest.raises(UnknownTable, match="no table 'trip' of version '2' is known here: ask a coordinator of"):
+        await act(world, Act.COMPENSATE)
 
 
 @in_virtual_time
