@@ -14,15 +14,16 @@ from typing import Protocol, Self
 from pydantic import ValidationError
 
 from payment_service.provider_books import Call
+from sagastream.errors import SagastreamError
 
 LONGEST_LINE = 64 * 1024
 
 
-class RecordInUse(Exception):
+class RecordInUse(SagastreamError):
     """Another provider writes this record; two would each take the same money."""
 
 
-class RecordDamaged(Exception):
+class RecordDamaged(SagastreamError):
     """A line in the middle of the record is not a call; restore the file before money is moved by it."""
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from sagastream.errors import ReplyError, ServerUnavailable
+from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
 from sagastream.store import StoreMark, WrongStore
 
 if TYPE_CHECKING:
@@ -134,7 +134,10 @@ class Host:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.failures[name] = f"{type(error).__name__}: {error}"
-            _log.error("worker.failed", worker=name, exc_info=error)
+            if isinstance(error, OSError | SagastreamError) and not self.is_open:
+                _log.error("service.not_opened", of=name, error=str(error))  # a person can mend that
+            else:
+                _log.error("worker.failed", worker=name, exc_info=error)
         elif not self._stop.is_set():
             self.failures[name] = "ended by itself"
             _log.error("worker.ended", worker=name)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sagastream.endless import EndedAtStop
 from sagastream.errors import SagastreamError
@@ -94,9 +94,13 @@ def stopped_by_signals(at_once: Callable[[], None] = lambda: None) -> Iterator[a
 async def serve(
     app: ASGIApp, wire: socket.socket, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None
 ) -> bool:
-    """Serve until ``stop`` is set, then let open requests end. Returns False if the app did not start."""
+    """Serve until ``stop`` is set, then let open requests end. Returns False if the app did not start.
+
+    **Raises**: ``OSError``, ``SagastreamError`` if it did not for a reason that a person can mend; else the log has it.
+    """
+    opening = _Opening(EndedAtStop(app, stop))
     config = uvicorn.Config(
-        EndedAtStop(app, stop),
+        opening,
         lifespan="on",
         log_config=None,
         access_log=False,
@@ -113,9 +117,42 @@ async def serve(
     relaying = asyncio.create_task(relay())
     try:
         await server.serve(sockets=[wire])
+    except SystemExit:  # which is how it says that the app did not start
+        if opening.failure is not None:
+            raise opening.failure from None
+        return False
     finally:
         relaying.cancel()
     return server.started
+
+
+class _Opening:
+    """An app that keeps why it could not be opened, where that is no fault of the program; nothing is logged then."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.failure: OSError | SagastreamError | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            return await self._app(scope, receive, send)
+        told: Message | None = None
+
+        async def held_back(message: Message) -> None:
+            nonlocal told
+            if message["type"] == "lifespan.startup.failed":
+                told = message  # with a traceback; why it failed is raised next
+            else:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, held_back)
+        except Exception as error:
+            if told is not None:
+                if isinstance(error, OSError | SagastreamError):
+                    self.failure, told = error, {"type": told["type"]}
+                await send(told)
+            raise
 
 
 class _Server(uvicorn.Server):

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+from fastapi import FastAPI
 
-from sagastream.serving import PortInUse, listen
+from sagastream.errors import SagastreamError
+from sagastream.serving import PortInUse, listen, serve
 from sagastream.settings import Settings
+
+
+class NotOurs(SagastreamError):
+    """What is to be opened is somebody else's."""
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -37,3 +45,31 @@ async def test_no_answer_waits_for_an_acknowledgement(host: str) -> None:
 def test_a_taken_port_is_told() -> None:
     with listen(Settings(), 0) as wire, pytest.raises(PortInUse, match="try another PORT"):
         listen(Settings(), wire.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"),
+    [(PermissionError(13, "Permission denied", "calls.jsonl"), True), (NotOurs("held by another"), True),
+     (ValueError("a mistake of ours"), False)],
+)  # fmt: skip
+async def test_why_an_app_cannot_be_opened_is_told_in_a_line_where_a_person_can_mend_it(
+    error: Exception, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody finds one line below two tracebacks; only a mistake of ours is told by where it happened."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        raise error
+        yield
+
+    async def served() -> bool:
+        with listen(Settings(), 0) as wire:
+            return await serve(FastAPI(lifespan=lifespan), wire, asyncio.Event())
+
+    if is_told:
+        with pytest.raises(type(error)):
+            await served()
+    else:
+        assert not await served()
+
+    assert ("Traceback" in caplog.text) is not is_told
