@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sagastream.audit.case import Case, Sighting
 from sagastream.audit.scene import Scene
-from sagastream.audit.streams import between, horizon
+from sagastream.audit.streams import between, horizon, newest
 from sagastream.audit.walk import SLACK_MS
 
 MOST_OF_A_STREAM = 50_000  # entries read in one go; beyond that events cannot be told
@@ -31,7 +31,9 @@ class Events:
     ) -> dict[str, list[Sighting] | None]:
         """Return the events of each saga, also those ``seen`` long after its end; None where they are not all there."""
         since_ms = await horizon(self._connection, self._streams) + SLACK_MS
-        spans = {saga_id: span for saga_id, case in cases.items() if (span := _span(case, now_ms)) is not None}
+        until_ms = await newest(self._connection, self._streams)
+        told = {saga_id: _span(case, now_ms, until_ms) for saga_id, case in cases.items()}
+        spans = {saga_id: span for saga_id, span in told.items() if span is not None}
         whole = {saga_id: span for saga_id, span in spans.items() if span[0] + SLACK_MS > since_ms}
         found: dict[str, list[Sighting] | None] = dict.fromkeys(cases)
         read = await self._read(whole, seen)
@@ -73,10 +75,13 @@ def joined(spans: Iterable[Span]) -> list[Span]:
     return found
 
 
-def _span(case: Case, now_ms: int) -> Span | None:
+def _span(case: Case, now_ms: int, newest_ms: int) -> Span | None:
     """Return from when until when events of a saga can stand in the streams, None if nothing is known of it."""
     known = [fact.at_ms for facts in case.progress.facts.values() for fact in facts.values()]
     known += [note.at_ms for note in case.notes]
     if not known:
         return None
-    return min(known) - SLACK_MS, min(now_ms, max(known) + AFTER_MS) if case.status.is_end else now_ms
+    since_ms = min(known) - SLACK_MS
+    if newest_ms > now_ms + SLACK_MS:  # the clock was put back: entries go on at the instant it had reached
+        return since_ms, newest_ms
+    return since_ms, min(now_ms, max(known) + AFTER_MS) if case.status.is_end else now_ms

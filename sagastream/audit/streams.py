@@ -106,6 +106,13 @@ async def horizon(connection: Connection, streams: Sequence[str]) -> int:
     return max((_horizon(reply) for reply in replies), default=0)
 
 
+async def newest(connection: Connection, streams: Sequence[str]) -> int:
+    """Return the instant (epoch ms) of the youngest entry of all these streams; 0 if there is none."""
+    replies = await connection.pipeline([("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in streams])
+    last = [reply[0] for reply in replies if isinstance(reply, list) and reply]
+    return max((_ms(entry[0]) for entry in last if isinstance(entry, list)), default=0)
+
+
 def _horizon(reply: Reply | ReplyError) -> int:
     if isinstance(reply, ReplyError):
         if "no such key" in str(reply):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -14,8 +15,8 @@ from sagastream.audit.reading import Cases
 from sagastream.bus import Argument, Command, Reply
 from sagastream.errors import ReplyError
 from sagastream.testing.memory_connection import MemoryConnection
-from tests.trip import TRIP
-from tests.unit.audit.trips import EVERYBODY, Trips, played
+from tests.trip import TRIP, TripBooked
+from tests.unit.audit.trips import EVERYBODY, SOON, Trips, played
 from tests.unit.core.world import in_virtual_time
 
 
@@ -61,6 +62,26 @@ async def test_sagas_of_one_time_are_read_together_and_each_is_given_its_own() -
     }
     assert all(together.values())
     assert asked_together * 2 < asked_alone
+
+
+@in_virtual_time
+async def test_a_clock_that_was_a_day_ahead_makes_nothing_missing() -> None:
+    """Entries go on at the instants it had reached, for a day: who looks only up to now finds none of them."""
+    trips = Trips()
+    trips.world.clock_step_ms = 24 * 3_600_000
+    await trips.play()
+    trips.world.clock_step_ms = 0
+    async with AsyncExitStack() as running:
+        workers = [trips.world.consumer(each) for each in EVERYBODY]
+        for worker in (*workers, trips.world.coordinator(TRIP)):
+            await running.enter_async_context(trips.world.running(worker))
+        after = await trips.begin("afterwards", TripBooked(nights=1))
+        await trips.world.until(lambda: trips.world.status(after) == "Completed", SOON)
+        await trips.world.quiet()
+
+    audited = await trips.audited(at_rest=True)
+
+    assert audited.is_clean, audited.findings.differing
 
 
 @in_virtual_time
