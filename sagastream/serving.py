@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import ipaddress
+import math
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,8 +23,12 @@ from sagastream.endless import EndedAtStop
 from sagastream.errors import SagastreamError
 from sagastream.settings import Settings
 
+_log = structlog.get_logger()
+
 _OPEN_REQUESTS = timedelta(seconds=3)
 _BACKLOG = 2048
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_SAID_EVERY = timedelta(seconds=10)
 
 
 class PortInUse(SagastreamError):
@@ -114,6 +122,9 @@ async def serve(
         await stop.wait()
         server.should_exit = True
 
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(_Scarcity())
     relaying = asyncio.create_task(relay())
     try:
         await server.serve(sockets=[wire])
@@ -122,8 +133,28 @@ async def serve(
             raise opening.failure from None
         return False
     finally:
+        loop.set_exception_handler(before)
         relaying.cancel()
     return server.started
+
+
+class _Scarcity:
+    """Says now and then that connections cannot be taken for want of descriptors, or of memory.
+
+    The loop tries 2048 times in a row, each second, and tells of each with a traceback: that would fill the disk.
+    """
+
+    def __init__(self) -> None:
+        self._again_at = -math.inf
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _SCARCE or "socket" not in context:
+            return loop.default_exception_handler(context)
+        if loop.time() >= self._again_at:
+            self._again_at = loop.time() + _SAID_EVERY.total_seconds()
+            soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            _log.error("connections.not_taken", error=str(error), descriptors=soft, help="raise `ulimit -n`")
 
 
 class _Opening:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import FastAPI
+from structlog.testing import capture_logs
 
 from sagastream.errors import SagastreamError
 from sagastream.serving import PortInUse, listen, serve
@@ -73,3 +76,22 @@ async def test_why_an_app_cannot_be_opened_is_told_in_a_line_where_a_person_can_
         assert not await served()
 
     assert ("Traceback" in caplog.text) is not is_told
+
+
+async def test_connections_that_cannot_be_taken_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Without descriptors the loop tries again 2048 times a second; a traceback for each would fill the disk."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    with listen(Settings(), 0) as wire, capture_logs() as lines:
+
+        def scarce() -> None:
+            for _ in range(2048):
+                error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                told = {"message": "socket.accept() out of system resource", "exception": error, "socket": wire}
+                loop.call_exception_handler(told)
+            stop.set()
+
+        assert await serve(FastAPI(), wire, stop, scarce)
+
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["connections.not_taken"]
+    assert "Traceback" not in caplog.text
