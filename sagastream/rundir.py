@@ -73,7 +73,8 @@ class RunDir:
         Only call this while holding the lock: nobody alive then claims the process. Returns whether
         there was one.
         """
-        pid = int(self.read(name) or 0)
+        told = self.read(name) or ""
+        pid = int(told) if told.isascii() and told.isdigit() else 0  # after a power failure it may hold anything
         if not pid or mark not in command_line(pid):
             self.remove(name)
             return False

@@ -180,6 +180,15 @@ def test_hashes_as_large_as_records_are_kept_in_one_piece(server: EmbeddedServer
     assert ask(server.port, "OBJECT ENCODING record") == b"$8\r\nlistpack\r\n"
 
 
+@pytest.mark.parametrize("left", ["", "\0\0\0\0\0", "½"])
+def test_a_pid_that_cannot_be_read_stops_no_start(left: str, tmp_path: Path) -> None:
+    """A power failure leaves files whose names were written, and what is in them was not."""
+    RunDir(tmp_path / "run").write("redis", left)
+
+    with EmbeddedServer(tmp_path) as server:
+        assert server.is_running
+
+
 async def test_its_durability_is_told(program: Path, tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path, program=program, appendfsync="always") as server:
         bus = connect(server.url, name="test", block=timedelta(seconds=1))
