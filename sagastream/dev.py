@@ -7,7 +7,7 @@ import math
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 
 import structlog
@@ -73,11 +73,12 @@ async def run_in_one(project: Project, settings: Settings, port: int) -> None:
 
 
 def announce(project: Project, settings: Settings, url: str, where: str) -> None:
-    """Say on standard output where the shop is and what to try next."""
+    """Say on standard output where the shop is and what to try next; if nobody can be told, it runs all the same."""
     token = "OPERATOR_TOKEN" if settings.operator_token is not None else token_file(settings).resolve()
     lines = [f"{project.root.name} is ready at {url}", f"data: {where}", f"operators: {token}", "Ctrl-C stops it"]
     hint = project.hint.replace("{url}", url)
-    print("\n".join([*lines, "", *([hint] if hint else [])]), file=sys.stdout, flush=True)
+    with suppress(OSError):  # a full disk, a reader that has gone
+        print("\n".join([*lines, "", *([hint] if hint else [])]), file=sys.stdout, flush=True)
 
 
 @asynccontextmanager

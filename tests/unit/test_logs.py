@@ -8,12 +8,15 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import structlog
 
+from sagastream.dev import announce
 from sagastream.logs import configure
+from sagastream.project import read_project
 from sagastream.settings import Settings
+from tests.needs import ROOT
 
 
 class Shared(io.StringIO):
@@ -82,3 +85,13 @@ def test_work_goes_on_where_the_log_cannot_be_written() -> None:
     torn, whole = out.getvalue().splitlines()
     assert torn.startswith("{")
     assert json.loads(whole)["event"] == "consumer.resumed"
+
+
+def test_a_shop_whose_output_cannot_be_written_starts_all_the_same() -> None:
+    """Whoever starts it again and again after a disk was full must not wait for the disk of its log too."""
+    out = Full()
+
+    with redirect_stdout(out):
+        announce(read_project(ROOT), Settings(), "http://localhost:8080", ".data")
+
+    assert out.getvalue()
