@@ -1,4 +1,7 @@
-"""What `sagastream check` finds before anything runs."""
+"""What `sagastream check` finds before anything runs.
+
+It is long because every mistake needs a participant that makes it.
+"""
 
 from __future__ import annotations
 
