@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 
 from sagastream.saga.advance import Advance
-from sagastream.saga.definition import BEGINNING, Saga
+from sagastream.saga.definition import Saga
 from sagastream.saga.progress import Kind, Progress
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -52,7 +52,7 @@ def _count_happening(saga: Saga, progress: Progress, step: str, kind: Kind, tall
         tally[name("timeouts", saga.name, step)] += 1
     elif kind is Kind.UNDO_GAVE_UP:
         tally[name("undo_failed", saga.name, step)] += 1
-    elif kind in _COUNTED and step != BEGINNING:
+    elif kind in _COUNTED and step in saga.names[1:]:
         tally[name("steps", saga.name, step, kind)] += 1
         before = _done_at(progress, saga.names[saga.names.index(step) - 1])
         done = _done_at(progress, step)

@@ -179,7 +179,7 @@ async def _told_everything_personal(shop: DevShop) -> list[str]:
     async def are_put_away() -> bool:
         log = (shop.data_dir / "shop.log").read_text().splitlines()
         buried = [line for line in log if '"event.buried"' in line]
-        return all(any(why in line for line in buried) for why in ("NotSent", "Undecodable"))
+        return all(any(why in line for line in buried) for why in ("NotSent", "Misfit"))
 
     await until(are_put_away, "what cannot be sent or read is put away", within_s=60)
     assert await shop.ended(slow) == ["Compensated"]
