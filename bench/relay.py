@@ -17,7 +17,7 @@ _PIECE = 1 << 18
 
 @dataclass(slots=True)
 class Exchange:
-    """One command of one connection (``link``) and what was answered; ``at`` orders all commands of a recording."""
+    """One command of one client (``link``) and what was answered; ``at`` orders all commands of a recording."""
 
     link: int
     command: list[bytes]
@@ -37,6 +37,11 @@ class Recording:
 
     exchanges: list[Exchange] = field(default_factory=list)
     positions: count[int] = field(default_factory=count)
+    links: dict[str, int] = field(default_factory=dict)
+
+    def link(self, client: str) -> int:
+        """Return the number of a client; all connections of one name are one, for it sends in an order of its own."""
+        return self.links.setdefault(client, len(self.links))
 
     def in_order(self) -> list[Exchange]:
         """Return what was answered: commands as they were sent, reads as their answers came.
@@ -51,12 +56,12 @@ async def relayed(url: str) -> AsyncIterator[tuple[str, Recording]]:
     """Listen on the loopback address in front of a server; yield the URL to use and what is recorded."""
     server = urlsplit(url)
     recording = Recording()
-    links = count()
+    unnamed = count()
     ways: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_in, there_out = await asyncio.open_connection(server.hostname, server.port)
-        link = _Link(next(links), recording)
+        link = _Link(recording.link(f"unnamed {next(unnamed)}"), recording)
         for way in (_pass_on(reader, there_out, link.asked), _pass_on(there_in, writer, link.answered)):
             task = asyncio.create_task(way)
             ways.add(task)
@@ -87,6 +92,8 @@ class _Link:
         """Note the commands of a piece."""
         self._commands.feed(piece)
         while (command := self._commands.gets()) is not False:
+            if [word.upper() for word in command[:2]] == [b"CLIENT", b"SETNAME"]:
+                self._number = self._recording.link(command[2].decode())
             exchange = Exchange(self._number, command, next(self._recording.positions))
             self._waiting.append(exchange)
             self._recording.exchanges.append(exchange)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hiredis
 
 from bench.mix import Acknowledgement, Burst, encoded, mixed, read
-from bench.relay import Exchange, Recording
+from bench.relay import Exchange, Recording, _Link
 
 FOUND = [[b"s", [[b"1-0", [b"type", b"A"]], [b"2-0", [b"type", b"B"]]]]]
 READ = [b"XREADGROUP", b"GROUP", b"g", b"c", b"COUNT", b"9", b"BLOCK", b"2000", b"STREAMS", b"s", b">"]
@@ -84,3 +84,14 @@ def test_a_group_reads_entries_by_stream() -> None:
     """The ids that will be acknowledged."""
     assert read(FOUND) == {b"s": [b"1-0", b"2-0"]}
     assert read(None) == {}
+
+
+def test_all_connections_of_one_client_are_one_link() -> None:
+    """It sends over any of them what follows from answers over others: over several at once it would come too early."""
+    told_to = Recording()
+    links = [_Link(told_to.link(f"unnamed {number}"), told_to) for number in range(3)]
+    for link, name in zip(links, (b"saga/1", b"stock/1", b"saga/1"), strict=True):
+        link.asked(encoded([b"CLIENT", b"SETNAME", name]) + encoded([b"TIME"]))
+
+    told = [each.link for each in told_to.exchanges if each.name == "TIME"]
+    assert told[0] == told[2] != told[1]
