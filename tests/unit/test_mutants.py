@@ -6,8 +6,6 @@ That each bug is noticed is shown by `make mutants`.
 from __future__ import annotations
 
 import ast
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from tests.mutants.__main__ import main
 from tests.mutants.copies import Copy, DoesNotApply, apply, is_a_kill
 from tests.mutants.table import HERE, ROOT, TABLE, Mutant
+from tests.needs import program
 
 # Those without which the table says too little.
 NEEDED = """
@@ -40,8 +39,7 @@ def test_every_patch_has_one_row_and_every_row_a_patch() -> None:
 
 @pytest.mark.parametrize("mutant", TABLE, ids=lambda mutant: mutant.patch)
 def test_a_patch_still_applies_and_says_what_it_plants(mutant: Mutant) -> None:
-    if shutil.which("git") is None and not os.environ.get("CI"):
-        pytest.skip("git is not here; on Debian: apt-get install git")
+    program("git")
     said, _, change = mutant.file.read_text().partition("\n\n")
 
     apply(mutant, "--check", at=ROOT)

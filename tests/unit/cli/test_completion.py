@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 
 import pytest
@@ -11,21 +10,19 @@ import pytest
 from sagastream.cli import main
 from sagastream.cli.completion import completion
 from sagastream.cli.words import parser
-
-BASH = shutil.which("bash")
+from tests.needs import program
 
 
 def offered(typed: str) -> set[str]:
     """Return what bash offers for a line whose last word is being typed."""
-    assert BASH is not None
     words = typed.split(" ")
     line = " ".join(map(shlex.quote, words))
     asked = f'COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _sagastream; printf "%s\\n" "${{COMPREPLY[@]}}"'
     script = f"{completion(parser(), 'bash')}\n{asked}"
-    return set(subprocess.run([BASH, "-c", script], capture_output=True, text=True, check=True).stdout.split())
+    told = subprocess.run([program("bash"), "-c", script], capture_output=True, text=True, check=True)
+    return set(told.stdout.split())
 
 
-@pytest.mark.skipif(BASH is None, reason="no bash here")
 @pytest.mark.parametrize(
     ("typed", "words"),
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
 import subprocess
 from collections.abc import Callable
@@ -13,10 +12,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from notification_service.channels import NotSent, Receipt
 from notification_service.smtp import SmtpChannel, SmtpServer
+from tests.needs import program
 from tests.unit.notification.postmaster import MESSAGE, SENDER, Postmaster, served
-
-OPENSSL = shutil.which("openssl")
-pytestmark = pytest.mark.skipif(OPENSSL is None, reason="makes its certificate with openssl")
 
 
 class Watchman(Postmaster):
@@ -36,8 +33,9 @@ class Watchman(Postmaster):
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a certificate for loopback that nobody trusts unless told to, and its key, in one file."""
     made = tmp_path_factory.mktemp("certificate") / "loopback.pem"
-    command = [str(OPENSSL), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=loopback",
-               "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(made), "-out", f"{made}.crt"]  # fmt: skip
+    command = [str(program("openssl")), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+               "-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1",
+               "-keyout", str(made), "-out", f"{made}.crt"]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     made.write_text(made.read_text() + Path(f"{made}.crt").read_text())
     return made

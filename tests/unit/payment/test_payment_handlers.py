@@ -59,6 +59,15 @@ def reserved(method: str) -> StockReserved:
     )
 
 
+async def paid(desk: Desk, gateway: DirectGateway) -> PaymentProcessed:
+    """Charge the order's card, and return the event that says so."""
+    tx = desk.transaction()
+    processed = await handlers.charge(reserved("CreditCard"), tx, gateway)
+    await desk.commit(tx)
+    assert isinstance(processed, PaymentProcessed)
+    return processed
+
+
 @pytest.fixture
 async def provider() -> AsyncIterator[Provider]:
     """Yield a provider whose slow methods are quick."""
@@ -143,10 +152,7 @@ async def test_what_was_taken_is_given_back_under_the_key_it_was_taken_with(
     desk: Desk, gateway: DirectGateway, provider: Provider
 ) -> None:
     """The undo's own key plays no part; a repeated undo says the same and moves nothing."""
-    tx = desk.transaction()
-    processed = await handlers.charge(reserved("CreditCard"), tx, gateway)
-    await desk.commit(tx)
-    assert isinstance(processed, PaymentProcessed)
+    processed = await paid(desk, gateway)
 
     events = []
     for _ in range(2):
@@ -208,10 +214,7 @@ async def test_closing_a_step_that_charged_unheard_says_so_and_it_is_refunded(
 
 async def test_no_refund_is_announced_that_was_not_whole(desk: Desk, gateway: DirectGateway) -> None:
     """A provider that lost its books gives nothing back; that must be seen by a person, not told as done."""
-    tx = desk.transaction()
-    processed = await handlers.charge(reserved("CreditCard"), tx, gateway)
-    await desk.commit(tx)
-    assert isinstance(processed, PaymentProcessed)
+    processed = await paid(desk, gateway)
 
     async with Provider(MemoryRecord(), delays=NO_DELAY) as forgetful:
         with pytest.raises(RefundDiffers, match="29999 EUR were taken, but 0 given back"):
@@ -236,10 +239,7 @@ async def test_no_saga_gives_back_the_money_of_another_that_names_the_same_order
     desk: Desk, gateway: DirectGateway, provider: Provider
 ) -> None:
     """The payment of an order is found by the order's id, and may have been made by another saga."""
-    tx = desk.transaction()
-    processed = await handlers.charge(reserved("CreditCard"), tx, gateway)
-    await desk.commit(tx)
-    assert isinstance(processed, PaymentProcessed)
+    processed = await paid(desk, gateway)
 
     other = Transaction(desk.reader, saga_id="saga-10", key="saga-10.charge", now_ms=NOW_MS)
     with pytest.raises(LookupError, match=r"under saga-1\.charge, not by saga saga-10"):

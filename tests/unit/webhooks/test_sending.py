@@ -18,7 +18,7 @@ import pytest
 from sagastream.settings import Settings
 from sagastream.webhooks.sending import NotAllowed, NotDelivered, Sender
 from sagastream.webhooks.signing import headers, keys_of
-from tests.unit.notification.test_smtp_encrypted import OPENSSL
+from tests.needs import program
 from tests.unit.webhooks.receiver import OK, SECRET, Receiver, Request, answer, receiving, settings
 
 BODY = b'{"type":"saga.completed"}'
@@ -207,14 +207,13 @@ async def test_connections_are_kept_and_no_more_are_open_than_allowed() -> None:
 def certificate(tmp_path: Path) -> Path:
     """Make a certificate of receiver.example that nobody trusts unless told to, and its key beside it."""
     made = tmp_path / "receiver.pem"
-    command = [str(OPENSSL), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=receiver",
-               "-addext", "subjectAltName=DNS:receiver.example",
+    command = [str(program("openssl")), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+               "-subj", "/CN=receiver", "-addext", "subjectAltName=DNS:receiver.example",
                "-keyout", f"{made}.key", "-out", str(made)]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     return made
 
 
-@pytest.mark.skipif(OPENSSL is None, reason="makes its certificate with openssl")
 async def test_the_certificate_must_be_that_of_the_name(certificate: Path) -> None:
     """The address is called, but who answers must prove to be the one who was named."""
     theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
