@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -25,17 +26,19 @@ _LONGEST_PAUSE = timedelta(seconds=2)
 Handle = Callable[[list[Message]], Awaitable[None]]
 Beside = Callable[[], Awaitable[timedelta]]
 Tidy = Callable[[], Awaitable[None]]
+Forget = Callable[[], None]
 TIDY = timedelta(minutes=1)
 
 
 class Loop:
-    """Reads one intake and hands over what comes, batch after batch.
+    """Reads one intake and hands over what comes, batch after batch, and an empty one where nothing came for a while.
 
     ``recovered`` is given what was delivered before and never acknowledged (own entries at a start and after
     trouble, other consumers' entries once they are idle for ``claim_idle``). ``beside`` runs before each read and
     says how long the read may wait at most. ``tidy`` runs now and then, also while nothing can be stored, but only on
-    the right store. ``linger`` is how long after a read that brought several messages the next one may begin: what
-    comes meanwhile is one batch, and where little goes on nothing is waited for.
+    the right store. ``forget`` is called in trouble: what was handed over and is not settled comes again. ``linger`` is
+    how long after a read that brought several messages the next one may begin: what comes meanwhile is one batch, and
+    where little goes on nothing is waited for.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Loop:
         beside: Beside,
         tidy: Tidy,
         claim_idle: timedelta,
+        forget: Forget = lambda: None,
         linger: timedelta = timedelta(0),
     ) -> None:
         self._bus = bus
@@ -58,6 +62,7 @@ class Loop:
         self._recovered = recovered
         self._beside = beside
         self._tidy = tidy
+        self._forget = forget
         self._tidy_at = 0.0
         self._claim_idle = claim_idle
         self._claim_at = 0.0
@@ -84,7 +89,7 @@ class Loop:
                 # Cancelling a read may lose its reply: those entries stay ours and come first at the next start.
                 work.cancel()
             await asyncio.gather(work, return_exceptions=not work.done() or work.cancelled())
-            await self._intake.flush()
+            await self._conclude()
         finally:
             self.is_ready = False
             stopped.cancel()
@@ -137,10 +142,15 @@ class Loop:
             messages = await self._intake.new(wait)
         finally:
             self._is_reading = False
-        if messages:
-            if len(messages) > 1:
-                self._read_from = asyncio.get_running_loop().time() + self._linger_s
-            await self._handle(messages)
+        if len(messages) > 1:
+            self._read_from = asyncio.get_running_loop().time() + self._linger_s
+        await self._handle(messages)
+
+    async def _conclude(self) -> None:
+        """Settle what is still in hand; what cannot be now comes again."""
+        with suppress(ServerUnavailable, ReplyError):
+            await self._handle([])
+        await self._intake.flush()
 
     async def _tidy_now_and_then(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -166,6 +176,7 @@ class Loop:
             self._refused = str(error)
             log.error("consumer.refused", group=self._intake.group, error=self._refused)
         self._must_recover = True
+        self._forget()
         self.is_ready, self.trouble = False, str(error)
         self.tried.set()
 

@@ -1,4 +1,4 @@
-"""What one batch brought for one saga, on its way into the record. Pure."""
+"""What was read for one saga, on its way into the record. Pure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from sagastream.saga.progress import Fact, Happening, Kind
 
 @dataclass(slots=True)
 class Bundle:
-    """What one batch brought for one saga, by time."""
+    """What was read for one saga since ``since_s`` (monotonic), by time."""
 
     meaning: Meaning
     first: Envelope
     latest: Envelope
+    since_s: float = 0.0
     happenings: list[Happening] = field(default_factory=list)
     notes: list[tuple[Happening, Note]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -46,4 +47,4 @@ def poisoned(record: Record, meaning: Meaning, message: Message, why: str, now_m
     )  # fmt: skip
     happening = Happening(BEGINNING, Kind.POISONED, fact)
     note = Note(now_ms, fact.event_id, envelope.type, COORDINATOR, "", BEGINNING, Kind.POISONED, fact.reason)
-    return Bundle(meaning, envelope, envelope, [happening], [(happening, note)])
+    return Bundle(meaning, envelope, envelope, happenings=[happening], notes=[(happening, note)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sagastream import keys as names
 from sagastream.envelope import Envelope
@@ -27,6 +28,11 @@ class Meaning:
     by_type: dict[str, tuple[str, Kind]]
     by_done: dict[str, str]
     with_reason: frozenset[str]
+
+    @cached_property
+    def last(self) -> str:
+        """Return the name of the step whose end is that of a saga that goes forward."""
+        return self.saga.steps[-1].name
 
     def of(self, envelope: Envelope, taken_ms: int) -> Happening | None:
         """Return what an event says, None if the table does not care.

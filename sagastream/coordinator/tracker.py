@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from operator import attrgetter
 
 import structlog
 
@@ -19,11 +18,12 @@ from sagastream.coordinator.aside import Aside
 from sagastream.coordinator.bundle import Bundle, poisoned
 from sagastream.coordinator.deadlines import Deadlines
 from sagastream.coordinator.folding import Folding
+from sagastream.coordinator.holding import Holding
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import Record, Records
 from sagastream.coordinator.retention import Retention, kept
 from sagastream.coordinator.snapshots import Snapshots
-from sagastream.envelope import ID, decode
+from sagastream.envelope import ID
 from sagastream.errors import ReplyError, ServerUnavailable, Undecodable, UnknownTable
 from sagastream.intake import Intake, Message
 from sagastream.keys import COORDINATOR, Keys
@@ -39,8 +39,6 @@ from sagastream.transaction import Transaction, Transactor
 from sagastream.trimming import Keeping, Trimming
 
 log = structlog.get_logger(__name__)
-
-_at_ms = attrgetter("at_ms")
 
 # Events of one saga follow each other within milliseconds while much is going on: one write for several of them.
 LINGER = timedelta(milliseconds=2)
@@ -70,6 +68,7 @@ class Coordinator:
         self.records = Records(bus, keys)
         self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
         self._folding = Folding(self._meanings, self.records, self._clock)
+        self._holding = Holding(self._meanings, telemetry, batch=settings.batch)
         self._aside = Aside(self._meanings.sagas, bus, keys, self.records.reader, self._transactor)
         self._look_aside_at = 0.0
         self._stuck: set[str] = set()  # messages of the batch at hand that can neither be handled nor put away
@@ -78,14 +77,14 @@ class Coordinator:
             store=settings.store, on_trimmed=telemetry.trimmed,
         )  # fmt: skip
         self._loop = Loop(
-            bus, self._intake, self._clock, handle=self._handle, recovered=self._handle, beside=self._beside,
-            tidy=self._tidy, claim_idle=settings.claim_idle, linger=LINGER,
+            bus, self._intake, self._clock, handle=self._handle, recovered=self._at_once, beside=self._beside,
+            tidy=self._tidy, forget=self._holding.forget, claim_idle=settings.claim_idle, linger=LINGER,
         )  # fmt: skip
         self.tried = self._loop.tried
         ready = only_if(self._reads, ticker)
         self.deadlines = Deadlines(
             bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, self._aside.streams, ready,
-            self._loop.hasten,
+            self._hasten,
         )  # fmt: skip
         self._snapshots = Snapshots(bus.query, self.records.reader, self._transactor, ready)
         right = only_if(self._is_on_the_right_store, ticker)
@@ -143,53 +142,46 @@ class Coordinator:
             parked = await self._aside.parked()
             if not parked:
                 self._look_aside_at = now + self._block.total_seconds()
-                return self._block
-            await self._handle([one.message for one in parked])
+                return self._wait()
+            await self._at_once([one.message for one in parked])
             await self._aside.taken([one for one in parked if one.message.name not in self._stuck])
             if self._stuck:
                 self._look_aside_at = now + self._block.total_seconds()
             return timedelta(0)
-        return self._block
+        return self._wait()
+
+    def _wait(self) -> timedelta:
+        return LINGER if self._holding else self._block  # what waits for company is stored if nothing comes
+
+    def _hasten(self) -> None:
+        self._holding.hasten()
+        self._loop.hasten()
+
+    async def _at_once(self, messages: list[Message]) -> None:
+        self._holding.hasten()
+        await self._handle(messages)
 
     async def _handle(self, messages: list[Message]) -> None:
+        now_s = asyncio.get_running_loop().time()
         self._stuck.clear()
-        bundles: dict[str, Bundle] = {}
-        poison: list[tuple[Message, str]] = []
-        unknown: list[Message] = []
-        for message in sorted(messages, key=_at_ms):  # a batch holds one stream after the other
-            try:
-                self._sort(message, bundles)
-            except UnknownTable:
-                unknown.append(message)
-            except Undecodable as error:
-                poison.append((message, str(error)))
-        await self._store(bundles)
-        for message in unknown:
+        beside = self._holding.take_up(messages, now_s=now_s)
+        ripe = self._holding.ripe(now_s=now_s)
+        await self._store(ripe)
+        for message in beside.unknown:
             await self._set_aside(message)
-        for message, why in poison:  # afterwards, for what they mark may have begun in this batch
+        for message, why in beside.poison:  # afterwards, for what they mark may have begun in this batch
             await self._fence(message, why)
-        self._intake.settled([message for message in messages if message.name not in self._stuck])
+        done = [*beside.silent, *beside.unknown, *(message for message, _ in beside.poison)]
+        for bundle in ripe:
+            done += bundle.messages
+        self._intake.settled([message for message in done if message.name not in self._stuck] if self._stuck else done)
 
-    def _sort(self, message: Message, bundles: dict[str, Bundle]) -> None:
-        """Take a message up into the bundle of its saga, unless it says nothing about it."""
-        envelope = decode(message.fields)
-        meaning = self._meanings.of(envelope.definition, envelope.definition_version)
-        happening = meaning.of(envelope, message.at_ms)
-        if happening is None:
-            return
-        bundle = bundles.get(envelope.saga_id)
-        if bundle is None:
-            bundle = bundles[envelope.saga_id] = Bundle(meaning, envelope, envelope)
-        bundle.add(envelope, happening, message)
-        self._telemetry.event_handled(envelope.type)
-
-    async def _store(self, bundles: Mapping[str, Bundle]) -> None:
+    async def _store(self, bundles: list[Bundle]) -> None:
         """Fold each bundle into its record, some at a time: while the server stores these, the next are folded."""
-        each = list(bundles.values())
-        size = max(TOGETHER, -(-len(each) // SIDE_BY_SIDE))
-        if len(each) <= size:
-            return await self._store_together(each)
-        parts = (each[at : at + size] for at in range(0, len(each), size))
+        size = max(TOGETHER, -(-len(bundles) // SIDE_BY_SIDE))
+        if len(bundles) <= size:
+            return await self._store_together(bundles)
+        parts = (bundles[at : at + size] for at in range(0, len(bundles), size))
         for outcome in await asyncio.gather(*map(self._store_together, parts), return_exceptions=True):
             if outcome is not None:
                 raise outcome  # all have come to an end: nothing goes on behind the loop that begins anew
@@ -241,7 +233,7 @@ class Coordinator:
         except Undecodable as error:
             log.error("saga.cannot_be_marked", saga_id=saga_id, error=str(error))
             return
-        await self._store({saga_id: poisoned(record, meaning, message, why, self._clock.now_ms())})
+        await self._store([poisoned(record, meaning, message, why, self._clock.now_ms())])
 
     async def _fence_all(self, bundle: Bundle, error: Exception) -> None:
         """Put away what cannot be stored for a reason nobody foresaw. Its words may hold anything."""
@@ -280,7 +272,7 @@ class Coordinator:
         except Undecodable as error:
             return await self._fence(message, str(error))
         if bundle.happenings:
-            await self._store({bundle.first.saga_id: bundle})
+            await self._store([bundle])
 
     async def _bury_all(self, bundle: Bundle, why: str) -> None:
         log.error("record.cannot_be_stored", saga_id=bundle.first.saga_id, error=why)
