@@ -69,6 +69,11 @@ def unavailable(detail: str) -> Problem:
     return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
+def no_such_saga(why: str, may_come: bool) -> Problem:
+    """Return the problem for a saga of which nothing is known, to be asked for again if there may be something soon."""
+    return Problem(404, why, headers={"Retry-After": str(RETRY_AFTER_S)} if may_come else None)
+
+
 def install(app: FastAPI) -> None:
     """Make an app answer every error it knows as a problem."""
 

@@ -13,8 +13,10 @@ from sagastream.cli.follower import Follower
 from sagastream.cli.screen import Screen
 from sagastream.cli.sight import page
 from sagastream.coordinator.listing import Filter
+from sagastream.coordinator.missing import missing
 from sagastream.coordinator.views import SagaView, moment
 from sagastream.drawing import TONES, Line, Part, Tone
+from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.definition import Saga
 from sagastream.timeline import lasting, timeline
 
@@ -41,7 +43,7 @@ async def show_saga(words: Namespace, bus: Bus, prefix: str, sagas: Sequence[Sag
     await follower.open()
     change = await follower.look(words.saga_id)
     if change is None:
-        return no_such_saga(words.saga_id)
+        return await no_such_saga(words.saga_id, bus, prefix, sagas)
     if words.json:
         print(change.view.model_dump_json(by_alias=True))
         return DONE
@@ -50,9 +52,10 @@ async def show_saga(words: Namespace, bus: Bus, prefix: str, sagas: Sequence[Sag
     return DONE
 
 
-def no_such_saga(saga_id: str) -> int:
-    """Say that nothing is known of a saga, and return the exit code."""
-    print(f"sagastream: there is no saga {saga_id}; `sagastream sagas` lists them", file=sys.stderr)
+async def no_such_saga(saga_id: str, bus: Bus, prefix: str, sagas: Sequence[Saga]) -> int:
+    """Say why nothing is known of a saga, and return the exit code."""
+    why, may_come = await missing(bus.query, Keys(prefix, COORDINATOR), sagas, saga_id)
+    print(f"sagastream: {why}" if may_come else f"sagastream: {why}; `sagastream sagas` lists them", file=sys.stderr)
     return NO_SUCH_SAGA
 
 

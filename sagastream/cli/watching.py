@@ -41,7 +41,7 @@ async def watch(words: Namespace, bus: Bus, prefix: str, sagas: Sequence[Saga]) 
                 tell(screen, change, as_json=words.json)
     first = await follower.look(words.saga_id)
     if first is None:
-        return no_such_saga(words.saga_id)
+        return await no_such_saga(words.saga_id, bus, prefix, sagas)
     if words.json:
         last = first.view
         async for change in _until_ended(follower, first):

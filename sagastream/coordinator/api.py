@@ -25,7 +25,7 @@ from sagastream.coordinator.window import Window
 from sagastream.documented import problems
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.pages import Cursor, Position
-from sagastream.problems import Problem
+from sagastream.problems import no_such_saga
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
@@ -92,7 +92,7 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
         """Show one saga: its steps, whom it waits for, what fails, and all that happened to it."""
         found = await showing.whole(saga_id)
         if found is None:
-            raise Problem(404, f"there is no saga {saga_id}")
+            raise no_such_saga(*await showing.missing(saga_id))
         return found[1]
 
     @router.get("/statistics", operation_id="getSagaStatistics", responses=problems({}))

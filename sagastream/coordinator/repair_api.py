@@ -31,7 +31,7 @@ from sagastream.documented import problems
 from sagastream.errors import Undecodable
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.pages import Cursor, Position
-from sagastream.problems import Problem, invalid
+from sagastream.problems import Problem, invalid, no_such_saga
 from sagastream.reader import Reader
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
@@ -90,7 +90,7 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
         """Show one saga: its steps, whom it waits for, what fails or is open, and all that happened to it."""
         found = await showing.whole(saga_id)
         if found is None:
-            raise Problem(404, f"there is no saga {saga_id}")
+            raise no_such_saga(*await showing.missing(saga_id))
         return found[1]
 
     async def act(saga_id: str, action: Action, response: Response) -> RepairedView:
@@ -99,7 +99,7 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
         except Undecodable as error:
             raise Problem(409, str(error)) from None
         if done is None:
-            raise Problem(404, f"there is no saga {saga_id}")
+            raise no_such_saga(*await showing.missing(saga_id))
         if done.verdict.refused is not None:
             extras = {"because": str(done.verdict.refused), "sagaStatus": done.record.status}
             raise Problem(409, f"saga {saga_id}: {done.verdict.told}", extras=extras)

@@ -9,6 +9,7 @@ from sagastream.coordinator import views
 from sagastream.coordinator.failing import read_failing
 from sagastream.coordinator.listing import Listing
 from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.missing import Missing, missing
 from sagastream.coordinator.records import Records
 from sagastream.coordinator.views import StateView
 from sagastream.keys import COORDINATOR, Keys
@@ -25,6 +26,7 @@ class Showing:
         self._keys = Keys(settings.key_prefix, COORDINATOR)
         self._connection = bus.query
         self._listing = Listing(Records(bus, self._keys))
+        self._sagas = sagas
         self._meanings = Meanings(sagas)
 
     async def whole(self, saga_id: str) -> tuple[int, StateView] | None:
@@ -39,3 +41,7 @@ class Showing:
         saga = self._meanings.table(stored.record.progress)
         failing = await read_failing(self._connection, self._keys, saga.participants if saga else (), saga_id)
         return stored.record.version, views.state(stored, saga, history, failing)
+
+    async def missing(self, saga_id: str) -> Missing:
+        """Say why nothing is known of a saga."""
+        return await missing(self._connection, self._keys, self._sagas, saga_id)

@@ -26,7 +26,7 @@ from sagastream.live.hub import Ended, Full, Hub
 from sagastream.live.mailbox import Bell, Mailbox
 from sagastream.live.messages import Batch, Wanted, frame, reset
 from sagastream.live.source import Source
-from sagastream.problems import Problem, unavailable
+from sagastream.problems import no_such_saga, unavailable
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
@@ -140,7 +140,7 @@ def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
         known = last_event_id or last_event_id_in_query
         found = await whole(saga_id)
         if found is None:
-            raise Problem(404, f"there is no saga {saga_id}")
+            raise no_such_saga(*await showing.missing(saga_id))
         if found[1].status.is_end and found[0] == known:
             return Response(status_code=204)  # a browser that gets this does not come back
         return as_events(saga_as_it_goes(saga_id, known))

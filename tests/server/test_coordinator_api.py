@@ -245,6 +245,17 @@ async def test_an_unknown_saga_is_not_found_and_a_malformed_id_refused(office: O
     assert (malformed.status_code, malformed.json()["errors"][0]["field"]) == (422, "sagaId")
 
 
+async def test_a_saga_that_nobody_has_read_of_yet_is_not_called_unknown(office: Office) -> None:
+    """Who began it was told its id; who asks at once must not take it for one that never was."""
+    begun = await Entrance(desk, bus=office.bus, settings=office.settings).begin(TripBooked(nights=1), key="early")
+    early, never = [await office.client.get(f"/state/{saga_id}") for saga_id in (begun.saga_id, "nobody")]
+
+    assert early.status_code == 404
+    assert early.headers["retry-after"] == "1"
+    assert f"no record of saga {begun.saga_id}, which desk began at 20" in early.json()["detail"]
+    assert (never.json()["detail"], "retry-after" in never.headers) == ("there is no saga nobody", False)
+
+
 async def test_a_saga_of_an_unknown_table_is_shown_as_far_as_it_is_known(office: Office) -> None:
     """A coordinator of an older release must still answer."""
     newer = Saga("trip", 9, begins_with=TRIP.begins_with, steps=TRIP.steps, cancelled_by=TRIP.cancelled_by)

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from sagastream import Participant, Runtime, Settings, Transaction
+from sagastream import Entrance, Participant, Runtime, Settings, Transaction
 from sagastream.bus import Bus
 from sagastream.cli import main
 from sagastream.cli.exits import DONE, ENDED_OTHERWISE, FAILED, NO_SUCH_SAGA
@@ -155,6 +155,18 @@ async def test_a_saga_nobody_knows_has_its_own_exit_code(
 
     assert await look(parser().parse_args(words), bus, PREFIX, [TRIP]) == NO_SUCH_SAGA
     assert capsys.readouterr().err.count("\n") == 1
+
+
+async def test_a_saga_that_nobody_has_read_of_yet_is_told_from_one_that_never_was(
+    bus: Bus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No coordinator runs here."""
+    begun = await Entrance(desk, bus=bus, settings=Settings(key_prefix="unread:")).begin(TripBooked(nights=1), key="1")
+
+    code = await show_saga(parser().parse_args(["show", begun.saga_id]), bus, "unread:", [TRIP])
+
+    assert code == NO_SUCH_SAGA
+    assert "which desk began at 20" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("card", "code"), [("good", DONE), ("bad", ENDED_OTHERWISE)])
