@@ -58,3 +58,6 @@ export const many = (number, noun) => `${count(number)} ${noun}${number === 1 ? 
 
 /** "an InProgress", "a Completed". */
 export const short = (id) => (id.length > 14 ? `${id.slice(0, 10)}…` : id);
+
+/** A sentence from words that begin small. */
+export const cap = (text) => text[0].toUpperCase() + text.slice(1);

@@ -99,14 +99,13 @@ function Tile({ name, value, more, href }) {
 function Ends({ hour, all }) {
   const ends = ["Completed", "Compensated", "Failed", "Aborted"];
   return html`<table class="grid compact"><caption>How sagas ended</caption>
-    <thead><tr><th scope="col">Status</th><th scope="col" class="number">${cap(span(hour))}</th><th scope="col" class="number">Ever</th></tr></thead>
+    <thead><tr><th scope="col">Status</th><th scope="col" class="number">${format.cap(span(hour))}</th><th scope="col" class="number">Ever</th></tr></thead>
     <tbody>${ends.map((status) => html`<tr key=${status}>
       <th scope="row"><a class="plain" href=${to("sagas", [], { status })}><${Badge} status=${status} /></a></th>
       <td class="number">${format.count(hour.byStatus[status])}</td><td class="number">${format.count(all.byStatus[status])}</td>
     </tr>`)}</tbody></table>`;
 }
 
-const cap = (text) => text[0].toUpperCase() + text.slice(1);
 
 function Steps({ process, span: within }) {
   const slowest = Math.max(1, ...process.steps.map((step) => step.duration.p95Ms ?? 0));

@@ -24,7 +24,7 @@ export function OneSaga({ id, isPart = false }) {
   );
   const picked = useSignal(null);
   const saga = data.value;
-  if (!saga && problem.value?.status === 404) return html`${!isPart && html`<h1 class="hidden">Saga ${id}</h1>`}<${Empty} title=${`There is no saga ${id}.`}><p>It may not have begun yet, or it ended so long ago that it is not kept any more. <a href=${to("sagas")}>All sagas</a></p></${Empty}>`;
+  if (!saga && problem.value?.status === 404) return html`${!isPart && html`<h1 class="hidden">Saga ${id}</h1>`}<${Empty} title=${`${format.cap(problem.value.detail || `there is no saga ${id}`)}.`}><p>It may not have begun yet, or it ended so long ago that it is not kept any more. <a href=${to("sagas")}>All sagas</a></p></${Empty}>`;
   if (!saga) return problem.value ? html`${!isPart && html`<h1 class="hidden">Saga ${id}</h1>`}<${Trouble} problem=${problem.value} retry=${reload} />` : html`<${Loading} what="the saga" />`;
   const Title = isPart ? "h2" : "h1";
   return html`<div class="saga-head">
