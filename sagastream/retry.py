@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+
+from sagastream.errors import DefinitionError
+
+_DOUBLINGS = 30  # from then on the wait stays what it is, at the cap or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +17,8 @@ class Retry:
 
     The wait doubles from ``first`` up to ``cap``; ``jitter`` is the part of it that is left to chance, so
     that messages that failed together do not come back together.
+
+    Raises: ``DefinitionError`` for what could not be waited for.
     """
 
     attempts: int = 5
@@ -19,15 +26,38 @@ class Retry:
     cap: timedelta = timedelta(seconds=30)
     jitter: float = 0.5
 
+    def __post_init__(self) -> None:
+        for problem in self._problems():
+            raise DefinitionError(f"Retry: {problem}")
+
     def is_exhausted(self, attempts: int) -> bool:
         """Tell whether so many failed attempts are the last."""
         return attempts >= self.attempts
 
     def wait(self, attempts: int, chance: float) -> timedelta:
         """Return how long to wait after so many failed attempts; ``chance`` is in [0, 1)."""
-        full: timedelta = min(self.first * 2 ** min(attempts - 1, 30), self.cap)
+        doublings = min(attempts - 1, _DOUBLINGS)
+        full = self.first * 2**doublings if self.first <= self.cap // 2**doublings else self.cap
         return full * (1 - self.jitter * chance)
 
     def longest(self) -> timedelta:
-        """Return the longest time all waits together can take."""
-        return sum((self.wait(attempt, 0.0) for attempt in range(1, self.attempts)), timedelta(0))
+        """Return the longest time all waits together can take, as far as a duration can say it."""
+        growing = min(self.attempts - 1, _DOUBLINGS)
+        total = sum((self.wait(attempt, 0.0) for attempt in range(1, growing + 1)), timedelta(0))
+        try:
+            return total + self.wait(_DOUBLINGS + 1, 0.0) * (self.attempts - 1 - growing)
+        except OverflowError:
+            return timedelta.max
+
+    def _problems(self) -> Iterator[str]:
+        """Yield what could not work, also what is not of its type: nobody checks types when a participant is made."""
+        attempts: object = self.attempts
+        if not isinstance(attempts, int) or attempts < 1:
+            yield f"attempts must be a whole number, at least 1, got {attempts!r}"
+        for name, time in {"first": self.first, "cap": self.cap}.items():
+            if not isinstance(time, timedelta):
+                yield f"{name} must be a time such as timedelta(seconds=30), got {time!r}"
+        if min(self.first, self.cap) < timedelta(0):
+            yield "first and cap must not be less than no time"
+        if not 0 <= self.jitter <= 1:
+            yield f"jitter must be between 0 and 1, got {self.jitter!r}"
