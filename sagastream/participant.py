@@ -77,6 +77,7 @@ class Participant:
 
     def begins(self, event: type[Event], *, saga: str, version: int) -> None:
         """Declare that this participant begins a saga by publishing this event."""
+        self._must_be_an_event("begins", event)
         self._must_publish(event)
         self.beginnings[event.type_name()] = Beginning(event, saga, version)
 
@@ -91,6 +92,7 @@ class Participant:
         ``name``: what the ledger and ``tx.key`` call it, its own name without one. Whoever renames a function gives its
         old name here: under another the ledger does not know what was done, and it is done again.
         """
+        self._must_be_an_event("on", event)
 
         def declare(function: F) -> F:
             if event.type_name() in self.handlers:
@@ -107,6 +109,7 @@ class Participant:
 
     def undo(self, done: type[Event], *, outside: bool = False, retry: Retry | None = None) -> Callable[[F], F]:
         """Declare the function that undoes a step; it is given the event by which the step said done."""
+        self._must_be_an_event("undo", done)
 
         def declare(function: F) -> F:
             if done.type_name() in self.undos:
@@ -123,6 +126,7 @@ class Participant:
         event that says done if the effect happened, None if it did not and never will. It is given
         the event that triggered the step.
         """
+        self._must_be_an_event("close", done)
 
         def declare(function: F) -> F:
             if done.type_name() in self.closes:
@@ -150,6 +154,11 @@ class Participant:
             return BEGINNING
         handler = self.performing(done)
         return handler.name if handler else None
+
+    def _must_be_an_event(self, how: str, given: object) -> None:
+        """Refuse ``@hotel.on`` without an event, which would put what declares in the place of the function."""
+        if not (isinstance(given, type) and issubclass(given, Event)):
+            raise DefinitionError(f"{given!r} is not the class of an event, as in {self.name}.{how}(TripBooked)")
 
     def _must_be_told_apart(self, handler: Handler) -> None:
         """Refuse a handler whose entries the ledger could not tell from another's.

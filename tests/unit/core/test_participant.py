@@ -148,3 +148,18 @@ def test_a_second_way_to_close_a_step_is_refused() -> None:
 
     with pytest.raises(DefinitionError, match="bank: two ways to close CardCharged"):
         bank.close(CardCharged)(close_key)
+
+
+def test_a_decorator_without_its_event_is_refused() -> None:
+    """``@hotel.on`` alone would replace the function by what was to declare it, and declare nothing."""
+    hotel = Participant("hotel")
+
+    async def hold(booked: TripBooked, tx: Transaction) -> RoomHeld:
+        return RoomHeld(nights=booked.nights)
+
+    for how, declare in (("on", hotel.on), ("undo", hotel.undo), ("close", hotel.close)):
+        for wrong in (hold, "TripBooked", TripBooked(nights=1)):
+            with pytest.raises(DefinitionError, match=rf"not the class of an event, as in hotel\.{how}\(TripBooked\)"):
+                declare(wrong)  # type: ignore[arg-type]  # that is what is tried
+    with pytest.raises(DefinitionError, match="'TripBooked' is not the class of an event"):
+        hotel.begins("TripBooked", saga="trip", version=1)  # type: ignore[arg-type]  # that is what is tried
