@@ -37,9 +37,9 @@ class Step:
 class Saga:
     """The table of a business transaction: steps in the order they happen.
 
-    ``begins_with`` is published by ``begun_by`` (unless given, the participant of the pivot, else of the
-    first step); ``cancelled_by`` says that the beginning itself was undone. ``cancellation`` is an event by
-    which ``begun_by`` asks for the saga to be turned back. ``within`` bounds the whole way to the pivot.
+    ``begins_with`` is published by ``begun_by``, whom its class names; ``cancelled_by`` says that the beginning itself
+    was undone. ``cancellation`` is an event by which ``begun_by`` asks for the saga to be turned back
+    (``Entrance.bar`` publishes it). ``within`` bounds the whole way to the pivot.
     ``patience`` is how long an unanswered request waits before it is asked again; it doubles each time.
     The version a saga began with governs it to its end.
 
@@ -62,7 +62,7 @@ class Saga:
         if not self.steps:
             raise DefinitionError(f"saga {self.name!r} has no steps")
         if not self.begun_by:
-            object.__setattr__(self, "begun_by", self.steps[self.pivot_at or 0].by)
+            object.__setattr__(self, "begun_by", self.begins_with.by or self.steps[self.pivot_at or 0].by)
         for problem in self._problems():
             raise DefinitionError(f"saga {self.name!r}: {problem}")
 
@@ -70,6 +70,13 @@ class Saga:
         """Yield what is not of its type: nobody checks types when a table is made."""
         if not isinstance(self.version, int):
             yield f"the version must be a whole number such as 1, got {self.version!r}"
+        steps: object = self.steps
+        if not isinstance(steps, tuple) or not all(isinstance(step, Step) for step in steps):
+            yield f"steps must be a tuple of Step, with a comma also behind a single one, got {steps!r}"
+        kinds: Iterator[object] = self.event_types()
+        for kind in kinds:
+            if not isinstance(kind, type) or not issubclass(kind, Event):
+                yield f"{kind!r} must be the class of an event"
         times: dict[str, object] = {f"within of step {step.name!r}": step.within for step in self.steps}
         times["patience"] = self.patience
         if self.within is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sagastream import DefinitionError
+from sagastream import DefinitionError, Saga
 from tests.trip import TRIP
 
 
@@ -33,6 +33,10 @@ def test_a_table_that_has_no_patience_or_no_time_is_refused(none: timedelta) -> 
         ({"version": "1"}, "the version must be a whole number such as 1, got '1'"),
         ({"within": 30}, r"within must be a time such as timedelta\(seconds=30\), got 30"),
         ({"patience": "1m"}, "patience must be a time .*, got '1m'"),
+        ({"steps": TRIP.steps[0]}, r"steps must be .* with a comma also behind a single one, got Step\(.*"),
+        ({"steps": ("hold room",)}, r"steps must be a tuple of Step.*, got \('hold room',\)"),
+        ({"begins_with": "TripBooked"}, "'TripBooked' must be the class of an event"),
+        ({"cancelled_by": 1}, "1 must be the class of an event"),
     ],
 )
 def test_what_is_of_another_type_is_told_in_words(table: dict[str, Any], told: str) -> None:
@@ -53,3 +57,16 @@ def test_a_step_that_says_done_by_a_refusal_is_refused() -> None:
     assert first.refused is not None
     with pytest.raises(DefinitionError, match=r"NoRoomLeft says .* 'hold room' is done and must not be a Refusal"):
         replace(TRIP, steps=(replace(first, done=first.refused, refused=None), *TRIP.steps[1:]))
+
+
+def test_a_step_that_names_what_is_no_event_is_refused() -> None:
+    named = replace(TRIP.steps[0], undone="RoomGivenBack")  # type: ignore[arg-type]  # that is what is tried
+    with pytest.raises(DefinitionError, match="'RoomGivenBack' must be the class of an event"):
+        replace(TRIP, steps=(named, *TRIP.steps[1:]))
+
+
+def test_who_publishes_its_first_event_begins_a_saga_whoever_performs_the_pivot() -> None:
+    """The class says so already: to be told besides that begun_by is missing would help nobody."""
+    hold_room = replace(TRIP.steps[0], pivot=True, undone=None)
+
+    assert Saga("stay", version=1, begins_with=TRIP.begins_with, steps=(hold_room,)).begun_by == "desk"
