@@ -24,6 +24,11 @@ def check(sagas: Sequence[Saga], participants: Sequence[Participant]) -> list[st
         for name, count in Counter(one.name for one in participants).items()
         if count > 1
     ]
+    problems += [
+        f"two tables are named {name!r} and of version {version}"
+        for (name, version), count in Counter((saga.name, saga.version) for saga in sagas).items()
+        if count > 1
+    ]
     cast = {participant.name: participant for participant in participants}
     for saga in latest:
         problems += (f"saga {saga.name!r}: {problem}" for problem in _of_saga(saga, cast))
@@ -79,6 +84,11 @@ def _of_step(saga: Saga, at: int, participant: Participant) -> Iterator[str]:
             yield (
                 f"{step.name!r} calls outside before it is certain, and {step.by!r} has no @close for"
                 f" {step.done.type_name()}"
+            )
+        if not handler.is_outside and step.done.type_name() in participant.closes:
+            yield (
+                f"{step.by!r} has a @close for {step.done.type_name()}, yet {step.by}.{handler.name}, which performs"
+                f" {step.name!r}, does not say outside=True"
             )
     if step.undone is not None:
         yield from _undo_problems(repr(step.name), step.done, step.undone, participant)

@@ -201,6 +201,10 @@ def with_undo(participant: Participant) -> None:
             "saga 'job': 'make' calls outside before it is certain, and 'shed' has no @close for Made",
         ),
         (
+            bare_shed(with_undo, lambda it: it.on(Begun)(make), lambda it: it.close(Made)(settle)),
+            "saga 'job': 'shed' has a @close for Made, yet shed.make, which performs 'make', does not say outside=True",
+        ),
+        (
             bare_shed(with_undo, lambda it: it.on(Begun, retry=Retry(attempts=6))(make)),
             "saga 'job': the retries of shed.make may take 15.5 s, but 'make' must be done within 8 s",
         ),
@@ -307,3 +311,10 @@ def test_what_is_there_for_an_older_version_may_stay() -> None:
 
     assert check([older, latest], [shed, office]) == check([latest, older], [shed, office]) == []
     assert len(check([latest], [shed, office])) == 4
+
+
+def test_two_tables_of_one_version_are_named() -> None:
+    """No coordinator starts with them."""
+    assert check([JOB, replace(JOB, patience=timedelta(seconds=9))], [office(), shed()]) == [
+        "two tables are named 'job' and of version 2"
+    ]
