@@ -95,9 +95,12 @@ class Consumer:
             self._conclude, limit=settings.batch
         )
         self._in_hand: dict[str, Work] = {}
-        self._renewing = Renewing(self._intake, self._retries, self._in_hand, every=lease / 3)  # one may fail
+        self._renewing = Renewing(
+            self._intake, self._retries, self._in_hand, every=lease / 3, beside=self._tell_what_holds_up
+        )  # of three one may fail
         self._outside: set[asyncio.Task[None]] = set()
         self._settles: tuple[float, Sequence[Work]] | None = None  # since when, and what; nobody reads meanwhile
+        self._told_since = 0.0  # the last of these that was told
         self._stopped: asyncio.Task[bool]  # from ``run`` on
         self._retry_at = 0.0
         telemetry.expect([*participant.handlers, *REQUESTS], timed=True)
@@ -137,9 +140,18 @@ class Consumer:
         lasts_s = asyncio.get_running_loop().time() - since
         if lasts_s < HELD_UP.total_seconds():
             return None
-        types = {work.envelope.type for work in works if work.took_s is None} or {work.envelope.type for work in works}
-        told = ", ".join(sorted(types))
+        told = ", ".join(sorted({work.envelope.type for work in _unended(works)}))
         return f"handling {told} has not ended for {lasts_s:.0f} s; nothing else is read meanwhile"
+
+    def _tell_what_holds_up(self) -> None:
+        """Log once who holds up everybody: most often a call to the outside by a handler that does not say so."""
+        why = self._held_up()
+        if why is None or self._settles is None or self._settles[0] == self._told_since:
+            return
+        self._told_since, works = self._settles
+        handlers = sorted({f"{self.name}.{work.tried.name}" for work in _unended(works) if work.tried})
+        hint = "who calls outside says outside=True and gives each call a time-out"
+        log.warning("consumer.held_up", group=self.name, handlers=", ".join(handlers), why=why, hint=hint)
 
     async def _handle(self, messages: list[Message]) -> None:
         await self._take([(message, 0) for message in messages])
@@ -252,6 +264,11 @@ class Consumer:
             return
         self._telemetry.buried()
         self._intake.settled([message])
+
+
+def _unended(works: Sequence[Work]) -> Sequence[Work]:
+    """Return those whose handlers have not ended, all if it is not they who take so long."""
+    return [work for work in works if work.took_s is None] or works
 
 
 def subscriptions(participant: Participant, keys: Keys) -> list[str]:

@@ -7,7 +7,7 @@ or is cut off says nothing, and others take over.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import structlog
@@ -24,18 +24,29 @@ class Renewing:
     """Renews the claims of one consumer; ``in_hand`` is looked at each time.
 
     It keeps pace by itself: the consumer may be waiting for room, for a read, or for its last calls before it stops.
+    So whatever the consumer cannot do while it waits, ``beside``, is called each time too.
     """
 
-    def __init__(self, intake: Intake, retries: Retries, in_hand: Mapping[str, Work], *, every: timedelta) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        retries: Retries,
+        in_hand: Mapping[str, Work],
+        *,
+        every: timedelta,
+        beside: Callable[[], None],
+    ) -> None:
         self._intake = intake
         self._retries = retries
         self._in_hand = in_hand
         self._every_s = every.total_seconds()
+        self._beside = beside
 
     async def run(self) -> None:
         """Renew until cancelled."""
         while True:
             await asyncio.sleep(self._every_s)
+            self._beside()
             try:
                 await self._renew()
             except ServerUnavailable:
