@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Match, Route
 
+from sagastream.entrance import Conflict, UnknownSaga
 from sagastream.errors import ServerUnavailable, TooLarge, Undecodable
 from sagastream.masking import masked
 from sagastream.store import WrongStore
@@ -111,6 +112,12 @@ def install(app: FastAPI) -> None:
     async def store(_: Request, __: Exception) -> Response:
         return unavailable("the store is not the one that is meant; nothing was written, try again later").response()
 
+    async def unknown(_: Request, __: Exception) -> Response:
+        return Problem(404, "there is no such saga, or it began so long ago that it is not remembered here").response()
+
+    async def conflict(_: Request, __: Exception) -> Response:
+        return Problem(409, "what is asked does not fit what is stored by now; look at it first").response()
+
     async def large(_: Request, error: Exception) -> Response:
         return Problem(413, str(error)).response()
 
@@ -124,6 +131,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(ServerUnavailable, server)
     app.add_exception_handler(WrongStore, store)
+    app.add_exception_handler(UnknownSaga, unknown)
+    app.add_exception_handler(Conflict, conflict)
     app.add_exception_handler(TooLarge, large)
     app.add_exception_handler(Undecodable, unreadable)
 

@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 
 from sagastream import series
 from sagastream.bus import Bus, Command, Reply
+from sagastream.entrance import Conflict, UnknownSaga
 from sagastream.errors import ReplyError, ServerUnavailable, Undecodable
 from sagastream.exposition import merge
 from sagastream.front import create_front
@@ -122,6 +123,14 @@ def routes() -> APIRouter:
     @router.get("/api/unreadable")
     async def unreadable() -> None:
         raise Undecodable("the record of saga-1 says 'ada@example.com'")
+
+    @router.post("/api/cancel/{saga_id}")
+    async def cancel(saga_id: str) -> None:
+        raise UnknownSaga(f"the ledger of secret remembers no saga {saga_id}")
+
+    @router.post("/api/reserve")
+    async def reserve() -> None:
+        raise Conflict("refused by decrease of 'secret' in 'rooms'")
 
     @router.get("/api/conflict")
     async def conflict(limit: int = 1) -> None:
@@ -239,6 +248,8 @@ async def test_a_good_body_arrives_whole(shop: Shop) -> None:
     [
         ("GET", "/nowhere", 404),
         ("DELETE", "/api/orders", 405),
+        ("POST", "/api/cancel/saga-1", 404),
+        ("POST", "/api/reserve", 409),
         ("GET", "/api/conflict", 409),
         ("GET", "/api/conflict?limit=x", 422),
         ("GET", "/api/away", 503),
