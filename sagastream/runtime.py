@@ -23,6 +23,7 @@ from sagastream.entrance import Begun, Change, Entrance
 from sagastream.errors import DefinitionError
 from sagastream.event import Event
 from sagastream.keys import COORDINATOR
+from sagastream.ledger import State
 from sagastream.participant import Participant
 from sagastream.saga.check import check, latest_of
 from sagastream.saga.definition import Saga
@@ -94,6 +95,13 @@ class Runtime:
     async def begin(self, event: Event, *, key: str, initiator: str = "", change: Change | None = None) -> Begun:
         """Begin a saga; the same key begins it once. See ``Entrance.begin``."""
         return await self._entrance(event.by).begin(event, key=key, initiator=initiator, change=change)
+
+    async def bar(
+        self, saga_id: str, done: type[Event], *, because: Event, initiator: str = "", change: Change | None = None
+    ) -> State:
+        """Forbid a step for good and publish why; return the state of the step afterwards. See ``Entrance.bar``."""
+        entrance = self._entrance(because.by)
+        return await entrance.bar(saga_id, done, because=because, initiator=initiator, change=change)
 
     async def change(self, participant: Participant, change: Change) -> None:
         """Change a participant's state outside of any saga. See ``Entrance.change``."""

@@ -9,11 +9,26 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from sagastream import DefinitionError, Participant, Runtime, Settings, Status, Transaction
+from sagastream import (
+    DefinitionError,
+    Event,
+    Participant,
+    Runtime,
+    Saga,
+    Settings,
+    Status,
+    Step,
+    Transaction,
+    UnknownSaga,
+)
 from sagastream.bus import connect
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.store import WrongStore, name_store
-from tests.trip import TRIP, TripBooked, bank, desk, hotel
+from tests.trip import TRIP, TripBooked, TripCancelled, TripConfirmed, bank, desk, hotel
+
+
+class CancellationWanted(Event, by="desk"):
+    reason: str
 
 
 @pytest.fixture
@@ -50,6 +65,42 @@ async def test_everybody_who_waits_is_told_the_end(trips: Runtime) -> None:
 async def test_patience_ends(trips: Runtime) -> None:
     """A saga nobody knows does not end, and the caller is not kept longer than asked."""
     assert await trips.ended("unknown", patience=timedelta(milliseconds=20)) is None
+
+
+async def test_a_saga_is_called_off_as_long_as_its_pivot_is_not_done(server_url: str) -> None:
+    """What its reason says is told as why it failed; afterwards the pivot is done, and nothing is turned back."""
+    may_confirm = asyncio.Event()
+    office = Participant("desk")
+    office.begins(TripBooked, saga="trip", version=1)
+
+    @office.on(TripBooked)
+    async def confirm(trip: TripBooked, tx: Transaction) -> TripConfirmed:
+        await may_confirm.wait()
+        return TripConfirmed()
+
+    @office.undo(TripBooked)
+    async def cancel(trip: TripBooked, tx: Transaction) -> TripCancelled:
+        return TripCancelled()
+
+    table = Saga(
+        "trip", version=1, begins_with=TripBooked, cancelled_by=TripCancelled, cancellation=CancellationWanted,
+        steps=(Step("confirm", by="desk", done=TripConfirmed, pivot=True, within=timedelta(minutes=1)),),
+    )  # fmt: skip
+    settings = Settings(key_prefix="called-off:", block=timedelta(milliseconds=200))
+    async with Runtime(server_url, participants=[office], sagas=[table], settings=settings) as runtime:
+        begun = await runtime.begin(TripBooked(nights=1), key="1")
+        wanted = CancellationWanted(reason="my dog is ill")
+        states = [await runtime.bar(begun.saga_id, TripConfirmed, because=wanted) for _ in range(2)]
+        may_confirm.set()
+        end = await runtime.ended(begun.saga_id)
+
+        another = await runtime.begin(TripBooked(nights=1), key="2")
+        await runtime.ended(another.saga_id)
+        late = await runtime.bar(another.saga_id, TripConfirmed, because=wanted)
+        with pytest.raises(UnknownSaga):
+            await runtime.bar("nobodys", TripConfirmed, because=wanted)
+
+    assert (states, end, late) == (["barred", "barred"], Status.FAILED, "done")
 
 
 async def test_only_who_takes_part_can_be_asked(server_url: str) -> None:
