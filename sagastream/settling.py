@@ -207,4 +207,5 @@ def _is_being_stopped() -> bool:
 
 def _said(error: Exception) -> str:
     # An error may carry any text, and it is about to be published.
-    return masked(f"{type(error).__name__}: {error}".encode("utf-8", "replace").decode())
+    name, text = type(error).__name__, str(error)
+    return masked((f"{name}: {text}" if text else name).encode("utf-8", "replace").decode())

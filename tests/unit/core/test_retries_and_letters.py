@@ -655,3 +655,17 @@ async def test_what_waits_of_a_stream_that_was_removed_holds_up_nobody() -> None
     assert world.ledger("hotel", "hold_room").state is State.DONE
     assert world.call("ZCARD", "hotel", "retries") == 0
     assert b'trimmed_while_pending_total{service="hotel"} 1.0' in telemetry.render()
+
+
+@pytest.mark.parametrize(("text", "told"), [("", "RuntimeError"), ("not now", "RuntimeError: not now")])
+@in_virtual_time
+async def test_an_error_without_a_text_is_told_by_its_name_alone(text: str, told: str) -> None:
+    """Time-outs of most clients have none."""
+    world, script = with_rooms(), Script()
+    raising(script, world, text=text)
+    world.tell(TripBooked(nights=1), SAGA)
+    with capture_logs() as logged:
+        async with world.running(world.consumer(hotel(script))):
+            await world.until(lambda: world.events("hotel", StepGaveUp) != [])
+
+    assert {line["error"] for line in logged if line["event"] in ("event.failed", "event.buried")} == {told}
