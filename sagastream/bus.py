@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import re
+import socket
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -34,6 +37,7 @@ _TROUBLE = frozenset(
     {"LOADING", "READONLY", "OOM", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY",
      "UNKILLABLE", "MAXCLIENTS"}
 )  # fmt: skip
+_UNNAMEABLE = re.compile(r"[^!-~]")  # what the server takes in no client's name
 MOST_CONNECTIONS = 32  # per pool; whoever needs one more waits for it
 _GRACE = timedelta(seconds=5)
 _TURN_S = 10.0  # to wait for a connection of the pool
@@ -72,8 +76,10 @@ class Bus:
 def connect(url: str, *, name: str, block: timedelta) -> Bus:
     """Prepare the connections to a server; the first command opens them.
 
-    ``name`` is shown by ``CLIENT LIST``; ``block`` is the longest blocking read that will be asked for.
+    ``name`` is shown by ``CLIENT LIST``, with host and process behind it; ``block`` is the longest blocking read that
+    will be asked for.
     """
+    name = _UNNAMEABLE.sub("_", f"{name}@{socket.gethostname()}:{os.getpid()}")
     return Bus(
         reader=RedisConnection(url, name=name, timeout=block + _GRACE, retries=0),
         writer=RedisConnection(url, name=name, timeout=_GRACE, retries=0),

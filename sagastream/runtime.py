@@ -54,7 +54,9 @@ class Runtime:
         settings: Settings | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        self.bus = connect(url, name="sagastream", block=self.settings.block)
+        who = "+".join(participant.name for participant in participants) or COORDINATOR
+        name = f"{self.settings.key_prefix}{who}/{self.settings.consumer}"
+        self.bus = connect(url, name=name, block=self.settings.block)
         for name, count in Counter(one.name for one in participants).items():
             if count > 1:
                 raise DefinitionError(f"two participants are named {name!r}: each would bury what only the other does")

@@ -74,7 +74,7 @@ async def opened_context(
     name: str, url: str, settings: Settings, telemetry: Telemetry | None = None
 ) -> AsyncIterator[Context]:
     """Yield a context with connections of its own to the server at ``url``; nothing is sent yet."""
-    bus = connect(url, name=f"{name}/{settings.consumer}", block=settings.block)
+    bus = connect(url, name=f"{settings.key_prefix}{name}/{settings.consumer}", block=settings.block)
     told = settings.model_copy(update={"redis_url": url})
     try:
         yield Context(name, told, bus, telemetry or Telemetry(name))

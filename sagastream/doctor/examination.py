@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from sagastream.doctor import groups, permissions, sagas, server
+from sagastream.doctor import consumers, groups, permissions, sagas, server
 from sagastream.doctor.finding import Finding, problem, warning
 from sagastream.doctor.patient import Patient
 from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
@@ -20,6 +20,7 @@ CHECKS: dict[str, Check] = {
     "store": server.store,
     "permissions": permissions.permissions,
     "groups": groups.readers,
+    "consumers": consumers.consumers,
     "work": groups.work,
     "trimming": groups.trimming,
     "retries": sagas.retries,

@@ -84,7 +84,7 @@ class Store:
         at = now_ms()
         lines = str(await self._scene.insist("CLIENT", "LIST", "TYPE", "normal")).splitlines()
         told = [dict(word.partition("=")[::2] for word in line.split()) for line in lines]
-        ids = [each["id"] for each in told if each.get("name", "").partition("/")[0] in _SERVICES]
+        ids = [each["id"] for each in told if _service(each.get("name", "")) in _SERVICES]
         chosen = self._chance.sample(ids, min(len(ids), self._chance.randint(2, 8)))
         replies = await self._scene.insist_all([("CLIENT", "KILL", "ID", each) for each in chosen])
         killed = sum(reply for reply in replies if isinstance(reply, int))
@@ -115,3 +115,8 @@ class Store:
 
 
 _SERVICES = frozenset(name.partition("/")[0] for name in CAST)
+
+
+def _service(connection: str) -> str:
+    """Return whose a connection is by its name: key prefix, service, number, host and process."""
+    return connection.partition("/")[0].rpartition(":")[2]

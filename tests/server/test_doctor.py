@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -250,6 +252,43 @@ async def test_a_reader_that_is_silent_is_named(rested: Patient) -> None:
     assert {one.about for one in found} == {"desk", "hotel", "bank", COORDINATOR}
     assert all(one.told.startswith("nobody reads: last heard of ") for one in found), found
     assert [one.help for one in found if one.about == "bank"] == ["sagastream participant bank"]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("ill:bank-service/1@a:1", "ill:bank-service/1@b:1"), "2 processes are consumer 1 of it, a:1, b:1: give each"),
+        (("ill:bank-service/1@a:1", "ill:bank-service/2@a:2"), None),
+        (("ill:bank-service/1@a:1", "well:bank-service/1@b:1"), None),
+    ],
+)
+async def test_processes_that_share_a_consumer_are_named(
+    names: tuple[str, str], told: str | None, rested: Patient, own_server: str
+) -> None:
+    """Each would take what the other has in hand for its own of an earlier life, and do it at the same time."""
+    readers = [connect(own_server, name="test", block=timedelta(seconds=1)) for _ in names]
+    for reader, name in zip(readers, names, strict=True):
+        stream = KEYS.of("bank").requests("bank")
+        await reader.reader.execute("CLIENT", "SETNAME", name)
+        await reader.reader.execute("XREADGROUP", "GROUP", "bank", "bank-1", "STREAMS", stream, ">")
+
+    found = await CHECKS["consumers"](rested)
+    for reader in readers:
+        await reader.close()
+
+    if told is None:
+        assert [one.verdict for one in found] == [Verdict.OK]
+    else:
+        assert [(one.verdict, one.about) for one in found] == [(Verdict.PROBLEM, "bank-service")]
+        assert told in found[0].told
+
+
+async def test_a_connection_says_whose_it_is(own_server: str) -> None:
+    """The check above compares host and process of those that have one name."""
+    async with booked(own_server) as trips:
+        listed = str(await trips.bus.query.execute("CLIENT", "LIST"))
+
+    assert f"name=ill:desk+hotel+bank/1@{socket.gethostname()}:{os.getpid()} " in listed
 
 
 async def test_a_group_whose_participant_was_removed_is_to_be_forgotten(rested: Patient) -> None:
