@@ -112,7 +112,7 @@ class Host:
             self._tried.set()
             await self._stop.wait()
             self.is_open = False
-            await _finish(tasks, self._stop_within)
+            await finish(tasks, self._stop_within)
 
     async def _wait_for_store(self) -> bool:
         """Return True once the store is the right one, False if told to stop first; say why it is not."""
@@ -180,7 +180,8 @@ def without_secrets(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-async def _finish(tasks: set[asyncio.Task[None]], within: timedelta) -> None:
+async def finish(tasks: set[asyncio.Task[None]], within: timedelta) -> None:
+    """Let workers that were told to stop end what they have begun, and break off those that take longer."""
     if not tasks:
         return
     _, late = await asyncio.wait(tasks, timeout=within.total_seconds())

@@ -22,6 +22,7 @@ from sagastream.endings import Endings
 from sagastream.entrance import Begun, Change, Entrance
 from sagastream.errors import DefinitionError
 from sagastream.event import Event
+from sagastream.hosting import finish
 from sagastream.keys import COORDINATOR
 from sagastream.ledger import State
 from sagastream.participant import Participant
@@ -76,7 +77,7 @@ class Runtime:
     async def __aenter__(self) -> Self:
         """Start everybody; events published from now on are handled, unless the server is out of reach."""
         await self._running.enter_async_context(self._endings)
-        tasks = [asyncio.create_task(worker.run(self._stop)) for worker in self._workers]
+        tasks = [asyncio.create_task(worker.run(self._stop), name=worker.name) for worker in self._workers]
         self._running.push_async_callback(self._join, tasks)
         try:
             await asyncio.gather(*map(_tried, self._workers, tasks))
@@ -88,7 +89,7 @@ class Runtime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let everybody finish what is at hand, and close the connections."""
+        """Let everybody finish what is at hand, within ``STOP_WITHIN``, and close the connections."""
         try:
             await self._running.aclose()
         finally:
@@ -124,7 +125,14 @@ class Runtime:
 
     async def _join(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         self._stop.set()
-        await asyncio.gather(*tasks)
+        try:
+            await finish(set(tasks), self.settings.stop_within)
+        finally:
+            for task in tasks:
+                task.cancel()  # of those that are still there, where whoever leaves is cancelled meanwhile
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
 
 
 def _look_over(sagas: Sequence[Saga], participants: Sequence[Participant]) -> None:

@@ -24,7 +24,7 @@ from sagastream import (
 from sagastream.bus import connect
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.store import WrongStore, name_store
-from tests.trip import TRIP, TripBooked, TripCancelled, TripConfirmed, bank, desk, hotel
+from tests.trip import TRIP, RoomHeld, TripBooked, TripCancelled, TripConfirmed, bank, desk, hotel
 
 
 class CancellationWanted(Event, by="desk"):
@@ -101,6 +101,26 @@ async def test_a_saga_is_called_off_as_long_as_its_pivot_is_not_done(server_url:
             await runtime.bar("nobodys", TripConfirmed, because=wanted)
 
     assert (states, end, late) == (["barred", "barred"], Status.FAILED, "done")
+
+
+async def test_a_handler_that_does_not_end_keeps_nobody_from_leaving(server_url: str) -> None:
+    """As in a service: it is broken off after ``STOP_WITHIN``, has decided nothing, and is tried again."""
+    inn, is_called = Participant("hotel"), asyncio.Event()
+
+    @inn.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        is_called.set()
+        await asyncio.sleep(3600)
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    prompt = timedelta(milliseconds=200)
+    settings = Settings(key_prefix="hanging:", block=prompt, stop_within=prompt)
+    with capture_logs() as logged:
+        async with asyncio.timeout(20), Runtime(server_url, participants=[desk, inn], settings=settings) as runtime:
+            await runtime.begin(TripBooked(nights=1), key="1")
+            await is_called.wait()
+
+    assert [line["worker"] for line in logged if line["event"] == "worker.cancelled"] == ["hotel"]
 
 
 async def test_only_who_takes_part_can_be_asked(server_url: str) -> None:
