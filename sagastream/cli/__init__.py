@@ -114,8 +114,8 @@ def _doctor(settings: Settings, project: Project, words: Namespace) -> int:
     from sagastream.cli.sight import with_bus
     from sagastream.cli.tables import every_saga, participants
 
-    tables, cast = every_saga(project), participants(project)
-    return with_bus(settings, lambda bus: doctor(words, bus, settings, tables, cast), must_run=True)
+    tables, cast, services = every_saga(project), participants(project), project.services
+    return with_bus(settings, lambda bus: doctor(words, bus, settings, tables, cast, services), must_run=True)
 
 
 def _repair(words: Namespace, settings: Settings) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, replace
 
 from sagastream.bus import Bus
@@ -21,16 +21,30 @@ _TONES = {Verdict.OK: Tone.FORWARD, Verdict.WARNING: Tone.WAITING, Verdict.PROBL
 
 
 async def doctor(
-    words: Namespace, bus: Bus, settings: Settings, sagas: Sequence[Saga], participants: Sequence[Participant]
+    words: Namespace,
+    bus: Bus,
+    settings: Settings,
+    sagas: Sequence[Saga],
+    participants: Sequence[Participant],
+    services: Collection[str] = (),
 ) -> int:
-    """Print what every check found and return the exit code."""
-    found = [_here(one, settings) for one in await examine(Patient(bus, settings, sagas, participants))]
+    """Print what every check found and return the exit code; ``services`` are those of the project, if it names any."""
+    examined = await examine(Patient(bus, settings, sagas, participants))
+    found = [_here(_startable(one, services), settings) for one in examined]
     verdict = worst(found)
     if words.json:
         print(json.dumps({"verdict": verdict, "findings": [asdict(finding) for finding in found]}))
     else:
         Screen().say(*_told(found))
     return UNWELL if verdict is Verdict.PROBLEM else DONE
+
+
+def _startable(finding: Finding, services: Collection[str]) -> Finding:
+    """Name no command that starts a service which the project does not have: others run its participant."""
+    command, _, name = finding.help.rpartition(" ")
+    if command != "sagastream participant" or not services or {name, f"{name}-service"} & set(services):
+        return finding
+    return replace(finding, told=f"{finding.told}; start the service that runs {name!r}", help="sagastream streams")
 
 
 def _here(finding: Finding, settings: Settings) -> Finding:

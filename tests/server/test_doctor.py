@@ -283,6 +283,29 @@ async def test_processes_that_share_a_consumer_are_named(
         assert told in found[0].told
 
 
+@pytest.mark.parametrize(
+    ("services", "help"),
+    [
+        ((), "sagastream participant bank"),
+        (("bank-service", "desk-service"), "sagastream participant bank"),
+        (("bank", "desk-service"), "sagastream participant bank"),
+        (("till-service", "desk-service"), "sagastream streams"),
+    ],
+)
+async def test_no_service_is_to_be_started_that_the_project_does_not_have(
+    services: tuple[str, ...], help: str, rested: Patient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A participant may run in a service of another name, together with others."""
+    await rested.bus.query.execute("XGROUP", "DESTROY", ROOM, "bank")
+
+    await doctor(parser().parse_args(["doctor", "--json"]), rested.bus, SETTINGS, [TRIP], CAST, services)
+
+    found = json.loads(capsys.readouterr().out)["findings"]
+    (of_bank,) = [one for one in found if (one["check"], one["about"]) == ("groups", "bank")]
+    assert of_bank["help"] == help
+    assert ("start the service that runs 'bank'" in of_bank["told"]) == (help == "sagastream streams")
+
+
 async def test_a_connection_says_whose_it_is(own_server: str) -> None:
     """The check above compares host and process of those that have one name."""
     async with booked(own_server) as trips:
