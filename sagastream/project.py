@@ -2,7 +2,8 @@
 
 | key            | means                                                                                   |
 |----------------|-----------------------------------------------------------------------------------------|
-| `services`     | factories ``"module:function"``; ``order_service.app:create`` is named ``order-service`` |
+| `services`     | factories ``"module:function"``; ``order_service.app:create`` is named ``order-service``, |
+|                | after its package; several of one package are tables ``name``, ``service``               |
 | `companions`   | tables ``name``, ``service``, ``url_setting``: further processes with ``PROCS=1``; their |
 |                | address is told to all others in the environment variable ``url_setting``               |
 | `sagas`        | tables ``"module:attribute"``, for ``check`` and ``diagram``                            |
@@ -19,9 +20,9 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sagastream.errors import SagastreamError
 from sagastream.service import Context
@@ -29,6 +30,15 @@ from sagastream.service import Context
 
 class ProjectError(SagastreamError):
     """The checkout's description cannot be used; the message says where and why."""
+
+
+class Named(BaseModel):
+    """A service: its factory, and how it is called."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9-]+$")
+    service: str
 
 
 class Companion(BaseModel):
@@ -41,10 +51,18 @@ class Companion(BaseModel):
     url_setting: str
 
 
+def _named(told: object) -> object:
+    if not isinstance(told, str):
+        return told
+    if not all(told.partition(":")):
+        raise ValueError(f'{told!r} must be "module:function"')
+    return {"name": service_name(told), "service": told}
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    services: tuple[str, ...] = ()
+    services: tuple[Annotated[Named, BeforeValidator(_named)], ...] = ()
     companions: tuple[Companion, ...] = ()
     sagas: tuple[str, ...] = ()
     participants: tuple[str, ...] = ()
@@ -95,16 +113,26 @@ def read_project(start: Path | None = None) -> Project:
         hint = told.hint
         if hint and "\n" not in hint and (root / hint).is_file():
             hint = (root / hint).read_text()
-        services = {service_name(target): target for target in told.services}
+        services: dict[str, str] = {}
+        for one in told.services:
+            if one.name in services:
+                raise ProjectError(f"{file}: [tool.sagastream]: services: {_of_one_name(one, services[one.name])}")
+            services[one.name] = one.service
         return Project(root, services, told.companions, told.sagas, told.participants, hint.strip(), told.audits)
     raise ProjectError(f"no pyproject.toml with [tool.sagastream] in {start} or above it")
+
+
+def _of_one_name(one: Named, other: str) -> str:
+    are = f"{other!r} and {one.service!r} are both called {one.name!r}"
+    after = ", after their package" if one.name == service_name(one.service) else ""
+    return f'{are}{after}; name them: {{name = "…", service = "{other}"}}'
 
 
 def _first(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     is_unknown = first["type"] == "extra_forbidden"
     where = ".".join(str(part) for part in first["loc"]) or "all of it"
-    return f"{where}: {'there is no such key' if is_unknown else first['msg']}"
+    return f"{where}: {'there is no such key' if is_unknown else first['msg'].removeprefix('Value error, ')}"
 
 
 def service_name(target: str) -> str:
@@ -120,6 +148,8 @@ def load(target: str, root: Path | None = None) -> object:
     if root is not None and str(root) not in sys.path:
         sys.path.insert(0, str(root))
     module_name, _, attribute = target.partition(":")
+    if not attribute:
+        raise ProjectError(f'{target!r} must be "module:name", such as "{module_name}:create_service"')
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

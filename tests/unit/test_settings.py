@@ -80,6 +80,25 @@ def test_a_service_is_called_after_its_package() -> None:
     assert service_name("order_service.app:create_service") == "order-service"
 
 
+def test_services_of_one_package_are_named_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("""\
+[tool.sagastream]
+services = [
+    {name = "desk-service", service = "trips.desk:create_service"},
+    {name = "coordinator", service = "trips.coordinator:create_service"},
+    "hotel_service:create_service",
+]
+""")
+
+    project = read_project(tmp_path)
+
+    assert project.services == {
+        "desk-service": "trips.desk:create_service",
+        "coordinator": "trips.coordinator:create_service",
+        "hotel-service": "hotel_service:create_service",
+    }
+
+
 def test_a_project_is_found_from_below_and_its_hint_may_be_a_file(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
         '[tool.sagastream]\nservices = ["stock_service.app:make"]\nhint = "hint.txt"\n'
@@ -102,6 +121,16 @@ def test_a_project_is_found_from_below_and_its_hint_may_be_a_file(tmp_path: Path
         ("[tool.sagastream", "is not TOML: Expected"),
         ("\xff", "is not TOML: "),
         ("[tool.sagastream]\nsaga = []", "[tool.sagastream]: saga: there is no such key"),
+        (
+            "[tool.sagastream]\nservices = ['trips.desk:make', 'trips.hotel:make']",
+            "[tool.sagastream]: services: 'trips.desk:make' and 'trips.hotel:make' are both called 'trips', after their"
+            ' package; name them: {name = "…", service = "trips.desk:make"}',
+        ),
+        ("[tool.sagastream]\nservices = ['desk_service']", "services.0: 'desk_service' must be \"module:function\""),
+        (
+            "[tool.sagastream]\nservices = [{name = 'a/b', service = 'm:f'}]",
+            "services.0.name: String should match pattern",
+        ),
         ("[tool.sagastream]\nsagas = 'trip:TRIP'", "[tool.sagastream]: sagas: Input should be a valid tuple"),
     ],
 )
@@ -116,7 +145,14 @@ def test_what_is_wrong_with_a_projects_description_is_told_in_one_line(text: str
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("target", ["no_such_module:x", "sagastream.version:NOTHING", "sagastream.version"])
-def test_what_cannot_be_loaded_is_named(target: str) -> None:
-    with pytest.raises(ProjectError, match=target.partition(":")[0]):
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("no_such_module:x", "there is no module 'no_such_module'"),
+        ("sagastream.version:NOTHING", "module 'sagastream.version' has no 'NOTHING'"),
+        ("sagastream.version", "'sagastream.version' must be \"module:name\""),
+    ],
+)
+def test_what_cannot_be_loaded_is_named(target: str, told: str) -> None:
+    with pytest.raises(ProjectError, match=told):
         load(target)
