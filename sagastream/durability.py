@@ -29,6 +29,11 @@ class Durability:
     warnings: tuple[str, ...]
     refusal: str | None
 
+    @property
+    def dangers(self) -> tuple[str, ...]:
+        """Return the warnings but those of how often a log that there is goes to disk: what nobody can have meant."""
+        return tuple(warning for warning in self.warnings if not warning.startswith("appendfsync "))
+
 
 async def read_durability(connection: Connection) -> Durability:
     """Return what the server says about keeping data.

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from sagastream.durability import read_durability
 from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
 from sagastream.store import StoreMark, WrongStore
 
@@ -102,6 +103,7 @@ class Host:
             return
         if not await self._wait_for_store():
             return
+        await self._tell_what_may_be_forgotten()
         async with AsyncExitStack() as stack:
             for resource in self._resources:
                 await stack.enter_async_context(resource)
@@ -129,6 +131,12 @@ class Host:
             self._tried.set()
             await _wait(self._stop, _STORE_PAUSE)
         return False
+
+    async def _tell_what_may_be_forgotten(self) -> None:
+        with suppress(ServerUnavailable):  # whoever needs it next says so
+            for danger in (await read_durability(self._server)).dangers:
+                help = "`sagastream doctor` tells what helps"
+                _log.warning("server.may_forget", url=without_secrets(self._url), why=danger, help=help)
 
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

@@ -316,6 +316,28 @@ async def test_a_server_away_at_the_start_is_waited_for(shop: Shop) -> None:
     assert (waiting.status_code, probe.status_code, served.status_code) == (503, 200, 202)
 
 
+@pytest.mark.parametrize(
+    ("info", "told"),
+    [
+        ("", []),
+        ("aof_enabled:0\r\n", ["no append-only file: a restart forgets everything since the last snapshot"]),
+        (
+            "maxmemory_policy:allkeys-lru\r\n",
+            ["maxmemory-policy allkeys-lru may drop ledgers and records; set noeviction"],
+        ),
+    ],
+)
+async def test_a_server_that_may_forget_is_told_at_the_start(shop: Shop, info: str, told: list[str]) -> None:
+    """A Redis as it comes out of its container does, and whoever never asks the doctor would hear of it too late."""
+    shop.server.info = INFO + info
+
+    with capture_logs() as logged:
+        async with shop.client() as client:
+            await answers(client, 200)
+
+    assert [line["why"] for line in logged if line["event"] == "server.may_forget"] == told
+
+
 async def test_nothing_opens_on_a_store_of_another_name_and_it_is_said_why() -> None:
     """No request, no worker and no resource touches it; once it has the name it must have, all begins by itself."""
     shop = Shop(store="trial")
