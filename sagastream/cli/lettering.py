@@ -1,11 +1,11 @@
-"""The command `dead-letters`: list, show, replay, drop. Prints; asks the shop."""
+"""The command `dead-letters`: list, show, replay, drop, one or all of ended sagas. Prints; asks the shop."""
 
 from __future__ import annotations
 
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +15,11 @@ from sagastream.cli.exits import DONE, NOT_CONFIRMED, WRONG_WORDS
 from sagastream.cli.office import Answer, Office, Refused
 from sagastream.cli.repairing import confirmed, told
 from sagastream.cli.screen import Screen
+from sagastream.keys import WEBHOOKS
+from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
+
+_WHOLE = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.FAILED})
 
 
 def dead_letters(words: Namespace, settings: Settings) -> int:
@@ -28,6 +32,8 @@ def dead_letters(words: Namespace, settings: Settings) -> int:
                 case "show":
                     unmasked = "true" if words.unmasked else None
                     return _show(words, office.get("dead-letters", words.owner, words.letter_id, unmasked=unmasked))
+                case "drop-ended":
+                    return _drop_ended(words, office)
                 case _:
                     return _deal(words, office)
         except Refused as refused:
@@ -84,6 +90,43 @@ def _deal(words: Namespace, office: Office) -> int:
     else:
         Screen().say(_line(answer))
     return DONE
+
+
+def _drop_ended(words: Namespace, office: Office) -> int:
+    """Drop what is open of sagas that have ended: all that was to be done for them was done or undone without it."""
+    found = [one for one in _open(words.owner, office) if one["sagaStatus"] in _WHOLE and _is_meant(words, one)]
+    screen = Screen(sys.stderr)
+    for one in found:
+        screen.say(_line(one))
+    if not found:
+        print("no such letters", file=sys.stderr)
+        return DONE
+    if not confirmed(words, f"drop {len(found)} of them?"):
+        return NOT_CONFIRMED
+    worst = DONE
+    for one in found:
+        try:
+            place = str(one["owner"]), str(one["id"])
+            answer = office.post("dead-letters", *place, "drop", body={"reason": words.reason})
+        except Refused as refused:  # somebody else dealt with it, or its saga was contradicted meanwhile
+            worst = max(worst, told(refused))
+            continue
+        print(json.dumps(answer)) if words.json else Screen().say(_line(answer))
+    return worst
+
+
+def _is_meant(words: Namespace, one: Answer) -> bool:
+    return words.owner is not None or one["owner"] != WEBHOOKS  # these only tell of sagas, and were not told
+
+
+def _open(owner: str | None, office: Office) -> Iterator[Answer]:
+    cursor: str | None = None
+    while True:
+        page = office.get("dead-letters", owner=owner, fate="open", limit=200, cursor=cursor)
+        yield from cast("Sequence[Answer]", page["letters"])
+        if page["next"] is None:
+            return
+        cursor = str(page["next"])
 
 
 def _line(one: Answer) -> str:

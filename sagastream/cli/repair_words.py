@@ -90,6 +90,9 @@ def _add_letters(
     replayed = verbs.add_parser("replay", parents=[does], help="hand one to its owner once more")
     replayed.add_argument("--data", metavar="JSON", help="with this instead of its data; @FILE reads a file")
     dropped = verbs.add_parser("drop", parents=[does], help="say that nothing is to be done about one")
+    ended = "say so about all whose sagas have ended, wholly done or wholly undone"
+    all_ended = verbs.add_parser("drop-ended", parents=[does], help=ended)
+    all_ended.add_argument("--owner", metavar="NAME", help="only this participant's (everybody's but of webhooks)")
     for verb in (shown, replayed, dropped):
         verb.add_argument("owner", metavar="OWNER")
         verb.add_argument("letter_id", metavar="LETTER_ID", type=_letter_id)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from itertools import chain
 from pathlib import Path
 
 import httpx
@@ -13,11 +14,13 @@ import pytest
 import pytest_asyncio
 
 from sagastream.cli.exits import DONE, FAILED, NO_SUCH_SAGA, NOT_CONFIRMED, REFUSED
+from sagastream.keys import Keys
 from sagastream.settings import Settings
 from sagastream.tokens import made_token
 from tests.processes.child import ROOT, environment
 from tests.processes.dev_shop import DevShop, dev_shop
 from tests.processes.orders import Placed, an_order
+from tests.processes.shop import PREFIX
 from tests.processes.until import until
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="session")]
@@ -124,6 +127,39 @@ async def test_commands_show_first_must_be_confirmed_and_tell_what_became_of_it(
     assert (unknown[0], "there is no saga nobody" in unknown[2]) == (NO_SUCH_SAGA, True)
     code, said, _ = await commanded(shop.data_dir, "trail", "--saga", placed.saga_id, "--json")
     assert (code, [entry["action"] for entry in json.loads(said)["entries"]]) == (DONE, ["compensate"])
+
+
+async def test_letters_of_sagas_that_ended_are_dropped_together(slow_shop: DevShop) -> None:
+    """After a bad hour there are hundreds of them; what is about no saga that ended stays open."""
+    shop, drop = slow_shop, ("dead-letters", "drop-ended", "--owner", "saga", "--reason", "all is mended")
+    done = await shop.place(an_order(("product-2", 1)))
+    assert await shop.ended(done) == ["Completed"]
+    stream = Keys(PREFIX, "stock").events("StockReserved")
+    (sound, *_) = [fields for _, fields in await shop.entries(stream) if fields["correlationid"] == done.saga_id]
+    for saga_id in (done.saga_id, "nobody"):
+        torn = {**sound, "correlationid": saga_id, "time": "yesterday"}  # which nobody can read
+        await shop.server.execute("XADD", stream, "*", *chain.from_iterable(torn.items()))
+
+    async def open_ones() -> list[str]:
+        _, said, _ = await commanded(shop.data_dir, "dead-letters", "list", "--owner", "saga", "--json")
+        return [letter["sagaId"] for letter in json.loads(said)["letters"]]
+
+    async def both_lie_there() -> bool:
+        return len(await open_ones()) == 2
+
+    await until(both_lie_there, "two letters")
+    unconfirmed = await commanded(shop.data_dir, *drop)
+    dropped = await commanded(shop.data_dir, *drop, "--yes", "--json")
+    again = await commanded(shop.data_dir, *drop, "--yes")
+
+    assert (unconfirmed[0], done.saga_id in unconfirmed[2], "nobody" in unconfirmed[2].splitlines()[0]) == (
+        NOT_CONFIRMED, True, False,
+    )  # fmt: skip
+    assert (dropped[0], json.loads(dropped[1])["sagaId"], json.loads(dropped[1])["fate"]) == (
+        DONE, done.saga_id, "dropped",
+    )  # fmt: skip
+    assert (again[0], again[2]) == (DONE, "no such letters\n")
+    assert await open_ones() == ["nobody"]
 
 
 async def test_many_are_repaired_by_a_filter_and_the_command_waits_for_the_end(slow_shop: DevShop) -> None:

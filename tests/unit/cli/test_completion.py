@@ -29,7 +29,7 @@ def offered(typed: str) -> set[str]:
         ("sagastream do", {"doctor"}),
         ("sagastream --v", {"--version"}),
         ("sagastream doctor --", {"--json", "--help"}),
-        ("sagastream dead-letters ", {"list", "show", "replay", "drop", "-h", "--help"}),
+        ("sagastream dead-letters ", {"list", "show", "replay", "drop", "drop-ended", "-h", "--help"}),
         ("sagastream dead-letters show --un", {"--unmasked"}),
         ("sagastream dead-letters list dr", {"dropped"}),
         ("sagastream completion z", {"zsh"}),
