@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import tomllib
 from collections.abc import Callable
@@ -165,6 +166,16 @@ def load(target: str, root: Path | None = None) -> object:
 def load_factory(target: str, root: Path | None = None) -> Callable[[Context], object]:
     """Return a service's factory; what it returns is for the caller to check."""
     found = load(target, root)
-    if not callable(found):
+    if not callable(found) or inspect.iscoroutinefunction(found) or not _takes_one(found):
         raise ProjectError(f"{target!r} is not a function that takes a context and returns a service")
     return cast("Callable[[Context], object]", found)
+
+
+def _takes_one(function: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # it does not tell what it takes
+    return True

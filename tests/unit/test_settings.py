@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from sagastream.project import ProjectError, load, read_project, service_name
+from sagastream.project import ProjectError, load, load_factory, read_project, service_name
 from sagastream.server_program import NoServer, find_server, server_version
 from sagastream.settings import Settings
 
@@ -156,3 +156,13 @@ def test_what_is_wrong_with_a_projects_description_is_told_in_one_line(text: str
 def test_what_cannot_be_loaded_is_named(target: str, told: str) -> None:
     with pytest.raises(ProjectError, match=told):
         load(target)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["tests.trip:TRIP", "tests.trip:hold_room", "sagastream.envelope:published", "sagastream.version:VERSION"],
+)
+def test_what_makes_no_service_is_told_from_what_does(target: str) -> None:
+    """A handler, a table or a function of several arguments in its place must not end in a traceback."""
+    with pytest.raises(ProjectError, match="is not a function that takes a context"):
+        load_factory(target)
