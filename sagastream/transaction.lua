@@ -251,7 +251,7 @@ end
 function writes.decrease(op)
   settle(op[2])
   kinds[op[2]] = 'hash'
-  redis.call('HINCRBY', op[2], op[3], -op[4])
+  redis.call('HINCRBY', op[2], op[3], 0 - op[4])  -- -0 would be sent as "-0", which is no integer
 end
 function writes.set(op)
   local key = op[2]

@@ -243,6 +243,8 @@ GUARDS: list[tuple[str, Declare, bool]] = [
     ("an absent counter is not one", lambda tx: tx.at_least("nowhere", "available", 1), False),
     ("a counter is emptied", lambda tx: tx.decrease("level", "available", 5), True),
     ("a counter would fall below zero", lambda tx: tx.decrease("level", "available", 6), False),
+    ("nothing is taken from a counter", lambda tx: tx.decrease("level", "available", 0), True),
+    ("nothing is taken from an absent counter", lambda tx: tx.decrease("nowhere", "n", 0), True),
     ("an absent counter would fall below zero", lambda tx: tx.decrease("nowhere", "n", 1), False),
     ("a counter below zero would fall", lambda tx: tx.decrease("level", "owed", 1), False),
     ("a counter below zero rises", lambda tx: tx.increase("level", "owed", 1), True),
