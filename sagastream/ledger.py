@@ -60,7 +60,7 @@ class Remembered:
 class Entry:
     """A change of one ledger entry, valid only while its state is the expected one.
 
-    ``remembers`` is text, or the position (from 1) of the operation whose event is remembered.
+    ``remembers`` is text, or the position that ``Transaction.tell`` returned for the event that is remembered.
     """
 
     saga_id: str

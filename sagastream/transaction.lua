@@ -1,24 +1,30 @@
 -- Applies a list of transactions, each wholly or not at all, in one call.
 --
 -- KEYS[1]  root of the owner; every key below is <root>:<name>, so all share one slot
--- ARGV[1]  msgpack array of transactions: { entry or false, { operation, ... } }
--- entry       { ledger name, handler, expected state, next state, what to remember, life in ms }
---             what to remember: a string, or the number of the operation whose event is remembered
+-- ARGV[1]  msgpack array without another in it: how many transactions, then the values of one after the other
+-- transaction how many values follow, entry, operations
+-- entry       ledger name, handler, expected state, next state, what to remember, life in ms; or only false
+--             what to remember: a string, or how many values of operations precede the one whose event is remembered
+-- operation   what, key, how many values follow, values
 -- reply       { server time ms, outcome, ... }, one outcome per transaction:
 --             "ok" | "is <state>" (the ledger says otherwise) | "refused <n>" (guard n) | "malformed <n> <why>"
 --             | "torn <why>" (a write failed half way: only an access rule that forbids it can do that)
 --
 -- Redis does not roll back: everything is checked before anything is written, and what is written afterwards
 -- cannot fail on its data. A server that takes no writes at all refuses the first of the call, and so the call.
--- No JSON, no money: opaque strings, and integers of at most 15 digits.
+-- No JSON, no money: opaque strings, and integers of at most 15 digits. What is only handed on to a command comes as
+-- text, numbers as well. Values are left where they came and told by their positions: a table for each operation would
+-- cost as much as what is done with it.
 
 local root = KEYS[1] .. ':'
-local transactions = cmsgpack.unpack(ARGV[1])
-local clock = redis.call('TIME')
+local values = cmsgpack.unpack(ARGV[1])
+local call, try, unpack, type = redis.call, redis.pcall, unpack, type
+local clock = call('TIME')
 local now_ms = clock[1] .. string.format('%03d', math.floor(tonumber(clock[2]) / 1000))
 
 local kinds = {}  -- key → type, remembered for the call: nobody else writes meanwhile
 local claimed = {}  -- key → what this transaction makes of a key that is not there yet
+local sums = {}  -- key and counter → what it will say after this transaction; key → which of its counters are counted
 local counted = {}  -- key → counter → what it said before anything was tallied in this call
 local tallies = {}  -- key → counter → what is to be added to it, written once per call
 local scheduled = {}  -- sorted set → member → its score, false once it is taken out; written once per call
@@ -49,7 +55,7 @@ end
 local function is(key, kind)
   local found = kinds[key] or claimed[key]
   if not found then
-    found = redis.call('TYPE', key).ok
+    found = call('TYPE', key).ok
     kinds[key] = found
   end
   if found == 'none' then
@@ -74,7 +80,7 @@ local function field(key, name)
     return nil
   end
   if found and found ~= 'hash' then return nil end
-  local value = redis.pcall('HGET', key, name)
+  local value = try('HGET', key, name)
   if type(value) == 'table' then
     if string.find(value.err, 'WRONGTYPE', 1, true) then return nil end
     error(value)
@@ -88,70 +94,70 @@ local function fields(key, names)
   local found = kinds[key] or claimed[key]
   if found == 'none' then found = claimed[key] end
   if found and found ~= 'hash' then return nil end
-  local values = redis.pcall('HMGET', key, unpack(names))
-  if values.err then
-    if string.find(values.err, 'WRONGTYPE', 1, true) then return nil end
-    error(values)
+  local said = try('HMGET', key, unpack(names))
+  if said.err then
+    if string.find(said.err, 'WRONGTYPE', 1, true) then return nil end
+    error(said)
   end
   if found ~= 'hash' then claimed[key] = 'hash' end
-  return values
+  return said
 end
 
 local function named(key) return string.sub(key, #root + 1) end
 
 -- Each check returns nil when the operation may be applied, else why not: 'refused' or a sentence.
--- `sums` holds what this transaction adds to and takes from counters, so that two lines of one product
--- cannot pass one by one.
+-- Values are given as the positions of the first and the last.
 local checks = {}
 
-local function hash_check(op)
-  if not is(op[2], 'hash') then return 'not a hash: ' .. named(op[2]) end
+local function hash_check(key)
+  if not is(key, 'hash') then return 'not a hash: ' .. named(key) end
 end
 
-local function counter(op)
-  local stored = field(op[2], op[3])
-  if stored == nil then return nil, 'not a hash: ' .. named(op[2]) end
+local function counter(key, name)
+  local stored = field(key, name)
+  if stored == nil then return nil, 'not a hash: ' .. named(key) end
   stored = stored or '0'
-  if not integer(stored) then return nil, 'not an integer: ' .. named(op[2]) .. ' ' .. op[3] end
+  if not integer(stored) then return nil, 'not an integer: ' .. named(key) .. ' ' .. name end
   return tonumber(stored)
 end
 
-local function counter_check(op, sums, amount)
-  local at = op[2] .. '\0' .. op[3]
+-- Summed over the transaction, so that two lines of one product cannot pass one by one.
+local function counter_check(key, from)
+  local name, amount = values[from], tonumber(values[from + 1])
+  local at = key .. '\0' .. name
   local sum, problem = sums[at], nil
   if not sum then
-    sum, problem = counter(op)
+    sum, problem = counter(key, name)
     if problem then return problem end
   end
   sum = sum + amount
   sums[at] = sum
-  sums[op[2]] = 'some'
+  sums[key] = 'some'
   if amount < 0 and sum < 0 then return 'refused' end
-  if sum > 999999999999999 or sum < -999999999999999 then return 'too large: ' .. named(op[2]) .. ' ' .. op[3] end
+  if sum > 999999999999999 or sum < -999999999999999 then return 'too large: ' .. named(key) .. ' ' .. name end
 end
 
-function checks.expect(op)
-  local value = field(op[2], op[3])
-  if value == nil then return 'not a hash: ' .. named(op[2]) end
-  if value ~= op[4] then return 'refused' end
+function checks.expect(key, from)
+  local value = field(key, values[from])
+  if value == nil then return 'not a hash: ' .. named(key) end
+  if value ~= values[from + 1] then return 'refused' end
 end
 
-function checks.at_least(op)
-  local stored, problem = counter(op)
+function checks.at_least(key, from)
+  local stored, problem = counter(key, values[from])
   if problem then return problem end
-  if stored < op[4] then return 'refused' end
+  if stored < values[from + 1] then return 'refused' end
 end
 
-function checks.increase(op, sums) return counter_check(op, sums, op[4]) end
-function checks.decrease(op, sums) return counter_check(op, sums, -op[4]) end
+checks.increase = counter_check
+checks.decrease = counter_check
 checks.set = hash_check
 checks.unset = hash_check
-function checks.tally(op, sums)
-  local key = op[2]
+function checks.tally(key, from, to)
   sums[key] = 'all'
   local known, names = counted[key] or {}, {}
-  for at = 1, #op[3], 2 do
-    if not known[op[3][at]] then names[#names + 1] = op[3][at] end
+  for at = from, to, 2 do
+    if not known[values[at]] then names[#names + 1] = values[at] end
   end
   if #names == 0 then return end
   local stored = fields(key, names)
@@ -165,45 +171,45 @@ function checks.tally(op, sums)
 end
 function checks.remove() end
 function checks.expire() end
-function checks.push(op)
-  if not is(op[2], 'list') then return 'not a list: ' .. named(op[2]) end
+function checks.push(key)
+  if not is(key, 'list') then return 'not a list: ' .. named(key) end
 end
-function checks.unschedule(op)
-  if not is(op[2], 'zset') then return 'not a sorted set: ' .. named(op[2]) end
+function checks.unschedule(key)
+  if not is(key, 'zset') then return 'not a sorted set: ' .. named(key) end
 end
 
-function checks.schedule(op)
-  local problem = checks.unschedule(op)
-  if problem or not op[5] then return problem end
-  local score = (scheduled[op[2]] or {})[op[4]]
-  if score == nil then score = tonumber(redis.call('ZMSCORE', op[2], op[4])[1]) end
-  if score ~= op[5] then return 'refused' end
+-- The member, its score, and the one that it must have had until now where that is a guard.
+function checks.schedule(key, from, to)
+  local problem = checks.unschedule(key)
+  if problem or to < from + 2 then return problem end
+  local member = values[from]
+  local score = (scheduled[key] or {})[member]
+  if score == nil then score = call('ZMSCORE', key, member)[1] end
+  if tonumber(score) ~= tonumber(values[from + 2]) then return 'refused' end
 end
-function checks.append(op)
-  if not is(op[2], 'stream') then return 'not a stream: ' .. named(op[2]) end
+function checks.append(key)
+  if not is(key, 'stream') then return 'not a stream: ' .. named(key) end
 end
 
 checks.publish = checks.append
 checks.mention = checks.append
 
 -- One entry per period, however many ask for it: the first one's instant is what the others are measured by.
-function checks.keep(op)
-  op[3] = root .. op[3]
-  if not is(op[2], 'hash') then return 'not a hash: ' .. named(op[2]) end
-  if not is(op[3], 'stream') then return 'not a stream: ' .. named(op[3]) end
-  local latest = redis.call('XREVRANGE', op[3], '+', '-', 'COUNT', 1)[1]
-  if latest and tonumber(string.match(latest[1], '^%d+')) >= op[4] then return 'refused' end
+function checks.keep(key, from)
+  local stream = root .. values[from]
+  values[from] = stream
+  if not is(key, 'hash') then return 'not a hash: ' .. named(key) end
+  if not is(stream, 'stream') then return 'not a stream: ' .. named(stream) end
+  local latest = call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  if latest and tonumber(string.match(latest[1], '^%d+')) >= tonumber(values[from + 1]) then return 'refused' end
 end
 
 -- A counter that its own transaction also writes outright would have been checked on another value.
-local function is_at_odds(op, sums)
-  local key = op[2]
-  local counted = sums[key]
-  if not counted then return false end
-  if op[1] == 'remove' then return true end
-  if op[1] ~= 'set' and op[1] ~= 'unset' then return false end
-  for at = 1, #op[3], op[1] == 'set' and 2 or 1 do
-    if counted == 'all' or sums[key .. '\0' .. op[3][at]] then return true end
+local function is_at_odds(what, key, from, to)
+  if what == 'remove' then return true end
+  if what ~= 'set' and what ~= 'unset' then return false end
+  for at = from, to, what == 'set' and 2 or 1 do
+    if sums[key] == 'all' or sums[key .. '\0' .. values[at]] then return true end
   end
   return false
 end
@@ -211,24 +217,30 @@ end
 local writes = {}
 
 local function written(command, key, told)
-  for from = 1, #told, 1000 do redis.call(command, key, unpack(told, from, math.min(from + 999, #told))) end
+  for from = 1, #told, 1000 do call(command, key, unpack(told, from, math.min(from + 999, #told))) end
 end
 
 -- Before anything else is done to what was counted. What it says then is read anew if it is counted on.
 local function settle(key)
-  local told = {}
-  for name, amount in pairs(tallies[key] or {}) do
-    told[#told + 1] = name
-    told[#told + 1] = string.format('%.0f', counted[key][name] + amount)
+  local tally = tallies[key]
+  if tally then
+    local told = {}
+    for name, amount in pairs(tally) do
+      told[#told + 1] = name
+      told[#told + 1] = string.format('%.0f', counted[key][name] + amount)
+    end
+    written('HSET', key, told)
+    tallies[key] = nil
   end
-  written('HSET', key, told)
-  tallies[key], counted[key] = nil, nil
+  if counted[key] then counted[key] = nil end
 end
 
 -- Members of a sorted set, all of a call in two commands: one by one they would be a fifth of them.
 local function arrange(key)
+  local members = scheduled[key]
+  if not members then return end
   local gone, there = {}, {}
-  for member, score in pairs(scheduled[key] or {}) do
+  for member, score in pairs(members) do
     if score then
       there[#there + 1] = score
       there[#there + 1] = member
@@ -241,140 +253,166 @@ local function arrange(key)
   written('ZADD', key, there)
 end
 
+-- What is known of a sorted set's members before they are written.
+local function members_of(key)
+  local members = scheduled[key]
+  if not members then
+    members = {}
+    scheduled[key] = members
+  end
+  return members
+end
+
 function writes.expect() end
 function writes.at_least() end
-function writes.increase(op)
-  settle(op[2])
-  kinds[op[2]] = 'hash'
-  redis.call('HINCRBY', op[2], op[3], op[4])
-end
-function writes.decrease(op)
-  settle(op[2])
-  kinds[op[2]] = 'hash'
-  redis.call('HINCRBY', op[2], op[3], 0 - op[4])  -- -0 would be sent as "-0", which is no integer
-end
-function writes.set(op)
-  local key = op[2]
+function writes.increase(key, from)
   settle(key)
   kinds[key] = 'hash'
-  redis.call('HSET', key, unpack(op[3]))
+  call('HINCRBY', key, values[from], values[from + 1])
 end
-function writes.unset(op)
-  local key = op[2]
+writes.decrease = writes.increase
+function writes.set(key, from, to)
+  settle(key)
+  kinds[key] = 'hash'
+  call('HSET', key, unpack(values, from, to))
+end
+function writes.unset(key, from, to)
   settle(key)
   kinds[key] = nil
-  redis.call('HDEL', key, unpack(op[3]))
+  call('HDEL', key, unpack(values, from, to))
 end
-function writes.tally(op)
-  local key = op[2]
+function writes.tally(key, from, to)
   kinds[key] = 'hash'
   local tally = tallies[key]
   if not tally then
     tally = {}
     tallies[key] = tally
   end
-  local counters = op[3]
-  for at = 1, #counters, 2 do
-    tally[counters[at]] = (tally[counters[at]] or 0) + counters[at + 1]
+  for at = from, to, 2 do
+    local name = values[at]
+    tally[name] = (tally[name] or 0) + values[at + 1]
   end
 end
-function writes.remove(op)
-  kinds[op[2]] = 'none'
-  tallies[op[2]], counted[op[2]], scheduled[op[2]] = nil, nil, nil
-  redis.call('DEL', op[2])
+function writes.remove(key)
+  kinds[key] = 'none'
+  tallies[key], counted[key], scheduled[key] = nil, nil, nil
+  call('DEL', key)
 end
-function writes.expire(op)
-  settle(op[2])
-  arrange(op[2])
-  redis.call('PEXPIRE', op[2], op[3])
+function writes.expire(key, from)
+  settle(key)
+  arrange(key)
+  call('PEXPIRE', key, values[from])
 end
-function writes.push(op)
-  kinds[op[2]] = 'list'
-  redis.call('RPUSH', op[2], unpack(op[3]))
+function writes.push(key, from, to)
+  kinds[key] = 'list'
+  call('RPUSH', key, unpack(values, from, to))
 end
-function writes.schedule(op)
-  kinds[op[2]] = 'zset'
-  scheduled[op[2]] = scheduled[op[2]] or {}
-  scheduled[op[2]][op[4]] = op[3]
+function writes.schedule(key, from)
+  kinds[key] = 'zset'
+  members_of(key)[values[from]] = values[from + 1]
 end
-function writes.unschedule(op)
-  if kinds[op[2]] == 'none' then return end
-  scheduled[op[2]] = scheduled[op[2]] or {}
-  scheduled[op[2]][op[3]] = false
+function writes.unschedule(key, from)
+  if kinds[key] == 'none' then return end
+  members_of(key)[values[from]] = false
 end
-function writes.append(op)
-  kinds[op[2]] = 'stream'
-  redis.call('XADD', op[2], '*', unpack(op[3]))
-end
-
--- An event: id, source, type, subject, time, schema, saga, cause, initiator, definition, its version, trace, data.
--- One already told keeps its instant; a new one gets the server's. The order of fields is Envelope.fields().
-function writes.publish(op)
-  local told = op[3]
-  if told[5] == '' then told[5] = now_iso() end
-  kinds[op[2]] = 'stream'
-  redis.call('XADD', op[2], '*', 'specversion', '1.0', 'id', told[1], 'source', told[2], 'type', told[3],
-    'subject', told[4], 'datacontenttype', 'application/json', 'time', told[5], 'dataschema', told[6],
-    'correlationid', told[7], 'causationid', told[8], 'partitionkey', told[7], 'initiatorid', told[9],
-    'definition', told[10], 'definitionversion', told[11], 'traceparent', told[12], 'data', told[13])
-end
-
-function writes.mention(op)
-  local key = op[2]
+function writes.append(key, from, to)
   kinds[key] = 'stream'
-  mentions[key] = mentions[key] or { most = op[4] }
-  table.insert(mentions[key], op[3])
+  call('XADD', key, '*', unpack(values, from, to))
+end
+
+-- An event: its values are those of Envelope.told(), the order of fields is Envelope.fields().
+-- One already told keeps its instant; a new one gets the server's.
+function writes.publish(key, from, to)
+  if values[from + 4] == '' then values[from + 4] = now_iso() end
+  local id, source, kind, subject, time, schema, saga, cause, initiator, definition, version, trace, data =
+    unpack(values, from, to)
+  kinds[key] = 'stream'
+  call('XADD', key, '*', 'specversion', '1.0', 'id', id, 'source', source, 'type', kind,
+    'subject', subject, 'datacontenttype', 'application/json', 'time', time, 'dataschema', schema,
+    'correlationid', saga, 'causationid', cause, 'partitionkey', saga, 'initiatorid', initiator,
+    'definition', definition, 'definitionversion', version, 'traceparent', trace, 'data', data)
+end
+
+function writes.mention(key, from)
+  kinds[key] = 'stream'
+  local names = mentions[key]
+  if not names then
+    names = { most = values[from + 1] }
+    mentions[key] = names
+  end
+  names[#names + 1] = values[from]
 end
 local function write_mentions(key)
   local names = mentions[key]
-  redis.call('XADD', key, 'MAXLEN', '~', names.most, '*', 'names', table.concat(names, ' '))
+  call('XADD', key, 'MAXLEN', '~', names.most, '*', 'names', table.concat(names, ' '))
 end
 
--- All of a hash as one text, since a hash of any size fits; the entry's id says when. What is older than op[5] ms goes.
-function writes.keep(op)
-  local key = op[2]
+-- All of a hash as one text, since a hash of any size fits; the entry's id says when. What is older than its life goes.
+function writes.keep(key, from)
   settle(key)
-  kinds[op[3]] = 'stream'
-  local oldest = string.format('%.0f', math.max(0, tonumber(now_ms) - op[5]))
-  redis.call('XADD', op[3], 'MINID', oldest, '*', 'hash', table.concat(redis.call('HGETALL', key), '\n'))
+  local stream, life_ms = values[from], values[from + 2]
+  kinds[stream] = 'stream'
+  local oldest = string.format('%.0f', math.max(0, tonumber(now_ms) - life_ms))
+  call('XADD', stream, 'MINID', oldest, '*', 'hash', table.concat(call('HGETALL', key), '\n'))
 end
 
--- time, type, id, cause, data: what a repeated request is answered with
-local function remembered_event(told)
-  return table.concat({ told[5], told[3], told[1], told[8], told[13] }, '\n')
-end
-
-local function problem_in(entry, operations)
-  claimed = {}
-  if entry then
-    entry[1] = root .. entry[1]
-    local remembered = field(entry[1], entry[2])
-    if remembered == nil then return 'malformed 0 not a hash: ' .. named(entry[1]) end
-    local state = remembered and string.match(remembered, '^[^\n]*') or ''
-    if state ~= entry[3] then return 'is ' .. state end
-  end
-  local sums = {}
-  for at, op in ipairs(operations) do
-    op[2] = root .. op[2]
-    local problem = checks[op[1]](op, sums)
-    if problem == 'refused' then return 'refused ' .. at end
-    if problem then return 'malformed ' .. at .. ' ' .. problem end
-  end
-  if next(sums) then
-    for at, op in ipairs(operations) do
-      if is_at_odds(op, sums) then return 'malformed ' .. at .. ' writes what it counts: ' .. named(op[2]) end
+-- What stands against the transaction whose entry and operations begin at these positions.
+local function problem_in(entry, first, last)
+  claimed, sums = {}, {}
+  if values[entry] then
+    local ledger = root .. values[entry]
+    values[entry] = ledger
+    local stands = field(ledger, values[entry + 1])
+    if stands == nil then return 'malformed 0 not a hash: ' .. named(ledger) end
+    local state = stands and string.match(stands, '^[^\n]*') or ''
+    if state ~= values[entry + 2] then return 'is ' .. state end
+    local remembers = values[entry + 4]
+    if type(remembers) == 'number' and values[first + remembers] ~= 'publish' then
+      return 'malformed 0 what is remembered is no event'
     end
   end
+  local at, number = first, 0
+  while at <= last do
+    local key, to = root .. values[at + 1], at + 2 + values[at + 2]
+    values[at + 1] = key
+    number = number + 1
+    local problem = checks[values[at]](key, at + 3, to)
+    if problem == 'refused' then return 'refused ' .. number end
+    if problem then return 'malformed ' .. number .. ' ' .. problem end
+    at = to + 1
+  end
+  if not next(sums) then return end
+  at, number = first, 0
+  while at <= last do
+    local key, to = values[at + 1], at + 2 + values[at + 2]
+    number = number + 1
+    if sums[key] and is_at_odds(values[at], key, at + 3, to) then
+      return 'malformed ' .. number .. ' writes what it counts: ' .. named(key)
+    end
+    at = to + 1
+  end
 end
 
-local function apply(entry, operations)
-  for _, op in ipairs(operations) do writes[op[1]](op) end
-  if entry then
-    local told = entry[5]
-    if type(told) == 'number' then told = remembered_event(operations[told][3]) end
-    kinds[entry[1]] = 'hash'
-    redis.call('HSET', entry[1], entry[2], entry[4] .. '\n' .. told)
-    redis.call('PEXPIRE', entry[1], entry[6])
+-- What a repeated request is answered with: state, then what is remembered; of an event time, type, id, cause, data.
+local function ledger_says(state, remembers, first)
+  if type(remembers) == 'string' then return state .. '\n' .. remembers end
+  local event = first + remembers + 3
+  return state .. '\n' .. values[event + 4] .. '\n' .. values[event + 2] .. '\n' .. values[event] .. '\n'
+    .. values[event + 7] .. '\n' .. values[event + 12]
+end
+
+local function apply(entry, first, last)
+  local at = first
+  while at <= last do
+    local to = at + 2 + values[at + 2]
+    writes[values[at]](values[at + 1], at + 3, to)
+    at = to + 1
+  end
+  local ledger, handler, _, becomes, remembers, life_ms = unpack(values, entry, entry + 5)
+  if ledger then
+    kinds[ledger] = 'hash'
+    call('HSET', ledger, handler, ledger_says(becomes, remembers, first))
+    call('PEXPIRE', ledger, life_ms)
   end
 end
 
@@ -382,32 +420,51 @@ local function said_by(failure) return tostring(type(failure) == 'table' and fai
 
 local function is_unwilling(failure) return unwilling[string.match(said_by(failure), '^%-?(%u+) ')] end
 
+-- Where the entry and the operations begin and all ends of the transaction that begins at a position.
+local function parts(at)
+  local entry = at + 1
+  return entry, values[entry] and entry + 6 or entry + 1, at + values[at]
+end
+
 -- One transaction that is ill-formed must not take the others of the call with it.
 local outcomes = { now_ms }
-for _, transaction in ipairs(transactions) do
-  local entry, operations = transaction[1], transaction[2]
-  local sound, problem = pcall(problem_in, entry, operations)
+local at = 2
+for transaction = 1, values[1] do
+  local entry, first, last = parts(at)
+  local sound, problem = pcall(problem_in, entry, first, last)
   if not sound then
     problem = 'malformed 0 ' .. said_by(problem)
   elseif not problem then
-    local applied, failure = pcall(apply, entry, operations)
+    local applied, failure = pcall(apply, entry, first, last)
     if not applied then
       if is_unwilling(failure) then return { err = said_by(failure) } end
       problem = 'torn ' .. said_by(failure)
     end
   end
-  outcomes[#outcomes + 1] = problem or 'ok'
+  outcomes[transaction + 1] = problem or 'ok'
+  at = last + 1
+end
+
+-- Whoever asked for what could not be written in the end.
+local function tear(torn, failure)
+  local at = 2
+  for transaction = 1, values[1] do
+    local _, operation, last = parts(at)
+    while outcomes[transaction + 1] == 'ok' and operation <= last do
+      if values[operation + 1] == torn then outcomes[transaction + 1] = 'torn ' .. said_by(failure) end
+      operation = operation + 3 + values[operation + 2]
+    end
+    at = last + 1
+  end
 end
 
 -- What is written once per call. If it may not be written, whoever asked for it is torn.
 local function conclude(write, keys)
   for key in pairs(keys) do
     local is_written, failure = pcall(write, key)
-    if not is_written and is_unwilling(failure) then error(failure) end
-    for at, transaction in ipairs(is_written and {} or transactions) do
-      for _, op in ipairs(transaction[2]) do
-        if op[2] == key and outcomes[at + 1] == 'ok' then outcomes[at + 1] = 'torn ' .. said_by(failure) end
-      end
+    if not is_written then
+      if is_unwilling(failure) then error(failure) end
+      tear(key, failure)
     end
   end
 end

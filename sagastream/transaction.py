@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 import msgpack  # type: ignore[import-untyped]  # ships no types
 
@@ -18,14 +19,11 @@ from sagastream.envelope import Envelope
 from sagastream.errors import DefinitionError, ReplyError, ServerUnavailable
 from sagastream.keys import Keys
 from sagastream.ledger import Entry, State
+from sagastream.operands import as_ms, as_score, as_text, few, small
 from sagastream.reader import Reader
 from sagastream.script import Script, packaged
 
-LARGEST = 10**15 - 1
-_MS = timedelta(milliseconds=1)
-_SCALARS = frozenset({str, int})
 _SHUT_OUT = frozenset({"NOPERM", "NOAUTH", "WRONGPASS"})
-MANY = 5_000  # elements of one operation; Lua cannot unpack much more
 
 
 class Kind(StrEnum):
@@ -88,7 +86,7 @@ class Transaction:
         self.entry: Entry | None = None
         self.traceparent = ""
         self._reader = reader
-        self._operations: list[tuple[object, ...]] = []
+        self._values: list[Any] = []  # of all operations: what, key, how many values follow, values
 
     async def read(self, key: str, *fields: str) -> list[str | None]:
         """Return fields of a hash, None for each that is absent."""
@@ -104,54 +102,56 @@ class Transaction:
 
     def expect(self, key: str, field: str, value: str | None) -> None:
         """Commit only if the field has this value, or is absent for None."""
-        self._operations.append(("expect", key, field, False if value is None else _text(value)))
+        self._values += ("expect", key, 2, field, False if value is None else as_text(value))
 
     def at_least(self, key: str, field: str, amount: int) -> None:
         """Commit only if the counter is at least this much."""
-        self._operations.append(("at_least", key, field, _small(amount)))
+        self._values += ("at_least", key, 2, field, small(amount))
 
     def set(self, key: str, fields: Mapping[str, str | int]) -> None:
         """Write fields of a hash."""
         flat = [text for name, value in fields.items() for text in (name, str(value))]
-        self._operations.append(("set", key, _few(flat)))
+        self._values += ["set", key, len(flat), *few(flat)]
 
     def unset(self, key: str, *fields: str) -> None:
         """Remove fields of a hash."""
-        self._operations.append(("unset", key, _few(fields)))
+        self._values += ["unset", key, len(fields), *few(fields)]
 
     def increase(self, key: str, field: str, amount: int) -> None:
         """Add to a counter in a hash."""
-        self._operations.append(("increase", key, field, _small(amount)))
+        self._values += ("increase", key, 2, field, str(small(amount)))
 
     def decrease(self, key: str, field: str, amount: int) -> None:
         """Take from a counter in a hash, but never below zero; summed per counter over the transaction."""
-        self._operations.append(("decrease", key, field, _small(amount)))
+        self._values += ("decrease", key, 2, field, str(-small(amount)))
 
     def tally(self, key: str, counters: Mapping[str, int]) -> None:
         """Add to counters that guard nothing; written once per call however many transactions add to them."""
-        flat = [part for name, amount in counters.items() for part in (name, _small(amount))]
-        self._operations.append(("tally", key, _few(flat)))
+        flat = [part for name, amount in counters.items() for part in (name, small(amount))]
+        self._values += ["tally", key, len(flat), *few(flat)]
 
     def remove(self, key: str) -> None:
         """Delete a key."""
-        self._operations.append(("remove", key))
+        self._values += ("remove", key, 0)
 
     def push(self, key: str, *values: str) -> None:
         """Append to a list."""
-        self._operations.append(("push", key, _few(values)))
+        self._values += ["push", key, len(values), *few(values)]
 
     def schedule(self, key: str, member: str, score: int, *, instead_of: int | None = None) -> None:
         """Put a member into a sorted set; a guard if it says which score the member must have had until now."""
-        was = () if instead_of is None else (_score(instead_of),)
-        self._operations.append(("schedule", key, _score(score), _text(member), *was))
+        if instead_of is None:
+            self._values += ("schedule", key, 2, as_text(member), as_score(score))
+        else:
+            self._values += ("schedule", key, 3, as_text(member), as_score(score), as_score(instead_of))
 
     def unschedule(self, key: str, member: str) -> None:
         """Take a member out of a sorted set."""
-        self._operations.append(("unschedule", key, _text(member)))
+        self._values += ("unschedule", key, 1, as_text(member))
 
     def expire(self, key: str, after: timedelta) -> None:
         """Let a key vanish after a while."""
-        self._operations.append(("expire", key, _ms(after)))
+        self._values += ("expire", key, 1, str(as_ms(after)))
 
     def keep(self, key: str, stream: str, *, since_ms: int, life: timedelta) -> None:
         """Keep all of a hash as it is now, unless something was kept in the stream at ``since_ms`` or later.
@@ -159,7 +159,7 @@ class Transaction:
         **Shape**: an entry whose id is the instant and whose field ``hash`` is names and values, a line each, so
         neither may hold a line break. Entries older than ``life`` are dropped.
         """
-        self._operations.append(("keep", key, stream, _score(since_ms), _ms(life)))
+        self._values += ("keep", key, 3, stream, as_score(since_ms), as_ms(life))
 
     def mention(self, stream: str, name: str, *, most: int) -> None:
         """Mention a name in a stream that keeps about the ``most`` latest entries: nothing may depend on it.
@@ -168,46 +168,51 @@ class Transaction:
         """
         if name.split() != [name]:
             raise ValueError(f"a name without blanks can be mentioned, got {name[:80]!r}")
-        self._operations.append(("mention", stream, name, _small(most)))
+        self._values += ("mention", stream, 2, name, small(most))
 
     def publish(self, envelope: Envelope) -> int:
-        """Append an event to the owner's stream of its type; return the position of the operation."""
+        """Append an event to the owner's stream of its type; return its position, for ``Entry``."""
         return self.tell(names.events(envelope.type), envelope)
 
     def tell(self, stream: str, envelope: Envelope) -> int:
-        """Append an event to one of the owner's streams; return the position of the operation."""
-        self._operations.append(("publish", stream, envelope.told()))
-        return len(self._operations)
+        """Append an event to one of the owner's streams; return its position, for ``Entry``."""
+        position, told = len(self._values), envelope.told()
+        self._values += ["publish", stream, len(told), *told]
+        return position
 
     def append(self, stream: str, fields: Sequence[str]) -> None:
         """Append what is no event (names and values) to one of the owner's streams."""
-        self._operations.append(("append", stream, _few(fields)))
+        self._values += ["append", stream, len(fields), *few(fields)]
 
     def must_be_own(self) -> None:
         """Make sure that nothing written so far is what the library keeps beside the participant's own state.
 
         Raises: ``DefinitionError``.
         """
-        for kind, name, *_ in self._operations:
-            if kind != "publish" and names.is_the_librarys(str(name)):
-                raise DefinitionError(
-                    f"{str(name)[:80]!r} is a key of the library's; name the participant's own otherwise"
-                )
+        values, at = self._values, 0
+        while at < len(values):
+            if values[at] != "publish" and names.is_the_librarys(name := str(values[at + 1])):
+                raise DefinitionError(f"{name[:80]!r} is a key of the library's; name the participant's own otherwise")
+            at += 3 + values[at + 2]
 
-    def guard(self, at: str) -> str:
-        """Return in words which operation did not hold; ``at`` is the detail of ``REFUSED``. Values are not told."""
-        kind, key, first, *_ = self._operations[int(at) - 1]
-        name = f" of {first!r}" if isinstance(first, str) else ""
+    def guard(self, number: str) -> str:
+        """Return in words which operation did not hold, by the detail of ``REFUSED``. Values are not told."""
+        values, at = self._values, 0
+        for _ in range(int(number) - 1):
+            at += 3 + values[at + 2]
+        kind, key, _, first = values[at : at + 4]
+        name = "" if kind == "schedule" else f" of {first!r}"
         return f"{kind}{name} in {key!r}"
 
-    def packed(self, retention: timedelta) -> tuple[object, ...]:
-        """Return the form the script reads."""
-        if self.entry is None:
-            return (False, self._operations)
+    def pack(self, values: list[object], life_ms: str) -> None:
+        """Add what the script reads of this transaction; the ledger keeps its entry for so long."""
         entry = self.entry
-        ledger = (names.ledger(entry.saga_id), entry.handler, entry.expected, entry.becomes, entry.remembers,
-                  _ms(retention))  # fmt: skip
-        return (ledger, self._operations)
+        if entry is None:
+            values += (len(self._values) + 1, False)
+        else:
+            values += (len(self._values) + 6, names.ledger(entry.saga_id), entry.handler, entry.expected,
+                       entry.becomes, entry.remembers, life_ms)  # fmt: skip
+        values += self._values
 
 
 class Transactor:
@@ -216,7 +221,7 @@ class Transactor:
     def __init__(self, connection: Connection, keys: Keys, *, retention: timedelta) -> None:
         self.keys = keys
         self._connection = connection
-        self._retention = retention
+        self._life_ms = str(as_ms(retention))
 
     async def commit(self, batch: Sequence[Transaction]) -> Receipt:
         """Apply each transaction of the batch on its own; return one outcome each.
@@ -224,21 +229,23 @@ class Transactor:
         Raises: ``ServerUnavailable``; then each may or may not have been applied. A server that does not let us in
         is as good as none: no message is to blame for it.
         """
-        packed = [transaction.packed(self._retention) for transaction in batch]
         try:
-            return _receipt(await self._call(packed))
+            return _receipt(await self._call(batch))
         except (ReplyError, ValueError) as error:  # ValueError: text that cannot be encoded
             if isinstance(error, ReplyError) and error.code in _SHUT_OUT:
                 needed = "EVAL, EVALSHA and the commands of transaction.lua"
                 raise ServerUnavailable(f"{error}; allow this user {needed}") from error
-            if len(packed) == 1:
+            if len(batch) == 1:
                 return Receipt(0, [Outcome(Kind.MALFORMED, str(error))])
         # The call itself was refused: the one that is to blame must not take the others with it.
         receipts = [await self.commit([transaction]) for transaction in batch]
         return Receipt(max(r.now_ms for r in receipts), [outcome for r in receipts for outcome in r.outcomes])
 
-    async def _call(self, packed: Sequence[object]) -> Reply:
-        blob: bytes = msgpack.packb(packed, unicode_errors="surrogateescape")
+    async def _call(self, batch: Sequence[Transaction]) -> Reply:
+        values: list[object] = [len(batch)]
+        for transaction in batch:
+            transaction.pack(values, self._life_ms)
+        blob: bytes = msgpack.packb(values, unicode_errors="surrogateescape")
         return await script().run(self._connection, [self.keys.root], blob)
 
 
@@ -264,35 +271,3 @@ def _outcome(text: str) -> Outcome:
     if kind == Kind.IS and detail not in _STATES:
         return Outcome(Kind.MALFORMED, f"the ledger says {detail[:80]!r}, which is no state")
     return Outcome(Kind(kind), detail)
-
-
-def _small(amount: object) -> int:
-    if not isinstance(amount, int) or not 0 <= amount <= LARGEST:
-        raise ValueError(f"an amount must be an integer between 0 and {LARGEST}, got {amount!r}")
-    return amount
-
-
-def _score(score: object) -> int:
-    if not isinstance(score, int) or abs(score) > 2**53:
-        raise ValueError(f"a score must be an integer that a double can hold, got {score!r}")
-    return score
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, got {value!r}")
-    return value
-
-
-def _few(values: Sequence[object]) -> Sequence[object]:
-    if not 1 <= len(values) <= MANY:
-        raise ValueError(f"one operation takes 1 to {MANY} values, got {len(values)}")
-    if not _SCALARS.issuperset(map(type, values)):
-        for value in values:
-            if not isinstance(value, (str, int)):
-                raise TypeError(f"expected text, got {value!r}")
-    return values
-
-
-def _ms(duration: timedelta) -> int:
-    return max(1, duration // _MS)

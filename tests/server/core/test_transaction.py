@@ -15,8 +15,9 @@ from sagastream.clock import server_ms
 from sagastream.envelope import Envelope, epoch_ms, pairs
 from sagastream.keys import Keys
 from sagastream.ledger import Entry, State, parse
+from sagastream.operands import LARGEST
 from sagastream.reader import Reader
-from sagastream.transaction import LARGEST, Kind, Outcome, Transaction, Transactor
+from sagastream.transaction import Kind, Outcome, Transaction, Transactor
 
 DAY = timedelta(days=1)
 Declare = Callable[[Transaction], object]
@@ -34,9 +35,9 @@ class Desk:
     def transaction(self, *declare: Declare, entry: Entry | None = None) -> Transaction:
         """Return a transaction with everything declared."""
         tx = Transaction(self.reader, saga_id="saga-1", key="saga-1.reserve", now_ms=0)
+        tx.entry = entry
         for operation in declare:
             operation(tx)
-        tx.entry = entry
         return tx
 
     async def commit(self, *declare: Declare, entry: Entry | None = None) -> Outcome:
@@ -76,6 +77,15 @@ def envelope(id: str = "event-1", data: str = "{}", time: str = "") -> Envelope:
         id=id, source="stock", type="StockReserved", subject="order-1", saga_id="saga-1", cause="cause-1",
         initiator="customer-1", definition="order", definition_version="1", data=data, time=time,
     )  # fmt: skip
+
+
+def published_and_remembered(data: str) -> Declare:
+    """Publish an event, and let the ledger answer with it from then on."""
+
+    def declare(tx: Transaction) -> None:
+        tx.entry = Entry("saga-1", "reserve", State.UNKNOWN, State.DONE, tx.publish(envelope(data=data)))
+
+    return declare
 
 
 async def test_an_event_is_written_as_its_envelope_says(desk: Desk) -> None:
@@ -266,6 +276,16 @@ async def test_a_guard_holds_or_nothing_is_written(desk: Desk, guard: Declare, h
     assert (await desk.everything() == before) is not holds
 
 
+def test_a_guard_that_did_not_hold_is_named_and_no_value(desk: Desk) -> None:
+    """By its position among the operations, however many values each of them has."""
+    tx = desk.transaction(
+        lambda tx: tx.set("level", {"a": "1", "b": "2"}), lambda tx: tx.schedule("timers", "m", 2, instead_of=1),
+        lambda tx: tx.remove("gone"), lambda tx: tx.publish(envelope()), lambda tx: tx.decrease("level", "n", 1),
+    )  # fmt: skip
+
+    assert [tx.guard("2"), tx.guard("5")] == ["schedule in 'timers'", "decrease of 'n' in 'level'"]
+
+
 async def test_two_lines_of_one_counter_are_summed(desk: Desk) -> None:
     """Two lines that would each pass alone do not pass together; what comes in between is counted too."""
     await desk.call("HSET", "level", "available", 5)
@@ -299,14 +319,10 @@ async def test_a_later_transaction_of_a_call_sees_the_earlier_ones(desk: Desk) -
 async def test_a_duplicate_is_recognised_before_its_guards(desk: Desk) -> None:
     """The second attempt at a debit that emptied the counter is told that it is done, not that there is too little."""
     await desk.call("HSET", "level", "available", 5)
-    entry = Entry("saga-1", "reserve", State.UNKNOWN, State.DONE, 2)
-    take: tuple[Declare, ...] = (
-        lambda tx: tx.decrease("level", "available", 5),
-        lambda tx: tx.publish(envelope(data='{"n":5}')),
-    )
+    take: tuple[Declare, ...] = (lambda tx: tx.decrease("level", "available", 5), published_and_remembered('{"n":5}'))
 
-    first = await desk.commit(*take, entry=entry)
-    second = await desk.commit(*take, entry=entry)
+    first = await desk.commit(*take)
+    second = await desk.commit(*take)
 
     assert (first, second) == (Outcome(Kind.OK), Outcome(Kind.IS, State.DONE))
     assert await desk.call("XLEN", "events:StockReserved") == 1
@@ -316,9 +332,7 @@ async def test_the_ledger_remembers_the_published_event(desk: Desk) -> None:
     """State, instant, type, id, cause and payload can be read back, line feeds in the payload included."""
     data = '{"note":"one\\ntwo"}\n{"raw":"line"}'
 
-    await desk.commit(
-        lambda tx: tx.publish(envelope(data=data)), entry=Entry("saga-1", "reserve", State.UNKNOWN, State.DONE, 1)
-    )
+    await desk.commit(lambda tx: tx.set("level", {"a": "1", "b": "2"}), published_and_remembered(data))
     (text,) = await desk.reader.read("ledger:saga-1", "reserve")
     told = parse(text)
 
@@ -404,6 +418,19 @@ async def test_a_ledger_of_another_type_leaves_nothing_written(desk: Desk, kind:
     assert await desk.everything() == before
 
 
+async def test_what_is_no_event_cannot_be_remembered(desk: Desk) -> None:
+    """Nothing is written then: a repeated request could never be answered."""
+    outcomes = [
+        await desk.commit(
+            lambda tx: tx.set("a", {"x": "1"}), entry=Entry("saga-1", "reserve", State.UNKNOWN, State.DONE, position)
+        )
+        for position in (0, 1, 99)
+    ]
+
+    assert outcomes == [Outcome(Kind.MALFORMED, "0 what is remembered is no event")] * 3
+    assert await desk.everything() == {}
+
+
 AT_ODDS: list[tuple[str, tuple[Declare, ...]]] = [
     ("a new key is two things", (lambda tx: tx.push("k", "v"), lambda tx: tx.set("k", {"a": "1"}))),
     ("a new stream is a hash", (lambda tx: tx.append("k", ["a", "b"]), lambda tx: tx.increase("k", "n", 1))),
@@ -443,6 +470,10 @@ NOT_EVEN_SENT: list[tuple[str, Declare]] = [
     ("too large a tally", lambda tx: tx.tally("k", {"n": 10**17})),
     ("no fields at all", lambda tx: tx.set("k", {})),
     ("too many values", lambda tx: tx.push("k", *("v" for _ in range(5001)))),
+    ("a key that is nothing", lambda tx: tx.set(None, {"f": "v"})),  # type: ignore[arg-type]  # on purpose
+    ("a key that is many", lambda tx: tx.set(["k"], {"f": "v"})),  # type: ignore[arg-type]  # on purpose
+    ("a field that is nothing", lambda tx: tx.increase("k", None, 1)),  # type: ignore[arg-type]  # on purpose
+    ("a guard of nothing", lambda tx: tx.expect("k", None, None)),  # type: ignore[arg-type]  # on purpose
 ]
 
 
@@ -469,7 +500,7 @@ async def test_one_bad_transaction_takes_no_other_with_it(desk: Desk) -> None:
     """A malformed, a refused and an unknown operation stand among good ones, each with its own outcome."""
     await desk.call("SET", "text", "x")
     unknown = desk.transaction()
-    unknown._operations.append(("explode", "k"))
+    unknown._values += ("explode", "k", 0)
 
     outcomes = await desk.commit_all(
         desk.transaction(lambda tx: tx.increase("good", "n", 1)),
