@@ -170,7 +170,7 @@ def named_in_the_code() -> set[str]:
             words |= {str(one.value) for one in ast.walk(tree) if isinstance(one, ast.Constant)}
     for path in library.rglob("*.lua"):
         if path.parent.name != "testing":
-            words |= set(re.findall(r"redis\.p?call\(\s*'(\w+)'", path.read_text()))
+            words |= set(re.findall(r"\b(?:p?call|try|written)\(\s*'(\w+)'", path.read_text()))
     return {word for word in words if re.fullmatch("[A-Z]{3,}", word)}
 
 
