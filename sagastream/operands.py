@@ -41,6 +41,16 @@ def as_text(value: object) -> str:
     return value
 
 
+def as_told(name: str, value: object) -> str:
+    """Return a field's value as it is stored.
+
+    Raises: ``TypeError`` for what a hash cannot give back as what it was.
+    """
+    if not isinstance(value, str | int):
+        raise TypeError(f"expected text or a whole number for {name!r}, got {value!r}")
+    return str(value)
+
+
 def few(values: Sequence[object]) -> Sequence[object]:
     """Return as many texts as one operation takes.
 

@@ -19,7 +19,7 @@ from sagastream.envelope import Envelope
 from sagastream.errors import DefinitionError, ReplyError, ServerUnavailable
 from sagastream.keys import Keys
 from sagastream.ledger import Entry, State
-from sagastream.operands import as_ms, as_score, as_text, few, small
+from sagastream.operands import as_ms, as_score, as_text, as_told, few, small
 from sagastream.reader import Reader
 from sagastream.script import Script, packaged
 
@@ -110,7 +110,11 @@ class Transaction:
 
     def set(self, key: str, fields: Mapping[str, str | int]) -> None:
         """Write fields of a hash."""
-        flat = [text for name, value in fields.items() for text in (name, str(value))]
+        flat = [
+            text
+            for name, value in fields.items()
+            for text in (name, value if type(value) is str else as_told(name, value))
+        ]
         self._values += ["set", key, len(flat), *few(flat)]
 
     def unset(self, key: str, *fields: str) -> None:

@@ -258,6 +258,8 @@ async def test_a_handler_that_wants_what_cannot_be_written_is_buried(what: str) 
 
 WRONG_TYPES = {
     "expected text, got 100": lambda tx: tx.expect("rooms", "free", 100),
+    "expected text or a whole number for 'free', got None": lambda tx: tx.set("rooms", {"floor": "2", "free": None}),
+    "expected text or a whole number for 'free', got 99.5": lambda tx: tx.set("rooms", {"free": 99.5}),
 }
 
 
