@@ -137,6 +137,7 @@ def test_random_programs_get_the_same_replies(wire: Wire, seed: int) -> None:
 # Asked of a real server only, by people and at a start; no play on the stage does.
 NOT_ON_STAGE = {
     "ACL": "what a user may do, for the doctor",
+    "CLIENT": "who is connected, for the doctor",
     "COMMAND": "a column of the terminal, not the command",
     "CONFIG": "what the server's durability is",
     "DEBUG": "a level of the log, not the command",
