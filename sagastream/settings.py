@@ -25,6 +25,10 @@ def _seconds(value: object) -> object:
     return value
 
 
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int) else value
+
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
@@ -118,8 +122,8 @@ class Settings(BaseSettings):
     webhook_connections: int = Field(8, ge=1, le=500)
     """How many are sent at the same time by one process."""
 
-    consumer: int = Field(1, ge=1)
-    """Which of its service's consumers this process is; two running ones must never share a number."""
+    consumer: Annotated[str, BeforeValidator(_text)] = Field("1", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """Which of its service's consumers this process is, a number or a name; two running ones must never share it."""
 
     @field_validator("operator_token")
     @classmethod

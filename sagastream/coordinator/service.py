@@ -18,6 +18,7 @@ from sagastream.coordinator.message_api import message_routes
 from sagastream.coordinator.repair_api import repair_routes, trail_routes
 from sagastream.coordinator.stream_api import stream_routes
 from sagastream.coordinator.tracker import Coordinator
+from sagastream.errors import DefinitionError
 from sagastream.live.api import live_routes
 from sagastream.saga.definition import Saga
 from sagastream.service import Context, Service, Worker
@@ -46,7 +47,13 @@ def coordinator_service(
 
     ``audits`` are rules of the project's own, tried now and then beside the library's; ``trial`` is what people may try
     on the console; ``port`` is where it listens when it runs alone and nobody says otherwise.
+
+    **Raises**: ``DefinitionError`` without a table, for then it would track nothing and call that well.
     """
+    if not sagas:
+        raise DefinitionError(
+            "a coordinator needs the tables of its sagas, such as coordinator_service([TRIP], context)"
+        )
     bus, settings, telemetry = context.bus, context.settings, context.telemetry
     telemetry.add_source(Figures(sagas, bus=bus, settings=settings).read)
     routers = [routes(sagas, bus=bus, settings=settings) for routes in _ROUTES]

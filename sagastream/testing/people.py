@@ -126,7 +126,7 @@ def _settings(batch: int, block_s: float, claim_idle_s: float, stream_retention:
         claim_idle=timedelta(seconds=claim_idle_s),
         stream_retention=stream_retention,
         batch=batch,
-        consumer=ordinal,
+        consumer=str(ordinal),
     )
 
 

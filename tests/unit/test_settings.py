@@ -37,7 +37,7 @@ def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("PORT", "70000"), ("BATCH", "0"), ("BLOCK", "-1"), ("REDIS_URL", "localhost"), ("KEY_PREFIX", "{x}"),
-     ("APPENDFSYNC", "sometimes"), ("CONSUMER", "0"), ("LEDGER_RETENTION", "nan")],
+     ("APPENDFSYNC", "sometimes"), ("CONSUMER", "pod 1"), ("LEDGER_RETENTION", "nan")],
 )  # fmt: skip
 def test_a_variable_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
@@ -166,3 +166,14 @@ def test_what_makes_no_service_is_told_from_what_does(target: str) -> None:
     """A handler, a table or a function of several arguments in its place must not end in a traceback."""
     with pytest.raises(ProjectError, match="is not a function that takes a context"):
         load_factory(target)
+
+
+@pytest.mark.parametrize(("told", "consumer"), [("2", "2"), ("stock-7d9f4b-x2v9q", "stock-7d9f4b-x2v9q")])
+def test_a_process_is_one_of_many_by_number_or_by_name(
+    told: str, consumer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where pods come and go each has a name, and nobody counts them."""
+    monkeypatch.setenv("CONSUMER", told)
+
+    assert Settings().consumer == consumer
+    assert Settings(consumer=2).consumer == "2"  # type: ignore[arg-type]  # as a number was given before
