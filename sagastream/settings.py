@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -25,7 +26,10 @@ def _seconds(value: object) -> object:
     return value
 
 
-def _text(value: object) -> object:
+def _name(value: object) -> object:
+    """Return what a number is as text, and which name this host has where that is meant."""
+    if value == "host":
+        return re.sub(r"[^A-Za-z0-9_.-]", "_", socket.gethostname())[:64]
     return str(value) if isinstance(value, int) else value
 
 
@@ -122,8 +126,8 @@ class Settings(BaseSettings):
     webhook_connections: int = Field(8, ge=1, le=500)
     """How many are sent at the same time by one process."""
 
-    consumer: Annotated[str, BeforeValidator(_text)] = Field("1", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
-    """Which of its service's consumers this process is, a number or a name; two running ones must never share it."""
+    consumer: Annotated[str, BeforeValidator(_name)] = Field("1", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """Which consumer of its service this process is; two running ones must never share it. `host`: the host's name."""
 
     @field_validator("operator_token")
     @classmethod

@@ -122,6 +122,14 @@ def test_the_store_keeps_its_data_and_is_reached_by_the_shop_only() -> None:
     assert config()["networks"]["store"] == {"internal": True}
 
 
+def test_there_may_be_several_of_whatever_consumes() -> None:
+    """Two consumers of one name do what the other has in hand; two containers of one name cannot be."""
+    for name in {*PARTICIPANTS, "choreographed-saga-coordinator"}:
+        service = services()[name]
+        assert service["environment"]["CONSUMER"] == "host"
+        assert not {"container_name", "hostname", "ports"} & set(service)
+
+
 def test_whatever_is_mounted_is_there() -> None:
     mounts = [mount.split(":")[:2] for service in services().values() for mount in service.get("volumes", [])]
 

@@ -168,12 +168,15 @@ def test_what_makes_no_service_is_told_from_what_does(target: str) -> None:
         load_factory(target)
 
 
-@pytest.mark.parametrize(("told", "consumer"), [("2", "2"), ("stock-7d9f4b-x2v9q", "stock-7d9f4b-x2v9q")])
+@pytest.mark.parametrize(
+    ("told", "consumer"), [("2", "2"), ("stock-7d9f4b-x2v9q", "stock-7d9f4b-x2v9q"), ("host", "f00d_cafe.local")]
+)
 def test_a_process_is_one_of_many_by_number_or_by_name(
     told: str, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where pods come and go each has a name, and nobody counts them."""
     monkeypatch.setenv("CONSUMER", told)
+    monkeypatch.setattr("socket.gethostname", lambda: "f00d cafe.local")
 
     assert Settings().consumer == consumer
     assert Settings(consumer=2).consumer == "2"  # type: ignore[arg-type]  # as a number was given before
