@@ -19,6 +19,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sagastream.blocking import blocking_is_told
 from sagastream.endless import EndedAtStop
 from sagastream.errors import SagastreamError
 from sagastream.settings import Settings
@@ -127,7 +128,8 @@ async def serve(
     loop.set_exception_handler(_Scarcity())
     relaying = asyncio.create_task(relay())
     try:
-        await server.serve(sockets=[wire])
+        with blocking_is_told():
+            await server.serve(sockets=[wire])
     except SystemExit:  # which is how it says that the app did not start
         if opening.failure is not None:
             raise opening.failure from None
