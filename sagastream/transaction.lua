@@ -15,6 +15,8 @@
 -- No JSON, no money: opaque strings, and integers of at most 15 digits. What is only handed on to a command comes as
 -- text, numbers as well. Values are left where they came and told by their positions: a table for each operation would
 -- cost as much as what is done with it.
+--
+-- It is long because the server takes a script whole: each operation is a check and a write here.
 
 local root = KEYS[1] .. ':'
 local values = cmsgpack.unpack(ARGV[1])
