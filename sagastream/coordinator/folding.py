@@ -50,7 +50,8 @@ class Folding:
 
         Who turns a saga back from outside says the version of his own release, of which the saga need not be.
         """
-        return bundle if saga is bundle.meaning.saga else self.bundle(bundle.messages, saga)
+        is_judged = saga is bundle.meaning.saga and not bundle.is_mixed
+        return bundle if is_judged else self.bundle(bundle.messages, saga)
 
     def bundle(self, messages: Sequence[Message], saga: Saga) -> Bundle:
         """Return what messages about one saga say by this table, which may be nothing.

@@ -101,6 +101,7 @@ class Holding:
         bundle = self._bundles.get(saga_id)
         if bundle is None:
             bundle = self._bundles[saga_id] = Bundle(meaning, envelope, envelope, now_s)
+        bundle.is_mixed |= meaning is not bundle.meaning
         bundle.add(envelope, happening, message)
         if happening.kind is not Kind.DONE or happening.step == meaning.last:
             self._due[saga_id] = None
