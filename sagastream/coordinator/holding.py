@@ -2,7 +2,8 @@
 
 A write of a record costs as much as several events. In a rush a saga's next event is a moment away, so they are written
 together: whatever ends a saga or turns it back goes at once and takes along what waited, all else waits ``PATIENCE`` at
-most. Where little comes nothing waits. Speaks to no server: what waits here is read and not acknowledged.
+most, and not at all where its table sets a deadline within that time. Where little comes nothing waits. Speaks to no
+server: what waits here is read and not acknowledged.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Holding:
             bundle = self._bundles[saga_id] = Bundle(meaning, envelope, envelope, now_s)
         bundle.is_mixed |= meaning is not bundle.meaning
         bundle.add(envelope, happening, message)
-        if happening.kind is not Kind.DONE or happening.step == meaning.last:
+        if happening.kind is not Kind.DONE or happening.step == meaning.last or meaning.shortest <= PATIENCE:
             self._due[saga_id] = None
         self._telemetry.event_handled(envelope.type)
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 
 from sagastream import keys as names
@@ -33,6 +34,12 @@ class Meaning:
     def last(self) -> str:
         """Return the name of the step whose end is that of a saga that goes forward."""
         return self.saga.steps[-1].name
+
+    @cached_property
+    def shortest(self) -> timedelta:
+        """Return the shortest time that anything may take before it is overdue."""
+        whole = self.saga.within or self.saga.patience
+        return min(whole, self.saga.patience, *(step.within for step in self.saga.steps))
 
     def of(self, envelope: Envelope, taken_ms: int) -> Happening | None:
         """Return what an event says, None if the table does not care.

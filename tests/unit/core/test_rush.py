@@ -235,3 +235,16 @@ async def test_a_bar_of_another_release_is_judged_by_the_table_of_what_it_waited
             await asyncio.sleep(2 * A_READ_S)
             assert world.status() == "Compensating"
         await world.quiet()
+
+
+@in_virtual_time
+async def test_where_a_deadline_is_shorter_than_the_patience_nothing_waits() -> None:
+    """It would be set only when it has long run out."""
+    first = replace(TRIP.steps[0], within=PATIENCE / 5)
+    world, hasty = World(), replace(TRIP, name="hasty", steps=(first, *TRIP.steps[1:]))
+    async with world.running(world.coordinator(TRIP, hasty)):
+        async with rush(world):
+            world.tell(FORWARD[0], definition="hasty")
+            await asyncio.sleep(PATIENCE_S / 5 + 0.05)
+            assert any(line["type"] == "StepOverdue" for line in world.history())
+        await world.quiet()
