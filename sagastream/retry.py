@@ -59,5 +59,6 @@ class Retry:
                 yield f"{name} must be a time such as timedelta(seconds=30), got {time!r}"
         if min(self.first, self.cap) < timedelta(0):
             yield "first and cap must not be less than no time"
-        if not 0 <= self.jitter <= 1:
-            yield f"jitter must be between 0 and 1, got {self.jitter!r}"
+        jitter: object = self.jitter
+        if not isinstance(jitter, int | float) or not 0 <= jitter <= 1:
+            yield f"jitter must be between 0 and 1, got {jitter!r}"

@@ -43,6 +43,7 @@ def test_what_is_tried_for_ever_is_summed_up_at_once(attempts: int) -> None:
         ({"cap": None}, r"cap must be a time such as timedelta\(seconds=30\), got None"),
         ({"cap": timedelta(seconds=-1)}, "first and cap must not be less than no time"),
         ({"jitter": 1.5}, "jitter must be between 0 and 1, got 1.5"),
+        ({"jitter": None}, "jitter must be between 0 and 1, got None"),
     ],
 )
 def test_a_retry_that_could_not_work_is_refused_when_it_is_made(wrong: dict[str, Any], told: str) -> None:
