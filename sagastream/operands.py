@@ -8,7 +8,7 @@ from datetime import timedelta
 LARGEST = 10**15 - 1
 MANY = 5_000  # elements of one operation; Lua cannot unpack much more
 _MS = timedelta(milliseconds=1)
-_SCALARS = frozenset({str, int})
+_TEXT = frozenset({str})
 
 
 def small(amount: object) -> int:
@@ -16,9 +16,9 @@ def small(amount: object) -> int:
 
     Raises: ``ValueError``.
     """
-    if not isinstance(amount, int) or not 0 <= amount <= LARGEST:
+    if not isinstance(amount, int) or isinstance(amount, bool) or not 0 <= amount <= LARGEST:
         raise ValueError(f"an amount must be an integer between 0 and {LARGEST}, got {amount!r}")
-    return amount
+    return amount + 0  # a member of an enumeration calls itself by its name
 
 
 def as_score(score: object) -> str:
@@ -46,23 +46,41 @@ def as_told(name: str, value: object) -> str:
 
     Raises: ``TypeError`` for what a hash cannot give back as what it was.
     """
-    if not isinstance(value, str | int):
+    if isinstance(value, str):
+        return str.__str__(value)  # what it says, whatever an enumeration calls it
+    if not isinstance(value, int):
         raise TypeError(f"expected text or a whole number for {name!r}, got {value!r}")
-    return str(value)
+    return str(value if isinstance(value, bool) else value + 0)
 
 
 def few(values: Sequence[object]) -> Sequence[object]:
-    """Return as many texts as one operation takes.
+    """Return as many values as one operation takes.
 
-    Raises: ``ValueError`` for none and for more, ``TypeError`` for what is no text.
+    Raises: ``ValueError`` for none and for more.
     """
     if not 1 <= len(values) <= MANY:
         raise ValueError(f"one operation takes 1 to {MANY} values, got {len(values)}")
-    if not _SCALARS.issuperset(map(type, values)):
-        for value in values:
-            if not isinstance(value, (str, int)):
-                raise TypeError(f"expected text, got {value!r}")
     return values
+
+
+def texts(values: Sequence[object]) -> Sequence[object]:
+    """Return as many texts as one operation takes; whole numbers become text, for Lua rounds large ones.
+
+    Raises: ``ValueError`` for none and for more, ``TypeError`` for what is no text.
+    """
+    return few(values) if _TEXT.issuperset(map(type, values)) else [as_name(value) for value in few(values)]
+
+
+def as_name(value: object) -> str:
+    """Return a text, also of a whole number.
+
+    Raises: ``TypeError`` for anything else.
+    """
+    if type(value) is str:
+        return value
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError(f"expected text, got {value!r}")
+    return str.__str__(value) if isinstance(value, str) else str(value + 0)
 
 
 def as_ms(duration: timedelta) -> int:

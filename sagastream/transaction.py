@@ -19,7 +19,7 @@ from sagastream.envelope import Envelope
 from sagastream.errors import DefinitionError, ReplyError, ServerUnavailable
 from sagastream.keys import Keys
 from sagastream.ledger import Entry, State
-from sagastream.operands import as_ms, as_score, as_text, as_told, few, small
+from sagastream.operands import as_ms, as_name, as_score, as_text, as_told, few, small, texts
 from sagastream.reader import Reader
 from sagastream.script import Script, packaged
 
@@ -115,11 +115,11 @@ class Transaction:
             for name, value in fields.items()
             for text in (name, value if type(value) is str else as_told(name, value))
         ]
-        self._values += ["set", key, len(flat), *few(flat)]
+        self._values += ["set", key, len(flat), *texts(flat)]
 
     def unset(self, key: str, *fields: str) -> None:
         """Remove fields of a hash."""
-        self._values += ["unset", key, len(fields), *few(fields)]
+        self._values += ["unset", key, len(fields), *texts(fields)]
 
     def increase(self, key: str, field: str, amount: int) -> None:
         """Add to a counter in a hash."""
@@ -131,7 +131,7 @@ class Transaction:
 
     def tally(self, key: str, counters: Mapping[str, int]) -> None:
         """Add to counters that guard nothing; written once per call however many transactions add to them."""
-        flat = [part for name, amount in counters.items() for part in (name, small(amount))]
+        flat = [part for name, amount in counters.items() for part in (as_name(name), small(amount))]
         self._values += ["tally", key, len(flat), *few(flat)]
 
     def remove(self, key: str) -> None:
@@ -140,7 +140,7 @@ class Transaction:
 
     def push(self, key: str, *values: str) -> None:
         """Append to a list."""
-        self._values += ["push", key, len(values), *few(values)]
+        self._values += ["push", key, len(values), *texts(values)]
 
     def schedule(self, key: str, member: str, score: int, *, instead_of: int | None = None) -> None:
         """Put a member into a sorted set; a guard if it says which score the member must have had until now."""
@@ -186,7 +186,9 @@ class Transaction:
 
     def append(self, stream: str, fields: Sequence[str]) -> None:
         """Append what is no event (names and values) to one of the owner's streams."""
-        self._values += ["append", stream, len(fields), *few(fields)]
+        if len(fields) % 2:
+            raise ValueError(f"names and values come in pairs, got {len(fields)} of them")
+        self._values += ["append", stream, len(fields), *texts(fields)]
 
     def must_be_own(self) -> None:
         """Make sure that nothing written so far is what the library keeps beside the participant's own state.
@@ -195,9 +197,12 @@ class Transaction:
         """
         values, at = self._values, 0
         while at < len(values):
-            if values[at] != "publish" and names.is_the_librarys(name := str(values[at + 1])):
-                raise DefinitionError(f"{name[:80]!r} is a key of the library's; name the participant's own otherwise")
-            at += 3 + values[at + 2]
+            kind, key, count, *further = values[at : at + 4]
+            for name in (key, *further) if kind == "keep" else (key,):  # which writes a stream beside its key
+                if kind != "publish" and names.is_the_librarys(str(name)):
+                    told = str(name)[:80]
+                    raise DefinitionError(f"{told!r} is a key of the library's; name the participant's own otherwise")
+            at += 3 + count
 
     def guard(self, number: str) -> str:
         """Return in words which operation did not hold, by the detail of ``REFUSED``. Values are not told."""
@@ -235,7 +240,7 @@ class Transactor:
         """
         try:
             return _receipt(await self._call(batch))
-        except (ReplyError, ValueError) as error:  # ValueError: text that cannot be encoded
+        except (ReplyError, ValueError) as error:  # ValueError: what cannot be sent
             if isinstance(error, ReplyError) and error.code in _SHUT_OUT:
                 needed = "EVAL, EVALSHA and the commands of transaction.lua"
                 raise ServerUnavailable(f"{error}; allow this user {needed}") from error
@@ -249,13 +254,24 @@ class Transactor:
         values: list[object] = [len(batch)]
         for transaction in batch:
             transaction.pack(values, self._life_ms)
-        blob: bytes = msgpack.packb(values, unicode_errors="surrogateescape")
-        return await script().run(self._connection, [self.keys.root], blob)
+        return await script().run(self._connection, [self.keys.root], _packed(values))
 
 
 def script() -> Script:
     """Return the transaction script."""
     return packaged("transaction.lua")
+
+
+def _packed(values: list[object]) -> bytes:
+    """Return values as the script reads them.
+
+    Raises: ``ValueError`` for what cannot be sent, of whatever type it is.
+    """
+    try:
+        packed: bytes = msgpack.packb(values, unicode_errors="surrogateescape")
+    except (TypeError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+    return packed
 
 
 _OK = Outcome(Kind.OK)

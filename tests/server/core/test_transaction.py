@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from enum import Enum
 
 import pytest
 
@@ -473,6 +474,15 @@ NOT_EVEN_SENT: list[tuple[str, Declare]] = [
     ("a key that is nothing", lambda tx: tx.set(None, {"f": "v"})),  # type: ignore[arg-type]  # on purpose
     ("a key that is many", lambda tx: tx.set(["k"], {"f": "v"})),  # type: ignore[arg-type]  # on purpose
     ("a field that is nothing", lambda tx: tx.increase("k", None, 1)),  # type: ignore[arg-type]  # on purpose
+    ("a key that is too large", lambda tx: tx.remove(2**64)),  # type: ignore[arg-type]  # on purpose
+    ("a field that is an object", lambda tx: tx.increase("k", object(), 1)),  # type: ignore[arg-type]  # on purpose
+    ("a tally of a truth", lambda tx: tx.tally("k", {"n": True})),
+    ("a truth taken away", lambda tx: tx.decrease("good", "n", True)),
+    ("a value that is a truth", lambda tx: tx.push("k", True)),  # type: ignore[arg-type]  # on purpose
+    ("a field that is a truth", lambda tx: tx.unset("k", True)),  # type: ignore[arg-type]  # on purpose
+    ("a name that is a truth", lambda tx: tx.set("k", {True: "v"})),  # type: ignore[arg-type]  # on purpose
+    ("a mention of a truth", lambda tx: tx.mention("s", "saga-1", most=True)),
+    ("a name without its value", lambda tx: tx.append("s", ["name"])),
     ("a guard of nothing", lambda tx: tx.expect("k", None, None)),  # type: ignore[arg-type]  # on purpose
 ]
 
@@ -494,6 +504,41 @@ async def test_nonsense_from_a_handler_harms_only_itself(desk: Desk, declare: De
     assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.MALFORMED, Kind.OK]
     assert await desk.reader.read_all("good") == {"n": "2"}
     assert await desk.reader.read_all("bad") == {}
+
+
+class Colour(str, Enum):  # noqa: UP042  # a StrEnum prints as its text, and many have none
+    """What prints as its name and is another text."""
+
+    RED = "red"
+
+
+class Size(int, Enum):
+    """What prints as its name and is a number."""
+
+    LARGE = 3
+
+
+async def test_a_member_of_an_enumeration_is_stored_as_what_it_is(desk: Desk) -> None:
+    """Not as what it prints; otherwise a guard on what was stored would never hold."""
+    await desk.commit(
+        lambda tx: tx.set("bolt", {"colour": Colour.RED, "size": Size.LARGE}),
+        lambda tx: tx.increase("bolt", "n", Size.LARGE),
+    )
+
+    guarded = await desk.commit(lambda tx: tx.expect("bolt", "colour", Colour.RED))
+
+    assert await desk.reader.read_all("bolt") == {"colour": "red", "size": "3", "n": "3"}
+    assert guarded == Outcome(Kind.OK)
+
+
+async def test_a_large_number_is_stored_digit_by_digit(desk: Desk) -> None:
+    """Lua has only numbers that would round it."""
+    large = 2**60 + 1
+
+    await desk.commit(lambda tx: tx.push("list", large), lambda tx: tx.set("hash", {large: large}))  # type: ignore[arg-type,dict-item]  # on purpose
+
+    assert await desk.call("LRANGE", "list", 0, -1) == [str(large)]
+    assert await desk.reader.read_all("hash") == {str(large): str(large)}
 
 
 async def test_one_bad_transaction_takes_no_other_with_it(desk: Desk) -> None:

@@ -112,6 +112,25 @@ async def test_a_handler_that_writes_what_is_the_librarys_is_refused(key: str) -
 
 
 @in_virtual_time
+async def test_a_handler_that_keeps_a_hash_where_the_library_keeps_its_own_is_refused() -> None:
+    """What is older than the life it names would go: letters that nobody has read, events that nobody has handled."""
+    world, rude = World(), Participant("hotel", retry=RETRY)
+
+    @rude.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        tx.keep("rooms", "letters", since_ms=0, life=timedelta(milliseconds=1))
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    world.tell(TripBooked(nights=2), id="booked-1")
+    async with world.running(world.consumer(rude)):
+        await world.until(lambda: world.letters("hotel") != [])
+
+    (letter,) = world.letters("hotel")
+    assert "'letters' is a key of the library's" in letter["reason"]
+    assert not world.events("hotel", RoomHeld)
+
+
+@in_virtual_time
 async def test_a_refusal_is_decided_once() -> None:
     """The second telling finds enough rooms, but the refusal stands."""
     world = World()
