@@ -134,7 +134,7 @@ local function counter_check(key, from)
   end
   sum = sum + amount
   sums[at] = sum
-  sums[key] = 'some'
+  sums[key] = sums[key] or 'some'
   if amount < 0 and sum < 0 then return 'refused' end
   if sum > 999999999999999 or sum < -999999999999999 then return 'too large: ' .. named(key) .. ' ' .. name end
 end
@@ -292,12 +292,14 @@ function writes.tally(key, from, to)
   end
   for at = from, to, 2 do
     local name = values[at]
+    local known = counted[key]
+    if not known or not known[name] then checks.tally(key, from, to) end  -- settled since, by an operation before it
     tally[name] = (tally[name] or 0) + values[at + 1]
   end
 end
 function writes.remove(key)
   kinds[key] = 'none'
-  tallies[key], counted[key], scheduled[key] = nil, nil, nil
+  tallies[key], counted[key], scheduled[key], mentions[key] = nil, nil, nil, nil
   call('DEL', key)
 end
 function writes.expire(key, from)

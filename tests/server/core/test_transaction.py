@@ -432,7 +432,45 @@ async def test_what_is_no_event_cannot_be_remembered(desk: Desk) -> None:
     assert await desk.everything() == {}
 
 
+SETTLING: list[tuple[str, Declare]] = [
+    ("another counter rises", lambda tx: tx.increase("k", "other", 1)),
+    ("the counter rises", lambda tx: tx.increase("k", "n", 0)),
+    ("the hash is to vanish", lambda tx: tx.expire("k", DAY)),
+    ("the hash is kept", lambda tx: tx.keep("k", "past", since_ms=0, life=DAY)),
+]
+
+
+@pytest.mark.parametrize("before", [s[1] for s in SETTLING], ids=[s[0] for s in SETTLING])
+async def test_a_tally_counts_on_what_its_own_transaction_has_written_before(desk: Desk, before: Declare) -> None:
+    """What was read of the counters when all was checked is forgotten by then."""
+    await desk.call("HSET", "k", "n", 5, "m", 7)
+
+    outcome = await desk.commit(
+        lambda tx: tx.tally("k", {"n": 1}), before, lambda tx: tx.tally("k", {"n": 1}),
+        lambda tx: tx.tally("k", {"m": 1, "n": 1}),
+    )  # fmt: skip
+
+    assert outcome == Outcome(Kind.OK)
+    assert (await desk.reader.read("k", "n", "m")) == ["8", "8"]
+
+
+async def test_what_was_mentioned_goes_with_the_stream_that_is_removed(desk: Desk) -> None:
+    """What is written once per call must not be written to what the key has become meanwhile."""
+    outcomes = await desk.commit_all(
+        desk.transaction(lambda tx: tx.mention("k", "saga-1", most=10)),
+        desk.transaction(lambda tx: tx.remove("k")),
+        desk.transaction(lambda tx: tx.push("k", "v")),
+    )
+
+    assert outcomes == [Outcome(Kind.OK)] * 3
+    assert await desk.call("LRANGE", "k", 0, -1) == ["v"]
+
+
 AT_ODDS: list[tuple[str, tuple[Declare, ...]]] = [
+    (
+        "a field is written, tallied and counted beside",
+        (lambda tx: tx.set("k", {"a": "x"}), lambda tx: tx.tally("k", {"a": 1}), lambda tx: tx.increase("k", "b", 1)),
+    ),
     ("a new key is two things", (lambda tx: tx.push("k", "v"), lambda tx: tx.set("k", {"a": "1"}))),
     ("a new stream is a hash", (lambda tx: tx.append("k", ["a", "b"]), lambda tx: tx.increase("k", "n", 1))),
     ("a new set is tallied", (lambda tx: tx.schedule("k", "m", 1), lambda tx: tx.tally("k", {"n": 1}))),
