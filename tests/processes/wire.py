@@ -185,7 +185,8 @@ def _end_of_command(buffer: bytes, at: int) -> int | None:
 
 
 def _name(command: bytes) -> str | None:
+    """Return the service and the number in the name a client gives itself: prefix, service, number, host, process."""
     words = command.split(b"\r\n")
     if len(words) > 6 and words[2].upper() == b"CLIENT" and words[4].upper() == b"SETNAME":
-        return words[6].decode()
+        return words[6].decode().partition("@")[0].rpartition(":")[2]
     return None
