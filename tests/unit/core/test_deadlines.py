@@ -21,7 +21,7 @@ from sagastream.saga.definition import Saga
 from sagastream.saga.progress import Progress
 from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed
 from tests.unit.core.test_coordinator import complete, names
-from tests.unit.core.world import SAGA, Wire, World, in_virtual_time
+from tests.unit.core.world import SAGA, Wire, World, in_virtual_time, meanwhile
 
 BAR = ["BarRequested TripConfirmed"]
 
@@ -181,12 +181,8 @@ async def traffic(world: World, pause: float) -> AsyncIterator[None]:
             number += 1
             await asyncio.sleep(pause)
 
-    task = asyncio.create_task(go_on())
-    try:
+    async with meanwhile(go_on()):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @in_virtual_time

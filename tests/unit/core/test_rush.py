@@ -14,7 +14,7 @@ from sagastream.coordinator.holding import PATIENCE
 from sagastream.event import Event, StepBarred
 from sagastream.keys import COORDINATOR
 from tests.trip import TRIP, CardCharged, CardDeclined, RoomHeld, TripBooked, TripConfirmed
-from tests.unit.core.world import SAGA, World, in_virtual_time
+from tests.unit.core.world import SAGA, World, in_virtual_time, meanwhile
 
 FORWARD = (TripBooked(nights=2), RoomHeld(nights=2, card="good"), CardCharged(nights=2), TripConfirmed())
 MANY = 30  # more than an eighth of a batch
@@ -38,18 +38,6 @@ def versions(world: World, sagas: Iterable[str]) -> set[str]:
     return {world.hash(COORDINATOR, f"record:{saga_id}").get("version", "0") for saga_id in sagas}
 
 
-def held(world: World) -> int:
-    """Return how many messages were read and are not acknowledged."""
-    pending = 0
-    for stream in world.streams():
-        groups = world.server.call("XINFO", "GROUPS", stream)
-        assert isinstance(groups, list)
-        for group in groups:
-            assert isinstance(group, list)
-            pending += int(str(group[group.index("pending") + 1]))
-    return pending
-
-
 @asynccontextmanager
 async def rush(world: World) -> AsyncIterator[None]:
     """Let so many sagas begin all the time that every read brings many messages."""
@@ -59,13 +47,9 @@ async def rush(world: World) -> AsyncIterator[None]:
             wave(world, FORWARD[0], some(f"rush-{number}"))
             await asyncio.sleep(0.001)
 
-    task = asyncio.create_task(go_on())
-    await asyncio.sleep(2 * A_READ_S)
-    try:
+    async with meanwhile(go_on()):
+        await asyncio.sleep(2 * A_READ_S)
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @in_virtual_time
@@ -138,10 +122,10 @@ async def test_who_is_told_to_stop_stores_what_waits() -> None:
     world, stop = World(), asyncio.Event()
     working = asyncio.create_task(world.coordinator(TRIP).run(stop))
     async with rush(world):
-        assert held(world) > MANY
+        assert world.in_hand() > MANY
         stop.set()
         await working
-        assert held(world) == 0
+        assert world.in_hand() == 0
 
 
 @in_virtual_time

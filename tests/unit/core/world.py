@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import wraps
@@ -53,6 +53,17 @@ def in_virtual_time(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
         virtual_time.run(test(*args, **kwargs))  # type: ignore[arg-type]  # an async function gives a coroutine
 
     return play
+
+
+@asynccontextmanager
+async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let something go on for as long as the block takes."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class Wire:
@@ -230,13 +241,16 @@ class World:
 
     def unsettled(self) -> list[str]:
         """Return the streams of which some group has entries to read or to acknowledge."""
-        found = []
+        return [stream for stream, about in self._groups() if about["pending"] != "0" or about["lag"] != "0"]
+
+    def in_hand(self) -> int:
+        """Return how many messages were read and are not acknowledged."""
+        return sum(int(about["pending"]) for _, about in self._groups())
+
+    def _groups(self) -> Iterator[tuple[str, Mapping[str, str]]]:
         for stream in self.streams():
             for group in _listed(self.server.call("XINFO", "GROUPS", stream)):
-                about = pairs([str(value) for value in _listed(group)])
-                if about["pending"] != "0" or about["lag"] != "0":
-                    found.append(stream)
-        return found
+                yield stream, pairs([str(value) for value in _listed(group)])
 
     def streams(self) -> list[str]:
         """Return the names of all streams."""
