@@ -84,11 +84,7 @@ def _deal(words: Namespace, office: Office) -> int:
     Screen(sys.stderr).say(_line(letter), f"  data: {cast('dict[str, str]', letter['message']).get('data', '')}")
     if not confirmed(words, f"{words.verb} it?"):
         return NOT_CONFIRMED
-    answer = office.post("dead-letters", words.owner, words.letter_id, words.verb, body=body)
-    if words.json:
-        print(json.dumps(answer))
-    else:
-        Screen().say(_line(answer))
+    _tell(words, office.post("dead-letters", words.owner, words.letter_id, words.verb, body=body))
     return DONE
 
 
@@ -107,12 +103,17 @@ def _drop_ended(words: Namespace, office: Office) -> int:
     for one in found:
         try:
             place = str(one["owner"]), str(one["id"])
-            answer = office.post("dead-letters", *place, "drop", body={"reason": words.reason})
+            _tell(words, office.post("dead-letters", *place, "drop", body={"reason": words.reason}))
         except Refused as refused:  # somebody else dealt with it, or its saga was contradicted meanwhile
             worst = max(worst, told(refused))
-            continue
-        print(json.dumps(answer)) if words.json else Screen().say(_line(answer))
     return worst
+
+
+def _tell(words: Namespace, answer: Answer) -> None:
+    if words.json:
+        print(json.dumps(answer))
+    else:
+        Screen().say(_line(answer))
 
 
 def _is_meant(words: Namespace, one: Answer) -> bool:
