@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
 
-from bench.workers import running, settle_memory
+from bench.workers import Cast, running, settle_memory, the_shop
 from sagastream.logs import configure
 from sagastream.settings import Settings
 
@@ -24,9 +24,10 @@ class Processes:
     A worker whose pipe closes ends itself, so none outlives this process, however it ends.
     """
 
-    def __init__(self, names: Sequence[str], url: str) -> None:
+    def __init__(self, names: Sequence[str], url: str, casting: Callable[[], Cast] = the_shop) -> None:
         self._names = names
         self._url = url
+        self._casting = casting
         self._pipes: list[Connection[str, float]] = []
         self._stack = ExitStack()
 
@@ -42,7 +43,8 @@ class Processes:
         try:
             for name in self._names:
                 here, there = starting.Pipe()
-                process = starting.Process(target=_work, args=(name, self._url, there), name=name, daemon=True)
+                told = (name, self._url, self._casting, there)
+                process = starting.Process(target=_work, args=told, name=name, daemon=True)
                 process.start()
                 there.close()
                 self._stack.callback(process.join, _PATIENCE_S)
@@ -81,18 +83,18 @@ class Processes:
         return [pipe.recv() for pipe in self._pipes]
 
 
-def _work(name: str, url: str, pipe: Connection[float, str]) -> None:
+def _work(name: str, url: str, casting: Callable[[], Cast], pipe: Connection[float, str]) -> None:
     configure(Settings(log_level="ERROR"))
     settle_memory()
     pipe.send(0.0)
     try:
         pipe.recv()
-        asyncio.run(_run(name, url, pipe))
+        asyncio.run(_run(name, url, casting, pipe))
     except (EOFError, KeyboardInterrupt):
         pass  # nobody is left to work for
 
 
-async def _run(name: str, url: str, pipe: Connection[float, str]) -> None:
+async def _run(name: str, url: str, casting: Callable[[], Cast], pipe: Connection[float, str]) -> None:
     began = time.process_time()
     ended = asyncio.Event()
 
@@ -105,5 +107,5 @@ async def _run(name: str, url: str, pipe: Connection[float, str]) -> None:
             asyncio.get_running_loop().remove_reader(pipe.fileno())
 
     asyncio.get_running_loop().add_reader(pipe.fileno(), answer)
-    async with running([name], url):
+    async with running([name], url, casting):
         await ended.wait()

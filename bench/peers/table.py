@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.peers.ours import timed
+from bench.peers.ours import PLAIN, SHOP, Play, timed
 from bench.peers.servers import NotHere, postgresql, restate
 from sagastream.embedded import EmbeddedServer, Fsync, free_port
 from sagastream.offspring import dies_with_parent
@@ -58,8 +58,8 @@ def _timed_program(python: Python, module: str, *arguments: str, **environment: 
     return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
 
 
-def _ours(appendfsync: str, arrangement: str, python: Python, sagas: int) -> float:
-    return timed(sagas, appendfsync, arrangement)
+def _ours(play: Play, appendfsync: str, arrangement: str, python: Python, sagas: int) -> float:
+    return timed(play, sagas, appendfsync, arrangement)
 
 
 def _restate(python: Python, sagas: int) -> float:
@@ -114,13 +114,21 @@ def _redis(appendfsync: Fsync) -> Iterator[EmbeddedServer]:
 
 PEERS = (
     Peer("sagastream, one process, always", "", 3000, "each commit", "yes", "status, history, undo",
-         partial(_ours, "always", "one")),
+         partial(_ours, PLAIN, "always", "one")),
     Peer("sagastream, one per service, always", "", 3000, "each commit", "yes", "status, history, undo",
-         partial(_ours, "always", "procs")),
+         partial(_ours, PLAIN, "always", "procs")),
     Peer("sagastream, one process, everysec", "", 3000, "each second", "yes", "status, history, undo",
-         partial(_ours, "everysec", "one")),
+         partial(_ours, PLAIN, "everysec", "one")),
     Peer("sagastream, one per service, everysec", "", 3000, "each second", "yes", "status, history, undo",
-         partial(_ours, "everysec", "procs")),
+         partial(_ours, PLAIN, "everysec", "procs")),
+    Peer("the shop, one process, always", "", 3000, "each commit", "yes", "status, history, undo",
+         partial(_ours, SHOP, "always", "one")),
+    Peer("the shop, one per service, always", "", 3000, "each commit", "yes", "status, history, undo",
+         partial(_ours, SHOP, "always", "procs")),
+    Peer("the shop, one process, everysec", "", 3000, "each second", "yes", "status, history, undo",
+         partial(_ours, SHOP, "everysec", "one")),
+    Peer("the shop, one per service, everysec", "", 3000, "each second", "yes", "status, history, undo",
+         partial(_ours, SHOP, "everysec", "procs")),
     Peer("Restate", "restate-sdk", 1000, "each commit", "steps are journaled", "status, journal, undo by hand",
          _restate),
     Peer("DBOS on SQLite", "dbos", 100, "each commit", "steps are journaled", "status, steps, undo by hand",

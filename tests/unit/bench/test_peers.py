@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench.peers import __main__ as peers
+from bench.peers.order_sagastream import plain
 from bench.peers.table import PEERS
+from sagastream.saga.check import check
 
 FOLDER = Path(peers.__file__).parent
 
@@ -29,6 +31,13 @@ def test_every_line_says_what_is_promised_for_its_throughput() -> None:
     """At least once without a memory is cheaper than exactly once with one."""
     assert all(peer.on_disk and peer.once and peer.knows for peer in PEERS)
     assert len({peer.name for peer in PEERS}) == len(PEERS)
+
+
+def test_the_peers_steps_are_a_sound_saga_here() -> None:
+    """With a way back that nobody measures: what cannot be undone would be compared with what can."""
+    cast = plain()
+
+    assert check([cast.saga], cast.participants) == []
 
 
 def test_what_peers_need_is_locked_by_its_content_and_names_no_place_to_get_it() -> None:
