@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import structlog
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.routing import Match, Route
+from starlette.routing import BaseRoute, Match, Route
 
 from sagastream.entrance import Conflict, UnknownSaga
 from sagastream.errors import ServerUnavailable, TooLarge, Undecodable
@@ -138,12 +138,23 @@ def install(app: FastAPI) -> None:
 
 
 def _methods(request: Request) -> set[str]:
-    return {
-        method
-        for route in request.app.routes
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
-        for method in route.methods or ()
-    }
+    """Return the methods of the route that refused the request, and of all others at the same path."""
+    paths = [
+        (route.path, route.methods or ())
+        for route in _routes(request.app.routes)
+        if route.matches(dict(request.scope))[0] is not Match.NONE
+    ]
+    return {method for path, methods in paths if path == paths[0][0] for method in methods}
+
+
+def _routes(routes: Iterable[BaseRoute]) -> Iterator[Route]:
+    """Yield every route that has methods: FastAPI lists a router that was included as one route, which names none."""
+    for route in routes:
+        within = getattr(route, "effective_route_contexts", None)
+        if within is not None:
+            yield from within()
+        elif isinstance(route, Route):
+            yield route
 
 
 def _phrase(error: StarletteHTTPException) -> str:

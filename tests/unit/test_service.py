@@ -268,16 +268,33 @@ async def test_every_error_is_a_problem(shop: Shop, method: str, path: str, stat
 
 
 async def test_a_refused_method_is_told_every_one_that_is_offered() -> None:
-    """Several routes share a path; whoever asks wrongly learns of all of them."""
-    app = FastAPI()
+    """Several routes share a path, of the app itself and of what it includes; one of another form is another thing."""
+    app, outer, inner = FastAPI(), APIRouter(prefix="/api"), APIRouter()
     install(app)
-    for method in ("GET", "PUT"):
-        app.add_api_route("/api/thing", lambda: None, methods=[method])
+    inner.add_api_route("/thing", lambda: None, methods=["POST"])
+    outer.add_api_route("/thing", lambda: None, methods=["PUT"])
+    outer.add_api_route("/another", lambda: None, methods=["DELETE"])
+    outer.include_router(inner)
+    outer.add_api_route("/{name}", lambda name: name, methods=["PATCH"])
+    app.add_api_route("/api/thing", lambda: None, methods=["GET"])
+    app.include_router(outer)
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
         answer = await client.delete("/api/thing")
 
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST, PUT")
+
+
+async def test_a_method_that_a_service_refuses_is_told_those_it_offers(shop: Shop) -> None:
+    """Of its own routes and of its probes."""
+    async with shop.client() as client:
+        answers = [await client.request("PATCH", path) for path in ("/api/away", "/api/fault", "/health")]
+
+    assert [(one.status_code, one.headers["allow"]) for one in answers] == [
+        (405, "GET, POST"),
+        (405, "GET"),
+        (405, "GET"),
+    ]
 
 
 async def test_a_service_tells_how_it_is(shop: Shop) -> None:
