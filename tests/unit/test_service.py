@@ -203,6 +203,10 @@ async def answers(client: httpx.AsyncClient, status: int) -> httpx.Response:
         ('{"items": []}'.encode("utf-16"), 400, "UTF-8"),
         (b"[" * 60_000, 400, "not JSON"),
         (b"9" * 60_000, 400, "body"),
+        (b'{"items": "\xff"}', 400, "UTF-8"),
+        (b'{"items": [], "items": [{"pieceCount": 1, "price": 1}]}', 400, "'items' stands twice"),
+        (b'{"items": [{"pieceCount": 1, "pieceCount": 2, "price": 1}]}', 400, "'pieceCount' stands twice"),
+        (b'{"\\ud800": 1, "\\ud800": 2}', 400, "stands twice"),
         (b" " * 65_537, 413, "65536"),
     ],
 )
@@ -213,6 +217,19 @@ async def test_a_bad_body_is_a_problem_that_says_what_is_wrong(shop: Shop, body:
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert answer.json()["status"] == status
     assert said in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("body", [b'{"a": NaN}', b'{"a": 1, "a": 2}', b"[" * 60_000])
+async def test_json_is_strict_however_its_type_is_written(shop: Shop, body: bytes) -> None:
+    """A media type has no case, and where there are two it is not known which one is heeded."""
+    twice = [("content-type", "application/json"), ("content-type", "text/plain")]
+    async with shop.client() as client:
+        plain = await send(client, body)
+        shouted = await client.post("/api/orders", content=body, headers={"content-type": "Application/JSON"})
+        doubled = await client.post("/api/orders", content=body, headers=twice)
+
+    assert (shouted.status_code, shouted.json()) == (400, plain.json())
+    assert (doubled.status_code, doubled.json()) == (400, plain.json())
 
 
 async def test_each_wrong_field_is_pointed_at(shop: Shop) -> None:
