@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from money import Currency
 from order_service import exact_json
 from order_service.fields import MAX_CENTS, Amount, CustomerId, Email, Id, OneToMany, PaymentMethod, Quantity, Words
+from sagastream.problems import worded
 
 MAX_ERRORS = 50
 EXAMPLE_ORDER = {
@@ -136,7 +137,9 @@ def _validated(model: type[Model], body: bytes, currency: Currency | None) -> Mo
         return model.model_validate(value, context=currency)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_ERRORS]
-        raise Invalid([FieldError(each["loc"], each["msg"]) for each in found]) from None
+        raise Invalid(
+            [FieldError(each["loc"], worded(each["type"], each["msg"], each["loc"])) for each in found]
+        ) from None
 
 
 def _wrong_sums(request: OrderRequest, currency: Currency, tolerance_cents: int) -> Iterator[FieldError]:

@@ -65,6 +65,14 @@ def invalid(*errors: tuple[str, str], status: int = 422) -> Problem:
     return _invalid([_error(("body", *field.split(".")), detail) for field, detail in errors], status)
 
 
+def worded(kind: str, message: str, where: Sequence[str | int]) -> str:
+    """Return what a validator says, in the words of who sent JSON and has never heard of a dictionary or a tuple."""
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        how = ", sent as Content-Type: application/json" if tuple(where) == ("body",) else ""
+        return f"must be a JSON object{how}"
+    return "must be a JSON array" if kind in ("tuple_type", "list_type") else message
+
+
 def unavailable(detail: str) -> Problem:
     """Return the problem for work that could be done a little later."""
     return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
@@ -96,12 +104,8 @@ def install(app: FastAPI) -> None:
 
     async def validation(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # what this handler is registered for
-        found = error.errors()
-        if any(one["type"] == "json_invalid" for one in found):
-            where = found[0]["loc"][-1]
-            why = found[0].get("ctx", {}).get("error", "malformed")
-            return Problem(400, f"the body is not JSON: {why} at character {where}").response()
-        return _invalid([_error(one["loc"], one["msg"]) for one in found], 422).response()
+        wrong = [_error(one["loc"], worded(one["type"], one["msg"], one["loc"])) for one in error.errors()]
+        return _invalid(wrong, 422).response()
 
     async def server(request: Request, _: Exception) -> Response:
         if request.method in ("GET", "HEAD"):
