@@ -41,6 +41,7 @@ def _epoch_ms(told: object) -> int:
         return int(text)
     # A plus sign that was not escaped arrives as a space.
     text = re.sub(r" (\d\d:\d\d)$", r"+\1", text)
+    text = text.upper()  # RFC 3339 takes t and z too
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -50,7 +51,8 @@ def _epoch_ms(told: object) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
-_INSTANT = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}
+_MS = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
+_INSTANT = {"anyOf": [{"type": "string", "format": "date-time"}, _MS]}
 Instant = Annotated[int, BeforeValidator(_epoch_ms), WithJsonSchema(_INSTANT)]
 _WINDOW = "how far back from now: an ISO 8601 duration or seconds, from PT1M to P30D; all time if not told"
 _WINDOWS: dict[str, Example] = {

@@ -17,6 +17,8 @@ _DURATION = re.compile(
     r"(?:T(?=\d)(?:(?P<hours>\d{1,9})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,9})S)?)?",
     re.ASCII,
 )
+# The same without names, as every reader of the document understands it.
+_PUBLISHED = r"^P(?=[0-9T])([0-9]{1,9}W)?([0-9]{1,9}D)?(T(?=[0-9])([0-9]{1,9}H)?([0-9]{1,9}M)?([0-9]{1,9}S)?)?$"
 
 
 def window(told: object) -> timedelta:
@@ -41,7 +43,7 @@ def window(told: object) -> timedelta:
 
 _SCHEMA = {
     "anyOf": [
-        {"type": "string", "format": "duration", "examples": ["PT1H", "P7D"]},
+        {"type": "string", "pattern": _PUBLISHED, "examples": ["PT1H", "P7D"]},
         {
             "type": "integer",
             "minimum": SHORTEST // timedelta(seconds=1),

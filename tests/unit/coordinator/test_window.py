@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from jsonschema_rs import Draft202012Validator
+from pydantic import TypeAdapter
 
-from sagastream.coordinator.window import LONGEST, window
+from sagastream.coordinator.window import LONGEST, Window, window
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,19 @@ def test_what_is_no_duration_is_told_how_one_is_written(told: str) -> None:
 def test_a_window_outside_the_bounds_is_told_the_bounds(told: str) -> None:
     with pytest.raises(ValueError, match="from PT1M to P30D"):
         window(told)
+
+
+@pytest.mark.parametrize(
+    "told", ["PT1H", "P1W2DT3H4M5S", "P", "PT", "P1DT", "1H", "pt1h", "P1M", "P1Y", "PT1.5H", "PT1M1H", "PT9999999999S"]
+)
+def test_the_document_says_which_durations_there_are(told: str) -> None:
+    """Those with years and months are not even of the form that is published."""
+    published = Draft202012Validator(TypeAdapter(Window).json_schema())
+
+    try:
+        window(told)
+        is_duration = True
+    except ValueError as error:
+        is_duration = "such as PT1H" not in str(error)
+
+    assert published.is_valid(told) is is_duration
