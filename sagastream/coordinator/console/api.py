@@ -78,9 +78,15 @@ def console_routes(trial: Trial | None = None) -> APIRouter:
 
 def _sent(asset: Asset, known: str | None) -> Response:
     headers = {**HEADERS, "ETag": asset.tag}
-    if known == asset.tag:
+    if known is not None and _names(known, asset.tag):
         return Response(None, 304, headers)
     return Response(asset.body, 200, headers, asset.media_type)
+
+
+def _names(known: str, tag: str) -> bool:
+    """Tell whether a list of tags has this one, which a gateway that compresses made weak (RFC 9110, 13.1.2)."""
+    tags = [each.strip() for each in known.split(",")]
+    return tags == ["*"] or tag in [each.removeprefix("W/") for each in tags]
 
 
 def _trial(trial: Trial) -> TrialView:

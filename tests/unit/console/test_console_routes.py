@@ -99,6 +99,26 @@ async def test_a_file_is_sent_again_only_when_it_has_changed() -> None:
     assert first.headers["cache-control"] == "no-cache"
 
 
+@pytest.mark.parametrize(
+    ("known", "status"),
+    [
+        ("W/{tag}", 304),
+        ('"older", {tag}', 304),
+        ('"older",W/{tag}', 304),
+        ("*", 304),
+        ('"older", "oldest"', 200),
+        ("", 200),
+    ],
+)
+async def test_a_file_is_known_among_others_and_when_it_was_compressed_on_the_way(known: str, status: int) -> None:
+    """A gateway that compresses makes a tag a weak one, and browsers send it so."""
+    async with client() as asked:
+        tag = (await asked.get("/console/console.css")).headers["etag"]
+        again = await asked.get("/console/console.css", headers={"If-None-Match": known.format(tag=tag)})
+
+    assert again.status_code == status
+
+
 @pytest.mark.parametrize("path", ["nothing.js", "../api.py", "..%2fapi.py", "vendor", ""])
 async def test_there_is_nothing_beside_the_files(path: str) -> None:
     async with client() as asked:
