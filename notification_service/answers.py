@@ -10,6 +10,7 @@ from pydantic.config import JsonDict
 
 from notification_service.model import Kind, Notice, Status
 from notification_service.templates import Text
+from sagastream.pages import EXAMPLE_CURSOR
 
 _EXAMPLE_NOTICE: JsonDict = {
     "kind": "Confirmation",
@@ -53,7 +54,7 @@ class NotificationPageView(Answer):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"notifications": [{**_EXAMPLE_ORDER, "notices": [_EXAMPLE_NOTICE]}], "next": None}]
+            "examples": [{"notifications": [{**_EXAMPLE_ORDER, "notices": [_EXAMPLE_NOTICE]}], "next": EXAMPLE_CURSOR}]
         }
     )
 
@@ -70,8 +71,8 @@ class MessageView(Answer):
                 {
                     **_EXAMPLE_ORDER,
                     **_EXAMPLE_NOTICE,
-                    "subject": "Your order 388292668e9a475180f2f4ab76ae0a0a is cancelled",
-                    "text": "Good day,\n\nyour order 388292668e9a475180f2f4ab76ae0a0a is cancelled. …",
+                    "subject": "Your order 388292668e9a475180f2f4ab76ae0a0a is confirmed",
+                    "text": "Good day,\n\nyour order 388292668e9a475180f2f4ab76ae0a0a is confirmed. …",
                     "html": "<!doctype html>…",
                 }
             ]

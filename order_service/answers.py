@@ -10,6 +10,7 @@ from pydantic.config import JsonDict
 
 from money import currency
 from order_service.model import Order, Status
+from sagastream.pages import EXAMPLE_CURSOR
 
 EXAMPLE_IDS: JsonDict = {
     "orderId": "388292668e9a475180f2f4ab76ae0a0a",
@@ -27,7 +28,7 @@ _EXAMPLE_ORDER: JsonDict = {
     "items": [
         {
             "productId": "product-1",
-            "productName": None,
+            "productName": "Espresso machine",
             "quantity": 2,
             "unitPrice": "149.99",
             "totalPrice": "299.98",
@@ -88,7 +89,7 @@ class OrderView(Answer):
 class OrdersView(Answer):
     """A user's orders, the newest first; ``next`` is the cursor of what follows, null at the end."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"orders": [_EXAMPLE_ORDER], "next": None}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"orders": [_EXAMPLE_ORDER], "next": EXAMPLE_CURSOR}]})
 
     orders: list[OrderView]
     next: str | None

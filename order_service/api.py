@@ -24,7 +24,7 @@ from order_service.exact_json import NotExactJson
 from order_service.model import Order, Status
 from order_service.requests import CancelRequest, OrderRequest, UserOrderRequest
 from sagastream import pages
-from sagastream.documented import problems
+from sagastream.documented import located, problems
 from sagastream.errors import SagastreamError
 from sagastream.measured import held_back
 from sagastream.problems import Problem
@@ -47,7 +47,8 @@ Wait = Annotated[float, Query(ge=0, le=30, description="seconds to wait for the 
 Cursor = Annotated[pages.Cursor | None, Query(description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 _PLACING = problems({422: "A field is wrong, or the key stands for another request"}, takes_body=True)
-_PLACING[200] = {"model": Accepted, "description": "The saga has ended (only with `wait`)"}
+_PLACING[200] = {"model": Accepted, "description": "The saga has ended (only with `wait`)", **located("its saga")}
+_PLACING[202] = located("its saga")
 _NO_ORDER = {404: "There is no such order"}
 _CANCELLING = {**_NO_ORDER, 409: "The order is confirmed, or its saga is forgotten or was closed by a person"}
 
@@ -118,7 +119,7 @@ def order_routes(at: Desk) -> APIRouter:
     @router.post(
         "/api/orders/{orderId}/cancel",
         status_code=202,
-        responses=problems(_CANCELLING, takes_body=True),
+        responses={**problems(_CANCELLING, takes_body=True), 202: located("its saga")},
         operation_id="cancelOrder",
         openapi_extra=_body(CancelRequest, {"reason": "ordered twice"}, is_required=False),
     )

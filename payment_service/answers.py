@@ -10,6 +10,7 @@ from pydantic.config import JsonDict
 
 from money import currency
 from payment_service.model import Payment, Status
+from sagastream.pages import EXAMPLE_CURSOR
 
 _EXAMPLE: JsonDict = {
     "orderId": "388292668e9a475180f2f4ab76ae0a0a",
@@ -54,7 +55,7 @@ class PaymentView(Answer):
 class PaymentsView(Answer):
     """Payments, the latest decided first; ``next`` is the cursor of what follows, null at the end."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"payments": [_EXAMPLE], "next": None}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"payments": [_EXAMPLE], "next": EXAMPLE_CURSOR}]})
 
     payments: list[PaymentView]
     next: str | None

@@ -6,10 +6,38 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 
 from payment_service.gateway import Charged, Closed, Refund, Refused
 from payment_service.provider_books import Account, Call
 from payment_service.provider_record import Page
+
+_KEY = "388292668e9a475180f2f4ab76ae0a0a"
+_TAKEN: JsonDict = {
+    "reference": "pay_3f9d2c1b7a60e5d4c8b1a290",
+    "amountCents": 29999,
+    "currency": "EUR",
+    "isGivenBack": False,
+}
+_BALANCE: JsonDict = {
+    "key": _KEY,
+    "takenCents": 29999,
+    "refundedCents": 0,
+    "keptCents": 29999,
+    "currency": "EUR",
+    "closed": False,
+    "reason": "",
+}
+_CALL: JsonDict = {
+    "atMs": 1769860800575,
+    "call": "charge",
+    "key": _KEY,
+    "outcome": "charged",
+    "amountCents": 29999,
+    "currency": "EUR",
+    "method": "CreditCard",
+    "reference": "pay_3f9d2c1b7a60e5d4c8b1a290",
+}
 
 
 class Message(BaseModel):
@@ -21,13 +49,18 @@ class Message(BaseModel):
 class KeyRequest(Message):
     """A refund or a close of one key."""
 
-    model_config = ConfigDict(strict=True)  # what is asked about money is never guessed from another type
+    # What is asked about money is never guessed from another type.
+    model_config = ConfigDict(strict=True, json_schema_extra={"examples": [{"key": _KEY}]})
 
     key: str = Field(min_length=1, max_length=200)
 
 
 class ChargeRequest(KeyRequest):
     """A charge under one key."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"key": _KEY, "amountCents": 29999, "currency": "EUR", "method": "CreditCard"}]}
+    )
 
     amount_cents: int = Field(ge=0, le=10**15)
     currency: str = Field(min_length=3, max_length=3)
@@ -60,6 +93,8 @@ class Taken(Message):
 class ChargeAnswer(Message):
     """A charge is decided: either ``taken`` or ``refused`` (why, for people)."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"taken": _TAKEN}, {"refused": "the card was declined"}]})
+
     taken: Taken | None = None
     refused: str | None = None
 
@@ -84,6 +119,8 @@ class ChargeAnswer(Message):
 class RefundAnswer(Message):
     """What was given back under a key, now or earlier."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"refundedCents": 29999}]})
+
     refunded_cents: int
 
     @classmethod
@@ -102,6 +139,8 @@ class CloseAnswer(Message):
     ``taken`` must be there, if only as null: an empty object must never pass for "nothing was taken".
     """
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"taken": _TAKEN}, {"taken": None}]})
+
     taken: Taken | None
 
     @classmethod
@@ -116,6 +155,8 @@ class CloseAnswer(Message):
 
 class Balance(Message):
     """What stands under one key."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_BALANCE]})
 
     key: str
     taken_cents: int
@@ -141,6 +182,8 @@ class Balance(Message):
 
 class Records(Message):
     """Some recorded calls, and where the next ones begin (null: at the end for now)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"records": [_CALL], "next": 4711}]})
 
     records: tuple[Call, ...]
     next: int | None

@@ -40,15 +40,38 @@ _RETRY_AFTER = {
     "description": "seconds to stay away",
     "schema": {"type": "integer", "minimum": 1, "examples": [RETRY_AFTER_S]},
 }
+_CHALLENGE = {
+    "description": "how to show a token",
+    "schema": {"type": "string", "examples": ['Bearer realm="operator"']},
+}
+_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": _CHALLENGE},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": _RETRY_AFTER},
+}
 
 
-def problems(told: Mapping[int, str] | None = None, *, takes_body: bool = False) -> dict[int | str, dict[str, object]]:
+def problems(
+    told: Mapping[int, str] | None = None, *, takes_body: bool = False, may_come: bool = False
+) -> dict[int | str, dict[str, object]]:
     """Return the ``responses`` of a route: what it tells by itself, and what every route may answer.
 
-    ``told`` maps a status to what it means here. Every route may refuse what was sent and be out of reach.
+    ``told`` maps a status to what it means here. Every route may refuse what was sent and be out of reach; where
+    something ``may_come``, a 404 may say when to ask again.
     """
     general = {status: text for status, text in _GENERAL.items() if takes_body or status not in (400, 413)}
-    return {status: _response(status, text) for status, text in sorted({**general, **(told or {})}.items())}
+    responses: dict[int | str, dict[str, object]] = {
+        status: _response(status, text) for status, text in sorted({**general, **(told or {})}.items())
+    }
+    if may_come:
+        again = "where it may be there soon: seconds until it is worth asking again"
+        responses[404]["headers"] = {"Retry-After": {**_RETRY_AFTER, "description": again}}
+    return responses
+
+
+def located(what: str) -> dict[str, object]:
+    """Return what is told of an answer that says by its ``Location`` where to find ``what``."""
+    place = {"type": "string", "format": "uri-reference"}
+    return {"headers": {"Location": {"description": f"where {what} is shown", "schema": place}}}
 
 
 def _response(status: int, text: str) -> dict[str, object]:
@@ -60,8 +83,8 @@ def _response(status: int, text: str) -> dict[str, object]:
         "description": text,
         "content": {MEDIA_TYPE: {"schema": _SCHEMA, "example": example}},
     }
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        response["headers"] = {"Retry-After": _RETRY_AFTER}
+    if status in _HEADERS:
+        response["headers"] = _HEADERS[HTTPStatus(status)]
     return response
 
 

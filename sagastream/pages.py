@@ -49,6 +49,10 @@ class Position(NamedTuple):
         return cls(int(match[1]), match[2])
 
 
+EXAMPLE_CURSOR = Position(1769860800541, "388292668e9a475180f2f4ab76ae0a0a").cursor()
+"""A cursor to be shown in documents."""
+
+
 def _is_cursor(told: str) -> str:
     Position.of(told)
     return told

@@ -6,11 +6,11 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastapi import APIRouter, FastAPI
 
-from sagastream import problems, tracing
+from sagastream import problems, published, tracing
 from sagastream.bus import connect
 from sagastream.guards import BodyGuard, Gate, LastResort
 from sagastream.hosting import Host, Worker
@@ -139,7 +139,7 @@ def bare_app(
 
     ``always`` are the beginnings of paths that are served before ``is_open``; ``telemetry`` is told of every answer.
     """
-    app = FastAPI(title=title, version=VERSION, lifespan=lifespan, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
+    app = _App(title=title, version=VERSION, lifespan=lifespan, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
     problems.install(app)
     # The last one added is met first.
     app.add_middleware(BodyGuard)
@@ -150,6 +150,15 @@ def bare_app(
         if tracing.active is not None:
             app.add_middleware(tracing.TracedRequests, service=telemetry.service, polled=always)
     return app
+
+
+class _App(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        is_made = self.openapi_schema is not None
+        document = super().openapi()
+        if not is_made:
+            published.complete(document)
+        return document
 
 
 def include(app: FastAPI, routers: Sequence[APIRouter], telemetry: Telemetry) -> None:

@@ -27,10 +27,10 @@ _EXAMPLE_RESERVATION: JsonDict = {
     "orderId": "388292668e9a475180f2f4ab76ae0a0a",
     "sagaId": "08d2ff4e32273c7fd87def91dfbbc7ee",
     "storeId": "store-1",
-    "status": "Held",
+    "status": "Released",
     "items": [{"productId": "product-1", "quantity": 2}],
     "since": "2026-01-31T12:00:00.562Z",
-    "releasedAt": None,
+    "releasedAt": "2026-01-31T12:00:13.062Z",
     "ageSeconds": 12.5,
 }
 
@@ -64,7 +64,7 @@ class StoreView(Answer):
     """What a store carries, oldest product first; ``next`` is the ``start`` of the next page."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"storeId": "store-1", "products": [_EXAMPLE_LEVEL], "next": None}]}
+        json_schema_extra={"examples": [{"storeId": "store-1", "products": [_EXAMPLE_LEVEL], "next": 50}]}
     )
 
     store_id: str

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from sagastream.bus import Bus
 from sagastream.coordinator import measures, statistics, views
+from sagastream.coordinator.examples import SAGA_ID
 from sagastream.coordinator.figures import Figures
 from sagastream.coordinator.listing import Filter, Listing
 from sagastream.coordinator.meaning import Meanings
@@ -61,7 +62,8 @@ _WINDOWS: dict[str, Example] = {
     "week": {"summary": "the last week", "value": "P7D"},
     "seconds": {"summary": "the last ten minutes", "value": 600},
 }
-SagaId = Annotated[str, Path(alias="sagaId", pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+SagaId = Annotated[str, Path(alias="sagaId", pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=[SAGA_ID])]
+NO_SAGA = {404: "No such saga; with `Retry-After`: none yet, the coordinator may not have read that it began"}
 
 
 def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRouter:
@@ -89,7 +91,7 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
         after = Position.of(cursor) if cursor is not None else None
         return views.page(await listing.page(wanted, after, limit), meanings.table)
 
-    @router.get("/state/{sagaId}", operation_id="getSaga", responses=problems({404: "No such saga"}))
+    @router.get("/state/{sagaId}", operation_id="getSaga", responses=problems(NO_SAGA, may_come=True))
     async def state(saga_id: SagaId) -> StateView:
         """Show one saga: its steps, whom it waits for, what fails, and all that happened to it."""
         found = await showing.whole(saga_id)
@@ -108,7 +110,7 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
         then = await figures.before(fleet.now_ms - window // timedelta(milliseconds=1))
         return statistics.statistics_since(fleet, then, sagas)
 
-    @router.get("/metrics", operation_id="getSagaMetrics", response_model_exclude_none=True)
+    @router.get("/metrics", operation_id="getSagaMetrics", response_model_exclude_none=True, responses=problems())
     async def metrics() -> dict[str, Family]:
         """Show the exported series of sagas as JSON."""
         return measures.families(await figures.read())

@@ -23,7 +23,7 @@ from sagastream.coordinator.campaign_views import (
 )
 from sagastream.coordinator.campaigns import Campaigns, Preview
 from sagastream.coordinator.repair_api import actor
-from sagastream.documented import problems
+from sagastream.documented import located, problems
 from sagastream.problems import Problem
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
@@ -52,7 +52,12 @@ def campaign_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> A
             action=asked.action, count=found.count, exact=found.is_exact, sample=_sample(campaigns, found)
         )
 
-    @router.post("", operation_id="beginRepair", status_code=202, responses=problems(NOT_ADMITTED, takes_body=True))
+    @router.post(
+        "",
+        operation_id="beginRepair",
+        status_code=202,
+        responses={**problems(NOT_ADMITTED, takes_body=True), 202: located("how far it has come")},
+    )
     async def begin(asked: CampaignRequest, response: Response, operator: Actor = None) -> CampaignView:
         """Repair at most as many sagas as the preview told, evenly paced, until too many fail."""
         now_ms = await server_ms(bus.query)

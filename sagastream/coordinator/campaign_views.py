@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sagastream.coordinator import views
+from sagastream.coordinator import examples, views
 from sagastream.coordinator.api import Instant
 from sagastream.coordinator.campaign import Campaign, Count, Plan, State
 from sagastream.coordinator.finding import Search
@@ -146,6 +146,8 @@ class Sample(Answer):
 class PreviewView(Answer):
     """How many sagas there are, exactly or at least, and some of them."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.PREVIEW]})
+
     action: Act
     count: int
     exact: bool
@@ -154,6 +156,8 @@ class PreviewView(Answer):
 
 class CampaignView(Answer):
     """A repair of many sagas as it stands."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.CAMPAIGN]})
 
     id: str
     action: Act

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from sagastream.coordinator import examples
 from sagastream.coordinator.views import Answer
 from sagastream.event import Event
 from sagastream.saga.definition import Saga
@@ -27,6 +28,8 @@ class StepDefinition(Answer):
 
 class DefinitionView(Answer):
     """A table: the steps of a saga in their order. ``withinMs`` bounds the whole way to the pivot."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.DEFINITION]})
 
     business_process: str
     version: int

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from sagastream.coordinator import examples
 from sagastream.coordinator.letter import Dealt, Letter, Place
 from sagastream.coordinator.repair_views import ActorName, Reason
 from sagastream.coordinator.views import Answer, Moment, instant
@@ -48,6 +49,8 @@ class LetterView(Answer):
     that has ended by itself is only to be dropped.
     """
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.LETTER]})
+
     id: str
     owner: str
     at: Moment
@@ -65,6 +68,8 @@ class LetterView(Answer):
 class WholeLetterView(LetterView):
     """A dead letter whole: the message as it came, and the data it was replayed with if they were others."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.WHOLE_LETTER]})
+
     stream: str
     entry: str
     message: dict[str, str] = Field(description="the message's fields as they came")
@@ -73,6 +78,8 @@ class WholeLetterView(LetterView):
 
 class LetterPage(Answer):
     """Dead letters, the newest first; ``next`` is the cursor of what follows, null at the end."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.LETTERS]})
 
     letters: list[LetterView]
     next: str | None

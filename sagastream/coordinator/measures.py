@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from pydantic import ConfigDict
+
+from sagastream.coordinator import examples
 from sagastream.coordinator.views import Answer
 from sagastream.series import PREFIX
 from sagastream.telemetry import Figure, Spread
@@ -22,6 +25,8 @@ class Measure(Answer):
 
 class Family(Answer):
     """One series with all its samples."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.FAMILY]})
 
     type: str
     help: str

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from sagastream.admission import NOT_ADMITTED, Admission
 from sagastream.bus import Bus
+from sagastream.coordinator import examples
 from sagastream.coordinator.api import SagaId
 from sagastream.coordinator.messages import Messages
 from sagastream.coordinator.views import Answer
@@ -30,6 +31,8 @@ Unmasked = Annotated[bool, Query(description="with e-mail addresses and card num
 
 class MessageView(Answer):
     """One event as it travelled."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.MESSAGE]})
 
     entry: str = Field(description="where it lies on its stream")
     message: dict[str, str] = Field(description="the event's fields as they came, its payload in `data`")

@@ -12,7 +12,7 @@ from sagastream.admission import NOT_ADMITTED, Actor, Admission
 from sagastream.bus import Bus
 from sagastream.clock import server_ms
 from sagastream.coordinator import trail, views
-from sagastream.coordinator.api import Instant, SagaId
+from sagastream.coordinator.api import NO_SAGA, Instant, SagaId
 from sagastream.coordinator.finding import Finding, Search
 from sagastream.coordinator.listing import Filter, Listing
 from sagastream.coordinator.records import Records
@@ -39,8 +39,7 @@ from sagastream.saga.repair import Act, Action
 from sagastream.settings import Settings
 
 PREFIX = "/api/v1/sagas"
-_NO_SAGA = {404: "No such saga"}
-_ACTED = {**NOT_ADMITTED, **_NO_SAGA, 409: "The saga has ended, or is past the point up to which this can be done"}
+_ACTED = {**NOT_ADMITTED, **NO_SAGA, 409: "The saga has ended, or is past the point up to which this can be done"}
 TrailCursor = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,14}-[0-9]{1,10}$")]
 Age = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
 
@@ -85,7 +84,7 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
         page = await finding.page(search, after, limit, now_ms, oldest_first=order == "oldest")
         return views.page(page, finding.meanings.table)
 
-    @router.get("/{sagaId}", operation_id="showSaga", responses=problems(_NO_SAGA))
+    @router.get("/{sagaId}", operation_id="showSaga", responses=problems(NO_SAGA, may_come=True))
     async def show(saga_id: SagaId) -> StateView:
         """Show one saga: its steps, whom it waits for, what fails or is open, and all that happened to it."""
         found = await showing.whole(saga_id)
@@ -109,7 +108,7 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
 
     for_operators = [Depends(admission.operator)]
     acted = {
-        **problems(_ACTED, takes_body=True),
+        **problems(_ACTED, takes_body=True, may_come=True),
         200: {"model": RepairedView, "description": "Nothing was to be changed, or the saga has ended by it"},
     }
 

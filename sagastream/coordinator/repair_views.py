@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from sagastream.coordinator import views
+from sagastream.coordinator import examples, views
 from sagastream.coordinator.listing import Stored
 from sagastream.coordinator.records import Record
 from sagastream.coordinator.repair import Repaired
@@ -84,12 +84,16 @@ class TraceView(Answer):
 class TrailView(Answer):
     """Entries of the audit trail, the newest first; ``next`` is the cursor of what follows, null at the end."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.TRAIL]})
+
     entries: list[TraceView]
     next: str | None
 
 
 class RepairedView(Answer):
     """What an action led to. ``id`` is that of its note in the history, null where nothing was changed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.REPAIRED]})
 
     saga_id: str
     action: Act

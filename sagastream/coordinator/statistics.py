@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from sagastream.coordinator import examples
 from sagastream.coordinator.counts import Counts, Durations
 from sagastream.coordinator.fleet import UNFINISHED, Fleet
 from sagastream.coordinator.snapshots import Snapshot
@@ -74,6 +75,8 @@ class StatisticsView(Totals):
     was subtracted, at or before the window's beginning where there is one, so the answer never claims more than
     it knows. What is unfinished (``active``, and its statuses in ``byStatus``) is always as of ``to``.
     """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.STATISTICS]})
 
     from_: Moment | None = Field(alias="from", description="counted since this instant; null: ever since")
     to: Moment = Field(description="counted up to this instant; what is unfinished is as of it")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from sagastream.coordinator import examples
 from sagastream.coordinator.readers import Group, Stream
 from sagastream.coordinator.views import Answer, Moment, instant
 from sagastream.masking import legible
@@ -47,6 +48,8 @@ class StreamView(Answer):
 
 class StreamsView(Answer):
     """Every stream, by name, as of one instant of the server's clock."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.STREAMS]})
 
     at: Moment
     streams: list[StreamView]

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from sagastream.coordinator import examples
 from sagastream.coordinator.failing import Failing
 from sagastream.coordinator.listing import Page, Stored
 from sagastream.coordinator.records import read_json
@@ -115,6 +116,8 @@ class FailingView(Answer):
 class SagaView(Answer):
     """A saga at a glance. ``failedAt`` is when it ended other than completed."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.SAGA]})
+
     saga_id: str
     business_process: str
     version: int
@@ -136,6 +139,8 @@ class StateView(SagaView):
     ``leftOpen`` how one that was aborted left its steps.
     """
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.STATE]})
+
     failing: list[FailingView]
     open: list[OpenView]
     left_open: list[str]
@@ -145,6 +150,8 @@ class StateView(SagaView):
 
 class PageView(Answer):
     """Sagas, newest first; ``next`` is the cursor of what follows. A page may be short although more follow."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.PAGE]})
 
     sagas: list[SagaView]
     next: str | None = Field(description="the cursor of what follows; null at the end")

@@ -15,7 +15,7 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from sagastream.bus import Bus
-from sagastream.coordinator.api import SagaId
+from sagastream.coordinator.api import NO_SAGA, SagaId
 from sagastream.coordinator.showing import Showing
 from sagastream.coordinator.views import StateView
 from sagastream.documented import problems
@@ -127,7 +127,7 @@ def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
     @router.get(
         "/sagas/{sagaId}/events", operation_id="followSaga", response_class=EventSourceResponse,
         responses={
-            **problems({404: "No such saga"}),
+            **problems(NO_SAGA, may_come=True),
             **_streamed("`saga` whenever it changed, until it has ended; `gone` once it is removed"),
             204: {"description": "The saga has ended, and the client knows"},
         },

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
-from pydantic import Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
+from sagastream.coordinator import examples
 from sagastream.coordinator.console.assets import PAGE, Asset, read_assets
 from sagastream.coordinator.console.trial import Trial
 from sagastream.coordinator.views import Answer
@@ -46,6 +47,8 @@ class TrialView(Answer):
 
 class ConsoleView(Answer):
     """What the page must know beforehand."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.CONSOLE]})
 
     version: str
     trial: TrialView | None = Field(description="null where nothing can be tried")
