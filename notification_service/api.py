@@ -25,7 +25,7 @@ OrderId = Annotated[
     Path(alias="orderId", pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["388292668e9a475180f2f4ab76ae0a0a"]),
 ]
 Cursor = Annotated[pages.Cursor | None, Query(description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=200)]
+Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 _NOTHING = {404: "Nobody was told anything about this order yet, or there is no such order"}
 
 
@@ -52,7 +52,7 @@ def notification_routes(reader: Reader) -> APIRouter:
         return notices_view(order_id, found)
 
     @router.get("/api/notifications/{orderId}/{kind}", operation_id="getMessage", responses=problems(_NOTHING))
-    async def show_message(order_id: OrderId, kind: Kind) -> MessageView:
+    async def show_message(order_id: OrderId, kind: Annotated[Kind, Path(description="which of them")]) -> MessageView:
         """Show a message as it was written: subject, text and HTML, never the address it went to."""
         found = await store.load(reader, order_id)
         notice = next((one for one in found if one.kind is kind), None)

@@ -45,7 +45,7 @@ IdempotencyKey = Annotated[
 ]
 Wait = Annotated[float, Query(ge=0, le=30, description="seconds to wait for the end of the saga")]
 Cursor = Annotated[pages.Cursor | None, Query(description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=200)]
+Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 _PLACING = problems({422: "A field is wrong, or the key stands for another request"}, takes_body=True)
 _PLACING[200] = {"model": Accepted, "description": "The saga has ended (only with `wait`)", **located("its saga")}
 _PLACING[202] = located("its saga")

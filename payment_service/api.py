@@ -18,7 +18,7 @@ OrderId = Annotated[
     Path(alias="orderId", pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["388292668e9a475180f2f4ab76ae0a0a"]),
 ]
 Cursor = Annotated[pages.Cursor | None, Query(description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=200)]
+Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 
 
 def payment_routes(reader: Reader) -> APIRouter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException, Path, Query
 
 from payment_service.provider import KeyReused, Provider, ProviderBroken
 from payment_service.provider_messages import (
@@ -53,7 +53,8 @@ def provider_routes(provider: Provider) -> APIRouter:
 
     @router.get("/records", operation_id="listCalls", response_model_exclude_defaults=True, responses=problems())
     async def records(
-        after: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=5000)] = 1000
+        after: Annotated[int, Query(ge=0, description="`next` of the page before")] = 0,
+        limit: Annotated[int, Query(ge=1, le=5000, description="how many at most")] = 1000,
     ) -> Records:
         """Return the recorded calls, oldest first."""
         try:
@@ -62,7 +63,7 @@ def provider_routes(provider: Provider) -> APIRouter:
             raise HTTPException(422, str(error)) from error
 
     @router.get("/balance/{key:path}", operation_id="readBalance", responses=problems())
-    async def balance(key: str) -> Balance:
+    async def balance(key: Annotated[str, Path(description="as it was sent with the charge")]) -> Balance:
         """Return what stands under a key; nothing, for one never heard of."""
         return Balance.of(key, provider.account(key))
 

@@ -32,7 +32,7 @@ IdempotencyKey = Annotated[
     Header(pattern=r"^[\x21-\x7e]{1,255}$", description="the same key within 7 days is the same delivery"),
 ]
 Start = Annotated[int, Query(ge=0, le=10**9, description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=200)]
+Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 Price = Annotated[str, WithJsonSchema({"type": "string", "pattern": r"^(0|[1-9][0-9]{0,9})(\.[0-9]{1,3})?$"})]
 _NO_PRODUCT = {404: "The store does not carry this product"}
 

@@ -63,6 +63,30 @@ _WINDOWS: dict[str, Example] = {
     "seconds": {"summary": "the last ten minutes", "value": 600},
 }
 SagaId = Annotated[str, Path(alias="sagaId", pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=[SAGA_ID])]
+OfSaga = Annotated[
+    str | None,
+    Query(alias="sagaId", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="only of this saga", examples=[SAGA_ID]),
+]
+OfStatus = Annotated[Status | None, Query(description="only those that stand so")]
+OfProcess = Annotated[
+    str | None,
+    Query(
+        alias="businessProcess",
+        pattern=r"^[a-z][a-z0-9_-]{0,63}$",
+        description="only those of this table",
+        examples=["order"],
+    ),
+]
+OfInitiator = Annotated[
+    str | None,
+    Query(
+        alias="initiatorId",
+        min_length=1,
+        max_length=256,
+        description="only those begun for this one, such as a customer",
+        examples=["customer-1"],
+    ),
+]
 NO_SAGA = {404: "No such saga; with `Retry-After`: none yet, the coordinator may not have read that it began"}
 
 
@@ -76,15 +100,13 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
 
     @router.get("/states", operation_id="listSagas", responses=problems({}))
     async def states(
-        status: Annotated[Status | None, Query()] = None,
-        business_process: Annotated[
-            str | None, Query(alias="businessProcess", pattern=r"^[a-z][a-z0-9_-]{0,63}$")
-        ] = None,
-        initiator_id: Annotated[str | None, Query(alias="initiatorId", min_length=1, max_length=256)] = None,
+        status: OfStatus = None,
+        business_process: OfProcess = None,
+        initiator_id: OfInitiator = None,
         from_: Annotated[Instant | None, Query(alias="from", description="begun at this instant or later")] = None,
         to: Annotated[Instant | None, Query(description="begun at this instant or earlier")] = None,
         cursor: Annotated[Cursor | None, Query(description="`next` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
     ) -> PageView:
         """List sagas, the newest first."""
         wanted = Filter(status, business_process, initiator_id, from_, to)

@@ -68,7 +68,9 @@ def campaign_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> A
         return shown(campaign)
 
     @router.get("", operation_id="listRepairs", responses=problems(NOT_ADMITTED))
-    async def list_(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> list[CampaignView]:
+    async def list_(
+        limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
+    ) -> list[CampaignView]:
         """List the repairs of many sagas that were begun last, the newest first."""
         return [shown(campaign) for campaign in await campaigns.latest(limit)]
 

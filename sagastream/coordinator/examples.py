@@ -25,8 +25,8 @@ SAGA: JsonDict = {
     "waitingFor": {
         "who": "payment",
         "step": "charge payment",
-        "what": "PaymentProcessed",
-        "why": "the step before it is done",
+        "what": "PaymentProcessed or PaymentFailed",
+        "why": "reserve stock is done",
         "since": _AT,
         "until": _LATER,
         "asked": 0,

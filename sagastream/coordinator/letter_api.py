@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field
 
 from sagastream.admission import NOT_ADMITTED, Actor, Admission
 from sagastream.bus import Bus
+from sagastream.coordinator.api import OfSaga
 from sagastream.coordinator.letter import Dealt, Letter
 from sagastream.coordinator.letter_views import (
     DropRequest,
@@ -39,7 +41,7 @@ _OWNER = r"^[a-z][a-z0-9_-]{0,63}$"
 _WHOSE = "whose; `saga` is the coordinator, `webhooks` who tells outsiders how sagas end"
 Owner = Annotated[str, Path(pattern=_OWNER, examples=["stock"])]
 LetterId = Annotated[str, Path(alias="letterId", pattern=r"^\d{1,15}-\d{1,10}$", examples=["1700000000000-0"])]
-LetterCursor = Annotated[str, Query(pattern=r"^\d{1,15}-\d{1,10}\.[a-z][a-z0-9_-]{0,63}$")]
+LetterCursor = Annotated[str, Field(pattern=r"^\d{1,15}-\d{1,10}\.[a-z][a-z0-9_-]{0,63}$")]
 _NONE = {**NOT_ADMITTED, 404: "No such letter"}
 _DEALT = {**_NONE, 409: "It was dealt with already, or this cannot be done with it"}
 
@@ -58,10 +60,10 @@ def letter_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
     @router.get("", operation_id="listDeadLetters", responses=problems(NOT_ADMITTED))
     async def list_(
         owner: Annotated[str | None, Query(pattern=_OWNER, description=_WHOSE)] = None,
-        saga_id: Annotated[str | None, Query(alias="sagaId", pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
+        saga_id: OfSaga = None,
         fate: Annotated[Dealt | None, Query(description="open unless told")] = Dealt.OPEN,
-        cursor: LetterCursor | None = None,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[LetterCursor | None, Query(description="`next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
     ) -> LetterPage:
         """List messages that could not be handled, the newest first."""
         owners = [name for name in letters.owners if owner in (None, name)]

@@ -12,7 +12,7 @@ from sagastream.admission import NOT_ADMITTED, Actor, Admission
 from sagastream.bus import Bus
 from sagastream.clock import server_ms
 from sagastream.coordinator import trail, views
-from sagastream.coordinator.api import NO_SAGA, Instant, SagaId
+from sagastream.coordinator.api import NO_SAGA, Instant, OfInitiator, OfProcess, OfSaga, OfStatus, SagaId
 from sagastream.coordinator.finding import Finding, Search
 from sagastream.coordinator.listing import Filter, Listing
 from sagastream.coordinator.records import Records
@@ -34,7 +34,6 @@ from sagastream.pages import Cursor, Position
 from sagastream.problems import Problem, invalid, no_such_saga
 from sagastream.reader import Reader
 from sagastream.saga.definition import Saga
-from sagastream.saga.lifecycle import Status
 from sagastream.saga.repair import Act, Action
 from sagastream.settings import Settings
 
@@ -54,11 +53,9 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
 
     @router.get("", operation_id="findSagas", responses=problems({}))
     async def find(
-        status: Annotated[Status | None, Query()] = None,
-        business_process: Annotated[
-            str | None, Query(alias="businessProcess", pattern=r"^[a-z][a-z0-9_-]{0,63}$")
-        ] = None,
-        initiator_id: Annotated[str | None, Query(alias="initiatorId", min_length=1, max_length=256)] = None,
+        status: OfStatus = None,
+        business_process: OfProcess = None,
+        initiator_id: OfInitiator = None,
         from_: Annotated[Instant | None, Query(alias="from", description="begun at this instant or later")] = None,
         to: Annotated[Instant | None, Query(description="begun at this instant or earlier")] = None,
         older_than: Annotated[Age | None, Query(alias="olderThan", description="begun so many seconds ago")] = None,
@@ -72,7 +69,7 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
         unfinished: Annotated[bool, Query(description="only those that have not ended")] = False,
         order: Annotated[Literal["newest", "oldest"], Query(description="which come first")] = "newest",
         cursor: Annotated[Cursor | None, Query(description="`next` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
     ) -> PageView:
         """Find sagas, in the order of their start."""
         now_ms = await server_ms(bus.query)
@@ -161,11 +158,13 @@ def trail_routes(*, bus: Bus, settings: Settings) -> APIRouter:
 
     @router.get("", operation_id="listAuditTrail", responses=problems(NOT_ADMITTED))
     async def read(
-        saga_id: Annotated[str | None, Query(alias="sagaId", pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
-        by: Annotated[str | None, Query(alias="actor", min_length=1, max_length=64)] = None,
-        action: Annotated[str | None, Query(min_length=1, max_length=64)] = None,
+        saga_id: OfSaga = None,
+        by: Annotated[str | None, Query(alias="actor", min_length=1, max_length=64, description="who did it")] = None,
+        action: Annotated[
+            str | None, Query(min_length=1, max_length=64, description="what was done", examples=["retry"])
+        ] = None,
         cursor: Annotated[TrailCursor | None, Query(description="`next` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
     ) -> TrailView:
         """Show who did what to which saga and why, the newest first."""
         found, following = await trail.entries(reader, trail.Trace(saga_id, by, action), cursor, limit)

@@ -15,7 +15,7 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from sagastream.bus import Bus
-from sagastream.coordinator.api import NO_SAGA, SagaId
+from sagastream.coordinator.api import NO_SAGA, OfProcess, OfStatus, SagaId
 from sagastream.coordinator.showing import Showing
 from sagastream.coordinator.views import StateView
 from sagastream.documented import problems
@@ -28,7 +28,6 @@ from sagastream.live.messages import Batch, Wanted, frame, reset
 from sagastream.live.source import Source
 from sagastream.problems import no_such_saga, unavailable
 from sagastream.saga.definition import Saga
-from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -113,10 +112,8 @@ def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
         responses={**problems({}), **_streamed("`reset`, `sagas`, `figures` and `trouble`: docs/reference/live.md")},
     )  # fmt: skip
     async def follow(
-        status: Annotated[Status | None, Query()] = None,
-        business_process: Annotated[
-            str | None, Query(alias="businessProcess", pattern=r"^[a-z][a-z0-9_-]{0,63}$")
-        ] = None,
+        status: OfStatus = None,
+        business_process: OfProcess = None,
         last_event_id: LastEventId = None,
         last_event_id_in_query: LastEventIdInQuery = None,
     ) -> Response:

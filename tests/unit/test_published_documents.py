@@ -92,6 +92,16 @@ def test_every_operation_says_that_its_store_may_be_away(service: str, documents
         assert "Retry-After" in away["headers"]
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_operation_and_parameter_says_what_it_is_for(service: str, documents: dict[str, Json]) -> None:
+    """In words, or for what stands in a path by an example."""
+    for operation in _operations(documents[service]):
+        assert operation["description"], operation["operationId"]
+        for parameter in operation.get("parameters", ()):
+            is_shown = parameter["in"] == "path" and parameter["schema"].get("examples")
+            assert parameter.get("description") or is_shown, f"{operation['operationId']} {parameter['name']}"
+
+
 def test_every_header_a_client_should_follow_is_published(documents: dict[str, Json]) -> None:
     """Where what was begun is looked at, and when to ask again for what may come yet."""
     told = {each["operationId"]: each["responses"] for document in documents.values() for each in _operations(document)}
