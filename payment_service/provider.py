@@ -15,7 +15,7 @@ from typing import Self
 
 from payment_service import provider_books as books
 from payment_service.gateway import Charged, Closed, Refund, Refused
-from payment_service.provider_books import EMPTY, Account, Asked, Call, Outcome
+from payment_service.provider_books import EMPTY, Account, Call, Outcome, Terms
 from payment_service.provider_record import Page, Record
 
 
@@ -118,14 +118,10 @@ class Provider:
 
         Raises: ``ProviderBroken`` where the method breaks, ``KeyReused`` for a key of another charge.
         """
-        behaviour = BEHAVIOURS.get(method, UNSUPPORTED)
-        asked = Call(
-            at_ms=0, call=Asked.CHARGE, key=key, outcome=Outcome.BROKEN,
-            amount_cents=amount_cents, currency=currency, method=method,
-        )  # fmt: skip
+        behaviour, terms = BEHAVIOURS.get(method, UNSUPPORTED), Terms(amount_cents, currency, method)
         if not behaviour.waits or self.account(key).is_answered:
-            return self._land(asked, behaviour)
-        return await self._outlive(self._charge_in_time(asked, behaviour))
+            return self._land(key, terms, behaviour)
+        return await self._outlive(self._charge_in_time(key, terms, behaviour))
 
     async def refund(self, key: str) -> Refund:
         """Give back everything taken under the key, once."""
@@ -148,22 +144,21 @@ class Provider:
         """
         return self._record.page(after, limit)
 
-    async def _charge_in_time(self, asked: Call, behaviour: Behaviour) -> Charged | Refused:
+    async def _charge_in_time(self, key: str, terms: Terms, behaviour: Behaviour) -> Charged | Refused:
         if behaviour.is_slow:
             await self._sleep(self._delays.slow.total_seconds())
-        answer = self._land(asked, behaviour)
+        answer = self._land(key, terms, behaviour)
         if behaviour.is_silent:
             await self._sleep(self._delays.silence.total_seconds())
         return answer
 
-    def _land(self, asked: Call, behaviour: Behaviour) -> Charged | Refused:
+    def _land(self, key: str, terms: Terms, behaviour: Behaviour) -> Charged | Refused:
         # Reads the account, records and answers without giving way: a close comes wholly before this (and the
         # charge is refused) or wholly after it (and the close reports the charge).
-        account = self.account(asked.key)
-        if account.terms is not None and account.terms != books.terms(asked):
-            raise KeyReused(f"key {asked.key!r} stands for {account.terms}, not for {books.terms(asked)}")
-        dated = asked.model_copy(update={"at_ms": self._now_ms()})
-        call = books.charge(account, dated, refusal=behaviour.refusal, failures=behaviour.failures)
+        account = self.account(key)
+        if account.terms is not None and account.terms != terms:
+            raise KeyReused(f"key {key!r} stands for {account.terms}, not for {terms}")
+        call = books.charge(account, key, terms, self._now_ms(), refusal=behaviour.refusal, failures=behaviour.failures)
         account = self._book(call)
         if call.outcome is Outcome.BROKEN:
             raise ProviderBroken(f"failure {account.failures} under key {call.key!r}")

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import blake2b
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -58,6 +59,14 @@ class Call(BaseModel):
     reason: str = ""
 
 
+class Terms(NamedTuple):
+    """What a charge asks for, by which a repeated key is told from a reused one."""
+
+    amount_cents: int
+    currency: str
+    method: str
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """What stands under one key. At most one charge is ever taken, and it is given back whole."""
@@ -67,7 +76,7 @@ class Account:
     refunded_cents: int = 0
     is_closed: bool = False
     failures: int = 0
-    terms: tuple[int, str, str] | None = None
+    terms: Terms | None = None
 
     @property
     def is_answered(self) -> bool:
@@ -77,7 +86,7 @@ class Account:
     @property
     def standing(self) -> Charged | None:
         """Return the charge that was taken, as it stands now."""
-        return self.charged and replace(self.charged, is_given_back=self.refunded_cents > 0)
+        return replace(self.charged, is_given_back=True) if self.charged and self.refunded_cents else self.charged
 
     @property
     def taken_cents(self) -> int:
@@ -93,17 +102,30 @@ class Account:
 EMPTY = Account()
 
 
-def charge(account: Account, asked: Call, *, refusal: str, failures: int) -> Call:
+def charge(account: Account, key: str, terms: Terms, at_ms: int, *, refusal: str, failures: int) -> Call:
     """Decide a charge; ``refusal`` is why its method is refused, ``failures`` how often it breaks first."""
+    reference = reason = ""
     if account.is_answered:
-        return asked.model_copy(update={"outcome": Outcome.REPEATED})
-    if account.is_closed:
-        return asked.model_copy(update={"outcome": Outcome.REFUSED, "reason": "closed"})
-    if account.failures < failures:
-        return asked.model_copy(update={"outcome": Outcome.BROKEN})
-    if refusal:
-        return asked.model_copy(update={"outcome": Outcome.REFUSED, "reason": refusal})
-    return asked.model_copy(update={"outcome": Outcome.CHARGED, "reference": _reference(asked.key)})
+        outcome = Outcome.REPEATED
+    elif account.is_closed:
+        outcome, reason = Outcome.REFUSED, "closed"
+    elif account.failures < failures:
+        outcome = Outcome.BROKEN
+    elif refusal:
+        outcome, reason = Outcome.REFUSED, refusal
+    else:
+        outcome, reference = Outcome.CHARGED, _reference(key)
+    return Call(
+        at_ms=at_ms,
+        call=Asked.CHARGE,
+        key=key,
+        outcome=outcome,
+        amount_cents=terms.amount_cents,
+        currency=terms.currency,
+        method=terms.method,
+        reference=reference,
+        reason=reason,
+    )
 
 
 def refund(account: Account, key: str, at_ms: int) -> Call:
@@ -133,11 +155,11 @@ def after(account: Account, call: Call) -> Account:
     match call.outcome:
         case Outcome.CHARGED:
             taken = Charged(call.reference, call.amount_cents, call.currency)
-            return replace(account, charged=taken, terms=terms(call))
+            return replace(account, charged=taken, terms=_terms(call))
         case Outcome.REFUSED:
-            return replace(account, refusal=call.reason, terms=terms(call))
+            return replace(account, refusal=call.reason, terms=_terms(call))
         case Outcome.BROKEN:
-            return replace(account, failures=account.failures + 1, terms=terms(call))
+            return replace(account, failures=account.failures + 1, terms=_terms(call))
         case Outcome.REFUNDED:
             return replace(account, refunded_cents=account.refunded_cents + call.amount_cents)
         case Outcome.CLOSED:
@@ -146,17 +168,16 @@ def after(account: Account, call: Call) -> Account:
             return account
 
 
-def terms(call: Call) -> tuple[int, str, str]:
-    """Return what a charge asked for, by which a repeated key is told from a reused one."""
-    return (call.amount_cents, call.currency, call.method)
-
-
 def accounts(calls: Iterable[Call]) -> dict[str, Account]:
     """Return what stands under every key after these calls, in the order they were recorded."""
     books: dict[str, Account] = {}
     for call in calls:
         books[call.key] = after(books.get(call.key, EMPTY), call)
     return books
+
+
+def _terms(call: Call) -> Terms:
+    return Terms(call.amount_cents, call.currency, call.method)
 
 
 def _reference(key: str) -> str:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
+from sagastream.together import all_of
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -29,7 +31,7 @@ class Coalescer(Generic[T, R]):
 
     async def ask_each(self, items: Iterable[T]) -> list[R]:
         """Hand over several items at once and return their answers."""
-        return await asyncio.gather(*map(self._handed_over, items))
+        return await all_of(map(self._handed_over, items))
 
     def _handed_over(self, item: T) -> asyncio.Future[R]:
         loop = asyncio.get_running_loop()

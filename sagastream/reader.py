@@ -83,7 +83,7 @@ class Reader:
 
 
 def _hash(reply: Reply) -> dict[str, str]:
-    return pairs([str(value) for value in _listed(reply)])
+    return pairs(cast("list[str]", _listed(reply)))  # what the server keeps in a hash is text
 
 
 def _listed(reply: Reply) -> list[Reply]:

@@ -18,6 +18,7 @@ from sagastream.masking import masked
 from sagastream.participant import Participant
 from sagastream.retries import Retries
 from sagastream.telemetry import Telemetry
+from sagastream.together import all_of
 from sagastream.tracebacks import line_of
 from sagastream.transaction import Kind, Outcome, Receipt, Transaction
 from sagastream.work import Fate, Work
@@ -66,7 +67,7 @@ class Settling:
 
         Raises: ``ServerUnavailable``; then nothing is known and all of them are still pending.
         """
-        decisions = await asyncio.gather(*(self.decide(work) for work in works))
+        decisions = await all_of(self.decide(work) for work in works)
         return await self.conclude(list(zip(works, decisions, strict=True)), commit)
 
     async def conclude(

@@ -176,7 +176,7 @@ async def _total(scene: Scene) -> tuple[Counter[str], int]:
     return _comparable(total), unknown
 
 
-def _share(saga: Saga, record: Record) -> Counter[str]:
+def _share(saga: Saga, record: Record) -> Mapping[str, int]:
     progress = record.progress
     news = tuple(Happening(step, kind, fact) for step, known in progress.facts.items() for kind, fact in known.items())
     nothing = Progress(progress.saga_id, progress.definition, progress.version)

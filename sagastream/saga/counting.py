@@ -7,12 +7,13 @@ A counter's name is its parts joined by ``|``: ``sagas|order`` (records), ``star
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import defaultdict
 
 from sagastream.saga.advance import Advance
 from sagastream.saga.definition import Saga
 from sagastream.saga.progress import Kind, Progress
 
+Tally = defaultdict[str, int]
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 UNBOUNDED = "inf"
 _LABELS = (*(f"{bound:g}" for bound in BOUNDS), UNBOUNDED)
@@ -24,9 +25,9 @@ def name(*parts: str) -> str:
     return "|".join(parts)
 
 
-def counted(saga: Saga, before: Progress, turn: Advance) -> Counter[str]:
+def counted(saga: Saga, before: Progress, turn: Advance) -> Tally:
     """Return what to add to which counter. Times are in whole milliseconds."""
-    tally: Counter[str] = Counter()
+    tally: Tally = defaultdict(int)
     if not before.facts:  # also of those whose beginning is never seen: whoever lists sagas finds every table here
         tally[name("sagas", saga.name)] += 1
     fresh = set(turn.progress.announced).difference(before.announced)
@@ -47,7 +48,7 @@ def counted(saga: Saga, before: Progress, turn: Advance) -> Counter[str]:
     return tally
 
 
-def _count_happening(saga: Saga, progress: Progress, step: str, kind: Kind, tally: Counter[str]) -> None:
+def _count_happening(saga: Saga, progress: Progress, step: str, kind: Kind, tally: Tally) -> None:
     if kind is Kind.OVERDUE:
         tally[name("timeouts", saga.name, step)] += 1
     elif kind is Kind.UNDO_GAVE_UP:
@@ -65,6 +66,6 @@ def _done_at(progress: Progress, step: str) -> int | None:
     return done.at_ms if done else None
 
 
-def _observe(tally: Counter[str], what: str, of: str, took_ms: int) -> None:
+def _observe(tally: Tally, what: str, of: str, took_ms: int) -> None:
     tally[name(what, of, _LABELS[bisect_left(BOUNDS, took_ms / 1000)])] += 1
     tally[name(f"{what}_ms", of)] += took_ms

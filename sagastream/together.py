@@ -1,0 +1,26 @@
+"""Several at once, their results in order. Knows nothing of what it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def all_of(awaited: Iterable[asyncio.Future[T] | Coroutine[Any, Any, T]]) -> list[T]:
+    """Return what all of them return, in their order.
+
+    ``asyncio.gather`` looks at each when it ends; of many that end together only one wakes us here, which for reads of
+    some microseconds is what counts. An error is raised once those before it have ended; then, and if we are cancelled,
+    the others are cancelled.
+    """
+    futures = [asyncio.ensure_future(one) for one in awaited]
+    try:
+        return [await future for future in futures]
+    except BaseException:
+        for future in futures:
+            if not future.cancel() and not future.cancelled():
+                future.exception()  # nobody else looks at it, and it would be told as forgotten
+        raise
