@@ -16,7 +16,7 @@ class PaymentSettings(BaseSettings):
     An empty variable counts as absent. **Units**: durations are seconds (``2.5``) or ISO 8601.
     """
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid")
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True)
 
     payment_provider_url: str | None = Field(default=None, pattern=r"^https?://[^/@]+(/|$)")
     """Where the provider is, without credentials; without it a simulated one runs inside the service."""
@@ -30,7 +30,7 @@ class ProviderSettings(BaseSettings):
     An empty variable counts as absent. **Units**: durations are seconds (``2.5``) or ISO 8601.
     """
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid")
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True)
 
     provider_slow: Duration = Field(default=timedelta(seconds=2), ge=timedelta(0))
     """How long a charge by ``SlowProvider`` takes before it lands."""

@@ -183,9 +183,9 @@ async def _wait(stop: asyncio.Event, pause: timedelta) -> None:
 
 
 def without_secrets(url: str) -> str:
-    """Return a URL as it may be shown, without user and password."""
+    """Return a URL as it may be shown, without user and password, which may stand among its options too."""
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 async def finish(tasks: set[asyncio.Task[None]], within: timedelta) -> None:

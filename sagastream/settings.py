@@ -8,6 +8,7 @@ import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True)
 
-    redis_url: str | None = Field(None, pattern=r"^(rediss?|unix)://")
+    redis_url: str | None = Field(None, pattern=r"^(rediss?|unix)://", repr=False)
     """The server to use; without it one is started here."""
     redis_server: Path | None = None
     """The server program to start, instead of looking for one."""
@@ -61,7 +62,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".data")
     """Where a shop run from the checkout keeps everything it writes."""
 
-    base_url: str | None = Field(None, pattern=r"^https?://")
+    base_url: str | None = Field(None, pattern=r"^https?://[^/?#@]+([/?#]|$)")
     """Where operators' commands reach the shop; without it where the shop with the same `DATA_DIR` listens."""
     operator_token: SecretStr | None = None
     """What operators must show to repair sagas, and what any address but loopback needs; nobody should guess it."""
@@ -128,6 +129,22 @@ class Settings(BaseSettings):
 
     consumer: Annotated[str, BeforeValidator(_name)] = Field("1", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     """Which consumer of its service this process is; two running ones must never share it. `host`: the host's name."""
+
+    @field_validator("redis_url")
+    @classmethod
+    def _can_be_read(cls, told: str | None) -> str | None:
+        """Refuse what no parser would understand as it is meant; what they say of it shows parts of it."""
+        try:
+            parts = urlsplit(told or "")
+            is_odd = (
+                bool(parts.fragment) or parts.port == 0 or (parts.scheme != "unix" and "@" in parts.path + parts.query)
+            )
+        except ValueError:
+            is_odd = True
+        if is_odd:
+            raise ValueError("must be like rediss://user:password@host:6379/0; / ? # @ : [ ] in a name or password are "
+                             "percent-encoded")  # fmt: skip
+        return told
 
     @field_validator("operator_token")
     @classmethod

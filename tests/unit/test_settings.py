@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
+from sagastream.hosting import without_secrets
 from sagastream.settings import Settings
 
 
@@ -34,6 +35,7 @@ def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("PORT", "70000"), ("BATCH", "0"), ("BLOCK", "-1"), ("REDIS_URL", "localhost"), ("KEY_PREFIX", "{x}"),
+     ("BASE_URL", "https://ann:secret@shop.example.org"), ("BASE_URL", "https://"),
      ("APPENDFSYNC", "sometimes"), ("CONSUMER", "pod 1"), ("LEDGER_RETENTION", "nan")],
 )  # fmt: skip
 def test_a_variable_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -43,6 +45,42 @@ def test_a_variable_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch
         Settings()
 
     assert [error["loc"] for error in refused.value.errors()] == [(name.lower(),)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://shop:s3c/r3t@host:6379/0", "redis://shop:s3c#r3t@host/0", "redis://shop:s3c?r3t@host/0",
+     "redis://shop:s3cr3t[@host/0", "redis://shop:s3cr3t@host:73999/0", "redis://:12/s3cr3t@host:1/0"],
+)  # fmt: skip
+def test_an_address_of_a_server_that_cannot_be_read_is_refused_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """Its parser, asked later, would show a part of the password, and where it ends is anybody's guess."""
+    monkeypatch.setenv("REDIS_URL", url)
+
+    with pytest.raises(ValidationError, match="percent-encoded") as refused:
+        Settings()
+
+    assert "s3c" not in str(refused.value)
+
+
+def test_settings_that_are_shown_hold_no_address_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://shop:s3cr3t@host:6379/0")
+
+    assert "s3cr3t" not in repr(Settings())
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [("redis://shop:s3cr3t@host:6379/0", "redis://host:6379/0"),
+     ("rediss://host:6379/0?username=shop&password=s3cr3t&ssl_ca_certs=/ca.pem", "rediss://host:6379/0"),
+     ("unix:///run/redis.sock?password=s3cr3t", "unix:/run/redis.sock"),
+     ("redis://:p%40ss@[::1]:6379", "redis://[::1]:6379")],
+)  # fmt: skip
+def test_an_address_is_shown_without_what_opens_it(monkeypatch: pytest.MonkeyPatch, url: str, shown: str) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+
+    assert without_secrets(Settings().redis_url or "") == shown
 
 
 def test_settings_never_change() -> None:
