@@ -6,13 +6,15 @@ import logging
 import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from io import StringIO
 from typing import TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
 
 from sagastream.masking import masked, masked_all
 from sagastream.settings import Settings
+from sagastream.terminals import harmless, harmless_lines
 
 _QUIET = ("uvicorn", "aiohttp", "httpx", "httpcore", "apscheduler", "asyncio")
 
@@ -79,15 +81,21 @@ def _masking(_: object, __: str, line: MutableMapping[str, object]) -> Mapping[s
     return {name: masked_all(value) for name, value in line.items()}
 
 
+def _traceback(out: TextIO, told: ExcInfo) -> None:
+    """Write a traceback that is plain: the richer ones print local variables, and those hold personal data."""
+    plain = StringIO()
+    structlog.dev.plain_traceback(plain, told)
+    out.write(harmless_lines(plain.getvalue()))
+
+
 def _last_steps(settings: Settings) -> list[Processor]:
     if settings.log_format == "json":
         json = structlog.processors.JSONRenderer(default=str)
         return [structlog.processors.format_exc_info, _masking, json]
-    # Plain: the richer formats print local variables, and those hold personal data.
-    plain = structlog.dev.plain_traceback
-    lines = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=plain)
+    lines = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=_traceback)
 
     def drawn(logger: object, method: str, line: MutableMapping[str, object]) -> str:
-        return masked(lines(logger, method, line))  # with what an exception quotes
+        told = {name: harmless(value) if isinstance(value, str) else value for name, value in line.items()}
+        return masked(lines(logger, method, told))  # with what an exception quotes
 
     return [drawn]

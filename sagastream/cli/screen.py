@@ -5,7 +5,6 @@ The only door to rich. Knows nothing of sagas.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sagastream.drawing import Line, Part, Tone
+from sagastream.terminals import harmless
 from sagastream.timeline import Look
 
 _STYLES = {
@@ -29,8 +29,6 @@ _STYLES = {
 }
 
 _SHAPES = "●✗◀↶⊘→↻≡…○■☞"
-# What customers and services word must not steer the terminal of whoever looks, nor look like a line of ours.
-_STEERING = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class Drawing(Protocol):
@@ -61,7 +59,7 @@ class Screen:
             if self.is_live:
                 self._console.print(_text(told), no_wrap=cut, overflow="ellipsis" if cut else "fold")
             else:
-                self._out.write(_encodable(_harmless(told.text), self._out) + "\n")
+                self._out.write(_encodable(harmless(told.text), self._out) + "\n")
         self._out.flush()
 
     @contextmanager
@@ -118,12 +116,7 @@ class _Appending:
 
 
 def _text(line: Line) -> Text:
-    return Text.assemble(*((_harmless(part.text), _STYLES[part.tone]) for part in line.parts))
-
-
-def _harmless(text: str) -> str:
-    """Return a text with what steers terminals spelled out, in a way that JSON stays the same JSON."""
-    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return Text.assemble(*((harmless(part.text), _STYLES[part.tone]) for part in line.parts))
 
 
 def _encodable(text: str, out: TextIO) -> str:

@@ -7,8 +7,10 @@ import io
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Literal
 
 import structlog
 
@@ -48,13 +50,13 @@ class Full(io.StringIO):
 
 
 @contextmanager
-def logging_to(out: io.StringIO) -> Iterator[None]:
-    """Log to this standard error around the block, one JSON object a line."""
+def logging_to(out: io.StringIO, form: Literal["json", "console"] = "json") -> Iterator[None]:
+    """Log to this standard error around the block, one JSON object a line unless another form is asked for."""
     before, root = structlog.get_config(), logging.getLogger()
     handlers, level = root.handlers, root.level
     try:
         with redirect_stderr(out):
-            configure(Settings(log_format="json"), "stock-service")
+            configure(Settings(log_format=form), "stock-service")
             yield
     finally:
         structlog.configure(**before)
@@ -95,3 +97,22 @@ def test_a_shop_whose_output_cannot_be_written_starts_all_the_same() -> None:
         announce(read_project(ROOT), Settings(), "http://localhost:8080", ".data")
 
     assert out.getvalue()
+
+
+def test_nothing_that_is_quoted_steers_the_terminal_of_whoever_reads_the_log() -> None:
+    """A path, or what an error quotes, may hold what clears a screen, draws a line of its own, or reverses one."""
+    evil = "/x\x1b[2J\x9b31m\u202e\rlevel=error"
+    out = Shared()
+    with logging_to(out, "console"):
+        structlog.get_logger().error("request.failed", path=evil, found=[evil])
+        try:
+            raise ValueError(f"no number: {evil}")
+        except ValueError:
+            structlog.get_logger().exception("request.failed", path="/y")
+        logging.getLogger("somebody").error("took %s", evil)
+
+    told = "".join(out.writes)
+    assert told.count("level=error") == 4
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e]", told)
+    assert "Traceback" in told
+    assert "\n" in told.strip()
