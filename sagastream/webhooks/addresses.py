@@ -9,6 +9,9 @@ from typing import TypeAlias
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 _NAT64 = IPv6Network("64:ff9b::/96")
+# Beside what Python takes for private, which differs by its version: protocol assignments (one of them tells a cloud's
+# machines their secrets), relays of 6to4, examples; and the address at which another cloud answers its machines.
+_OF_NOBODY = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "168.63.129.16/32")))
 
 
 def networks_of(text: str) -> tuple[Network, ...]:
@@ -39,7 +42,8 @@ def parsed(text: str) -> Address:
 
 def _is_public(address: Address) -> bool:
     is_local = isinstance(address, IPv6Address) and address.is_site_local
-    return address.is_global and not address.is_multicast and not address.is_reserved and not is_local
+    is_public = address.is_global and not address.is_multicast and not address.is_reserved and not is_local
+    return is_public and not any(address in network for network in _OF_NOBODY)
 
 
 def _reached(address: Address) -> Iterator[Address]:

@@ -15,6 +15,7 @@ from sagastream.webhooks.addresses import is_allowed, networks_of, parsed
         "239.1.1.1", "240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fe80::1%1", "fec0::1", "fc00::1",
         "fd12::1", "ff02::1", "2001:db8::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254",
         "64:ff9b::a00:1", "64:ff9b::7f00:1", "2002:7f00:1::1", "2002:a00:1::1", "::127.0.0.1",
+        "192.0.0.192", "192.88.99.1", "168.63.129.16", "3fff::1",
     ],
 )  # fmt: skip
 def test_an_address_that_is_not_one_of_the_internet_is_refused(address: str) -> None:
