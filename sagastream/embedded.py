@@ -74,6 +74,7 @@ class EmbeddedServer:
         or it does not come up, with the end of its log.
         """
         self._dir.mkdir(parents=True, exist_ok=True)
+        self._dir.chmod(0o700)  # what customers ordered stands in the files of the server, which anybody may read
         self._held.enter_context(self._run.locked("redis"))
         try:
             self._run.end_stale("redis", self._mark)

@@ -68,6 +68,10 @@ def test_it_survives_being_killed_on_the_same_port_with_its_data(server: Embedde
     assert b"yes" in ask(port, "GET kept")
 
 
+def test_what_it_stores_is_its_owners_only(server: EmbeddedServer, tmp_path: Path) -> None:
+    assert (tmp_path / "redis").stat().st_mode & 0o077 == 0
+
+
 def test_it_says_where_it_is_until_it_stops(server: EmbeddedServer, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
 
