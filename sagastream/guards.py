@@ -1,11 +1,14 @@
-"""What stands before every app, as plain ASGI: a bound on bodies, strict JSON, a gate, a last resort."""
+"""What stands before every app, as plain ASGI: bounds on bodies, strict JSON, a gate, where to go, a last resort."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import secrets
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,8 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sagastream.problems import Problem, unavailable
 
 MAX_BODY_BYTES = 64 * 1024
+BODY_WITHIN = timedelta(seconds=20)
 
 _log = structlog.get_logger()
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PLACE = re.compile(rb"https?://[^/?#]*(.*)")
+_LAST = {"Connection": "close"}
 
 
 class LastResort:
@@ -46,23 +53,29 @@ class LastResort:
 
 
 class BodyGuard:
-    """Read the whole body within a bound, and let only JSON through that RFC 8259 knows.
+    """Read the whole body within bounds, and let only JSON through that RFC 8259 knows.
 
-    The bound also holds for chunked bodies, which do not say how long they are.
+    The bounds also hold for chunked bodies, which do not say how long they are. A request that says so twice, each time
+    otherwise, is refused: a gateway may heed the other one, and see two requests where there is one (RFC 9112, 6.3).
     """
 
-    def __init__(self, app: ASGIApp, limit: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, app: ASGIApp, limit: int = MAX_BODY_BYTES, within: timedelta = BODY_WITHIN) -> None:
         self._app = app
         self._limit = limit
+        self._within_s = within.total_seconds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its body read, or answer 413 or 400."""
+        """Pass the request on with its body read, or answer 400, 408 or 413."""
         if scope["type"] != "http" or not _may_have_body(scope):
             return await self._app(scope, receive, send)
         try:
-            body = await self._read(scope, receive)
+            async with asyncio.timeout(self._within_s):
+                body = await self._read(scope, receive)
         except Problem as problem:
             return await problem.response()(scope, receive, send)
+        except TimeoutError:
+            told = f"the body did not come within {self._within_s:g} s"
+            return await Problem(408, told, headers=_LAST).response()(scope, receive, send)
         if body is None:
             return None
         is_told = False
@@ -79,6 +92,8 @@ class BodyGuard:
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            raise Problem(400, "the body's length is told twice, by Content-Length and in chunks", headers=_LAST)
         if length.isdigit() and int(length) > self._limit:
             raise self._too_large()
         body = bytearray()
@@ -96,7 +111,38 @@ class BodyGuard:
         return bytes(body)
 
     def _too_large(self) -> Problem:
-        return Problem(413, f"a body may have at most {self._limit} bytes", headers={"Connection": "close"})
+        return Problem(413, f"a body may have at most {self._limit} bytes", headers=_LAST)
+
+
+class RelativeRedirects:
+    """Name no host in a redirect.
+
+    What is known here of the address that a client uses is what it says itself (``Host``), and whether it came by TLS
+    the gateway knows only: a client that shows a token would be sent on with it in the clear.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and what comes back without a host."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in _REDIRECTS:
+                headers = message["headers"]
+                there = [(name, self.path_of(value) if name == b"location" else value) for name, value in headers]
+                message = {**message, "headers": there}
+            await send(message)
+
+        await self._app(scope, receive, told)
+
+    @staticmethod
+    def path_of(place: bytes) -> bytes:
+        """Return the path of a place; it never begins with two slashes, after which a host would follow."""
+        found = _PLACE.fullmatch(place)
+        return place if found is None else b"/" + found[1].lstrip(b"/")
 
 
 class Gate:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 
 from sagastream import problems, published, tracing
 from sagastream.bus import connect
-from sagastream.guards import BodyGuard, Gate, LastResort
+from sagastream.guards import BodyGuard, Gate, LastResort, RelativeRedirects
 from sagastream.hosting import Host, Worker
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.measured import Measured, expect_requests
@@ -142,6 +142,7 @@ def bare_app(
     app = _App(title=title, version=VERSION, lifespan=lifespan, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
     problems.install(app)
     # The last one added is met first.
+    app.add_middleware(RelativeRedirects)
     app.add_middleware(BodyGuard)
     app.add_middleware(Gate, is_open=is_open, always=always)
     app.add_middleware(LastResort)

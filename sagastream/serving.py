@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sagastream.blocking import blocking_is_told
 from sagastream.endless import EndedAtStop
 from sagastream.errors import SagastreamError
+from sagastream.patience import HEADERS_WITHIN, impatient
 from sagastream.settings import Settings
 
 _log = structlog.get_logger()
@@ -101,10 +102,16 @@ def stopped_by_signals(at_once: Callable[[], None] = lambda: None) -> Iterator[a
 
 
 async def serve(
-    app: ASGIApp, wire: socket.socket, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None
+    app: ASGIApp,
+    wire: socket.socket,
+    stop: asyncio.Event,
+    on_ready: Callable[[], None] = lambda: None,
+    *,
+    headers_within: timedelta = HEADERS_WITHIN,
 ) -> bool:
     """Serve until ``stop`` is set, then let open requests end. Returns False if the app did not start.
 
+    A client that does not say what it wants within ``headers_within`` is not waited for.
     **Raises**: ``OSError``, ``SagastreamError`` if it did not for a reason that a person can mend; else the log has it.
     """
     opening = _Opening(EndedAtStop(app, stop))
@@ -114,6 +121,7 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        http=impatient(headers_within),
         ws="none",
         timeout_graceful_shutdown=int(_OPEN_REQUESTS.total_seconds()),
     )
@@ -143,7 +151,8 @@ async def serve(
 class _Scarcity:
     """Says now and then that connections cannot be taken for want of descriptors, or of memory.
 
-    The loop tries 2048 times in a row, each second, and tells of each with a traceback: that would fill the disk.
+    The loop tries 2048 times in a row, each second, and tells of each with a traceback: that would fill the disk. Each
+    time it means to listen once more a second later, and tells of each such attempt too if the socket is closed then.
     """
 
     def __init__(self) -> None:
@@ -151,6 +160,8 @@ class _Scarcity:
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
+        if isinstance(error, ValueError) and "_start_serving" in str(context.get("message")):
+            return
         if not isinstance(error, OSError) or error.errno not in _SCARCE or "socket" not in context:
             return loop.default_exception_handler(context)
         if loop.time() >= self._again_at:

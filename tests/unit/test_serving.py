@@ -95,3 +95,21 @@ async def test_connections_that_cannot_be_taken_are_told_of_once(caplog: pytest.
 
     assert [line["event"] for line in lines if line["log_level"] == "error"] == ["connections.not_taken"]
     assert "Traceback" not in caplog.text
+
+
+async def test_a_server_that_stops_meanwhile_does_not_tell_of_each_of_them(caplog: pytest.LogCaptureFixture) -> None:
+    """For each connection that was not taken the loop means to listen once more, a second later."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    closed = socket.socket()
+    closed.close()
+
+    with listen(Settings(), 0) as wire:
+
+        def stopped() -> None:
+            for _ in range(2048):
+                loop.call_soon(loop._start_serving, asyncio.Protocol, closed)  # type: ignore[attr-defined]  # asyncio's
+            loop.call_soon(stop.set)
+
+        assert await serve(FastAPI(), wire, stop, stopped)
+
+    assert caplog.text == ""

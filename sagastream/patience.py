@@ -1,0 +1,58 @@
+"""Connections that are given up when their client does not say what it wants. Speaks HTTP; knows no app.
+
+uvicorn waits for ever for the head of a first request, and of a later one once a byte of it has come: a few thousand
+such connections, which cost their client nothing, would leave no descriptor for anybody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEADERS_WITHIN = timedelta(seconds=10)
+
+
+class Impatient(H11Protocol):
+    """A connection that is closed when the head of a request is not there in time; a body has ``BodyGuard``."""
+
+    within = HEADERS_WITHIN
+    _giving_up: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; what is still half a head must be whole in time, however slowly it goes on."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._rest()
+        elif self._giving_up is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._rest()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._giving_up = self.loop.call_later(self.within.total_seconds(), self._give_up)
+
+    def _rest(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+    def _give_up(self) -> None:
+        self._giving_up = None
+        if self.conn.their_state is h11.IDLE:
+            self.transport.close()
+
+
+def impatient(within: timedelta) -> type[Impatient]:
+    """Return such connections with this patience, as a server takes them."""
+    return type("Impatient", (Impatient,), {"within": within})

@@ -1,0 +1,135 @@
+"""What a client may do to a connection, and what an answer gives away: each asked of a real server, byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import cast
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from sagastream.guards import BodyGuard, RelativeRedirects
+from sagastream.proxy import local_service
+from sagastream.service import bare_app
+from sagastream.serving import listen, serve
+from sagastream.settings import Settings
+
+WITHIN = timedelta(seconds=0.2)
+
+
+@asynccontextmanager
+async def _nothing(_: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+def whole() -> FastAPI:
+    """Return an app with every guard and one route that takes a body."""
+    app = bare_app("shop", _nothing, is_open=lambda: True, always=())
+
+    @app.post("/api/orders")
+    async def order(asked: dict[str, str]) -> dict[str, str]:
+        return asked
+
+    @app.get("/console/")
+    async def console() -> str:
+        return "here"
+
+    return app
+
+
+@asynccontextmanager
+async def served(app: object, headers_within: timedelta = timedelta(seconds=10)) -> AsyncIterator[int]:
+    """Serve an app around the block and yield its port."""
+    ready, stop = asyncio.Event(), asyncio.Event()
+    with listen(Settings(), 0) as wire:
+        serving = asyncio.create_task(
+            serve(app, wire, stop, ready.set, headers_within=headers_within)  # type: ignore[arg-type]  # an ASGI app
+        )
+        await ready.wait()
+        yield cast(int, wire.getsockname()[1])
+        stop.set()
+        await serving
+
+
+async def said(port: int, *parts: bytes) -> bytes:
+    """Send these parts one after the other and return what comes until it hangs up; a GET is answered first."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    heard = b""
+    try:
+        async with asyncio.timeout(5):
+            for part in parts:
+                writer.write(part)
+                if part.startswith(b"GET ") and part.endswith(b"\r\n\r\n"):
+                    heard += await reader.readuntil(b'"here"')
+            return heard + await reader.read()
+    finally:
+        writer.close()
+
+
+async def test_a_request_with_two_lengths_is_refused_and_nothing_after_it_is_read() -> None:
+    """A gateway that heeds the other one would take what follows for a request of somebody else (RFC 9112, 6.3)."""
+    head = b"POST /api/orders HTTP/1.1\r\nHost: shop\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async with served(whole()) as port:
+        answer = await said(port, head + b"0\r\n\r\nGET /console/ HTTP/1.1\r\nHost: shop\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    head = b"POST /api/orders HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n"
+
+    async with served(BodyGuard(whole(), within=WITHIN)) as port:
+        answer = await said(port, head, b'{"half":')
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [(), (b"GET /console/ HTTP/1.1\r\nHost: sh",), (b"GET /console/ HTTP/1.1\r\nHost: shop\r\n\r\n", b"GET /cons")],
+    ids=["nothing", "half", "half of a second request"],
+)
+async def test_who_never_says_what_is_wanted_holds_no_connection(parts: tuple[bytes, ...]) -> None:
+    async with served(whole(), headers_within=WITHIN) as port:
+        answer = await said(port, *parts)
+
+    assert answer.count(b"HTTP/1.1 200 ") == max(0, len(parts) - 1)
+
+
+async def test_an_answer_that_takes_its_time_is_not_broken_off() -> None:
+    app = whole()
+
+    @app.get("/slow")
+    async def slow() -> str:
+        await asyncio.sleep(3 * WITHIN.total_seconds())
+        return "done"
+
+    async with served(app, headers_within=WITHIN) as port, httpx.AsyncClient(trust_env=False) as client:
+        answers = [(await client.get(f"http://127.0.0.1:{port}/slow")).status_code for _ in range(2)]
+
+    assert answers == [200, 200]
+
+
+@pytest.mark.parametrize("path", ["/console", "/api/orders/"])
+async def test_a_redirect_names_no_host(path: str) -> None:
+    """Behind TLS it would send the client, with its token, on without; and to whatever host the client named."""
+    async with local_service(whole()) as client:
+        answer = await client.request("POST" if "api" in path else "GET", path, headers={"host": "elsewhere.example"})
+
+    assert answer.status_code == 307
+    assert answer.headers["location"] == ("/api/orders" if "api" in path else "/console/")
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [(b"http://shop/a?b=http://c/", b"/a?b=http://c/"), (b"https://shop//evil.example", b"/evil.example"),
+     (b"/api/x", b"/api/x"), (b"https://shop", b"/")],
+)  # fmt: skip
+def test_what_is_kept_of_a_place_is_its_path(told: bytes, kept: bytes) -> None:
+    assert RelativeRedirects.path_of(told) == kept
