@@ -17,6 +17,7 @@ from sagastream.hosting import Host, Worker
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.measured import Measured, expect_requests
 from sagastream.probes import PATHS, probes
+from sagastream.routes_page import routes_page
 from sagastream.settings import Settings
 from sagastream.store import StoreMark
 from sagastream.telemetry import Telemetry
@@ -139,7 +140,8 @@ def bare_app(
 
     ``always`` are the beginnings of paths that are served before ``is_open``; ``telemetry`` is told of every answer.
     """
-    app = _App(title=title, version=VERSION, lifespan=lifespan, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
+    app = _App(title=title, version=VERSION, lifespan=lifespan, redoc_url=None, docs_url=None)
+    app.add_route("/docs", routes_page(title), include_in_schema=False)
     problems.install(app)
     # The last one added is met first.
     app.add_middleware(RelativeRedirects)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from hashlib import sha256
 from typing import cast
 
 import httpx
@@ -133,3 +136,21 @@ async def test_a_redirect_names_no_host(path: str) -> None:
 )  # fmt: skip
 def test_what_is_kept_of_a_place_is_its_path(told: bytes, kept: bytes) -> None:
     assert RelativeRedirects.path_of(told) == kept
+
+
+async def test_the_page_of_the_routes_runs_no_script_that_is_not_the_one_that_was_looked_at() -> None:
+    """It shares its origin with the console, where operators have shown their token."""
+    async with local_service(whole()) as client:
+        page = await client.get("/docs")
+
+    scripts = re.findall(r"<script([^>]*)>(.*?)</script>", page.text, re.DOTALL)
+    foreign = re.findall(r'<(?:script|link)[^>]*(?:src|href)="https?://[^>]*>', page.text)
+    policy = page.headers["content-security-policy"]
+    codes = [code for attributes, code in scripts if "src=" not in attributes]
+    own = [b64encode(sha256(code.encode()).digest()).decode() for code in codes]
+    assert foreign
+    assert all('integrity="sha384-' in tag and 'crossorigin="anonymous"' in tag for tag in foreign)
+    assert own
+    assert all(f"'sha256-{each}'" in policy for each in own)
+    assert "default-src 'none'" in policy
+    assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]

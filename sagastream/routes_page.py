@@ -1,0 +1,56 @@
+"""The page that shows an app's routes and lets people try them. Owns its HTML; knows no route.
+
+What draws it comes from elsewhere, and the page has the console's origin, where operators have shown their token. So
+the browser is told what exactly may run here: the files of one version, by their digests, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable
+from html import escape
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+# The digests are those of the files in the npm package of this version, which is what this place serves.
+_PLACE = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5.35.0/"
+_STYLE = "sha384-WlYgdmXYOOBWL5apwjDEZwN+U3HmXSSu5R6V5aGxEcf7z+KuRNwBhoxKVN1i3D5I"
+_SCRIPT = "sha384-gjRm0bEPMeTmMh5jT2cHccIwCUZSTd8YC+j0d0sXw0MdGEfScduGpSyF3ZSSLkX9"
+_BEGIN = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#routes", deepLinking: true, showExtensions: true});'
+_DIGEST = base64.b64encode(hashlib.sha256(_BEGIN.encode()).digest()).decode()
+_HEADERS = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; script-src 'sha256-{_DIGEST}' {_PLACE}; style-src 'unsafe-inline' {_PLACE}; "
+        "img-src 'self' data:; font-src data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        "form-action 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def routes_page(title: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return what answers with the page of an app of this title."""
+    page = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}: routes</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="{_PLACE}swagger-ui.css" integrity="{_STYLE}" crossorigin="anonymous">
+</head>
+<body>
+<div id="routes"></div>
+<script src="{_PLACE}swagger-ui-bundle.js" integrity="{_SCRIPT}" crossorigin="anonymous"></script>
+<script>{_BEGIN}</script>
+</body>
+</html>
+"""
+
+    async def show(_: Request) -> Response:
+        return HTMLResponse(page, headers=_HEADERS)
+
+    return show
