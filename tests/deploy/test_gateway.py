@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -142,6 +143,31 @@ def test_a_body_too_large_for_anybody_is_a_problem(lonely: httpx.Client) -> None
 
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
     assert answer.json()["status"] == 413
+
+
+def test_a_body_larger_than_any_service_takes_is_not_even_passed_on(lonely: httpx.Client) -> None:
+    largest, larger = (lonely.post("/api/orders", content=b" " * size).status_code for size in (65536, 65537))
+
+    assert (largest, larger) == (503, 413)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"GET /livez HTTP/1.1\r\nHost: sh", b"POST /api/orders HTTP/1.1\r\nHost: shop\r\nContent-Length: 9\r\n\r\n{"],
+    ids=["nothing", "half a head", "half a body"],
+)
+def test_who_does_not_go_on_holds_no_connection(lonely: httpx.Client, said: bytes) -> None:
+    """Else a few thousand of them, which cost their client nothing, would shut everybody out for a minute each time."""
+    began = time.monotonic()
+    with socket.create_connection((lonely.base_url.host, lonely.base_url.port or 80), 20) as wire:
+        wire.sendall(said)
+        try:
+            heard = wire.recv(4096)
+        except ConnectionResetError:
+            heard = b""
+
+    assert heard == b"" or heard.startswith(b"HTTP/1.1 408 ")
+    assert time.monotonic() - began < 20
 
 
 def test_a_word_that_is_missing_stops_the_gateway(tmp_path: Path) -> None:
