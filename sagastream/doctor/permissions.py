@@ -39,6 +39,7 @@ def needed(keys: Keys) -> Iterator[Command]:
     yield "EVALSHA", "0" * 40, 1, keys.root, ""
     yield "EVAL", "return 1", 1, keys.root, ""
     yield ("TIME",)
+    yield "SCAN", 0, "MATCH", f"{keys.root}*"  # of the audit of everything
     yield "XADD", stream, "*", "field", "value"
     yield "XGROUP", "CREATE", stream, keys.owner, "0", "MKSTREAM"
     yield "XREADGROUP", "GROUP", keys.owner, "any", "STREAMS", stream, ">"
