@@ -50,6 +50,8 @@ def configure(settings: Settings, service: str | None = None) -> None:
     logging.getLogger().setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    # It warns of every request that is malformed, and of upgrades that are not offered: anybody may send them.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     # It warns of every tick that finds the one before still at work, which is how a busy ticker is meant to be.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
 

@@ -99,6 +99,16 @@ def test_a_shop_whose_output_cannot_be_written_starts_all_the_same() -> None:
     assert out.getvalue()
 
 
+def test_what_anybody_may_send_again_and_again_is_not_logged_each_time() -> None:
+    """Malformed requests, and upgrades that are not offered: a client could have its lines push out all others."""
+    out = Shared()
+    with logging_to(out):
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+        logging.getLogger("uvicorn.error").error("Exception in ASGI application")
+
+    assert [json.loads(line)["event"] for line in out.writes if line.strip()] == ["Exception in ASGI application"]
+
+
 def test_nothing_that_is_quoted_steers_the_terminal_of_whoever_reads_the_log() -> None:
     """A path, or what an error quotes, may hold what clears a screen, draws a line of its own, or reverses one."""
     evil = "/x\x1b[2J\x9b31m\u202e\rlevel=error"
