@@ -15,7 +15,8 @@ import math
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Protocol, TypeAlias, cast
@@ -27,7 +28,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import FullJitterBackoff, NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from sagastream.errors import ReplyError, ServerUnavailable
+from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
 
 Argument: TypeAlias = str | int | float | bytes
 Command: TypeAlias = Sequence[Argument]
@@ -41,6 +42,10 @@ _UNNAMEABLE = re.compile(r"[^!-~]")  # what the server takes in no client's name
 MOST_CONNECTIONS = 32  # per pool; whoever needs one more waits for it
 _GRACE = timedelta(seconds=5)
 _TURN_S = 10.0  # to wait for a connection of the pool
+
+
+class WrongAddress(SagastreamError):
+    """The address of the server has options that are none, or cannot be read; it must be mended."""
 
 
 class Connection(Protocol):
@@ -94,20 +99,21 @@ class RedisConnection:
         self._timeout_s = timeout.total_seconds()
         self._asked_first = " to TLS, which rediss:// asks for" if url.startswith("rediss:") else ""
         self._retry: Retry | None = Retry(FullJitterBackoff(cap=0.2, base=0.01), retries) if retries else None
-        self._makes: redis.ConnectionPool = redis.ConnectionPool.from_url(
-            url,
-            client_name=name,
-            protocol=2,
-            decode_responses=True,
-            encoding_errors="surrogateescape",
-            socket_timeout=None,
-            socket_connect_timeout=2.0,
-            socket_read_size=1 << 18,
-            retry=Retry(NoBackoff(), 0),
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        )
         self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
-        self._free: list[redis.Connection] = []
+        with _options_are_told(url):
+            self._makes: redis.ConnectionPool = redis.ConnectionPool.from_url(
+                url,
+                client_name=name,
+                protocol=2,
+                decode_responses=True,
+                encoding_errors="surrogateescape",
+                socket_timeout=None,
+                socket_connect_timeout=2.0,
+                socket_read_size=1 << 18,
+                retry=Retry(NoBackoff(), 0),
+                maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            )
+            self._free = [self._make()]  # it connects no sooner than it is used
         self._is_closed = False
 
     async def execute(self, *command: Argument) -> Reply:
@@ -172,6 +178,21 @@ class RedisConnection:
                 await self._turns.acquire()
         except TimeoutError:
             raise refused.TimeoutError(f"no connection within {_TURN_S:g} s") from None
+
+
+@contextmanager
+def _options_are_told(url: str) -> Iterator[None]:
+    """Turn what a client says of an option that it does not know, or cannot use, into ours, which shows no value.
+
+    Raises: ``WrongAddress``.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        named = re.search(r"'(\w+)'", str(error))
+        is_option = named is not None and f"{named[1]}=" in url.partition("?")[2]
+        of = f"the option {named[1]!r} of " if named is not None and is_option else ""
+        raise WrongAddress(f"{of}the server's address (REDIS_URL) cannot be used") from None
 
 
 async def _is_stale(connection: redis.Connection) -> bool:

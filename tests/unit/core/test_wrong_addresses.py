@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from sagastream.bus import RedisConnection
+from sagastream.bus import RedisConnection, WrongAddress
 from sagastream.errors import ServerUnavailable
 
 
@@ -59,3 +59,19 @@ async def test_a_server_without_tls_is_told_from_one_that_is_silent() -> None:
 
     assert with_tls == "no answer within 0.3 s to TLS, which rediss:// asks for"
     assert without == "no answer within 0.3 s"
+
+
+@pytest.mark.parametrize("option", ["ssl_ca_cert=/etc/shop/s3cr3t.pem", "socket_timeout=s3cr3t"])
+def test_an_option_that_is_none_is_named_without_its_value(option: str) -> None:
+    """Else it would be a fault of the program at the first command."""
+    with pytest.raises(WrongAddress, match=option.partition("=")[0]) as refused:
+        RedisConnection(f"rediss://host/0?{option}", name="test", timeout=timedelta(seconds=1), retries=0)
+
+    assert "s3cr3t" not in str(refused.value)
+
+
+def test_an_address_that_cannot_be_read_is_not_shown() -> None:
+    with pytest.raises(WrongAddress) as refused:
+        RedisConnection("redis://shop:s3cr3t/x@host/0", name="test", timeout=timedelta(seconds=1), retries=0)
+
+    assert str(refused.value) == "the server's address (REDIS_URL) cannot be used"
