@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,9 @@ OF_THE_SERVER = {
 
 def rule() -> list[str]:
     """Return the user as the document gives it to a server."""
-    (line,) = re.findall(r'^redis-cli -u "\$ADMIN_URL" (ACL .*)$', (ROOT / "docs/how-to/secure.md").read_text(), re.M)
-    return [word.replace("$PASSWORD", PASSWORD) for word in shlex.split(line)]
+    (line,) = re.findall(r"^redis-cli (ACL SETUSER .*)$", (ROOT / "docs/how-to/secure.md").read_text(), re.M)
+    digest = sha256(PASSWORD.encode()).hexdigest()
+    return [word.replace("$DIGEST", digest) for word in shlex.split(line)]
 
 
 @pytest.fixture(scope="module")
