@@ -10,12 +10,14 @@ import base64
 import hashlib
 from collections.abc import Awaitable, Callable
 from html import escape
+from inspect import signature
 
+from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-# The digests are those of the files in the npm package of this version, which is what this place serves.
-_PLACE = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5.35.0/"
+# From where FastAPI's own page has them, but of one version; the digests are those of the files in its package.
+_PLACE = str(signature(get_swagger_ui_html).parameters["swagger_js_url"].default).partition("@")[0] + "@5.35.0/"
 _STYLE = "sha384-WlYgdmXYOOBWL5apwjDEZwN+U3HmXSSu5R6V5aGxEcf7z+KuRNwBhoxKVN1i3D5I"
 _SCRIPT = "sha384-gjRm0bEPMeTmMh5jT2cHccIwCUZSTd8YC+j0d0sXw0MdGEfScduGpSyF3ZSSLkX9"
 _BEGIN = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#routes", deepLinking: true, showExtensions: true});'
