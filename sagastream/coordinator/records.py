@@ -115,7 +115,7 @@ class Records:
         for asked in turn.asks:
             envelope = _request(saga, progress, asked, cause)
             notes = [*notes, Note(now_ms, envelope.id, envelope.type, COORDINATOR, cause, asked.step)]
-            tx.tell(names.requests(_performer(saga, asked.step)), envelope)
+            tx.tell(names.requests(saga.performers[asked.step]), envelope)
         for name, event in turn.announcements:
             id_ = derived_id(saga_id, event.type_name(), name)
             envelope = _from_coordinator(progress, event, cause, id_)
@@ -233,10 +233,6 @@ def _from_coordinator(progress: Progress, event: Event, cause: str, id: str) -> 
         traceparent=tracing.current(),
         schema=f"urn:event:{event.type_name()}:{event.schema_version}",
     )
-
-
-def _performer(saga: Saga, step: str) -> str:
-    return saga.begun_by if step == BEGINNING else next(s.by for s in saga.steps if s.name == step)
 
 
 def _written(progress: Progress) -> str:

@@ -183,7 +183,7 @@ def glance(stored: Stored, saga: Saga | None, *, is_one_of_many: bool = False) -
         failed_at=moment(ended) if status is not Status.COMPLETED else None,
         duration_ms=ended - began if ended is not None and began is not None else None,
         failure_reason=_failure(stored, saga),
-        remaining_steps=standing.left(saga, progress) if saga and not status.is_end else [],
+        remaining_steps=standing.remaining(saga, progress) if saga and not status.is_end else [],
         waiting_for=_waiting(stored, saga, is_one_of_many) if not status.is_end else None,
     )
 

@@ -91,8 +91,8 @@ def overdue(saga: Saga, progress: Progress, now_ms: int) -> Iterator[Happening]:
     waiting = lifecycle.awaited(saga, progress)
     if waiting is not None and waiting[2] <= now_ms and not progress.has(waiting[0], Kind.OVERDUE):
         step, since, until = waiting
-        by = next(s.by for s in saga.steps if s.name == step)
-        yield _overdue(progress, step, until, f"nothing heard from {by} for {(until - since) / 1000:g} s")
+        why = f"nothing heard from {saga.performers[step]} for {(until - since) / 1000:g} s"
+        yield _overdue(progress, step, until, why)
     if progress.began_ms is None and not progress.has(BEGINNING, Kind.OVERDUE):
         until = progress.first_ms + saga.patience // timedelta(milliseconds=1)
         if until <= now_ms:

@@ -10,7 +10,6 @@ from sagastream.saga import lifecycle
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Fact, Happening, Kind, Progress, Request
-from sagastream.saga.standing import performers
 from sagastream.saga.waiting import answers
 
 _POISON = "an event could not be understood"
@@ -55,11 +54,10 @@ def open_items(saga: Saga, progress: Progress) -> tuple[Open, ...]:
 
 def left_open(saga: Saga, progress: Progress) -> tuple[str, ...]:
     """Return each step whose effect is, or may be, not as it should be, and how it stands."""
-    steps = [BEGINNING, *(step.name for step in saga.steps)]
-    if _has_gone_forward(saga, progress):
-        wrong = [step for step in steps if not lifecycle.is_done(progress, step)]
+    if _is_past_pivot(saga, progress):
+        wrong = [step for step in saga.names if not lifecycle.is_done(progress, step)]
     else:
-        wrong = [step for step in steps[: _upto(saga)] if not lifecycle.is_settled(progress, step)]
+        wrong = [step for step in saga.names[: _upto(saga)] if not lifecycle.is_settled(progress, step)]
         if saga.cancelled_by is None:
             wrong = [step for step in wrong if step != BEGINNING]
     return tuple(f"{step}: {_known(progress, step)}" for step in wrong)
@@ -67,15 +65,13 @@ def left_open(saga: Saga, progress: Progress) -> tuple[str, ...]:
 
 def _disputed(saga: Saga, progress: Progress) -> Iterator[Open]:
     """Yield facts that cannot both be true, under each step of which a person's word would settle it."""
-    by = dict(performers(saga))
-    pivot = _pivot(saga)
     told: set[tuple[str, str]] = set()
     for step, problem in lifecycle.disputes(saga, progress):
-        for about in dict.fromkeys((step, pivot or step)):
+        for about in dict.fromkeys((step, saga.pivot or step)):
             effects = tuple(effect for effect in Effect if _settles(saga, progress, about, effect, (step, problem)))
             if (effects or about == step) and (about, problem) not in told:
                 told.add((about, problem))
-                yield Open(about, by[about], problem, _since(progress, about), effects=effects)
+                yield Open(about, saga.performers[about], problem, _since(progress, about), effects=effects)
 
 
 def _settles(saga: Saga, progress: Progress, step: str, effect: Effect, dispute: tuple[str, str]) -> bool:
@@ -85,7 +81,7 @@ def _settles(saga: Saga, progress: Progress, step: str, effect: Effect, dispute:
 
 def _failing(saga: Saga, progress: Progress) -> Iterator[Open]:
     requests = dict(lifecycle.wanted(saga, progress))
-    for step, service in performers(saga):
+    for step, service in saga.performers.items():
         request, effects = requests.get(step), _stateable(saga, progress, step, requests.get(step))
         answer = answers(saga, step, request) if request is not None else None
         again_ms = lifecycle.ask_again_at(saga, progress, step, request) if request is not None else None
@@ -110,7 +106,7 @@ def _problems(saga: Saga, progress: Progress, step: str, request: Request | None
         yield known[Kind.POISONED], _POISON
     if lifecycle.is_settled(progress, step) and request is not Request.RETRY:
         return
-    has_judged = step == _pivot(saga) and lifecycle.is_done(progress, step)
+    has_judged = step == saga.pivot and lifecycle.is_done(progress, step)
     for kind, problem in ((Kind.LOST, "the ledger was lost"), (Kind.UNDO_GAVE_UP, "undoing it keeps failing")):
         if kind in known and not has_judged:
             yield known[kind], problem
@@ -125,7 +121,7 @@ def _stateable(saga: Saga, progress: Progress, step: str, request: Request | Non
         return (Effect.UNDONE,)
     if request is Request.BAR:
         return (Effect.DONE, Effect.UNDONE)
-    if not _has_gone_forward(saga, progress) or lifecycle.is_done(progress, step):
+    if not _is_past_pivot(saga, progress) or lifecycle.is_done(progress, step):
         return ()
     at = next((at for at, s in enumerate(saga.steps) if s.name == step), -1)
     return (Effect.DONE,) if request is Request.RETRY or saga.is_after_pivot(at) else ()
@@ -136,13 +132,8 @@ def _upto(saga: Saga) -> int:
     return len(saga.steps) + 1 if saga.pivot_at is None else saga.pivot_at + 2
 
 
-def _has_gone_forward(saga: Saga, progress: Progress) -> bool:
-    pivot = _pivot(saga)
-    return pivot is not None and lifecycle.is_done(progress, pivot)
-
-
-def _pivot(saga: Saga) -> str | None:
-    return saga.steps[saga.pivot_at].name if saga.pivot_at is not None else None
+def _is_past_pivot(saga: Saga, progress: Progress) -> bool:
+    return saga.pivot is not None and lifecycle.is_done(progress, saga.pivot)
 
 
 def _known(progress: Progress, step: str) -> str:

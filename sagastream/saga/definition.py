@@ -124,6 +124,11 @@ class Saga:
         return next((at for at, step in enumerate(self.steps) if step.pivot), None)
 
     @cached_property
+    def pivot(self) -> str | None:
+        """Return the name of the pivot, or None."""
+        return self.steps[self.pivot_at].name if self.pivot_at is not None else None
+
+    @cached_property
     def judged(self) -> dict[tuple[str, str], object]:
         """Return where ``lifecycle`` keeps what it has judged of sagas of this table, by question and shape."""
         return {}

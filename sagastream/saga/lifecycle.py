@@ -105,7 +105,7 @@ def troubles(saga: Saga, progress: Progress) -> Iterator[str]:
             yield f"an event could not be understood: {known[Kind.POISONED].reason}"
         if is_settled(progress, step):
             continue
-        has_judged = step == _pivot(saga) and is_done(progress, step)
+        has_judged = step == saga.pivot and is_done(progress, step)
         if Kind.LOST in known and not has_judged:
             yield f"the ledger of {step!r} was lost: {known[Kind.LOST].reason}"
         if Kind.UNDO_GAVE_UP in known and not has_judged:
@@ -134,7 +134,7 @@ def _disputes(saga: Saga, progress: Progress) -> Iterator[tuple[str, str]]:
     # Asked of every saga at every turn and look: what is known of a step is looked up once.
     steps = saga.names
     upto = steps if saga.pivot_at is None else steps[: saga.pivot_at + 2]
-    pivot = _pivot(saga)
+    pivot = saga.pivot
     stopped_at = next((at for at, step in enumerate(upto) if _stops(saga, progress, step)), len(steps))
     for at, step in enumerate(steps):
         known = progress.facts.get(step)
@@ -171,7 +171,7 @@ def is_turned_back(saga: Saga, progress: Progress) -> bool:
     """Tell whether the saga is being undone, for good."""
     if progress.kinds <= _SMOOTH:
         return False
-    pivot = _pivot(saga)
+    pivot = saga.pivot
     if pivot is None:
         is_unsure = progress.any(saga, Kind.OVERDUE, Kind.GAVE_UP) or progress.has(BEGINNING, Kind.CANCELLED)
         return is_unsure or progress.any(saga, Kind.REFUSED)
@@ -185,7 +185,7 @@ def is_in_doubt(saga: Saga, progress: Progress) -> bool:
     """Tell whether the pivot's participant must judge which way the saga goes."""
     if progress.kinds <= _SMOOTH:
         return False
-    pivot = _pivot(saga)
+    pivot = saga.pivot
     if pivot is None or is_done(progress, pivot) or is_turned_back(saga, progress):
         return False
     upto = saga.steps[: (saga.pivot_at or 0) + 1]
@@ -247,8 +247,8 @@ def _wanted(saga: Saga, progress: Progress) -> Iterator[tuple[str, Request]]:
             if not progress.has(step, Kind.UNDO_GAVE_UP, Kind.LOST):
                 return
     elif is_in_doubt(saga, progress):
-        assert saga.pivot_at is not None  # only a pivot leaves doubt
-        yield saga.steps[saga.pivot_at].name, Request.BAR
+        assert saga.pivot is not None  # only a pivot leaves doubt
+        yield saga.pivot, Request.BAR
     else:
         for step, _ in _held_up(saga, progress):
             yield step, Request.RETRY
@@ -330,7 +330,7 @@ def reason(saga: Saga, progress: Progress) -> str:
     ]
     if said:
         return min(said)[1]
-    pivot = _pivot(saga)
+    pivot = saga.pivot
     is_barred = pivot is not None and progress.has(pivot, Kind.BARRED)
     return next(troubles(saga, progress), f"{pivot}: barred" if is_barred else "")
 
@@ -341,21 +341,17 @@ def _stops(saga: Saga, progress: Progress, step: str) -> bool:
     if not known:
         return False
     is_against = Kind.REFUSED in known or Kind.BARRED in known
-    if step == _pivot(saga):
+    if step == saga.pivot:
         return (is_against or Kind.STATED_UNDONE in known) and Kind.STATED_DONE not in known
     return is_against
 
 
 def _has_gone_forward(saga: Saga, progress: Progress) -> bool:
     """Tell whether nothing of the saga may be undone any more."""
-    pivot = _pivot(saga)
+    pivot = saga.pivot
     if pivot is not None:
         return is_done(progress, pivot)
     return all(is_done(progress, s.name) for s in saga.steps) and not is_turned_back(saga, progress)
-
-
-def _pivot(saga: Saga) -> str | None:
-    return saga.steps[saga.pivot_at].name if saga.pivot_at is not None else None
 
 
 def _held_up(saga: Saga, progress: Progress) -> Iterator[tuple[str, list[Kind]]]:
@@ -363,7 +359,7 @@ def _held_up(saga: Saga, progress: Progress) -> Iterator[tuple[str, list[Kind]]]
 
     A step before the pivot has certainly happened; it is overdue if its event was lost on its way to us.
     """
-    pivot = _pivot(saga)
+    pivot = saga.pivot
     if pivot is None or not is_done(progress, pivot):
         return
     for at, step in enumerate(saga.steps):

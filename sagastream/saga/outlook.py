@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from sagastream.saga.advance import Advance, tick
+from sagastream.saga.advance import Advance, Asked, tick
 from sagastream.saga.definition import BEGINNING, Saga
-from sagastream.saga.progress import Kind, Progress, Request
-from sagastream.saga.standing import performers
+from sagastream.saga.progress import Kind, Progress
 from sagastream.saga.waiting import Wait
-
-_ASKED = {Request.UNDO: "to undo", Request.BAR: "to bar", Request.RETRY: "for the outcome of"}
 
 
 def next_turn(saga: Saga, progress: Progress, wait: Wait) -> str:
@@ -29,8 +26,8 @@ def _overdue(turn: Advance) -> list[str]:
 
 
 def _asked(saga: Saga, turn: Advance) -> list[str]:
-    by = dict(performers(saga))
-    return [
-        f"{by[ask.step]} is asked {_ASKED[ask.request]} {ask.step}{f' (time {ask.times})' if ask.times > 1 else ''}"
-        for ask in turn.asks
-    ]
+    return [f"{saga.performers[ask.step]} is asked {ask.request.purpose} {ask.step}{_times(ask)}" for ask in turn.asks]
+
+
+def _times(ask: Asked) -> str:
+    return f" (time {ask.times})" if ask.times > 1 else ""

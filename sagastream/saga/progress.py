@@ -42,6 +42,14 @@ class Request(StrEnum):
     BAR = "bar"
     RETRY = "retry"
 
+    @property
+    def purpose(self) -> str:
+        """Return what somebody is asked for, in words for people which the name of the step follows."""
+        return _PURPOSES[self]
+
+
+_PURPOSES = {Request.UNDO: "to undo", Request.BAR: "to bar", Request.RETRY: "for the outcome of"}
+
 
 class Fact(NamedTuple):
     """When something became known (epoch ms, server time), by which event, and why if it says so.

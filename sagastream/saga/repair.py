@@ -14,10 +14,7 @@ from sagastream.saga.advance import Advance, advance, ask_now, has_ended
 from sagastream.saga.attention import Effect, Open, left_open, open_items
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
-from sagastream.saga.progress import Fact, Happening, Kind, Progress, Request
-from sagastream.saga.standing import performers
-
-_ASKS = {Request.UNDO: "to undo", Request.BAR: "to bar", Request.RETRY: "for the outcome of"}
+from sagastream.saga.progress import Fact, Happening, Kind, Progress
 
 
 class Act(StrEnum):
@@ -90,9 +87,9 @@ def repair(saga: Saga, progress: Progress, action: Action, *, id: str, now_ms: i
 
 
 def _compensate(saga: Saga, progress: Progress, action: Action, id: str, now_ms: int) -> Verdict:
-    pivot = saga.steps[saga.pivot_at] if saga.pivot_at is not None else None
-    if pivot is not None and lifecycle.is_done(progress, pivot.name):
-        told = f"{pivot.name!r} is done, and nothing is undone after it: the saga goes on forward"
+    pivot = saga.pivot
+    if pivot is not None and lifecycle.is_done(progress, pivot):
+        told = f"{pivot!r} is done, and nothing is undone after it: the saga goes on forward"
         return Verdict(None, told, Because.PAST_PIVOT)
     contradiction = next(lifecycle.contradictions(saga, progress), None)
     if contradiction is not None:
@@ -107,7 +104,8 @@ def _compensate(saga: Saga, progress: Progress, action: Action, id: str, now_ms:
     steps = ", ".join(lifecycle.to_undo(saga, turn.progress))
     if pivot is None:
         return Verdict(turn, f"it is turned back: {steps} are undone, in this order")
-    return Verdict(turn, f"{pivot.by} is asked to bar {pivot.name!r}; unless that is done by now, {steps} are undone")
+    judge = saga.performers[pivot]
+    return Verdict(turn, f"{judge} is asked to bar {pivot!r}; unless that is done by now, {steps} are undone")
 
 
 def _retry(saga: Saga, progress: Progress, now_ms: int) -> Verdict:
@@ -116,8 +114,7 @@ def _retry(saga: Saga, progress: Progress, now_ms: int) -> Verdict:
         told = f"the ledgers contradict the record, and asking again would not help: {contradiction}"
         return Verdict(None, told, Because.CONTRADICTION)
     turn = ask_now(saga, progress, now_ms=now_ms)
-    by = dict(performers(saga))
-    asked = "; ".join(f"{by[ask.step]} is asked {_ASKS[ask.request]} {ask.step!r}" for ask in turn.asks)
+    asked = "; ".join(f"{saga.performers[ask.step]} is asked {ask.request.purpose} {ask.step!r}" for ask in turn.asks)
     return Verdict(turn, asked)
 
 

@@ -88,7 +88,7 @@ def actions(saga: Saga) -> Iterator[Action]:
     for act in Act:
         if act is not Act.RESOLVE:
             yield Action(act, "a person", "…")
-    for name in (BEGINNING, *(step.name for step in saga.steps)):
+    for name in saga.names:
         yield from (Action(Act.RESOLVE, "a person", "…", name, effect, "…") for effect in Effect)
 
 
@@ -139,7 +139,7 @@ def _askable(saga: Saga) -> list[str]:
 
 def _stories(saga: Saga) -> _Stories:
     told = {(one.step, one.kind): one for one in occurrences(saga)}
-    forward = tuple(told[name, Kind.DONE] for name in (BEGINNING, *(step.name for step in saga.steps)))
+    forward = tuple(told[name, Kind.DONE] for name in saga.names)
     yield "nothing is known", ()
     yield "an event came before its beginning", forward[1:2]
     yield "its beginning was never seen", (forward[1], TIME)
@@ -153,8 +153,8 @@ def _stories(saga: Saga) -> _Stories:
     yield from _refused(saga, told, forward)
     doubts = list(_doubts(saga, told, forward))
     yield from doubts
-    if saga.pivot_at is not None:
-        yield from _judged(told, saga.steps[saga.pivot_at].name, *doubts[0])
+    if saga.pivot is not None:
+        yield from _judged(told, saga.pivot, *doubts[0])
     for title, doubt in dict.fromkeys((doubts[0], doubts[-1])):
         yield from _turned_back(saga, told, title, doubt)
     yield from _after_pivot(saga, told, forward)
@@ -196,9 +196,8 @@ def _judged(told: _Told, judge: str, title: str, doubt: _Story) -> _Stories:
 
 def _turned_back(saga: Saga, told: _Told, title: str, doubt: _Story) -> _Stories:
     """Yield the way from a doubt to its end, and every place where it may be stuck."""
-    if saga.pivot_at is not None:
-        judge = saga.steps[saga.pivot_at].name
-        doubt, title = (*doubt, told[judge, Kind.BARRED]), f"{title}, {judge} is barred"
+    if saga.pivot is not None:
+        doubt, title = (*doubt, told[saga.pivot, Kind.BARRED]), f"{title}, {saga.pivot} is barred"
         yield title, doubt
     known = {one.step for one in doubt if one.kind is Kind.DONE}
     steps = [name for name in reversed(_askable(saga)) if (name, Kind.UNDONE) in told]

@@ -62,7 +62,7 @@ def standings(saga: Saga, progress: Progress) -> Iterator[Standing]:
     waiting = lifecycle.awaited(saga, progress)
     awaited = waiting[0] if waiting is not None else None
     started_ms = progress.began_ms
-    for name, by in performers(saga):
+    for name, by in saga.performers.items():
         known = progress.facts.get(name, {})
         ended = next((known[kind].at_ms for kind in _ENDED if kind in known), None)
         undo = _undo(progress, name) if name in undoing else None
@@ -81,12 +81,7 @@ def standings(saga: Saga, progress: Progress) -> Iterator[Standing]:
 
 
 def remaining(saga: Saga, progress: Progress) -> list[str]:
-    """Return the steps still to be done, or, once the saga is turned back, still to be undone, in that order."""
-    return [] if lifecycle.status(saga, progress).is_end else left(saga, progress)
-
-
-def left(saga: Saga, progress: Progress) -> list[str]:
-    """Return what remains of a saga that has not ended."""
+    """Return of a saga that has not ended the steps still to be done, or, once it is turned back, to be undone."""
     if lifecycle.is_turned_back(saga, progress):
         return [step for step in lifecycle.to_undo(saga, progress) if not lifecycle.is_settled(progress, step)]
     return [name for name in saga.names if not lifecycle.is_done(progress, name)]
@@ -134,8 +129,3 @@ def _error(progress: Progress, name: str) -> str | None:
     known = progress.facts.get(name, {})
     kinds = (Kind.LOST, Kind.UNDO_GAVE_UP, Kind.POISONED, Kind.REFUSED, Kind.GAVE_UP, Kind.OVERDUE)
     return next((known[kind].reason or str(kind) for kind in kinds if kind in known), None)
-
-
-def performers(saga: Saga) -> Iterator[tuple[str, str]]:
-    """Yield every step and who performs it, the beginning first."""
-    yield from saga.performers.items()

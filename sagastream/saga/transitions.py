@@ -16,7 +16,6 @@ from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Kind, Progress
 from sagastream.saga.repair import Act, Action, Because
 from sagastream.saga.situations import TIME, Occurrence, Situation, actions, occurrences, situations
-from sagastream.saga.standing import performers
 from sagastream.saga.waiting import waiting_for
 
 _HEAD = """# Transitions of `{name}`, version {version}
@@ -94,9 +93,8 @@ def when(saga: Saga, situation: Situation, occurrence: Occurrence) -> When:
 def _comes_early(saga: Saga, progress: Progress, occurrence: Occurrence) -> bool:
     step, kind = occurrence.step, occurrence.kind
     if kind in (Kind.DONE, Kind.REFUSED, Kind.GAVE_UP) and step != BEGINNING:
-        names = [name for name, _ in performers(saga)]
-        return not progress.has(names[names.index(step) - 1], Kind.DONE)
-    is_bar_of_pivot = kind is Kind.BARRED and saga.pivot_at is not None and saga.steps[saga.pivot_at].name == step
+        return not progress.has(saga.names[saga.names.index(step) - 1], Kind.DONE)
+    is_bar_of_pivot = kind is Kind.BARRED and step == saga.pivot
     return kind in _ANSWERS and step not in progress.asks and not is_bar_of_pivot
 
 
@@ -160,7 +158,6 @@ def _actions(saga: Saga, situation: Situation) -> Iterator[tuple[Occurrence, Out
 
 
 def _outcome(saga: Saga, situation: Situation, what: Occurrence | Action, turn: Advance) -> Outcome:
-    by = dict(performers(saga))
     status = "stays" if turn.status is situation.status else f"**{turn.status}**"
     is_new = not next(lifecycle.contradictions(saga, situation.progress), None)
     if is_new and next(lifecycle.contradictions(saga, turn.progress), None):
@@ -170,7 +167,7 @@ def _outcome(saga: Saga, situation: Situation, what: Occurrence | Action, turn: 
     now_ms = situation.after(turn, what).now_ms
     return Outcome(
         status=status,
-        asked=_joined(f"{by[ask.step]}: {ask.request} {ask.step}{_times(ask.times)}" for ask in turn.asks),
+        asked=_joined(f"{saga.performers[ask.step]}: {ask.request} {ask.step}{_times(ask.times)}" for ask in turn.asks),
         announced=_joined(event.type_name() for _, event in turn.announcements),
         next_look=f"in {_lasting(turn.timer_ms - now_ms)}" if turn.timer_ms is not None else NOTHING,
     )

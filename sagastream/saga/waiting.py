@@ -106,7 +106,7 @@ def _asked_since(saga: Saga, progress: Progress, name: str, request: Request) ->
     doubt_ms = _earliest(progress, saga.names, Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED)
     if request is Request.BAR:
         return doubt_ms
-    barred = progress.fact(saga.steps[saga.pivot_at].name, Kind.BARRED) if saga.pivot_at is not None else None
+    barred = progress.fact(saga.pivot, Kind.BARRED) if saga.pivot is not None else None
     turned_ms = barred.at_ms if barred is not None else doubt_ms
     newer = lifecycle.to_undo(saga, progress)
     newer = newer[: newer.index(name)]

@@ -121,10 +121,9 @@ class Truth:
         found: dict[str, set[str]] = {}
         if known is None or known.status is None or known.status.is_end or saga_id in self.harmed:
             return found
-        performers = {BEGINNING: known.saga.begun_by, **{step.name: step.by for step in known.saga.steps}}
         for step, name, _ in known.ledgers:
             if Kind.DONE in known.progress.get(step, {}):
-                found.setdefault(performers[step], set()).add(name)
+                found.setdefault(known.saga.performers[step], set()).add(name)
         return found
 
     def ledgers(self, saga_id: str) -> tuple[Saga | None, dict[str, State]]:
@@ -156,7 +155,7 @@ class Truth:
                 steps.append((step.name, step.by, of_step))
         ledger = names.ledger(saga_id.decode())
         ledgers = [(step, name, self._keys.of(by).key(ledger).encode()) for step, by, name in steps]
-        unknown = dict.fromkeys((BEGINNING, *(step.name for step in saga.steps)), State.UNKNOWN)
+        unknown = dict.fromkeys(saga.names, State.UNKNOWN)
         known = self._known[saga_id] = _Known(saga, key, ledgers, steps=unknown)
         return known
 
@@ -242,7 +241,7 @@ _TROUBLE = frozenset({Kind.UNDO_GAVE_UP, Kind.LOST, Kind.POISONED, Kind.GAVE_UP,
 
 def _of_steps(seen: Seen) -> Iterator[str]:
     saga = seen.saga
-    pivot = saga.steps[saga.pivot_at].name if saga.pivot_at is not None else None
+    pivot = saga.pivot
     before = [step.name for step in saga.steps[: saga.pivot_at]] if pivot else [step.name for step in saga.steps]
     is_confirmed = pivot is not None and seen.steps[pivot] is State.DONE
     if is_confirmed:

@@ -37,7 +37,7 @@ def lies(world: World, ended: Status | None) -> Iterator[str]:
         was_done = any(world.ledgers[name].was_done for name in steps)
         if was_done is not (status is Status.COMPENSATED):
             yield f"{status}, but it is {was_done} that something was done"
-    pivot = world.saga.steps[world.saga.pivot_at].name if world.saga.pivot_at is not None else None
+    pivot = world.saga.pivot
     if pivot is not None and world.ledgers[pivot].was_done:
         yield from (f"{name} is undone after the pivot" for name in world.names if states[name] is State.UNDONE)
 

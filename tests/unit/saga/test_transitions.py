@@ -75,7 +75,7 @@ def _is_contradicted(saga: Saga, turn: Advance) -> bool:
 
 
 def _wrong_asks(saga: Saga, turn: Advance) -> Iterator[str]:
-    pivot = saga.steps[saga.pivot_at].name if saga.pivot_at is not None else None
+    pivot = saga.pivot
     has_gone_forward = pivot is not None and lifecycle.is_done(turn.progress, pivot)
     for ask in turn.asks:
         match ask.request:
