@@ -15,21 +15,13 @@ from pydantic import JsonValue
 from sagastream import keys as names
 from sagastream.coordinator.meaning import Meanings
 from sagastream.envelope import CAUSE, ID, Envelope
-from sagastream.event import (
-    LIBRARY_FACTS,
-    LIFECYCLE,
-    BarRequested,
-    Event,
-    RetryRequested,
-    UndoRequested,
-)
+from sagastream.event import LIBRARY_FACTS, LIFECYCLE, REQUESTS, Event
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.participant import Participant
 from sagastream.saga.definition import Saga
 from sagastream.version import VERSION
 
 Json = dict[str, JsonValue]
-REQUESTS: tuple[type[Event], ...] = (UndoRequested, BarRequested, RetryRequested)
 _MEANS = {
     "id": "the same for every attempt at saying it",
     "source": "who publishes",
@@ -113,16 +105,16 @@ def _channels(sagas: Sequence[Saga], participants: Sequence[Participant]) -> Ite
             yield channel(participant.name, event)
     for event in LIFECYCLE:
         yield channel(COORDINATOR, event)
+    requests = tuple(REQUESTS.values())
     for participant in participants:
-        yield _Channel(COORDINATOR, names.requests(participant.name), REQUESTS, (participant.name,))
+        yield _Channel(COORDINATOR, names.requests(participant.name), requests, (participant.name,))
 
 
 def _published(participant: Participant, sagas: Sequence[Saga]) -> Iterator[type[Event]]:
     """Yield what its handlers return, what it begins, and what the tables say of it besides (such as cancellations)."""
     of_tables = [event for saga in sagas for event in saga.event_types() if event.by == participant.name]
-    handlers = [*participant.handlers.values(), *participant.undos.values(), *participant.closes.values()]
     begun = [beginning.event for beginning in participant.beginnings.values()]
-    returned = [event for handler in handlers for event in handler.publishes]
+    returned = [event for handler in participant.functions for event in handler.publishes]
     yield from dict.fromkeys([*begun, *returned, *of_tables, *LIBRARY_FACTS])
 
 

@@ -20,7 +20,7 @@ from sagastream.coalescer import Coalescer
 from sagastream.dead_letters import put_away
 from sagastream.deciding import Deciding
 from sagastream.errors import ServerUnavailable, Undecodable
-from sagastream.event import LIBRARY_FACTS
+from sagastream.event import LIBRARY_FACTS, REQUESTS
 from sagastream.intake import Intake, Message
 from sagastream.keys import Keys
 from sagastream.loop import Loop
@@ -34,7 +34,7 @@ from sagastream.settling import Settling
 from sagastream.telemetry import Telemetry
 from sagastream.transaction import Transaction, Transactor
 from sagastream.trimming import Keeping, Trimming
-from sagastream.work import REQUESTS, Fate, Work, recognise
+from sagastream.work import Fate, Work, recognise
 
 log = structlog.get_logger(__name__)
 
@@ -279,7 +279,6 @@ def subscriptions(participant: Participant, keys: Keys) -> list[str]:
 
 def publications(participant: Participant) -> list[str]:
     """Return the names of the streams a participant is declared to publish on."""
-    handlers = [*participant.handlers.values(), *participant.undos.values(), *participant.closes.values()]
-    declared = [kind for handler in handlers for kind in handler.publishes]
+    declared = [kind for handler in participant.functions for kind in handler.publishes]
     begun = [beginning.event for beginning in participant.beginnings.values()]
     return [names.events(kind.type_name()) for kind in (*declared, *begun, *LIBRARY_FACTS)]

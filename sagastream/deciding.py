@@ -43,8 +43,7 @@ class Deciding:
         self._clock = clock
         self._retention_ms = retention // timedelta(milliseconds=1)
         self._resources: dict[int, dict[str, object]] = {}
-        declared = (participant.handlers, participant.undos, participant.closes)
-        for handler in (handler for kind in declared for handler in kind.values()):
+        for handler in participant.functions:
             for name, wanted in handler.resources.items():
                 if wanted not in resources:
                     kind = getattr(wanted, "__name__", wanted)  # X | None has no name

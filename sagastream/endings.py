@@ -13,11 +13,10 @@ from sagastream import keys as names
 from sagastream.bus import Bus, Reply
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, SagastreamError
-from sagastream.event import SagaAborted, SagaCompensationCompleted, SagaCompleted, SagaFailed
 from sagastream.keys import COORDINATOR, Keys
+from sagastream.saga.advance import ENDS
 from sagastream.saga.lifecycle import Status
 
-_ENDS = (SagaCompleted, SagaFailed, SagaCompensationCompleted, SagaAborted)
 _BLOCK_MS = 1000
 _PAUSE_S = 0.2
 
@@ -29,7 +28,7 @@ class Endings:
         keys = Keys(prefix, COORDINATOR)
         self._bus = bus
         self._keys = keys
-        self._streams = [keys.events(kind.type_name()) for kind in _ENDS]
+        self._streams = [keys.events(type_name) for type_name in ENDS]
         self._positions: list[str] = []
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._starting = asyncio.Lock()

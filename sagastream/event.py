@@ -120,6 +120,11 @@ class RetryRequested(StepRequest):
     """The coordinator wants a step that gave up to be tried again."""
 
 
+REQUESTS: dict[str, type[StepRequest]] = {
+    kind.type_name(): kind for kind in (UndoRequested, BarRequested, RetryRequested)
+}
+"""What the coordinator asks of participants, by type."""
+
 LIBRARY_FACTS: tuple[type[Event], ...] = (StepBarred, StepGaveUp, LedgerLost)
 """What any participant may say about one of its steps, beside the events of the table."""
 

@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sagastream.errors import DefinitionError
-from sagastream.event import LIBRARY_FACTS, BarRequested, Event, Refusal, RetryRequested, UndoRequested
+from sagastream.event import LIBRARY_FACTS, REQUESTS, Event, Refusal
 from sagastream.keys import COORDINATOR, OWNER
 from sagastream.ledger import BEGINNING
 from sagastream.retry import Retry
 
 Function = Callable[..., Awaitable[Event | None]]
 F = TypeVar("F", bound=Function)
-_OF_LIBRARY: tuple[type[Event], ...] = (*LIBRARY_FACTS, UndoRequested, BarRequested, RetryRequested)
-_LIBRARYS = {kind.type_name(): kind for kind in _OF_LIBRARY}
+_LIBRARYS: dict[str, type[Event]] = {**REQUESTS, **{kind.type_name(): kind for kind in LIBRARY_FACTS}}
 
 
 @dataclass(frozen=True)
@@ -136,6 +135,11 @@ class Participant:
             return function
 
         return declare
+
+    @property
+    def functions(self) -> tuple[Handler, ...]:
+        """Return everything that was declared: handlers, and the ways to undo and to close a step."""
+        return (*self.handlers.values(), *self.undos.values(), *self.closes.values())
 
     def performing(self, done: str) -> Handler | None:
         """Return the handler that says done by this event."""

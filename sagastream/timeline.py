@@ -17,16 +17,12 @@ from sagastream.drawing import TONES, Line, Mark, Part, Tone
 from sagastream.event import (
     BarRequested,
     RetryRequested,
-    SagaAborted,
-    SagaCompensationCompleted,
     SagaCompensationStarted,
-    SagaCompleted,
-    SagaFailed,
     SagaNeedsAttention,
     UndoRequested,
 )
+from sagastream.saga.advance import ENDS
 from sagastream.saga.definition import BEGINNING
-from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Kind
 
 RETRY, REPEATED = "retry", "repeated"  # kinds of notes that no history keeps; whoever watches adds them
@@ -53,12 +49,6 @@ _REQUESTS = {
     UndoRequested.type_name(): "to undo it",
     BarRequested.type_name(): "to bar it, unless it is done",
     RetryRequested.type_name(): "to try it again",
-}
-ENDS = {
-    SagaCompleted.type_name(): Status.COMPLETED,
-    SagaFailed.type_name(): Status.FAILED,
-    SagaCompensationCompleted.type_name(): Status.COMPENSATED,
-    SagaAborted.type_name(): Status.ABORTED,
 }
 
 

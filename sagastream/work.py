@@ -10,14 +10,11 @@ from pydantic import ValidationError
 
 from sagastream.envelope import Envelope, decode
 from sagastream.errors import Misfit, NotOurs, SagastreamError, Undecodable
-from sagastream.event import BarRequested, Event, RetryRequested, StepRequest, UndoRequested
+from sagastream.event import REQUESTS, BarRequested, Event, StepRequest, UndoRequested
 from sagastream.intake import Message
 from sagastream.ledger import State
 from sagastream.participant import Handler, Participant
 
-REQUESTS: dict[str, type[StepRequest]] = {
-    kind.type_name(): kind for kind in (UndoRequested, BarRequested, RetryRequested)
-}
 _MISFITS = {"extra_forbidden": "this release knows no such field", "missing": "this release needs that field"}
 E = TypeVar("E", bound=Event)
 

@@ -9,25 +9,13 @@ from typing import NamedTuple
 
 from sagastream import keys as names
 from sagastream.coordinator.records import Note
-from sagastream.event import (
-    SagaAborted,
-    SagaCompensationCompleted,
-    SagaCompleted,
-    SagaFailed,
-    StepBarred,
-)
+from sagastream.event import StepBarred
 from sagastream.ledger import BEGINNING as LEDGER_BEGINNING
 from sagastream.ledger import Remembered, State
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Fact, Kind, Progress
 
-ENDS: Mapping[str, Status] = {
-    SagaCompleted.type_name(): Status.COMPLETED,
-    SagaFailed.type_name(): Status.FAILED,
-    SagaCompensationCompleted.type_name(): Status.COMPENSATED,
-    SagaAborted.type_name(): Status.ABORTED,
-}
 Ledger = Mapping[str, Remembered]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sagastream.audit.case import ENDS, Case, facts_of
+from sagastream.audit.case import Case, facts_of
 from sagastream.audit.findings import Answer, Wrong
 from sagastream.event import BarRequested, RetryRequested, UndoRequested
 from sagastream.keys import COORDINATOR
 from sagastream.saga import lifecycle
+from sagastream.saga.advance import ENDS
 from sagastream.saga.progress import Fact, Kind, Progress, Request
 
 ASKED = {

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from sagastream.audit.case import ENDS, Case, Sighting
+from sagastream.audit.case import Case, Sighting
 from sagastream.audit.cut import GRACE, cut
 from sagastream.audit.events import Events
 from sagastream.audit.findings import Answer, Difference, Findings, Rule, Unknown
@@ -20,6 +20,7 @@ from sagastream.audit.scene import Scene
 from sagastream.audit.walk import Held
 from sagastream.clock import server_ms
 from sagastream.coordinator.retention import kept
+from sagastream.saga.advance import ENDS
 from sagastream.saga.lifecycle import Status
 
 TOGETHER = 50  # sagas looked at again at once: their events stand side by side, and are read once

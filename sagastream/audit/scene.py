@@ -47,8 +47,7 @@ class Scene:
         """Return every stream on which events of these sagas stand, the requests to participants among them."""
         found = dict.fromkeys(streams(self.sagas, self.keys))
         for participant in self.participants:
-            declared = (participant.handlers, participant.undos, participant.closes)
-            for handler in (handler for kind in declared for handler in kind.values()):
+            for handler in participant.functions:
                 for event in handler.publishes:
                     found[self.keys.of(event.by).events(event.type_name())] = None
         return list(found)

@@ -10,20 +10,11 @@ from sagastream.audit.scene import Pause
 from sagastream.bus import Connection, Reply
 from sagastream.envelope import decode, pairs
 from sagastream.errors import ReplyError, Undecodable
-from sagastream.event import (
-    BarRequested,
-    LedgerLost,
-    RetryRequested,
-    StepBarred,
-    StepGaveUp,
-    UndoRequested,
-)
+from sagastream.event import LIBRARY_FACTS, REQUESTS
 
 AT_ONCE = 500
 FEW = 100  # where others wait for each of them to be looked through
-_ABOUT_A_STEP = frozenset(
-    kind.type_name() for kind in (UndoRequested, BarRequested, RetryRequested, StepBarred, StepGaveUp, LedgerLost)
-)
+_ABOUT_A_STEP = frozenset({*REQUESTS, *(kind.type_name() for kind in LIBRARY_FACTS)})
 _WHERE = {"id": 2, "source": 4, "type": 6, "correlationid": 16, "causationid": 18, "data": 30}
 Entry = tuple[str, Sighting]  # whose it is, and what stands there
 

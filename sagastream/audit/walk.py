@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from sagastream import keys as names
-from sagastream.audit.case import ENDS, Sighting
+from sagastream.audit.case import Sighting
 from sagastream.audit.scene import Scene
 from sagastream.audit.streams import Stream, horizon
 from sagastream.errors import ReplyError
+from sagastream.saga.advance import ENDS
 
 SLACK_MS = 1_000  # by so much the instants of a saga's start and of its first entries may differ
 LINGER_MS = 5_000  # what follows an end (a notice, a repetition) mostly comes within this

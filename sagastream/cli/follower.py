@@ -18,33 +18,17 @@ from sagastream.coordinator.meaning import Meaning, Meanings
 from sagastream.coordinator.records import Note, Records, unwritten
 from sagastream.envelope import Envelope, decode, pairs
 from sagastream.errors import ReplyError, Undecodable
-from sagastream.event import (
-    SagaAborted,
-    SagaCompensationCompleted,
-    SagaCompensationStarted,
-    SagaCompleted,
-    SagaFailed,
-    SagaNeedsAttention,
-    SagaStarted,
-)
+from sagastream.event import LIFECYCLE, REQUESTS
 from sagastream.keys import COORDINATOR, Keys
+from sagastream.saga.advance import ENDS
 from sagastream.saga.definition import Saga
 from sagastream.saga.progress import Happening
-from sagastream.timeline import ENDS, REPEATED, RETRY
-from sagastream.work import REQUESTS, payload
+from sagastream.timeline import REPEATED, RETRY
+from sagastream.work import payload
 
 MOST_NOTES = 1000
 MOST_ENDED = 1000
 QUIET = timedelta(milliseconds=150)  # after so long without news, look for what no stream tells
-_LIFECYCLE = (
-    SagaStarted,
-    SagaCompleted,
-    SagaFailed,
-    SagaCompensationStarted,
-    SagaCompensationCompleted,
-    SagaNeedsAttention,
-    SagaAborted,
-)
 
 
 class Follower:
@@ -63,7 +47,7 @@ class Follower:
         self._streams = [
             *self._meanings.streams(keys),
             *(keys.requests(name) for name in self._participants),
-            *(keys.events(kind.type_name()) for kind in _LIFECYCLE),
+            *(keys.events(kind.type_name()) for kind in LIFECYCLE),
         ]
         self._positions: list[str] = []
         self._open: dict[str, Followed] = {}

@@ -14,9 +14,10 @@ from sagastream.cli.screen import Screen
 from sagastream.cli.sight import LONGEST_READ
 from sagastream.coordinator.views import NoteView, StateView
 from sagastream.drawing import Line, Part, Tone
+from sagastream.saga.advance import ENDS
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
-from sagastream.timeline import ENDS, happening, in_order, rows, timeline
+from sagastream.timeline import happening, in_order, rows, timeline
 
 
 class HappeningView(NoteView):

@@ -11,28 +11,9 @@ from sagastream import keys as names
 from sagastream.bus import Command, Connection, Reply
 from sagastream.coordinator.meaning import Meanings
 from sagastream.errors import ReplyError
-from sagastream.event import (
-    SagaAborted,
-    SagaCompensationCompleted,
-    SagaCompensationStarted,
-    SagaCompleted,
-    SagaFailed,
-    SagaNeedsAttention,
-    SagaStarted,
-)
+from sagastream.event import LIFECYCLE
 from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
 from sagastream.saga.definition import Saga
-
-_LIFECYCLE = (
-    SagaStarted,
-    SagaCompleted,
-    SagaFailed,
-    SagaCompensationStarted,
-    SagaCompensationCompleted,
-    SagaNeedsAttention,
-    SagaAborted,
-)
-
 
 UNHEARD_AT_MOST = 100  # of each stream; that there are any says enough
 
@@ -77,7 +58,7 @@ def streams(sagas: Sequence[Saga], keys: Keys) -> list[str]:
     return [
         *Meanings(sagas).streams(keys),
         *(keys.requests(name) for name in participants),
-        *(keys.events(kind.type_name()) for kind in _LIFECYCLE),
+        *(keys.events(kind.type_name()) for kind in LIFECYCLE),
     ]
 
 

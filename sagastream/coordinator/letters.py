@@ -23,7 +23,7 @@ from sagastream.coordinator.records import Note, Record, Records
 from sagastream.coordinator.repair import OPERATOR
 from sagastream.envelope import Envelope, decode, derived_id, publishable
 from sagastream.errors import ReplyError, SagastreamError, Undecodable
-from sagastream.event import LIBRARY_FACTS, Event
+from sagastream.event import LIBRARY_FACTS, REQUESTS, Event
 from sagastream.keys import COORDINATOR, LETTERS, WEBHOOKS, Keys
 from sagastream.masking import MASK, legible
 from sagastream.reader import Reader
@@ -32,7 +32,7 @@ from sagastream.saga.progress import Kind
 from sagastream.settings import Settings
 from sagastream.transaction import Kind as Fate
 from sagastream.transaction import Transaction, Transactor
-from sagastream.work import REQUESTS, payload
+from sagastream.work import payload
 
 MOST_SCANNED = 2000
 LEAST_READ = 50  # letters at a time, however few are wanted: few may fit

@@ -14,13 +14,12 @@ from sagastream.coordinator.listing import Listing
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import Records
 from sagastream.envelope import pairs
-from sagastream.event import BarRequested, RetryRequested, UndoRequested
+from sagastream.event import REQUESTS
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.reader import Reader
 from sagastream.saga.definition import Saga
 
 MOST_NOTES = 1000
-_REQUESTS = {kind.type_name() for kind in (BarRequested, RetryRequested, UndoRequested)}
 _AROUND_MS = 5_000  # between the instant a note tells and the place of its entry lies one call of a script
 _CHUNK = 500
 _MOST_SCANNED = 20_000
@@ -48,7 +47,7 @@ class Messages:
         return await self._entry(stream, int(note["at"]), event_id) if stream is not None else None
 
     def _stream(self, note: dict[str, str], saga: Saga | None) -> str | None:
-        if note["type"] not in _REQUESTS:
+        if note["type"] not in REQUESTS:
             return self._keys.of(note["source"]).events(note["type"]) if names.OWNER.fullmatch(note["source"]) else None
         performer = saga.performers.get(note.get("step", "")) if saga is not None else None
         return self._keys.requests(performer) if performer is not None else None

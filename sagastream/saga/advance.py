@@ -23,6 +23,14 @@ from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Ask, Fact, Happening, Kind, Progress, Request
 
+ENDS: dict[str, Status] = {
+    SagaCompleted.type_name(): Status.COMPLETED,
+    SagaFailed.type_name(): Status.FAILED,
+    SagaCompensationCompleted.type_name(): Status.COMPENSATED,
+    SagaAborted.type_name(): Status.ABORTED,
+}
+"""The status with which a saga has ended, by the type of the event that announces it."""
+
 _ENDED = "ended"
 _STARTED, _COMPLETED = SagaStarted(), SagaCompleted()  # they say nothing but that
 _WISHES = frozenset({Kind.CANCELLED, Kind.GAVE_UP, Kind.POISONED})

@@ -147,8 +147,7 @@ def _unheard(latest: Sequence[Saga], older: Sequence[Saga], participants: Sequen
     published |= {kind for saga in older for kind in saga.event_types()}  # of their publishers some may be gone
     for participant in participants:
         published |= {beginning.event for beginning in participant.beginnings.values()}
-        for declared in (participant.handlers, participant.undos, participant.closes):
-            published |= {kind for handler in declared.values() for kind in handler.publishes}
+        published |= {kind for handler in participant.functions for kind in handler.publishes}
     for participant in participants:
         for handler in participant.handlers.values():
             is_library = handler.takes.by == COORDINATOR or handler.takes.__module__ == library.__name__

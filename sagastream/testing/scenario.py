@@ -54,7 +54,6 @@ class Scenario:
         impossible = set()
         if self.cancel is None:
             impossible.add(Fault.CANCELLED)
-        calls = [h for one in self.cast for h in (*one.handlers.values(), *one.undos.values()) if h.is_outside]
-        if not calls:
+        if not any(function.is_outside for participant in self.cast for function in participant.functions):
             impossible.update(OF_CALLS)
         return frozenset(Fault) - impossible
