@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
@@ -11,9 +10,9 @@ from typing import Self
 
 from sagastream import keys as names
 from sagastream.bus import Bus, Reply
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, SagastreamError
 from sagastream.keys import COORDINATOR, Keys
+from sagastream.replies import entries, listed
 from sagastream.saga.advance import ENDS
 from sagastream.saga.lifecycle import Status
 
@@ -80,7 +79,7 @@ class Endings:
     async def _last_positions(self) -> list[str]:
         newest = [("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in self._streams]
         replies = [reply for reply in await self._bus.query.pipeline(newest) if not isinstance(reply, ReplyError)]
-        return [next((entry for entry, _ in _entries(reply)), "0-0") for reply in replies]
+        return [next((entry for entry, _ in entries(reply)), "0-0") for reply in replies]
 
     async def _read(self) -> None:
         while self._waiting:
@@ -91,12 +90,12 @@ class Endings:
             except SagastreamError:
                 await asyncio.sleep(_PAUSE_S)  # who waits asks the record again when his time is up
                 continue
-            for part in reply if isinstance(reply, list) else []:
+            for part in listed(reply):
                 if isinstance(part, list):
                     self._tell(str(part[0]), part[1])
 
     def _tell(self, stream: str, reply: Reply) -> None:
-        for entry, fields in _entries(reply):
+        for entry, fields in entries(reply):
             self._positions[self._streams.index(stream)] = entry
             for end in self._waiting.get(fields.get("correlationid", ""), ()):
                 _wake(end)
@@ -105,9 +104,3 @@ class Endings:
 def _wake(end: asyncio.Future[None]) -> None:
     if not end.done():
         end.set_result(None)
-
-
-def _entries(reply: Reply) -> Iterator[tuple[str, dict[str, str]]]:
-    for entry in reply if isinstance(reply, list) else []:
-        if isinstance(entry, list) and isinstance(entry[1], list):
-            yield str(entry[0]), pairs([str(value) for value in entry[1]])

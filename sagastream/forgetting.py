@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sagastream.bus import Bus, Reply
-from sagastream.envelope import pairs
+from sagastream.bus import Bus
 from sagastream.errors import ReplyError, SagastreamError
 from sagastream.keys import ATTEMPTS, GROUPS, RETRIES, STREAMS, Keys, events
+from sagastream.replies import listed, named, texts
 
 
 class CannotForget(SagastreamError):
@@ -34,7 +34,7 @@ async def forget(
     """
     group = keys.owner
     noted = await _noted(bus, keys, publishers)
-    own = map(str, _list(await bus.query.execute("HKEYS", keys.key(GROUPS))))
+    own = texts(await bus.query.execute("HKEYS", keys.key(GROUPS)))
     fields = {(owner, name): seen for (owner, name), seen in noted.items() if event is None or name == events(event)}
     read = (stream for stream in own if event is None or stream.endswith(f"}}:{events(event)}"))
     streams = sorted({*read, *(keys.of(owner).key(name) for owner, name in fields)})
@@ -65,7 +65,7 @@ async def _noted(bus: Bus, keys: Keys, publishers: Sequence[str]) -> dict[tuple[
     return {
         (owner, name): seen
         for owner, reply in zip(publishers, replies, strict=True)
-        for name, seen in pairs([str(value) for value in _list(reply)]).items()
+        for name, seen in named(reply).items()
         if keys.owner in seen.split()
     }
 
@@ -73,10 +73,6 @@ async def _noted(bus: Bus, keys: Keys, publishers: Sequence[str]) -> dict[tuple[
 async def _must_stay_away(bus: Bus, streams: Sequence[str], group: str) -> None:
     replies = await bus.query.pipeline([("XINFO", "GROUPS", stream) for stream in streams])
     for stream, reply in zip(streams, replies, strict=True):
-        if any(pairs([str(value) for value in _list(each)])["name"] == group for each in _list(reply)):
+        if any(named(each)["name"] == group for each in listed(reply)):
             told = f"it has made itself again on {stream}, and reads once more what is kept there"
             raise CannotForget(f"{group!r} is at work: {told}; stop it first")
-
-
-def _list(reply: Reply | ReplyError) -> list[Reply]:
-    return reply if isinstance(reply, list) else []

@@ -15,9 +15,9 @@ from typing import NamedTuple, cast
 import structlog
 
 from sagastream.bus import Argument, Bus, Command, Reply
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import GROUPS, Keys
+from sagastream.replies import listed, named, texts
 from sagastream.store import StoreMark
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ class Intake:
 
     async def open(self) -> None:
         """Make sure that the group exists on every stream."""
-        registered = set(_flat(await self._bus.query.execute("HGETALL", self._registry))[::2])
+        registered = set(texts(await self._bus.query.execute("HGETALL", self._registry))[::2])
         missing = await self._missing()
         positions = {stream: "0" if stream in registered else self._begins_at for stream in missing}
         replies = await self._bus.writer.pipeline(
@@ -109,7 +109,7 @@ class Intake:
         A server out of memory refuses to make a group even where it is: it must not be asked without need.
         """
         replies = await self._bus.query.pipeline([("XINFO", "GROUPS", stream) for stream in self.streams])
-        return [stream for stream, reply in zip(self.streams, replies, strict=True) if self.group not in _named(reply)]
+        return [stream for stream, reply in zip(self.streams, replies, strict=True) if self.group not in _groups(reply)]
 
     async def new(self, block: timedelta) -> list[Message]:
         """Acknowledge what is settled and return new entries, waiting for them at most so long."""
@@ -207,7 +207,7 @@ class Intake:
         for (stream, ids), reply in zip(by_stream.items(), replies, strict=True):
             if isinstance(reply, ReplyError):
                 raise reply
-            renewed = set(_flat(reply))
+            renewed = set(texts(reply))
             gone += [(stream, id_) for id_ in ids if id_ not in renewed]
         await self._tell_trimmed(gone)
 
@@ -259,7 +259,7 @@ def _by_stream(messages: Sequence[Message]) -> dict[str, list[str]]:
 
 def _messages(reply: Reply) -> list[Message]:
     found: list[Message] = []
-    for part in reply if isinstance(reply, list) else []:
+    for part in listed(reply):
         if isinstance(part, list):
             found += _entries(str(part[0]), part[1])
     return found
@@ -275,9 +275,5 @@ def _entries(stream: str, reply: Reply) -> list[Message]:
     return found
 
 
-def _named(reply: Reply | ReplyError) -> set[str]:
-    return {pairs(_flat(group))["name"] for group in reply} if isinstance(reply, list) else set()
-
-
-def _flat(reply: Reply) -> list[str]:
-    return [str(value) for value in reply] if isinstance(reply, list) else []
+def _groups(reply: Reply | ReplyError) -> set[str]:
+    return {named(group)["name"] for group in listed(reply)}

@@ -19,6 +19,7 @@ from sagastream.clock import ms_of
 from sagastream.errors import ReplyError
 from sagastream.event import Event
 from sagastream.keys import Keys
+from sagastream.replies import listed, named
 
 log = structlog.get_logger(__name__)
 
@@ -141,10 +142,8 @@ def _taken_note_of(looking: asyncio.Task[None]) -> None:
 
 
 def _delivered(reply: Reply) -> Iterator[tuple[str, str]]:
-    for group in reply if isinstance(reply, list) else []:
-        if isinstance(group, list):
-            told = dict(zip(map(str, group[::2]), group[1::2], strict=True))
-            yield str(told["name"]), str(told["last-delivered-id"])
+    for told in map(named, listed(reply)):
+        yield told["name"], told["last-delivered-id"]
 
 
 def _first_ms(reply: Reply | ReplyError) -> int | None:

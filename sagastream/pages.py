@@ -19,6 +19,7 @@ from pydantic import AfterValidator
 
 from sagastream.bus import Reply
 from sagastream.reader import Reader
+from sagastream.replies import texts
 
 _CURSOR = re.compile(r"(-?\d{1,16})\.([A-Za-z0-9_-]{1,64})", re.ASCII)
 
@@ -146,7 +147,7 @@ async def _following(
 
 
 def _positions(reply: Reply) -> list[Position]:
-    flat = [str(value) for value in reply] if isinstance(reply, list) else []
+    flat = texts(reply)
     try:
         scores = list(map(int, flat[1::2]))
     except ValueError:  # one so large that the server writes it with an exponent

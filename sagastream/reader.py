@@ -10,6 +10,7 @@ from sagastream.coalescer import Coalescer
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 from sagastream.keys import Keys
+from sagastream.replies import listed, sound, texts
 from sagastream.script import packaged
 
 _AT_ONCE = 500
@@ -29,7 +30,7 @@ class Reader:
     async def read(self, key: str, *fields: str) -> list[str | None]:
         """Return fields of a hash, None for each that is absent."""
         reply = await self.command("HMGET", self.keys.key(key), *fields)
-        return [str(value) if value is not None else None for value in _listed(reply)]
+        return [str(value) if value is not None else None for value in listed(reply)]
 
     async def read_each(self, keys: Iterable[str], *fields: str) -> list[list[str | None] | ReplyError]:
         """Return the same fields of several hashes, the refusal for each that is none; no task and no wait for each."""
@@ -46,7 +47,7 @@ class Reader:
         found: list[list[str | None] | ReplyError] = []
         for at in range(0, len(keys), _AT_ONCE):
             arguments: list[str | int] = [len(fields), *fields, *keys[at : at + _AT_ONCE]]
-            for reply in _listed(await packaged("reading.lua").run(self._connection, [self.keys.root], *arguments)):
+            for reply in listed(await packaged("reading.lua").run(self._connection, [self.keys.root], *arguments)):
                 if isinstance(reply, list):
                     found.append([str(value) if value is not None else None for value in reply])
                 else:
@@ -67,7 +68,7 @@ class Reader:
         """Return members of a sorted set by rank."""
         order = ("REV",) if newest_first else ()
         reply = await self.command("ZRANGE", self.keys.key(key), start, start + count - 1, *order)
-        return [str(member) for member in _listed(reply)]
+        return texts(reply)
 
     async def commands(self, commands: Sequence[Command]) -> list[Reply]:
         """Send several reading commands as one pipeline of their own.
@@ -75,7 +76,7 @@ class Reader:
         Raises: ``ReplyError`` if one of them is refused.
         """
         replies = await self._connection.pipeline(commands)
-        return [_sound(reply) for reply in replies]
+        return [sound(reply) for reply in replies]
 
     async def command(self, *command: str | int) -> Reply:
         """Send one reading command together with the others of this turn."""
@@ -83,14 +84,4 @@ class Reader:
 
 
 def _hash(reply: Reply) -> dict[str, str]:
-    return pairs(cast("list[str]", _listed(reply)))  # what the server keeps in a hash is text
-
-
-def _listed(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []
-
-
-def _sound(reply: Reply | ReplyError) -> Reply:
-    if isinstance(reply, ReplyError):
-        raise reply
-    return reply
+    return pairs(cast("list[str]", listed(reply)))  # what the server keeps in a hash is text

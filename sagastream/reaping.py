@@ -14,8 +14,8 @@ from functools import partial
 import structlog
 
 from sagastream.bus import Bus, Reply
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
+from sagastream.replies import listed, named
 from sagastream.script import packaged
 
 log = structlog.get_logger(__name__)
@@ -55,9 +55,5 @@ async def reap(bus: Bus, streams: Sequence[str], group: str, *, silent: timedelt
 
 
 def _gone(reply: Reply, silent_ms: int) -> list[str]:
-    told = [pairs([str(value) for value in each]) for each in _list(reply) if isinstance(each, list)]
+    told = map(named, listed(reply))
     return [each["name"] for each in told if each["pending"] == "0" and int(each["idle"]) >= silent_ms]
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []

@@ -14,6 +14,7 @@ from sagastream.clock import ServerClock
 from sagastream.errors import ServerUnavailable
 from sagastream.keys import ATTEMPTS, RETRIES, failing
 from sagastream.reader import Reader
+from sagastream.replies import texts
 from sagastream.transaction import Transaction, Transactor
 
 _AT_ONCE = 50
@@ -78,7 +79,7 @@ class Retries:
         """
         now = self._clock.now_ms()
         reply = await self._reader.command("ZRANGE", self._reader.keys.key(RETRIES), 0, _AT_ONCE, "WITHSCORES")
-        flat = [str(value) for value in reply] if isinstance(reply, list) else []
+        flat = texts(reply)
         waiting = list(zip(flat[::2], (int(float(score)) for score in flat[1::2]), strict=True))
         due = {name: at for name, at in waiting if at <= now}
         later = next((at for _, at in waiting if at > now), None)

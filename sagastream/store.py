@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import secrets
 
-from sagastream.bus import Bus, Reply
+from sagastream.bus import Bus
 from sagastream.errors import SagastreamError
 from sagastream.keys import COORDINATOR, STORE, Keys
+from sagastream.replies import listed
 
 FORMAT = 1
 
@@ -55,7 +56,7 @@ class StoreMark:
         if self._name is not None:
             await self._check_name(self._name)
         key, known = self._keys.key(STORE), self._born
-        form, born = _list(await self._bus.query.execute("HMGET", key, "format", "born"))
+        form, born = listed(await self._bus.query.execute("HMGET", key, "format", "born"))
         if form is not None and (not str(form).isdigit() or int(str(form)) > FORMAT):
             raise WrongStore(
                 f"{key!r} says format {form}, this version knows {FORMAT}: install the version that wrote it"
@@ -82,7 +83,3 @@ async def name_store(bus: Bus, keys: Keys, name: str) -> bool:
     key = keys.of(COORDINATOR).key(STORE)
     await bus.writer.execute("HSETNX", key, "name", name)
     return await bus.query.execute("HGET", key, "name") == name
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []

@@ -17,9 +17,9 @@ import structlog
 
 from sagastream.bus import Bus, Reply
 from sagastream.clock import server_ms
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import STREAMS, Keys
+from sagastream.replies import listed, named, sound
 from sagastream.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -79,12 +79,12 @@ class Trimming:
             for name, (ms, seq) in (await self._first_kept(whole, now_ms)).items()
             if ms > 0
         ]
-        return sum(int(str(_sound(reply))) for reply in await self._bus.writer.pipeline(trims))
+        return sum(int(str(sound(reply))) for reply in await self._bus.writer.pipeline(trims))
 
     async def _known(self) -> dict[str, set[str]]:
         """Return the groups ever seen on each stream, those among them that were declared and never used."""
         registry = self._keys.key(STREAMS)
-        told = pairs([str(value) for value in _list(await self._bus.query.execute("HGETALL", registry))])
+        told = named(await self._bus.query.execute("HGETALL", registry))
         new = [name for name in self._declared if name not in told]
         with suppress(ServerUnavailable):
             await self._bus.writer.pipeline([("HSETNX", registry, name, "") for name in new])
@@ -94,14 +94,14 @@ class Trimming:
         """Return the groups of each stream on which anything was ever published."""
         replies = await self._bus.query.pipeline([("XINFO", "GROUPS", self._keys.key(name)) for name in names])
         told = dict(zip(names, replies, strict=True))
-        return {name: [_named(group) for group in _list(reply)]
+        return {name: list(map(named, listed(reply)))
                 for name, reply in told.items() if not isinstance(reply, ReplyError)}  # fmt: skip
 
     async def _first_kept(self, groups: Mapping[str, list[dict[str, str]]], now_ms: int) -> dict[str, EntryId]:
         """Return the first entry that stays on each stream; asks for what is pending after ``groups`` was read."""
         of = [(name, group["name"]) for name, found in groups.items() for group in found]
         replies = await self._bus.query.pipeline([("XPENDING", self._keys.key(name), group) for name, group in of])
-        pending = iter([_sound(reply) for reply in replies])
+        pending = iter([sound(reply) for reply in replies])
         found: dict[str, EntryId] = {}
         for name, those in groups.items():
             until = settled_until(those, list(islice(pending, len(those))))
@@ -118,7 +118,7 @@ def settled_until(groups: Sequence[dict[str, str]], pending: Sequence[Reply]) ->
     """
     found: list[EntryId] = []
     for group, summary in zip(groups, pending, strict=True):
-        oldest = _list(summary)[1] if _list(summary) else None
+        oldest = listed(summary)[1] if listed(summary) else None
         ms, seq = _entry_id(group["last-delivered-id"])
         found.append((ms, seq + 1) if oldest is None else min(_entry_id(str(oldest)), (ms, seq + 1)))
     return min(found, default=None)
@@ -127,17 +127,3 @@ def settled_until(groups: Sequence[dict[str, str]], pending: Sequence[Reply]) ->
 def _entry_id(text: str) -> EntryId:
     ms, _, seq = text.partition("-")
     return int(ms), int(seq or 0)
-
-
-def _named(reply: Reply) -> dict[str, str]:
-    return pairs([str(value) for value in _list(reply)])
-
-
-def _sound(reply: Reply | ReplyError) -> Reply:
-    if isinstance(reply, ReplyError):
-        raise reply
-    return reply
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []

@@ -10,8 +10,8 @@ from datetime import timedelta
 from sagastream.audit.scene import Scene
 from sagastream.bus import Reply
 from sagastream.coordinator.meaning import Meanings
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
+from sagastream.replies import listed, named
 
 GRACE = timedelta(seconds=2)
 _MS = timedelta(milliseconds=1)
@@ -41,10 +41,10 @@ async def cut(scene: Scene, now_ms: int) -> int:
 
 def read_until(info: Reply, groups: Reply, pending: Reply, group: str, now_ms: int) -> int:
     """Return the instant up to which a group has read and settled everything in a stream."""
-    mine = next((g for g in (_named(g) for g in _list(groups)) if g["name"] == group), None)
+    mine = next((g for g in map(named, listed(groups)) if g["name"] == group), None)
     if mine is None:
         return 0
-    oldest = _list(pending)[1] if _list(pending) else None
+    oldest = listed(pending)[1] if listed(pending) else None
     until = now_ms if oldest is None else _ms_of(str(oldest)) - 1
     if _has_read_all(info, mine["last-delivered-id"]):
         return min(until, now_ms)
@@ -56,8 +56,8 @@ def _has_read_all(info: Reply, delivered: str) -> bool:
 
     Not whether everything that ever was in it was delivered: what was trimmed before the group began never will be.
     """
-    told = _list(info)
-    last = _list(told[told.index("last-entry") + 1])
+    told = listed(info)
+    last = listed(told[told.index("last-entry") + 1])
     return not last or _entry_id(str(last[0])) <= _entry_id(delivered)
 
 
@@ -68,14 +68,6 @@ def _entry_id(text: str) -> tuple[int, int]:
 
 def _ms_of(entry_id: str) -> int:
     return int(entry_id.partition("-")[0])
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []
-
-
-def _named(reply: Reply) -> dict[str, str]:
-    return pairs([str(value) for value in _list(reply)])
 
 
 def _or_none(reply: Reply | ReplyError) -> Reply:

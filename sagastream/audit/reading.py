@@ -13,10 +13,10 @@ from sagastream.audit.scene import Scene
 from sagastream.bus import Command, Reply
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import FIELDS, read_record
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, Undecodable
 from sagastream.keys import TIMERS
 from sagastream.ledger import parse
+from sagastream.replies import listed, named, sound
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 
@@ -62,7 +62,7 @@ class Cases:
         records = list(islice(replies, len(saga_ids)))
         histories = list(islice(replies, len(saga_ids)))
         ledgers = [list(islice(replies, len(self._participants))) for _ in saga_ids]
-        timers, *scores = ([_score(score) for score in _listed(reply)] for reply in replies)
+        timers, *scores = ([_score(score) for score in listed(sound(reply))] for reply in replies)
         found: list[Case | Unreadable] = []
         for at, saga_id in enumerate(saga_ids):
             stands_in = [name for name, members in zip(indexes, scores, strict=True) if members[at] is not None]
@@ -89,8 +89,7 @@ class Cases:
     def _ledgers(self, told: Sequence[Reply | ReplyError]) -> dict[str, Ledger]:
         found: dict[str, Ledger] = {}
         for participant, reply in zip(self._participants, told, strict=True):
-            entries = pairs([str(part) for part in _listed(reply)])
-            found[participant] = {handler: parse(text) for handler, text in entries.items()}
+            found[participant] = {handler: parse(text) for handler, text in named(sound(reply)).items()}
         return found
 
     def _case(
@@ -103,13 +102,13 @@ class Cases:
         indexes: Sequence[str],
     ) -> Case:
         try:
-            *fields, ended = [None if value is None else str(value) for value in _listed(record)]
+            *fields, ended = [None if value is None else str(value) for value in listed(sound(record))]
             read = read_record(saga_id, fields)
             if read is None:
                 raise _Absent("there is no record")
             if isinstance(read, Undecodable):
                 raise read
-            status, notes = Status(read.status), [note(str(line)) for line in _listed(history)]
+            status, notes = Status(read.status), [note(str(line)) for line in listed(sound(history))]
             remembered = self._ledgers(ledgers)
         except (ReplyError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise Undecodable(f"{saga_id} cannot be read: {type(error).__name__}: {error}") from None
@@ -145,7 +144,7 @@ class Cases:
         ]
         replies = await self._scene.connection.pipeline(commands)
         for (index, cases), reply in zip(of.items(), replies, strict=True):
-            for case, score in zip(cases, _listed(reply), strict=True):
+            for case, score in zip(cases, listed(sound(reply)), strict=True):
                 if score is not None:
                     case.indexes |= {index}
 
@@ -160,9 +159,3 @@ class _Foreign(Undecodable):
 
 def _score(reply: Reply) -> int | None:
     return None if reply is None else int(float(str(reply)))
-
-
-def _listed(reply: Reply | ReplyError) -> list[Reply]:
-    if isinstance(reply, ReplyError):
-        raise reply
-    return reply if isinstance(reply, list) else []

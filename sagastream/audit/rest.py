@@ -8,12 +8,12 @@ from sagastream.audit.findings import Difference, Findings
 from sagastream.audit.rules import REST
 from sagastream.audit.scene import Scene
 from sagastream.audit.statuses import status_indexes
-from sagastream.bus import Reply
 from sagastream.consumer import subscriptions
 from sagastream.coordinator.lags import read_parked
 from sagastream.coordinator.meaning import Meanings
 from sagastream.errors import ReplyError
 from sagastream.keys import ATTEMPTS, RETRIES
+from sagastream.replies import listed, named, texts
 from sagastream.saga.lifecycle import Status
 
 MOST = 20  # sagas named of each status
@@ -28,8 +28,8 @@ async def at_rest(scene: Scene, findings: Findings) -> None:
         if status.is_end or status is Status.NEEDS_ATTENTION:
             continue  # only a person can end the latter, and is asked to elsewhere
         reply = await scene.connection.execute("ZRANGE", index, 0, MOST - 1)
-        for saga_id in reply if isinstance(reply, list) else []:
-            findings.differs(Difference(REST.name, f"saga {saga_id}", "an end", str(status), str(saga_id)))
+        for saga_id in texts(reply):
+            findings.differs(Difference(REST.name, f"saga {saga_id}", "an end", str(status), saga_id))
 
 
 async def _groups(scene: Scene, findings: Findings) -> None:
@@ -40,8 +40,8 @@ async def _groups(scene: Scene, findings: Findings) -> None:
     for stream, info, reply in zip(streams, infos, groups, strict=True):
         if isinstance(info, ReplyError) or isinstance(reply, ReplyError):
             continue  # nothing was ever published to it
-        last = str(_named(info)["last-generated-id"])
-        known = {str(group["name"]): group for group in map(_named, reply if isinstance(reply, list) else [])}
+        last = named(info)["last-generated-id"]
+        known = {group["name"]: group for group in map(named, listed(reply))}
         for name in dict.fromkeys((*known, *readers.get(stream, ()))):
             group = known.get(name)
             found = "no such group" if group is None else _left_over(group, last)
@@ -51,11 +51,11 @@ async def _groups(scene: Scene, findings: Findings) -> None:
                 findings.holds(REST.name)
 
 
-def _left_over(group: dict[str, Reply], last: str) -> str:
+def _left_over(group: dict[str, str], last: str) -> str:
     found = []
-    if str(group["last-delivered-id"]) != last:
+    if group["last-delivered-id"] != last:
         found.append(f"read up to {group['last-delivered-id']} of {last}")
-    if int(str(group["pending"])):
+    if group["pending"] != "0":
         found.append(f"{group['pending']} not acknowledged")
     return ", ".join(found)
 
@@ -94,8 +94,3 @@ def _readers(scene: Scene) -> dict[str, list[str]]:
         for stream in streams:
             readers.setdefault(stream, []).append(name)
     return readers
-
-
-def _named(reply: Reply) -> dict[str, Reply]:
-    flat = reply if isinstance(reply, list) else []
-    return dict(zip((str(name) for name in flat[::2]), flat[1::2], strict=True))

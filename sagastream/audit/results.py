@@ -17,8 +17,8 @@ from sagastream import series
 from sagastream.audit.findings import Difference
 from sagastream.audit.rules import REST, RULES
 from sagastream.bus import Connection
-from sagastream.envelope import pairs
 from sagastream.keys import AUDITOR, FOUND, Keys
+from sagastream.replies import named
 from sagastream.telemetry import Figure
 from sagastream.transaction import Transaction
 
@@ -42,7 +42,7 @@ class Standing:
 async def read_standing(connection: Connection, keys: Keys) -> Standing:
     """Return how far the audit has come."""
     reply = await connection.execute("HGETALL", keys.key(AUDITOR))
-    told = pairs([str(part) for part in reply]) if isinstance(reply, list) else {}
+    told = named(reply)
     numbers = {name: int(told.get(name, 0)) for name in ("until_ms", "resume_ms", "round_ms", "whole_ms", "judged")}
     return Standing(told.get("holder", ""), **numbers, rules=tuple(told.get("rules", "").split()))
 
@@ -50,7 +50,7 @@ async def read_standing(connection: Connection, keys: Keys) -> Standing:
 async def read_found(connection: Connection, keys: Keys) -> list[Difference]:
     """Return the differences that are known."""
     reply = await connection.execute("HGETALL", keys.key(FOUND))
-    told = pairs([str(part) for part in reply]) if isinstance(reply, list) else {}
+    told = named(reply)
     return [Difference(**json.loads(text)) for text in told.values()]
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from sagastream import keys as names
 from sagastream.audit.scene import Scene
 from sagastream.coordinator.counts import Counts
-from sagastream.envelope import pairs
 from sagastream.keys import COUNTS
+from sagastream.replies import named
 from sagastream.saga.lifecycle import Status
 
 
 async def status_indexes(scene: Scene) -> dict[tuple[Status, str], str]:
     """Return the key of every such index there may be, by status and process."""
     told = await scene.connection.execute("HGETALL", scene.keys.key(COUNTS))
-    counts = Counts.of(pairs([str(part) for part in told] if isinstance(told, list) else []))
+    counts = Counts.of(named(told))
     return {
         (status, process): scene.keys.key(names.index("status", status, process))
         for status in Status

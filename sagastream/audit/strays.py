@@ -16,6 +16,7 @@ from sagastream.coordinator.retention import kept
 from sagastream.envelope import epoch_ms
 from sagastream.errors import Undecodable
 from sagastream.ledger import BEGINNING, State, parse
+from sagastream.replies import listed, texts
 
 AT_ONCE = 1_000
 
@@ -44,8 +45,7 @@ async def _listed(scene: Scene, findings: Findings, saga_ids: Sequence[str]) -> 
     if not saga_ids:
         return
     scores = await scene.connection.execute("ZMSCORE", index, *saga_ids)
-    known = scores if isinstance(scores, list) else []
-    unlisted = [saga_id for saga_id, score in zip(saga_ids, known, strict=True) if score is None]
+    unlisted = [saga_id for saga_id, score in zip(saga_ids, listed(scores), strict=True) if score is None]
     for saga_id in unlisted:
         again = await scene.connection.execute("EXISTS", scene.keys.key(names.record(saga_id)))
         if again and await scene.connection.execute("ZMSCORE", index, saga_id) == [None]:
@@ -95,7 +95,7 @@ async def _all_keys(scene: Scene) -> AsyncIterator[list[str]]:
         reply = await scene.connection.execute("SCAN", cursor, "MATCH", pattern, "COUNT", AT_ONCE)
         assert isinstance(reply, list)  # SCAN has no other answer
         cursor, keys = str(reply[0]), reply[1]
-        yield [str(key) for key in keys] if isinstance(keys, list) else []
+        yield texts(keys)
         if cursor == "0":
             return
 

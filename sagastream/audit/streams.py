@@ -11,6 +11,7 @@ from sagastream.bus import Connection, Reply
 from sagastream.envelope import decode, pairs
 from sagastream.errors import ReplyError, Undecodable
 from sagastream.event import LIBRARY_FACTS, REQUESTS
+from sagastream.replies import listed, named
 
 AT_ONCE = 500
 FEW = 100  # where others wait for each of them to be looked through
@@ -35,7 +36,7 @@ class Stream:
 
     def answer(self, reply: Reply) -> None:
         """Hold what the server answered."""
-        entries = reply if isinstance(reply, list) else []
+        entries = listed(reply)
         self._is_through = len(entries) < self._count
         for entry in entries:
             if isinstance(entry, list) and entry:
@@ -61,7 +62,7 @@ class Stream:
 
 def sighted(stream: str, entry_id: str, told: Reply) -> Entry | None:
     """Return what an entry is and whose; None for most of those that are no event."""
-    flat = told if isinstance(told, list) else []
+    flat = listed(told)
     fields = _fields(flat)
     if fields is None:
         return None
@@ -75,7 +76,7 @@ def sighted(stream: str, entry_id: str, told: Reply) -> Entry | None:
 def _is_event(told: Reply) -> bool:
     """Tell whether an entry is an event in all its parts, which takes many times as long as to read whose it is."""
     try:
-        decode(pairs([str(part) for part in told] if isinstance(told, list) else []))
+        decode(named(told))
     except Undecodable:
         return False
     return True
@@ -109,7 +110,7 @@ def _horizon(reply: Reply | ReplyError) -> int:
         if "no such key" in str(reply):
             return 0  # nothing was ever published to it
         raise reply
-    flat = reply if isinstance(reply, list) else []
+    flat = listed(reply)
     told = dict(zip((str(name) for name in flat[::2]), flat[1::2], strict=True))
     if told["entries-added"] == told["length"]:
         return 0
@@ -129,7 +130,7 @@ async def between(
     start = str(max(0, from_ms))
     for _ in range(0, most, FEW):
         reply = await connection.execute("XRANGE", stream, start, to_ms, "COUNT", FEW)
-        entries = reply if isinstance(reply, list) else []
+        entries = listed(reply)
         for entry in entries:
             if isinstance(entry, list) and entry:
                 start = f"({entry[0]}"

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sagastream import keys as names
+from sagastream import replies
 from sagastream.audit.findings import Difference, Findings
 from sagastream.audit.rules import COUNTS, INDEXED, TIMER
 from sagastream.audit.scene import Scene
@@ -18,10 +19,10 @@ from sagastream.audit.statuses import status_indexes
 from sagastream.bus import Reply
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import FIELDS, Record, read_record
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, Undecodable
 from sagastream.keys import COUNTS as COUNTERS
 from sagastream.keys import TIMERS
+from sagastream.replies import named, sound
 from sagastream.saga.advance import Advance
 from sagastream.saga.counting import counted, name
 from sagastream.saga.definition import Saga
@@ -116,7 +117,7 @@ async def _sizes(scene: Scene) -> list[Difference]:
         ]
     )
     counters = Counter(_numbers(replies[0]))
-    timers, every, *sizes = (int(str(_sound(reply))) for reply in replies[1:])
+    timers, every, *sizes = (int(str(sound(reply))) for reply in replies[1:])
     of = dict(zip(by_status, sizes, strict=True))
     running = sum(size for (status, _), size in of.items() if not status.is_end)
     found = [
@@ -198,14 +199,8 @@ async def listed(scene: Scene) -> AsyncIterator[list[str]]:
 
 
 def _numbers(reply: Reply | ReplyError) -> dict[str, int]:
-    return {counter: int(value) for counter, value in pairs([str(part) for part in _texts(_sound(reply))]).items()}
+    return {counter: int(value) for counter, value in named(sound(reply)).items()}
 
 
 def _texts(reply: Reply) -> list[str | None]:
-    return [None if part is None else str(part) for part in reply] if isinstance(reply, list) else []
-
-
-def _sound(reply: Reply | ReplyError) -> Reply:
-    if isinstance(reply, ReplyError):
-        raise reply
-    return reply
+    return [None if part is None else str(part) for part in replies.listed(reply)]

@@ -13,7 +13,7 @@ from sagastream import keys as names
 from sagastream.audit.case import Sighting
 from sagastream.audit.scene import Scene
 from sagastream.audit.streams import Stream, horizon
-from sagastream.errors import ReplyError
+from sagastream.replies import sound, texts
 from sagastream.saga.advance import ENDS
 
 SLACK_MS = 1_000  # by so much the instants of a saga's start and of its first entries may differ
@@ -130,7 +130,7 @@ class Walk:
             reply = await self._scene.connection.execute(
                 "ZRANGE", index, self._position, cut_ms, "BYSCORE", "LIMIT", 0, count, "WITHSCORES"
             )
-            flat = [str(part) for part in reply] if isinstance(reply, list) else []
+            flat = texts(reply)
             found = list(zip(flat[::2], (int(float(score)) for score in flat[1::2]), strict=True))
             fresh = [(saga_id, start) for saga_id, start in found if saga_id not in self._at_position]
             if len(fresh) >= self._scene.page or len(found) < count:
@@ -151,9 +151,7 @@ class Walk:
             asked = [(stream, command) for stream in waiting if (command := stream.wants()) is not None]
             replies = await self._scene.connection.pipeline([command for _, command in asked])
             for (stream, _), reply in zip(asked, replies, strict=True):
-                if isinstance(reply, ReplyError):
-                    raise reply
-                stream.answer(reply)
+                stream.answer(sound(reply))
             for stream in waiting:
                 for saga_id, sighting in stream.take(until_ms):
                     self._give(saga_id, sighting)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sagastream.bus import Connection, Reply
-from sagastream.envelope import pairs
+from sagastream.bus import Connection
 from sagastream.keys import ATTEMPTS, RETRIES, Keys, failing
+from sagastream.replies import named
 
 MOST = 50  # of each participant
 
@@ -37,7 +37,7 @@ async def attempts(query: Connection, keys: Keys, participants: Sequence[str]) -
     found = [
         (participant, name, int(float(due)))
         for participant, room in zip(participants, rooms, strict=True)
-        for name, due in pairs(_flat(room)).items()
+        for name, due in named(room).items()
     ]
     commands: list[tuple[str | int, ...]] = []
     for participant, name, _ in found:
@@ -50,7 +50,7 @@ async def attempts(query: Connection, keys: Keys, participants: Sequence[str]) -
         failed, entries = told[at * 2], told[at * 2 + 1]
         first = next(iter(entries), None) if isinstance(entries, list) else None
         if isinstance(failed, str) and isinstance(first, list):
-            attempt = Attempt(participant, int(failed), "", due_ms, pairs(_flat(first[1])))
+            attempt = Attempt(participant, int(failed), "", due_ms, named(first[1]))
             waiting.append((keys.of(participant).key(failing(attempt.saga_id)), name, attempt))
     reasons = await query.pipeline([("HGET", key, name) for key, name, _ in waiting])
     return [
@@ -61,7 +61,3 @@ async def attempts(query: Connection, keys: Keys, participants: Sequence[str]) -
 
 def _waiting(keys: Keys) -> tuple[str | int, ...]:
     return ("ZRANGE", keys.key(RETRIES), 0, MOST - 1, "WITHSCORES")
-
-
-def _flat(reply: Reply | Exception) -> list[str]:
-    return [str(value) for value in reply] if isinstance(reply, list) else []

@@ -6,7 +6,7 @@ read last, and whatever the coordinator publishes makes it be read again: it was
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sagastream.bus import Bus, Reply
@@ -16,10 +16,11 @@ from sagastream.clock import ServerClock, server_ms
 from sagastream.coordinator.listing import Listing, Stored
 from sagastream.coordinator.meaning import Meaning, Meanings
 from sagastream.coordinator.records import Note, Records, unwritten
-from sagastream.envelope import Envelope, decode, pairs
-from sagastream.errors import ReplyError, Undecodable
+from sagastream.envelope import Envelope, decode
+from sagastream.errors import Undecodable
 from sagastream.event import LIFECYCLE, REQUESTS
 from sagastream.keys import COORDINATOR, Keys
+from sagastream.replies import entries
 from sagastream.saga.advance import ENDS
 from sagastream.saga.definition import Saga
 from sagastream.saga.progress import Happening
@@ -66,7 +67,7 @@ class Follower:
         self._opened_ms = await self._tell_time()
         newest = [("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in self._streams]
         replies = await self._bus.query.pipeline(newest)
-        self._positions = [next((entry for entry, _ in _entries(reply)), "0-0") for reply in replies]
+        self._positions = [next((entry for entry, _ in entries(reply)), "0-0") for reply in replies]
 
     async def look(self, saga_id: str) -> Change | None:
         """Return a saga as it stands, everything about it being new; None if nothing is known of it.
@@ -116,7 +117,7 @@ class Follower:
             if not isinstance(part, list):
                 continue
             at = self._streams.index(str(part[0]))
-            for entry, fields in _entries(part[1]):
+            for entry, fields in entries(part[1]):
                 self._positions[at] = entry
                 try:
                     envelope = decode(fields)
@@ -218,9 +219,3 @@ class Follower:
         now_ms = await server_ms(self._bus.query)
         self._clock.observe(now_ms)
         return now_ms
-
-
-def _entries(reply: Reply | ReplyError) -> Iterator[tuple[str, dict[str, str]]]:
-    for entry in reply if isinstance(reply, list) else []:
-        if isinstance(entry, list) and isinstance(entry[1], list):
-            yield str(entry[0]), pairs([str(value) for value in entry[1]])

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from sagastream import keys as names
-from sagastream.bus import Bus, Reply
+from sagastream.bus import Bus
 from sagastream.dead_letters import put_away
-from sagastream.envelope import pairs
 from sagastream.intake import Message
 from sagastream.keys import Keys
 from sagastream.reader import Reader
+from sagastream.replies import entries
 from sagastream.saga.definition import Saga
 from sagastream.transaction import Transaction, Transactor
 
@@ -74,8 +74,7 @@ class Aside:
             [("XRANGE", stream, "-", "+", "COUNT", AT_ONCE) for stream in self.streams]
         )
         for stream, reply in zip(self.streams, replies, strict=True):
-            for entry in reply if isinstance(reply, list) else []:
-                found.append(_parked(stream, entry))
+            found += (_parked(stream, entry, fields) for entry, fields in entries(reply))
         return found
 
     async def taken(self, parked: Sequence[Parked]) -> None:
@@ -86,9 +85,6 @@ class Aside:
         return Transaction(self._reader, saga_id="", key="", now_ms=0)
 
 
-def _parked(stream: str, entry: Reply) -> Parked:
-    assert isinstance(entry, list)  # what XRANGE answers
-    flat = entry[1]
-    assert isinstance(flat, list)
-    whole = json.loads(pairs([str(value) for value in flat])["message"])
-    return Parked(stream, str(entry[0]), Message(whole["stream"], whole["id"], whole["fields"]))
+def _parked(stream: str, entry: str, fields: Mapping[str, str]) -> Parked:
+    whole = json.loads(fields["message"])
+    return Parked(stream, entry, Message(whole["stream"], whole["id"], whole["fields"]))

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sagastream import keys as names
-from sagastream.bus import Command, Connection, Reply
-from sagastream.envelope import pairs
-from sagastream.errors import ReplyError
+from sagastream.bus import Command, Connection
 from sagastream.keys import ATTEMPTS, RETRIES, Keys
+from sagastream.replies import listed, named, sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +36,13 @@ async def read_failing(connection: Connection, keys: Keys, participants: Sequenc
     why = {
         participant: found
         for participant, reply in zip(participants, kept, strict=True)
-        if (found := pairs([str(part) for part in _listed(reply)]))
+        if (found := named(sound(reply)))
     }
     commands: list[Command] = []
     for participant, messages in why.items():
         own = keys.of(participant)
         commands += [("HMGET", own.key(ATTEMPTS), *messages), ("ZMSCORE", own.key(RETRIES), *messages)]
-    standings = [_listed(reply) for reply in await connection.pipeline(commands)]
+    standings = [listed(sound(reply)) for reply in await connection.pipeline(commands)]
     return [
         Failing(participant, handler, int(str(failed)), reason, int(float(str(due))))
         for (participant, messages), counts, dues in zip(why.items(), standings[::2], standings[1::2], strict=True)
@@ -52,9 +51,3 @@ async def read_failing(connection: Connection, keys: Keys, participants: Sequenc
         )
         if failed is not None and due is not None  # else it was settled in between
     ]
-
-
-def _listed(reply: Reply | ReplyError) -> list[Reply]:
-    if isinstance(reply, ReplyError):
-        raise reply
-    return reply if isinstance(reply, list) else []

@@ -12,10 +12,9 @@ from sagastream import keys as names
 from sagastream.bus import Connection, Reply
 from sagastream.clock import ms_of
 from sagastream.coordinator.counts import Counts
-from sagastream.envelope import pairs
-from sagastream.errors import ReplyError
 from sagastream.keys import COUNTS, TIMERS, Keys
 from sagastream.reader import Reader
+from sagastream.replies import listed, named, sound
 from sagastream.saga.lifecycle import Status
 
 UNFINISHED = tuple(status for status in Status if not status.is_end)
@@ -45,14 +44,14 @@ async def read_fleet(connection: Connection, keys: Keys, processes: Sequence[str
     first = await connection.pipeline(
         [("TIME",), ("HGETALL", keys.key(COUNTS)), ("ZRANGE", keys.key(TIMERS), 0, 0, "WITHSCORES")]
     )
-    time, counted, timer = (_sound(reply) for reply in first)
-    counts = Counts.of(pairs([str(value) for value in _list(counted)]))
+    time, counted, timer = (sound(reply) for reply in first)
+    counts = Counts.of(named(counted))
     cells = [(process, status) for process in counts.processes(processes) for status in UNFINISHED]
     indexes = [keys.key(names.index("status", status, process)) for process, status in cells]
     second = await connection.pipeline(
         [command for index in indexes for command in (("ZCARD", index), ("ZRANGE", index, 0, 0, "WITHSCORES"))]
     )
-    sizes, oldest = ([_sound(reply) for reply in second[at::2]] for at in (0, 1))
+    sizes, oldest = ([sound(reply) for reply in second[at::2]] for at in (0, 1))
     starts = [start for start in map(_score, oldest) if start is not None]
     return Fleet(
         now_ms=ms_of(time),
@@ -69,15 +68,5 @@ async def read_processes(reader: Reader) -> list[str]:
 
 
 def _score(reply: Reply) -> int | None:
-    found = _list(reply)
+    found = listed(reply)
     return int(float(str(found[1]))) if found else None
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []
-
-
-def _sound(reply: Reply | ReplyError) -> Reply:
-    if isinstance(reply, ReplyError):
-        raise reply
-    return reply

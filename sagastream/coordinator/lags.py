@@ -13,6 +13,7 @@ from sagastream.coordinator.meaning import Meanings
 from sagastream.errors import ReplyError
 from sagastream.event import LIFECYCLE
 from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
+from sagastream.replies import entries, listed, sound, texts
 from sagastream.saga.definition import Saga
 
 UNHEARD_AT_MOST = 100  # of each stream; that there are any says enough
@@ -91,18 +92,14 @@ async def read_open_letters(connection: Connection, keys: Keys, owners: Sequence
     commands: list[Command] = []
     for owner in owners:
         commands += [("XLEN", keys.of(owner).key(names.LETTERS)), ("HLEN", keys.key(names.letters(owner)))]
-    counts = []
-    for reply in await connection.pipeline(commands):
-        if isinstance(reply, ReplyError):
-            raise reply
-        counts.append(int(str(reply)))
+    counts = [int(str(sound(reply))) for reply in await connection.pipeline(commands)]
     return dict(zip(owners, map(sub, counts[::2], counts[1::2]), strict=True))
 
 
 async def read_parked(connection: Connection, keys: Keys) -> list[Parking]:
     """Return of which tables events are parked, whether anybody here knows them or not."""
     reply = await connection.execute("HGETALL", keys.key(names.PARKED))
-    tables = [str(name).partition(":")[::2] for name in reply[::2]] if isinstance(reply, list) else []
+    tables = [name.partition(":")[::2] for name in texts(reply)[::2]]
     commands: list[Command] = []
     for table, version in tables:
         stream = keys.key(names.parked(table, version))
@@ -110,19 +107,16 @@ async def read_parked(connection: Connection, keys: Keys) -> list[Parking]:
     replies = await connection.pipeline(commands)
     found = []
     for at, (table, version) in enumerate(tables):
-        length, first = replies[2 * at : 2 * at + 2]
-        if isinstance(length, ReplyError):
-            raise length
-        if isinstance(first, list) and first:
-            (entry,) = cast("list[list[Reply]]", first)
-            found.append(Parking(table, version, int(str(length)), int(str(entry[0]).partition("-")[0])))
+        length, first = (sound(reply) for reply in replies[2 * at : 2 * at + 2])
+        for entry, _ in entries(first):
+            found.append(Parking(table, version, int(str(length)), int(entry.partition("-")[0])))
     return sorted(found, key=lambda one: (one.table, int(one.version)))
 
 
 async def read_unheard(connection: Connection, keys: Keys, sagas: Sequence[Saga]) -> list[Unheard]:
     """Return what is unread where only coordinators of other tables read; it is one command if there never were any."""
     registered = await connection.execute("HGETALL", keys.key(names.GROUPS))
-    others = {str(stream) for stream in registered[::2]} if isinstance(registered, list) else set()
+    others = set(texts(registered)[::2])
     wanted = sorted(others - set(Meanings(sagas).streams(keys)))
     replies = await connection.pipeline([("XINFO", "GROUPS", stream) for stream in wanted])
     read_to = {
@@ -143,10 +137,9 @@ async def read_unheard(connection: Connection, keys: Keys, sagas: Sequence[Saga]
 
 
 def _groups(reply: Reply | ReplyError) -> Iterator[dict[str, str | None]]:
-    for group in reply if isinstance(reply, list) else []:
-        if isinstance(group, list):
-            told = [None if value is None else str(value) for value in group]
-            yield dict(zip((str(name) for name in told[::2]), told[1::2], strict=True))
+    for group in listed(reply):
+        told = [None if value is None else str(value) for value in listed(group)]
+        yield dict(zip(map(str, told[::2]), told[1::2], strict=True))
 
 
 def _oldest_ms(summary: Reply | ReplyError) -> int | None:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sagastream.bus import Reply
-from sagastream.envelope import ID, pairs
+from sagastream.envelope import ID
 
 
 class Dealt(StrEnum):
@@ -69,19 +68,15 @@ class Letter:
         return told if ID.fullmatch(told) else ""
 
 
-def read_letter(owner: str, entry: Reply) -> Letter:
+def read_letter(owner: str, position: str, told: Mapping[str, str]) -> Letter:
     """Return the letter of an entry of its owner's stream."""
-    assert isinstance(entry, list)  # what XRANGE answers
-    position, flat = entry
-    assert isinstance(flat, list)
-    told = pairs([str(value) for value in flat])
     try:
         whole = _mapping(json.loads(told.get("message", "{}")))
     except (ValueError, RecursionError):
         whole = {}
     attempts = told.get("attempts", "")
     return Letter(
-        place=Place.of(str(position), owner),
+        place=Place.of(position, owner),
         reason=told.get("reason", ""),
         attempts=int(attempts) if attempts.isdecimal() else 0,
         stream=str(whole.get("stream", "")),

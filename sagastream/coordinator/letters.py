@@ -27,6 +27,7 @@ from sagastream.event import LIBRARY_FACTS, REQUESTS, Event
 from sagastream.keys import COORDINATOR, LETTERS, WEBHOOKS, Keys
 from sagastream.masking import MASK, legible
 from sagastream.reader import Reader
+from sagastream.replies import entries, sound
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Kind
 from sagastream.settings import Settings
@@ -196,13 +197,11 @@ class DeadLetters:
         replies = await self._query.pipeline(commands)
         found: list[Letter] = []
         for owner, reply in zip(asked, replies, strict=True):
-            if isinstance(reply, ReplyError):
-                raise reply
-            found += await self._with_fates(owner, reply)
+            found += await self._with_fates(owner, sound(reply))
         return sorted(found, key=lambda letter: letter.place.order, reverse=True)[:limit]
 
     async def _with_fates(self, owner: str, reply: Reply) -> list[Letter]:
-        letters = [read_letter(owner, entry) for entry in reply] if isinstance(reply, list) else []
+        letters = [read_letter(owner, *entry) for entry in entries(reply)]
         if not letters:
             return []
         fates = await self._reader.read(names.letters(owner), *(letter.place.id for letter in letters))

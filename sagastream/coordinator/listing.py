@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import structlog
 
 from sagastream import keys as names
-from sagastream.bus import Reply
 from sagastream.coordinator.fleet import UNFINISHED, read_processes
 from sagastream.coordinator.records import FIELDS, Record, Records, read_record
 from sagastream.errors import ReplyError, Undecodable
 from sagastream.pages import Position, following
+from sagastream.replies import listed, texts
 from sagastream.saga.lifecycle import Status
 
 log = structlog.get_logger(__name__)
@@ -142,7 +142,7 @@ class Listing:
     async def history(self, saga_id: str, most: int) -> list[str]:
         """Return the latest notes of a saga's history as stored, oldest first."""
         reply = await self._reader.command("LRANGE", self._key(names.history(saga_id)), -most, -1)
-        return [str(note) for note in _list(reply)]
+        return texts(reply)
 
     async def page(self, wanted: Filter, after: Position | None, limit: int, *, oldest_first: bool = False) -> Page:
         """Return the wanted sagas that follow a position; one whose record cannot be read is left out, and logged."""
@@ -190,7 +190,7 @@ class Listing:
         replies = await self._reader.commands(
             [("ZMSCORE", self._key(index), *ids) for indexes in sets for index in indexes]
         )
-        columns = map(_list, replies)
+        columns = map(listed, replies)
         for indexes in sets:
             scores = [next(columns) for _ in indexes]
             held = {
@@ -221,7 +221,3 @@ def _stored(saga_id: str, values: Sequence[str | None] | ReplyError) -> Stored |
             f"the record of {saga_id} says {record.status[:64]!r}, which is no status that is known here"
         )
     return Stored(record, int(ended) if ended else None)
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []

@@ -13,10 +13,10 @@ from sagastream.bus import Bus
 from sagastream.coordinator.listing import Listing
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import Records
-from sagastream.envelope import pairs
 from sagastream.event import REQUESTS
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.reader import Reader
+from sagastream.replies import entries
 from sagastream.saga.definition import Saga
 
 MOST_NOTES = 1000
@@ -56,12 +56,11 @@ class Messages:
         start, end = f"{max(0, at_ms - _AROUND_MS)}-0", f"{at_ms + _AROUND_MS}"
         for _ in range(_MOST_SCANNED // _CHUNK):
             reply = await self._reader.command("XRANGE", stream, start, end, "COUNT", _CHUNK)
-            entries = [entry for entry in reply if isinstance(entry, list)] if isinstance(reply, list) else []
-            for position, flat in entries:
-                fields = pairs([str(value) for value in flat]) if isinstance(flat, list) else {}
+            chunk = list(entries(reply))
+            for position, fields in chunk:
                 if fields.get("id") == event_id:
-                    return str(position), fields
-            if len(entries) < _CHUNK:
+                    return position, fields
+            if len(chunk) < _CHUNK:
                 return None
-            start = f"({entries[-1][0]}"
+            start = f"({chunk[-1][0]}"
         return None

@@ -16,6 +16,7 @@ from sagastream.coordinator.lags import owners, streams
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 from sagastream.keys import GROUPS, OWNER, STREAMS, Keys
+from sagastream.replies import listed, sound
 from sagastream.saga.definition import Saga
 
 EntryId = tuple[int, int]
@@ -94,7 +95,7 @@ async def read_streams(connection: Connection, keys: Keys, sagas: Sequence[Saga]
     commands: list[Command] = [("TIME",)]
     for owner in readers:
         commands += [("HKEYS", keys.of(owner).key(GROUPS)), ("HGETALL", keys.of(owner).key(STREAMS))]
-    time, *told = [_sound(reply) for reply in await connection.pipeline(commands)]
+    time, *told = [sound(reply) for reply in await connection.pipeline(commands)]
     wanted = _expected(keys, readers, told, streams(sagas, keys))
     names = sorted(wanted)
     replies = await connection.pipeline(
@@ -103,7 +104,7 @@ async def read_streams(connection: Connection, keys: Keys, sagas: Sequence[Saga]
     registered: dict[str, list[_Registered]] = {}
     for name, groups, stream in zip(names, replies[::2], replies[1::2], strict=True):
         about = _pairs(stream)
-        registered[name] = [_registered(name, _pairs(group), about) for group in _list(groups)]
+        registered[name] = [_registered(name, _pairs(group), about) for group in listed(groups)]
     asked = [(group, group.commands) for name in names for group in registered[name]]
     answers = iter(await connection.pipeline([command for _, commands in asked for command in commands]))
     found: dict[str, list[Group]] = {name: [] for name in names}
@@ -120,7 +121,7 @@ def _expected(
     """Return every stream there should be, with the groups ever seen on it, as their readers and publisher wrote."""
     seen: dict[str, set[str]] = {name: set() for name in used}
     for owner, read, published in zip(readers, told[::2], told[1::2], strict=True):
-        for name in _list(read):
+        for name in listed(read):
             seen.setdefault(str(name), set()).add(owner)
         for name, groups in _pairs(published).items():
             seen.setdefault(keys.of(owner).key(name), set()).update(groups.split())
@@ -146,10 +147,10 @@ def _unread(group: Mapping[str, str], stream: Mapping[str, str]) -> int | None:
 
 
 def _group(group: _Registered, answers: Mapping[str, Reply | ReplyError]) -> Group:
-    first = _list(answers.get("XRANGE"))
-    unread_ms = _ms(_list(first[0])[0]) if first else None
-    pending = _list(answers.get("XPENDING"))
-    consumers = [_pairs(each) for each in _list(answers.get("XINFO"))]
+    first = listed(answers.get("XRANGE"))
+    unread_ms = _ms(listed(first[0])[0]) if first else None
+    pending = listed(answers.get("XPENDING"))
+    consumers = [_pairs(each) for each in listed(answers.get("XINFO"))]
     return Group(
         name=group.group["name"],
         lag=group.unread if unread_ms is not None else 0,
@@ -186,14 +187,4 @@ def _ms(entry_id: Reply) -> int:
 
 def _pairs(reply: Reply | ReplyError) -> dict[str, str]:
     """Return names and values; what is absent is empty."""
-    return pairs(["" if value is None else str(value) for value in _list(reply)])
-
-
-def _list(reply: Reply | ReplyError) -> list[Reply]:
-    return reply if isinstance(reply, list) else []
-
-
-def _sound(reply: Reply | ReplyError) -> Reply:
-    if isinstance(reply, ReplyError):
-        raise reply
-    return reply
+    return pairs(["" if value is None else str(value) for value in listed(reply)])

@@ -12,13 +12,13 @@ from datetime import timedelta
 import structlog
 
 from sagastream import keys as names
-from sagastream.bus import Reply
 from sagastream.clock import ms_of
 from sagastream.coordinator.fleet import read_processes
 from sagastream.coordinator.records import CHANGES_KEPT
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import CHANGES, COUNTS
 from sagastream.reader import Reader
+from sagastream.replies import texts
 from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
 from sagastream.ticker import Ticker, every
@@ -94,7 +94,7 @@ class Retention:
                 passed_over,
                 AT_ONCE,
             )
-            saga_ids = [str(saga_id) for saga_id in _list(found)]
+            saga_ids = texts(found)
             batch = await self._batch(status, saga_ids, now_ms - kept_ms)
             if batch:
                 outcomes = (await self._transactor.commit(batch)).outcomes
@@ -131,7 +131,3 @@ class Retention:
         tx.tally(COUNTS, {f"removed|{process}|{status}": 1})
         tx.mention(CHANGES, saga_id, most=CHANGES_KEPT)
         return tx
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []

@@ -19,6 +19,7 @@ from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import COUNTS, Keys
 from sagastream.reader import Reader
+from sagastream.replies import entries, sound
 from sagastream.ticker import Ticker, every
 from sagastream.transaction import Kind, Transaction, Transactor
 
@@ -109,18 +110,11 @@ def _instant(snapshot: Snapshot) -> int:
 
 
 def _snapshot(reply: Reply | ReplyError) -> Snapshot | None:
-    if isinstance(reply, ReplyError):
-        raise reply
-    for entry in _list(reply):
-        entry_id, fields = _list(entry)
-        stored = pairs([str(value) for value in _list(fields)])["hash"]
+    for entry_id, fields in entries(sound(reply)):
+        stored = fields["hash"]
         counters = pairs(stored.split("\n")) if stored else {}
-        return Snapshot(int(str(entry_id).partition("-")[0]), Counts.of(counters))
+        return Snapshot(int(entry_id.partition("-")[0]), Counts.of(counters))
     return None
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []
 
 
 def _ms(duration: timedelta) -> int:

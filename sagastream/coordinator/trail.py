@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sagastream.bus import Reply
-from sagastream.envelope import pairs
+from sagastream import replies
 from sagastream.keys import AUDIT
 from sagastream.reader import Reader
 from sagastream.transaction import Transaction
@@ -60,7 +59,7 @@ async def entries(reader: Reader, wanted: Trace, before: str | None, limit: int)
     scanned, size = 0, max(limit, LEAST_READ)
     while at is not None:
         reply = await reader.command("XREVRANGE", reader.keys.key(AUDIT), at, "-", "COUNT", size)
-        chunk = [_entry(one) for one in reply] if isinstance(reply, list) else []
+        chunk = [Entry(*one) for one in replies.entries(reply)]
         for entry in chunk:
             if wanted.fits(entry):
                 found.append(entry)
@@ -81,10 +80,3 @@ def just_before(position: str) -> str | None:
     if number:
         return f"{ms}-{number - 1}"
     return str(ms - 1) if ms else None  # of a whole millisecond the server takes the last
-
-
-def _entry(reply: Reply) -> Entry:
-    assert isinstance(reply, list)  # what XREVRANGE answers
-    position, flat = reply
-    assert isinstance(flat, list)
-    return Entry(str(position), pairs([str(value) for value in flat]))

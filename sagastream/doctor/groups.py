@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sagastream import keys as names
-from sagastream.bus import Reply
 from sagastream.consumer import subscriptions
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.readers import Group, read_streams
 from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
 from sagastream.doctor.patient import Patient
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 from sagastream.keys import COORDINATOR
+from sagastream.replies import listed, named
 
 PENDING_TOO_LONG_MS = 300_000
 BEHIND_MS = 60_000
@@ -115,13 +114,11 @@ async def trimming(patient: Patient) -> list[Finding]:
     found = [finding async for finding in _read_no_more(patient)]
     for owner in patient.owners:
         keys = patient.keys.of(owner)
-        known = pairs(
-            [str(part) for part in _list(await patient.bus.query.execute("HGETALL", keys.key(names.STREAMS)))]
-        )
+        known = named(await patient.bus.query.execute("HGETALL", keys.key(names.STREAMS)))
         streams = [(name, set(seen.split())) for name, seen in known.items() if seen]
         replies = await patient.bus.query.pipeline([("XINFO", "GROUPS", keys.key(name)) for name, _ in streams])
         for (name, seen), groups in zip(streams, replies, strict=True):
-            missing = seen - {group["name"] for group in _rows(groups)}
+            missing = seen - {group["name"] for group in map(named, listed(groups))}
             if missing and not isinstance(groups, ReplyError):
                 told = f"{keys.key(name)} is kept whole: {', '.join(sorted(missing))} once read it and is gone"
                 found.append(warning("trimming", told, f"sagastream forget {min(missing)}", about=owner))
@@ -167,11 +164,3 @@ def _behind_ms(groups: Iterable[Group | None], now_ms: int) -> int:
     """Return for how long the oldest entry that was not read has been there, 0 if all was read."""
     since = [one.oldest_unread_ms for one in groups if one is not None and one.oldest_unread_ms is not None]
     return now_ms - min(since, default=now_ms)
-
-
-def _rows(reply: Reply | ReplyError) -> list[dict[str, str]]:
-    return [pairs([str(part) for part in row]) for row in _list(reply) if isinstance(row, list)]
-
-
-def _list(reply: Reply | ReplyError) -> list[Reply]:
-    return reply if isinstance(reply, list) else []

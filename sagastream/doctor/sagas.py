@@ -12,8 +12,8 @@ from sagastream.coordinator.lags import read_open_letters, read_parked, read_unh
 from sagastream.coordinator.snapshots import snapshot_before
 from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
 from sagastream.doctor.patient import Patient
-from sagastream.errors import ReplyError
 from sagastream.keys import RETRIES, TIMERS, WEBHOOKS
+from sagastream.replies import sound
 from sagastream.saga.lifecycle import Status
 
 OVERDUE_MS = 5_000
@@ -30,12 +30,10 @@ async def retries(patient: Patient) -> list[Finding]:
     for participant in patient.participants:
         key = patient.keys.of(participant.name).key(RETRIES)
         replies = await patient.bus.query.pipeline([("ZCARD", key), ("ZCOUNT", key, "-inf", now_ms - LATE_MS)])
-        for reply in replies:
-            if isinstance(reply, ReplyError):
-                raise reply
-        waiting += int(str(replies[0]))
-        if replies[1] != 0:
-            told = f"{replies[1]} messages should have been tried again more than a minute ago"
+        all_, late = (int(str(sound(reply))) for reply in replies)
+        waiting += all_
+        if late:
+            told = f"{late} messages should have been tried again more than a minute ago"
             help = f"sagastream participant {participant.name}"
             found.append(warning("retries", told, help, about=participant.name))
     return found or [ok("retries", f"{waiting} messages wait for their next attempt, none for longer than it should")]

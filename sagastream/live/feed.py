@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from sagastream.bus import Bus, Reply
 from sagastream.keys import CHANGES, Keys
+from sagastream.replies import listed
 
 START = "0-0"  # the position before anything ever changed
 MOST_SAGAS = 1000
@@ -36,7 +37,7 @@ class Feed:
 
     async def end(self) -> str:
         """Return the position of the latest change."""
-        entries = _list(await self._query.execute("XREVRANGE", self._key, "+", "-", "COUNT", 1))
+        entries = listed(await self._query.execute("XREVRANGE", self._key, "+", "-", "COUNT", 1))
         return _entry(entries[0])[0] if entries else START
 
     async def wait(self, position: str, longest: timedelta) -> None:
@@ -49,8 +50,8 @@ class Feed:
         at = position
         while True:
             low = "-" if at == START else at
-            entries = _list(await self._query.execute("XRANGE", self._key, low, "+", "COUNT", _AT_ONCE))
-            told = [_entry(entry) for entry in entries]
+            entries = listed(await self._query.execute("XRANGE", self._key, low, "+", "COUNT", _AT_ONCE))
+            told = list(map(_entry, entries))
             if at != START:
                 if not told or told[0][0] != at:
                     return None
@@ -66,11 +67,7 @@ class Feed:
 
 
 def _entry(reply: Reply) -> tuple[str, list[str]]:
-    position, fields = _list(reply)
-    flat = [str(part) for part in _list(fields)]
+    position, fields = listed(reply)
+    flat = [str(part) for part in listed(fields)]
     told = dict(zip(flat[::2], flat[1::2], strict=True))
     return str(position), told.get("names", "").split()
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []

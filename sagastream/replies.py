@@ -1,0 +1,41 @@
+"""What the server answers, read: its elements, its names and values, its entries. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sagastream.bus import Reply
+from sagastream.envelope import pairs
+from sagastream.errors import ReplyError
+
+
+def sound(reply: Reply | ReplyError) -> Reply:
+    """Return what a command of a pipeline was answered.
+
+    Raises: ``ReplyError`` if it was refused.
+    """
+    if isinstance(reply, ReplyError):
+        raise reply
+    return reply
+
+
+def listed(reply: Reply | ReplyError) -> list[Reply]:
+    """Return the elements of a list; anything else has none, a refusal neither."""
+    return reply if isinstance(reply, list) else []
+
+
+def texts(reply: Reply | ReplyError) -> list[str]:
+    """Return the elements of a list as texts."""
+    return [str(value) for value in listed(reply)]
+
+
+def named(reply: Reply | ReplyError) -> dict[str, str]:
+    """Return a list of names and values as a mapping."""
+    return pairs(texts(reply))
+
+
+def entries(reply: Reply | ReplyError) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield id and fields of each entry of a stream that is still there."""
+    for entry in listed(reply):
+        if isinstance(entry, list) and isinstance(entry[1], list):
+            yield str(entry[0]), named(entry[1])
