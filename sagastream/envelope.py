@@ -174,7 +174,10 @@ def derived_id(*parts: str) -> str:
 
 @lru_cache(maxsize=1024)
 def epoch_ms(time: str) -> int:
-    """Return epoch milliseconds of an RFC 3339 instant in UTC."""
+    """Return epoch milliseconds of an RFC 3339 instant in UTC.
+
+    Raises: ``Undecodable`` for text that is none.
+    """
     if not _TIME.fullmatch(time):
         raise Undecodable(f"time {time[:80]!r} is not an RFC 3339 instant in UTC")
     try:

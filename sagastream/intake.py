@@ -26,7 +26,7 @@ _OWN_AT_ONCE = 500  # of each stream
 
 
 class Message(NamedTuple):
-    """One stream entry as delivered; ``fields`` is None if it was trimmed while pending."""
+    """One stream entry as delivered; it has no ``fields`` if it was trimmed while pending."""
 
     stream: str
     id: str

@@ -82,7 +82,6 @@ class Auditor:
         self._books: Turns[Findings] | None = None
         self._worked_since = self._hold_at = 0.0
         self._standing = Standing()
-        self._overdue_from = 0
         self._differences = 0
         self._again_from = 0
         self._trouble: str | None = None

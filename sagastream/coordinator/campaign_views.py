@@ -181,13 +181,11 @@ class CampaignView(Answer):
 def shown(campaign: Campaign) -> CampaignView:
     """Return a campaign as it is shown."""
     plan: Plan = campaign.plan
-    created = views.moment(campaign.created_ms)
-    assert created is not None  # a number is never None
     return CampaignView(
         id=campaign.id, action=plan.action.act, actor=plan.action.actor, reason=plan.action.reason,
         state=campaign.state, at_most=plan.most, per_second=plan.per_second, stop_at_error_rate=plan.stop_at,
-        created_at=created, ended_at=views.moment(campaign.ended_ms), visited=campaign.visited,
-        changed=campaign.count(Count.CHANGED), unchanged=campaign.count(Count.UNCHANGED),
-        refused=campaign.count(Count.REFUSED), failed=campaign.count(Count.FAILED), problem=campaign.problem or None,
-        why=campaign.why or None,
+        created_at=views.instant(campaign.created_ms), ended_at=views.moment(campaign.ended_ms),
+        visited=campaign.visited, changed=campaign.count(Count.CHANGED),
+        unchanged=campaign.count(Count.UNCHANGED), refused=campaign.count(Count.REFUSED),
+        failed=campaign.count(Count.FAILED), problem=campaign.problem or None, why=campaign.why or None,
     )  # fmt: skip

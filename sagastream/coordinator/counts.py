@@ -7,10 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-from sagastream.saga.counting import BOUNDS, UNBOUNDED, name
-from sagastream.saga.progress import Kind
-
-COUNTED = (Kind.DONE, Kind.REFUSED, Kind.UNDONE, Kind.BARRED, Kind.GAVE_UP)
+from sagastream.saga.counting import BOUNDS, LABELS, name
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +73,7 @@ class Counts:
 
     def durations(self, *of: str) -> Durations:
         """Return a histogram: ``"duration", process`` or ``"step_duration", process, step``."""
-        bounds = [*(f"{bound:g}" for bound in BOUNDS), UNBOUNDED]
-        return Durations(tuple(self.get(*of, bound) for bound in bounds), self.get(f"{of[0]}_ms", *of[1:]))
+        return Durations(tuple(self.get(*of, label) for label in LABELS), self.get(f"{of[0]}_ms", *of[1:]))
 
     def steps(self, process: str, known: Iterable[str] = ()) -> list[str]:
         """Return the names of a process's steps: the known ones, and those that were once counted."""

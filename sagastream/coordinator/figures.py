@@ -8,12 +8,12 @@ from itertools import chain
 from sagastream import series
 from sagastream.audit.results import figures as audit_figures
 from sagastream.bus import Bus
-from sagastream.coordinator.counts import COUNTED, Counts, Durations
+from sagastream.coordinator.counts import Counts, Durations
 from sagastream.coordinator.fleet import Fleet, read_fleet
 from sagastream.coordinator.lags import Lag, owners, read_lags, read_open_letters, read_parked, read_unheard, streams
 from sagastream.coordinator.snapshots import Snapshot, snapshot_before
 from sagastream.keys import COORDINATOR, Keys
-from sagastream.saga.counting import BOUNDS
+from sagastream.saga.counting import BOUNDS, COUNTED
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings

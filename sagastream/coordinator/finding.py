@@ -105,4 +105,4 @@ class Finding:
 def place(stored: Stored) -> Position:
     """Return where a saga stands in every index."""
     progress = stored.record.progress
-    return Position(progress.began_ms if progress.began_ms is not None else progress.first_ms, progress.saga_id)
+    return Position(progress.start_ms, progress.saga_id)

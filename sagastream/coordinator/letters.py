@@ -206,7 +206,7 @@ class DeadLetters:
             return []
         fates = await self._reader.read(names.letters(owner), *(letter.place.id for letter in letters))
         return [
-            letter if fate is None else replace(letter, fate=Dealt(json.loads(fate)["fate"]), dealt=json.loads(fate))
+            letter if fate is None else replace(letter, fate=Dealt((dealt := json.loads(fate))["fate"]), dealt=dealt)
             for letter, fate in zip(letters, fates, strict=True)
         ]
 

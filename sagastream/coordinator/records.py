@@ -127,9 +127,8 @@ class Records:
         return tx
 
     def _index(self, tx: Transaction, record: Record, turn: Advance) -> None:
-        progress, before = turn.progress, record.progress
-        at_ms = progress.began_ms if progress.began_ms is not None else progress.first_ms
-        moved = record.is_new or at_ms != (before.began_ms if before.began_ms is not None else before.first_ms)
+        progress, at_ms = turn.progress, turn.progress.start_ms
+        moved = record.is_new or at_ms != record.progress.start_ms
         if moved:
             tx.schedule(names.index("all"), progress.saga_id, at_ms)
             tx.schedule(names.index("process", progress.definition), progress.saga_id, at_ms)

@@ -106,12 +106,12 @@ class RepairedView(Answer):
 
 def traced(entry: Entry) -> TraceView:
     """Return an entry of the audit trail as it is shown."""
-    at = views.moment(entry.at_ms)
-    assert at is not None  # a number is never None
     told = dict(entry.fields)
     required = {name: told.pop(name, "") for name in ("id", "action", "actor", "reason", "told")}
     names = {"saga": "saga_id", "process": "business_process"}
-    return TraceView(at=at, **required, **{names.get(name, name): value for name, value in told.items()})
+    return TraceView(
+        at=views.instant(entry.at_ms), **required, **{names.get(name, name): value for name, value in told.items()}
+    )
 
 
 def repaired(done: Repaired, action: Act, actor: str) -> RepairedView:

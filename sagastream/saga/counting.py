@@ -15,9 +15,8 @@ from sagastream.saga.progress import Kind, Progress
 
 Tally = defaultdict[str, int]
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-UNBOUNDED = "inf"
-_LABELS = (*(f"{bound:g}" for bound in BOUNDS), UNBOUNDED)
-_COUNTED = frozenset({Kind.DONE, Kind.REFUSED, Kind.UNDONE, Kind.BARRED, Kind.GAVE_UP})
+LABELS = (*(f"{bound:g}" for bound in BOUNDS), "inf")
+COUNTED = (Kind.DONE, Kind.REFUSED, Kind.UNDONE, Kind.BARRED, Kind.GAVE_UP)  # of each step
 
 
 def name(*parts: str) -> str:
@@ -53,7 +52,7 @@ def _count_happening(saga: Saga, progress: Progress, step: str, kind: Kind, tall
         tally[name("timeouts", saga.name, step)] += 1
     elif kind is Kind.UNDO_GAVE_UP:
         tally[name("undo_failed", saga.name, step)] += 1
-    elif kind in _COUNTED and step in saga.names[1:]:
+    elif kind in COUNTED and step in saga.names[1:]:
         tally[name("steps", saga.name, step, kind)] += 1
         before = _done_at(progress, saga.names[saga.names.index(step) - 1])
         done = _done_at(progress, step)
@@ -67,5 +66,5 @@ def _done_at(progress: Progress, step: str) -> int | None:
 
 
 def _observe(tally: Tally, what: str, of: str, took_ms: int) -> None:
-    tally[name(what, of, _LABELS[bisect_left(BOUNDS, took_ms / 1000)])] += 1
+    tally[name(what, of, LABELS[bisect_left(BOUNDS, took_ms / 1000)])] += 1
     tally[name(f"{what}_ms", of)] += took_ms

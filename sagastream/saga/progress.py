@@ -134,6 +134,12 @@ class Progress:
         return min((fact.at_ms for known in self.facts.values() for fact in known.values()), default=0)
 
     @property
+    def start_ms(self) -> int:
+        """Return the instant by which the saga is listed: when it began, or its earliest fact while that is unknown."""
+        began_ms = self.began_ms
+        return began_ms if began_ms is not None else self.first_ms
+
+    @property
     def last_ms(self) -> int:
         """Return the instant of the latest fact."""
         return max((fact.at_ms for known in self.facts.values() for fact in known.values()), default=0)
