@@ -1,11 +1,15 @@
 """Laws import-linter cannot hold: those of single files."""
 
 import ast
+import inspect
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
+import sagastream
+from sagastream import errors as errors_of_the_library
 from sagastream.version import VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +52,19 @@ def test_every_import_law_names_modules_that_exist() -> None:
     }
 
     assert not missing
+
+
+def test_whoever_uses_what_is_public_can_name_what_it_raises() -> None:
+    """What the docstrings of public classes and methods say they raise is public too."""
+    errors = {name for name in vars(errors_of_the_library) if not name.startswith("_")} | {"WrongStore", "UnknownSaga"}
+    public = [getattr(sagastream, name) for name in sagastream.__all__]
+    methods = [each for kind in public if isinstance(kind, type) for each in vars(kind).values()]
+    told = [re.findall(r"Raises.*", inspect.getdoc(each) or "", re.DOTALL) for each in (*public, *methods)]
+
+    raised = {name for parts in told for part in parts for name in re.findall(r"``(\w+)``", part)} & errors
+
+    assert "ServerUnavailable" in raised
+    assert raised <= set(sagastream.__all__)
 
 
 def test_there_is_one_version() -> None:
