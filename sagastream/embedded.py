@@ -21,6 +21,7 @@ Fsync = Literal["everysec", "always"]
 _LOOPBACK = "127.0.0.1"
 _PORTS = range(15_000, 32_000)  # no system's own range for what goes out, which could take one before it is used
 _LOG_LIMIT = 4 * 1024 * 1024
+_LINES_TOLD = 8
 _IN_ONE_PIECE = "4096"  # bytes of a value: records and ledgers take less memory so, and are read in half the time
 
 
@@ -161,12 +162,12 @@ class EmbeddedServer:
         """Block until the process ends and return its exit code."""
         return self._process.wait() if self._process else 0
 
-    def log_tail(self, lines: int = 8) -> str:
+    def log_tail(self) -> str:
         """Return the last lines the server wrote since it was launched."""
         with (self._dir / "server.log").open("rb") as log:
             log.seek(self._log_from)
             said = log.read().decode(errors="replace").splitlines()
-        return "\n".join(f"  {line}" for line in said[-lines:])
+        return "\n".join(f"  {line}" for line in said[-_LINES_TOLD:])
 
     def __enter__(self) -> Self:
         self.start()
@@ -236,10 +237,10 @@ def free_port() -> int:
     raise OSError(f"none of 200 ports between {_PORTS.start} and {_PORTS.stop - 1} is free on {_LOOPBACK}")
 
 
-def ping(port: int, timeout_s: float = 1.0) -> bytes:
+def ping(port: int) -> bytes:
     """Return the first words a server answers to PING, empty if it does not answer."""
     try:
-        with socket.create_connection((_LOOPBACK, port), timeout_s) as wire:
+        with socket.create_connection((_LOOPBACK, port), timeout=1.0) as wire:
             wire.sendall(b"PING\r\n")
             return wire.recv(64)
     except OSError:

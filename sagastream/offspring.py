@@ -11,8 +11,8 @@ from collections.abc import Callable
 _PR_SET_PDEATHSIG = 1
 
 
-def dies_with_parent(sign: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
-    """Return what a child runs before its program, so that the end of its parent ends it too.
+def dies_with_parent() -> Callable[[], None] | None:
+    """Return what a child runs before its program, so that the end of its parent ends it too, by SIGTERM.
 
     Linux only; elsewhere None, and left-over processes are found by their pid file at the next start.
     The kernel watches the *thread* that forked: start children from the main thread.
@@ -23,7 +23,7 @@ def dies_with_parent(sign: signal.Signals = signal.SIGTERM) -> Callable[[], None
     parent = os.getpid()
 
     def arm() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(sign), 0, 0, 0)
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
         # The parent may have been killed between fork and prctl: then no signal will ever come.
         if os.getppid() != parent:
             os._exit(1)

@@ -39,19 +39,17 @@ class Problem(HTTPException):
         status: int,
         detail: str,
         *,
-        kind: str = "about:blank",
         title: str | None = None,
         extras: Mapping[str, JsonValue] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, detail, dict(headers) if headers else None)
-        self.kind = kind
         self.title = title or HTTPStatus(status).phrase
         self.extras = dict(extras or {})
 
     def response(self) -> Response:
         """Return the problem as a response."""
-        told = {"type": self.kind, "title": self.title, "status": self.status_code, "detail": self.detail}
+        told = {"type": "about:blank", "title": self.title, "status": self.status_code, "detail": self.detail}
         return Response(
             json.dumps({**told, **self.extras}, ensure_ascii=False),
             self.status_code,
@@ -60,9 +58,9 @@ class Problem(HTTPException):
         )
 
 
-def invalid(*errors: tuple[str, str], status: int = 422) -> Problem:
+def invalid(*errors: tuple[str, str]) -> Problem:
     """Return the problem for a body with wrong fields: pairs of a dotted field and what is wrong."""
-    return _invalid([_error(("body", *field.split(".")), detail) for field, detail in errors], status)
+    return _invalid([_error(("body", *field.split(".")), detail) for field, detail in errors])
 
 
 def worded(kind: str, message: str, where: Sequence[str | int]) -> str:
@@ -105,7 +103,7 @@ def install(app: FastAPI) -> None:
     async def validation(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # what this handler is registered for
         wrong = [_error(one["loc"], worded(one["type"], one["msg"], one["loc"])) for one in error.errors()]
-        return _invalid(wrong, 422).response()
+        return _invalid(wrong).response()
 
     async def server(request: Request, _: Exception) -> Response:
         if request.method in ("GET", "HEAD"):
@@ -165,11 +163,11 @@ def _phrase(error: StarletteHTTPException) -> str:
     return HTTPStatus(error.status_code).phrase
 
 
-def _invalid(errors: Sequence[Mapping[str, JsonValue]], status: int) -> Problem:
+def _invalid(errors: Sequence[Mapping[str, JsonValue]]) -> Problem:
     first = errors[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return Problem(
-        status,
+        422,
         f"{first['field'] or 'the body'}: {first['detail']}{more}",
         title="Invalid request",
         extras={"errors": [dict(error) for error in errors]},

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from sagastream.errors import SagastreamError
 
+_STALE_ENDS_WITHIN_S = 10.0  # of each signal
+
 
 class AlreadyRunning(SagastreamError):
     """Somebody else uses this directory; stop that one, or give this one its own ``DATA_DIR``."""
@@ -67,7 +69,7 @@ class RunDir:
         """Return the names with a pid file."""
         return sorted(file.stem for file in self.path.glob("*.pid"))
 
-    def end_stale(self, name: str, mark: str, within_s: float = 10.0) -> bool:
+    def end_stale(self, name: str, mark: str) -> bool:
         """End a process left over from a run that was killed, if its command line contains ``mark``.
 
         Only call this while holding the lock: nobody alive then claims the process. Returns whether
@@ -81,7 +83,7 @@ class RunDir:
         for sign in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sign)
-            until = time.monotonic() + within_s
+            until = time.monotonic() + _STALE_ENDS_WITHIN_S
             while mark in command_line(pid) and time.monotonic() < until:
                 time.sleep(0.01)
         self.remove(name)

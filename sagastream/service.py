@@ -83,7 +83,7 @@ async def opened_context(
         await bus.close()
 
 
-def create_app(service: Service, context: Context, *, with_workers: bool = True) -> FastAPI:
+def create_app(service: Service, context: Context) -> FastAPI:
     """Return the app of one service: its routes, its probes, and its workers for as long as it is up.
 
     Its ``state.host`` tells how it is. While the server cannot be reached, or is not the one that is meant, its routes
@@ -95,7 +95,7 @@ def create_app(service: Service, context: Context, *, with_workers: bool = True)
         url=context.settings.redis_url or "",
         store=mark_of(context),
         resources=service.resources,
-        workers=service.workers if with_workers else (),
+        workers=service.workers,
         stop_within=context.settings.stop_within,
     )
 

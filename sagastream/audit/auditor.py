@@ -28,7 +28,6 @@ from sagastream.bus import Bus
 from sagastream.clock import server_ms
 from sagastream.errors import SagastreamError, ServerUnavailable
 from sagastream.keys import COORDINATOR, Keys
-from sagastream.participant import Participant
 from sagastream.reader import Reader
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
@@ -64,7 +63,6 @@ class Auditor:
         *,
         bus: Bus,
         settings: Settings,
-        participants: Sequence[Participant] = (),
         projects: Sequence[Audit] = (),
         ticker: Ticker = every,
     ) -> None:
@@ -75,7 +73,7 @@ class Auditor:
         self._query = bus.query
         self._reader = Reader(bus.query, self._keys)
         self._transactor = Transactor(bus.writer, self._keys, retention=settings.ledger_retention)
-        self._scene = Scene(bus.query, settings, sagas, participants, page=PAGE, pause=self._rest)
+        self._scene = Scene(bus.query, settings, sagas, page=PAGE, pause=self._rest)
         self._projects = tuple(projects)
         self._ticker = ticker
         self._walk: Walk | None = None

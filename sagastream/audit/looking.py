@@ -23,6 +23,7 @@ from sagastream.coordinator.retention import kept
 from sagastream.saga.advance import ENDS
 from sagastream.saga.lifecycle import Status
 
+MOST_WITH_EVENTS = 1_000  # sagas whose events are read for a second look; beyond that there are too many
 TOGETHER = 50  # sagas looked at again at once: their events stand side by side, and are read once
 NO_TABLE = "no table of its version is known here"
 
@@ -70,7 +71,7 @@ class Looking:
                 self._doubtful.setdefault(saga_id, []).extend(strays[saga_id])
             await self._scene.pause()
 
-    async def second(self, *, most: int = 1_000) -> None:
+    async def second(self) -> None:
         """Look again at everything that seemed wrong, after a moment, and say what still does."""
         if self._doubtful and not self._scene.is_at_rest:
             await asyncio.sleep(GRACE.total_seconds())
@@ -78,7 +79,7 @@ class Looking:
         ids = list(doubtful)
         for at in range(0, len(ids), TOGETHER):
             part = ids[at : at + TOGETHER]
-            await self._some({saga_id: doubtful[saga_id] for saga_id in part}, with_events=at < most)
+            await self._some({saga_id: doubtful[saga_id] for saga_id in part}, with_events=at < MOST_WITH_EVENTS)
             await self._scene.pause()
 
     async def again(self, known: Sequence[Difference]) -> None:

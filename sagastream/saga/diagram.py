@@ -32,16 +32,15 @@ def diagram(saga: Saga) -> str:
     return "\n".join(["sequenceDiagram", *(_INDENT + line for line in lines)])
 
 
-def _forward(saga: Saga, upto: int | None = None) -> Iterator[str]:
+def _forward(saga: Saga) -> Iterator[str]:
     by, event = saga.begun_by, saga.begins_with
-    for at, step in enumerate(saga.steps[:upto]):
+    for step in saga.steps:
         yield f"{_actor(by)}->>{_actor(step.by)}: {event.type_name()}"
         if step.pivot:
             yield f"Note over {_actor(step.by)}: {step.name} is the pivot, from here on nothing is undone"
-        if at == len(saga.steps) - 1:
-            yield f"{_actor(step.by)}->>{_actor(COORDINATOR)}: {step.done.type_name()}"
-            yield _end(Status.COMPLETED)
         by, event = step.by, step.done
+    yield f"{_actor(by)}->>{_actor(COORDINATOR)}: {event.type_name()}"
+    yield _end(Status.COMPLETED)
 
 
 def _refused(saga: Saga, at: int) -> Iterator[str]:

@@ -16,10 +16,10 @@ MOST_S = 60.0  # a play that does not end takes seconds
 class Shrinking:
     """Leaves out sagas and blows as long as the seed still fails, at most so many plays long."""
 
-    def __init__(self, make: Make, lie: Untrue, *, most: int = MOST_PLAYS) -> None:
+    def __init__(self, make: Make, lie: Untrue) -> None:
         self.lie = lie
         self._make = make
-        self._left = most
+        self._left = MOST_PLAYS
         self._ends_at = time.monotonic() + MOST_S
 
     def shrunk(self) -> Untrue:

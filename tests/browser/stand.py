@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -238,7 +239,7 @@ async def store(data_dir: Path) -> AsyncIterator[Context]:
 async def stand(data_dir: Path, service: Callable[[Context], Service] = create_service) -> AsyncIterator[Stand]:
     """Serve the coordinator's routes around the block, on a server and a port of their own."""
     async with store(data_dir) as context:
-        app = create_app(service(context), context, with_workers=False)
+        app = create_app(replace(service(context), workers=()), context)
         stop, is_ready = asyncio.Event(), asyncio.Event()
         wire = listen(context.settings, 0)
         serving = asyncio.create_task(serve(app, wire, stop, is_ready.set))

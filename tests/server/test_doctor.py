@@ -69,7 +69,7 @@ async def booked(url: str) -> AsyncIterator[Runtime]:
         await runtime.change(hotel, lambda tx: tx.set("rooms", {"free": 10}))
         begun = await runtime.begin(TripBooked(nights=1), key="first")
         assert await runtime.ended(begun.saga_id)
-        assert await Auditor([TRIP], bus=runtime.bus, settings=SETTINGS, participants=CAST).round()
+        assert await Auditor([TRIP], bus=runtime.bus, settings=SETTINGS).round()
         yield runtime
 
 
@@ -432,7 +432,7 @@ async def test_a_user_who_may_do_what_is_asked_for_is_never_refused_anything(own
     async with runtime:
         begun = await runtime.begin(TripBooked(nights=1, card="bad"), key="declined")
         assert await runtime.ended(begun.saga_id)
-        assert await Auditor([TRIP], bus=runtime.bus, settings=SETTINGS, participants=CAST).round()
+        assert await Auditor([TRIP], bus=runtime.bus, settings=SETTINGS).round()
         await doctor(parser().parse_args(["doctor"]), runtime.bus, SETTINGS, [TRIP], CAST)
         answers = [await ask(runtime.bus, path) for path in (
             "states", f"state/{begun.saga_id}", "statistics", "statistics?window=PT1H", "metrics",

@@ -14,7 +14,7 @@ from sagastream.bus import Bus
 from sagastream.series import Series
 from sagastream.testing.memory_connection import MemoryConnection
 from tests.trip import TRIP
-from tests.unit.audit.trips import EVERYBODY, Trips
+from tests.unit.audit.trips import Trips
 
 
 async def steadily(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
@@ -35,7 +35,7 @@ def auditor(trips: Trips, *projects: Audit, ordinal: int = 1, **settings: object
     connection = MemoryConnection(trips.server)
     told = trips.world.settings.model_copy(update={"consumer": ordinal, "audit_share": 1.0, **settings})
     bus = Bus(connection, connection, connection)
-    return Auditor([TRIP], bus=bus, settings=told, participants=EVERYBODY, projects=projects, ticker=steadily)
+    return Auditor([TRIP], bus=bus, settings=told, projects=projects, ticker=steadily)
 
 
 async def exported(trips: Trips, what: Series) -> dict[str, float]:

@@ -146,7 +146,7 @@ async def slow_round(trips: Trips) -> tuple[list[Command], float]:
     connection, loop = MemoryConnection(trips.server, before=slowly), asyncio.get_running_loop()
     bus = Bus(connection, connection, connection)
     began_at = loop.time()
-    assert await Auditor([TRIP], bus=bus, settings=trips.world.settings, participants=EVERYBODY).round()
+    assert await Auditor([TRIP], bus=bus, settings=trips.world.settings).round()
     return sent, loop.time() - began_at
 
 
@@ -188,7 +188,7 @@ async def test_what_keeps_it_from_auditing_is_logged_once_and_shown_for_as_long_
 
     connection = MemoryConnection(trips.server, before=refuse)
     bus = Bus(connection, connection, connection)
-    watching = Auditor([TRIP], bus=bus, settings=trips.world.settings, participants=EVERYBODY)
+    watching = Auditor([TRIP], bus=bus, settings=trips.world.settings)
     with capture_logs() as logged:
         for why in ("it is full", "it is full", "it is a replica", "", "it is full"):
             trouble = why

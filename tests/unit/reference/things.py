@@ -120,7 +120,7 @@ def _events(module: ModuleType) -> list[type[Event]]:
 def _published() -> Iterator[str]:
     for create in (order, stock, payment, notification, coordinator, provider):
         context = _context()
-        paths = create_app(create(context), context, with_workers=False).openapi()["paths"]
+        paths = create_app(create(context), context).openapi()["paths"]
         yield from (f"{method.upper()} {path}" for path, methods in paths.items() for method in methods)
 
 
