@@ -31,6 +31,13 @@ class CancellationWanted(Event, by="desk"):
     reason: str
 
 
+class Porter:
+    """Somebody outside whom a handler calls."""
+
+    def __init__(self) -> None:
+        self.calls: asyncio.Queue[int] = asyncio.Queue()
+
+
 @pytest.fixture
 async def trips(server_url: str) -> AsyncIterator[Runtime]:
     """Run the trip saga with everybody at work and ten nights free."""
@@ -65,6 +72,27 @@ async def test_everybody_who_waits_is_told_the_end(trips: Runtime) -> None:
 async def test_patience_ends(trips: Runtime) -> None:
     """A saga nobody knows does not end, and the caller is not kept longer than asked."""
     assert await trips.ended("unknown", patience=timedelta(milliseconds=20)) is None
+
+
+async def test_handlers_are_given_what_the_runtime_was_given(server_url: str) -> None:
+    """By the type they name; without it nobody is made."""
+    house = Participant("hotel")
+
+    @house.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction, porter: Porter) -> RoomHeld:
+        porter.calls.put_nowait(trip.nights)
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    porter, settings = Porter(), Settings(key_prefix="given:", block=timedelta(milliseconds=200))
+    with pytest.raises(DefinitionError, match="wants porter: Porter"):
+        Runtime(server_url, participants=[desk, house], settings=settings)
+    given = {Porter: porter}
+    async with Runtime(server_url, participants=[desk, house], resources=given, settings=settings) as runtime:
+        await runtime.begin(TripBooked(nights=2), key="one")
+        async with asyncio.timeout(10):
+            carried = await porter.calls.get()
+
+    assert carried == 2
 
 
 async def test_a_saga_is_called_off_as_long_as_its_pivot_is_not_done(server_url: str) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sagastream.audit.rules import RULES
+from sagastream.audit.looking import NO_TABLE
+from sagastream.audit.rules import OF_A_SAGA, READABLE, RULES
 from sagastream.event import UndoRequested
 from tests.trip import TripBooked
 from tests.unit.audit.trips import Trips, played
@@ -45,6 +46,12 @@ def _undo_oldest_first(trips: Trips) -> None:
     first, last = asked[0], asked[-1]
     notes[first], notes[last] = notes[last], notes[first]
     trips.rewrite_history("slow", notes)
+
+
+def _undo_of_what_was_refused(trips: Trips) -> None:
+    notes = trips.world.history(trips.ids["declined"])
+    asked = next(note for note in notes if note["type"] == UndoRequested.type_name())
+    trips.rewrite_history("declined", [*notes, {**asked, "step": "charge card"}])
 
 
 def _lost_cause(trips: Trips) -> None:
@@ -206,6 +213,7 @@ CORRUPTIONS: list[tuple[str, str, str, Corruption]] = [
         lambda trips: trips.forge("bank", "CardCharged", "done", causationid="other"),
     ),
     ("an undo asked too early", "undone-newest-first", "slow", _undo_oldest_first),
+    ("an undo of what need not be undone", "undone-newest-first", "declined", _undo_of_what_was_refused),
     ("a beginning without a record", "begun-sagas-exist", "done", _without_record),
     (
         "a saga that is listed and not there",
@@ -406,6 +414,21 @@ async def test_a_coordinator_that_lags_is_no_alarm() -> None:
     told = await trips.audited()
 
     assert told.findings.differences == []
+
+
+@in_virtual_time
+async def test_a_saga_of_a_table_nobody_here_knows_is_unknown_and_never_an_alarm() -> None:
+    """Another release has its table; whoever audits without it cannot judge the saga, and says so of every rule."""
+    trips = await played()
+    trips.call("HSET", "saga", f"record:{trips.ids['done']}", "definition_version", 9)
+
+    told = await trips.audited()
+
+    unknown = {
+        name: tried.unknown[NO_TABLE] for name, tried in told.findings.tried.items() if NO_TABLE in tried.unknown
+    }
+    assert told.findings.differences == []
+    assert unknown == dict.fromkeys((READABLE.name, *(rule.name for rule, _ in OF_A_SAGA)), 1)
 
 
 @in_virtual_time
