@@ -37,7 +37,6 @@ class _Claim:
         elif not self.only_ids:
             count += 1
         self.group.hold(entry_id, Pending(self.consumer, self.delivered_ms, count))
-        self.group.consumer(self.consumer, self.now).active_ms = self.now
         return id_text(entry_id) if self.only_ids else entry_reply(entry_id, self.stream.entries[entry_id])
 
 
@@ -50,7 +49,7 @@ def xclaim(space: Keyspace, args: Args) -> Raw:
     last_id = _xclaim_options(claim, args[4 + at :])
     if last_id is not None and last_id > group.last_id:
         group.last_id = last_id
-    group.consumer(claim.consumer, now)
+    group.see(claim.consumer, now)
     reply: list[Raw] = []
     for entry_id in ids:
         pending = group.pending.get(entry_id)
@@ -69,7 +68,7 @@ def xautoclaim(space: Keyspace, args: Args) -> Raw:
     min_idle, low, count, only_ids = _auto_claim(tuple(args[3:]))
     stream, group = the_group(space, args[0], args[1])
     now = space.clock()
-    group.consumer(args[2], now)
+    group.see(args[2], now)
     if not group.pending:
         return [b"0-0", [], []]
     claim = _Claim(stream, group, args[2], now, min_idle)

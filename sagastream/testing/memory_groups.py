@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sagastream.errors import ReplyError
 from sagastream.testing.memory_keyspace import OK, Args, Keyspace, Raw, integer, syntax_error
-from sagastream.testing.memory_stream_log import ZERO, Consumer, EntryId, Group, Pending, Stream
+from sagastream.testing.memory_stream_log import ZERO, EntryId, Group, Pending, Stream
 from sagastream.testing.memory_stream_read import StreamRead, group_read
 from sagastream.testing.memory_streams import entry_reply, id_text, interval, parse_id
 
@@ -56,7 +56,7 @@ def xgroup(space: Keyspace, args: Args) -> Raw:
     if word == b"CREATECONSUMER":
         if args[3] in group.consumers:
             return 0
-        group.consumer(args[3], space.clock())
+        group.see(args[3], space.clock())
         return 1
     return _delete_consumer(group, args[3])
 
@@ -81,15 +81,10 @@ def xreadgroup(space: Keyspace, args: Args) -> Raw:
         found.append((key, stream, group, None if text == b">" else parse_id(text)))
     reply: list[Raw] = []
     for key, stream, group, after in found:
-        consumer = group.consumers.get(reading.consumer) or group.consumer(reading.consumer, now)
-        consumer.seen_ms = now
+        group.see(reading.consumer, now)
         if after is not None:
-            reply.append([key, _history(stream, group, reading, consumer, after, now)])
-        elif (
-            stream.last_id > group.last_id
-            and stream.order
-            and (fresh := _deliver(stream, group, reading, consumer, now))
-        ):
+            reply.append([key, _history(stream, group, reading, after, now)])
+        elif stream.last_id > group.last_id and stream.order and (fresh := _deliver(stream, group, reading, now)):
             reply.append([key, fresh])
     return reply or None
 
@@ -146,7 +141,7 @@ def the_group(space: Keyspace, key: bytes, name: bytes) -> tuple[Stream, Group]:
     return stream, group
 
 
-def _deliver(stream: Stream, group: Group, reading: StreamRead, consumer: Consumer, now: int) -> list[Raw]:
+def _deliver(stream: Stream, group: Group, reading: StreamRead, now: int) -> list[Raw]:
     reply: list[Raw] = []
     for entry_id in stream.after(group.last_id, reading.count):
         is_counted = group.entries_read is not None and group.last_id >= stream.first_id
@@ -158,13 +153,10 @@ def _deliver(stream: Stream, group: Group, reading: StreamRead, consumer: Consum
         if reading.keeps_pending:
             group.hold(entry_id, Pending(reading.consumer, now))
         reply.append(entry_reply(entry_id, stream.entries[entry_id]))
-    consumer.active_ms = now
     return reply
 
 
-def _history(
-    stream: Stream, group: Group, reading: StreamRead, consumer: Consumer, after: EntryId, now: int
-) -> list[Raw]:
+def _history(stream: Stream, group: Group, reading: StreamRead, after: EntryId, now: int) -> list[Raw]:
     reply: list[Raw] = []
     for entry_id in group.held(after):
         pending = group.pending[entry_id]

@@ -60,7 +60,7 @@ def _group(stream: Stream, name: bytes, group: Group) -> Raw:
 
 
 def _consumer(group: Group, name: bytes, now: int) -> Raw:
-    idle = max(0, now - group.consumers[name].seen_ms)
+    idle = max(0, now - group.consumers[name])
     return [b"name", name, b"pending", group.held_by(name), b"idle", idle]
 
 

@@ -28,16 +28,6 @@ class Pending:
         self.deliveries = deliveries
 
 
-class Consumer:
-    """A member of a group, as XINFO CONSUMERS shows it."""
-
-    __slots__ = ("active_ms", "seen_ms")
-
-    def __init__(self, seen_ms: int) -> None:
-        self.seen_ms = seen_ms
-        self.active_ms = -1
-
-
 class Group:
     """A consumer group: how far it has read, and what it has not acknowledged."""
 
@@ -46,7 +36,7 @@ class Group:
     def __init__(self, last_id: EntryId, entries_read: int | None) -> None:
         self.last_id = last_id
         self.entries_read = entries_read
-        self.consumers: dict[bytes, Consumer] = {}
+        self.consumers: dict[bytes, int] = {}  # name → when it was seen last
         self.pending: dict[EntryId, Pending] = {}
         self.held_order: list[EntryId] = []
 
@@ -68,13 +58,9 @@ class Group:
         order = self.held_order
         return order[bisect_left(order, low) : bisect_right(order, high)]
 
-    def consumer(self, name: bytes, now_ms: int) -> Consumer:
-        """Return a consumer, made if it was unknown, and note that it was seen."""
-        found = self.consumers.get(name)
-        if found is None:
-            found = self.consumers[name] = Consumer(now_ms)
-        found.seen_ms = now_ms
-        return found
+    def see(self, name: bytes, now_ms: int) -> None:
+        """Note that a consumer was seen, which makes it if it was unknown."""
+        self.consumers[name] = now_ms
 
     def held_by(self, name: bytes) -> int:
         """Count what one consumer has not acknowledged."""
