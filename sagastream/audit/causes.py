@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from sagastream.audit.case import Case
 from sagastream.audit.findings import Answer, Unknown, Wrong
-from sagastream.coordinator.records import Note
-from sagastream.coordinator.repair import OPERATOR
+from sagastream.coordinator.records import OPERATOR, Note
 from sagastream.saga.definition import BEGINNING
 from sagastream.saga.progress import Kind
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from fastapi.openapi.models import Example
-from pydantic import BeforeValidator, WithJsonSchema
 
 from sagastream.bus import Bus
 from sagastream.coordinator import measures, statistics, views
 from sagastream.coordinator.examples import SAGA_ID
 from sagastream.coordinator.figures import Figures
+from sagastream.coordinator.instant import Instant
 from sagastream.coordinator.listing import Filter, Listing
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.measures import Family
@@ -32,29 +31,6 @@ from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
 
 PREFIX = "/api/choreographedsaga"
-_EPOCH_MS = re.compile(r"\d{1,15}", re.ASCII)
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-
-
-def _epoch_ms(told: object) -> int:
-    text = str(told)
-    if _EPOCH_MS.fullmatch(text):
-        return int(text)
-    # A plus sign that was not escaped arrives as a space.
-    text = re.sub(r" (\d\d:\d\d)$", r"+\1", text)
-    text = text.upper()  # RFC 3339 takes t and z too
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError("must be an instant such as 2026-01-31T12:00:00Z, or milliseconds since 1970")
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-_MS = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
-_INSTANT = {"anyOf": [{"type": "string", "format": "date-time"}, _MS]}
-Instant = Annotated[int, BeforeValidator(_epoch_ms), WithJsonSchema(_INSTANT)]
 _WINDOW = "how far back from now: an ISO 8601 duration or seconds, from PT1M to P30D; all time if not told"
 _WINDOWS: dict[str, Example] = {
     "all": {"summary": "all time", "value": None},

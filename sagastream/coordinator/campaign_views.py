@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sagastream.coordinator import examples, views
-from sagastream.coordinator.api import Instant
 from sagastream.coordinator.campaign import Campaign, Count, Plan, State
 from sagastream.coordinator.finding import Search
+from sagastream.coordinator.instant import Instant
 from sagastream.coordinator.listing import Filter
 from sagastream.coordinator.repair_views import ActorName, Evidence, Reason
 from sagastream.coordinator.views import Answer, Moment

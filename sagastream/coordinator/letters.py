@@ -19,8 +19,7 @@ from sagastream.clock import server_ms
 from sagastream.coordinator import trail
 from sagastream.coordinator.lags import owners
 from sagastream.coordinator.letter import Dealt, Letter, Place, read_letter
-from sagastream.coordinator.records import Note, Record, Records
-from sagastream.coordinator.repair import OPERATOR
+from sagastream.coordinator.records import OPERATOR, Note, Record, Records
 from sagastream.envelope import Envelope, decode, derived_id, publishable
 from sagastream.errors import ReplyError, SagastreamError, Undecodable
 from sagastream.event import LIBRARY_FACTS, REQUESTS, Event

@@ -35,6 +35,7 @@ _REQUESTS: dict[Request, type[StepRequest]] = {
     Request.RETRY: RetryRequested,
 }
 _KINDS = {str(kind): kind for kind in Kind}  # an enum looks a value up many times slower
+OPERATOR = "operator"  # the source of what a person did, in histories
 CHANGES_KEPT = 10_000  # calls, each of which names the sagas it wrote; views that fell further behind load anew
 FIELDS = ("version", "status", "process", "definition_version", "initiator", "progress")
 

@@ -15,7 +15,7 @@ from sagastream.bus import Bus
 from sagastream.clock import server_ms
 from sagastream.coordinator import trail
 from sagastream.coordinator.meaning import Meanings
-from sagastream.coordinator.records import Note, Record, Records
+from sagastream.coordinator.records import OPERATOR, Note, Record, Records
 from sagastream.envelope import derived_id
 from sagastream.errors import SagastreamError
 from sagastream.keys import COORDINATOR, Keys
@@ -28,7 +28,6 @@ from sagastream.transaction import Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
-OPERATOR = "operator"  # the source of what a person did, in histories
 NOTES = {
     Act.COMPENSATE: "CompensationAsked",
     Act.RETRY: "RetryAsked",

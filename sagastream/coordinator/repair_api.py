@@ -12,8 +12,9 @@ from sagastream.admission import NOT_ADMITTED, Actor, Admission
 from sagastream.bus import Bus
 from sagastream.clock import server_ms
 from sagastream.coordinator import trail, views
-from sagastream.coordinator.api import NO_SAGA, Instant, OfInitiator, OfProcess, OfSaga, OfStatus, SagaId
+from sagastream.coordinator.api import NO_SAGA, OfInitiator, OfProcess, OfSaga, OfStatus, SagaId
 from sagastream.coordinator.finding import Finding, Search
+from sagastream.coordinator.instant import Instant
 from sagastream.coordinator.listing import Filter, Listing
 from sagastream.coordinator.records import Records
 from sagastream.coordinator.repair import Repairs
