@@ -71,7 +71,7 @@ class Deciding:
 
     def nothing(self, work: Work) -> Transaction:
         """Return a transaction that decides nothing about the message."""
-        return self._transaction(work.envelope, work.handler, "")
+        return self._transaction(work.envelope, work.handler)
 
     def give_up(self, work: Work, reason: str) -> Transaction:
         """Return the transaction that says that a message could not be handled."""
@@ -177,7 +177,7 @@ class Deciding:
             case State.REFUSED:
                 tx = self._transaction(envelope, work.handler, field)
                 # Caused by the refusal, not by who asks: however often it is asked, it is one event with one cause.
-                why = _trigger(envelope, told)
+                why = _event(envelope, told)
                 self._publish(tx, StepBarred(step=request.step), why, id=self._barred_id(envelope, field))
                 return tx
             case _:
@@ -188,11 +188,11 @@ class Deciding:
             return self._told_again(work, told)
         if told.state is State.UNKNOWN or work.handler is None or not told.has_event:
             return None  # its message is still to come
-        remembered = f"{told.time}\n{told.type}\n{told.id}\n{told.cause}\n{told.data}"
+        event = _event(work.envelope, told)
         if work.is_outside and told.state in (State.GAVE_UP, State.UNREAD):
             payload(work.handler.takes, told.data)
-            return self._begun(work, told.state, remembered)
-        return await self._perform(work, work.handler, _trigger(work.envelope, told), told.state)
+            return self._begun(work, told.state, trigger(event))
+        return await self._perform(work, work.handler, event, told.state)
 
     async def _close(self, work: Work, told: Remembered, field: str) -> Transaction:
         """Find out what is true of a step that was begun, for good: no call under its key can succeed afterwards."""
@@ -203,7 +203,7 @@ class Deciding:
             raise DefinitionError(
                 f"{self._participant.name} calls outside for {work.request.step} but declares no way to close it"
             )
-        cause = _trigger(work.envelope, told)
+        cause = _event(work.envelope, told)
         tx = self._transaction(work.envelope, work.handler)
         event = await self._run(work, close, cause.data, tx)
         if event is None:
@@ -241,16 +241,8 @@ class Deciding:
         """Publish again what was published, under the same id: the first time may have been lost for the asker."""
         if not told.has_event:
             return None
-        tx = self._transaction(work.envelope, work.handler, "")
-        asked = work.envelope
-        tx.publish(
-            Envelope(
-                id=told.id, source=self._participant.name, type=told.type, subject=asked.subject,
-                saga_id=asked.saga_id, cause=told.cause, initiator=asked.initiator, definition=asked.definition,
-                definition_version=asked.definition_version, data=told.data, time=told.time,
-                traceparent=asked.traceparent,
-            )
-        )  # fmt: skip
+        tx = self._transaction(work.envelope, work.handler)
+        tx.publish(_event(work.envelope, told)._replace(source=self._participant.name))
         return tx
 
     def _should_know(self, seen: str | None, began: int | None) -> bool:
@@ -260,8 +252,8 @@ class Deciding:
     def _barred_id(self, envelope: Envelope, field: str) -> str:
         return derived_id(envelope.saga_id, self._participant.name, field, "barred")
 
-    def _transaction(self, envelope: Envelope, handler: Handler | None, field: str | None = None) -> Transaction:
-        name = handler.name if handler is not None else field or ""
+    def _transaction(self, envelope: Envelope, handler: Handler | None, field: str = "") -> Transaction:
+        name = handler.name if handler is not None else field
         return Transaction(
             self._reader,
             saga_id=envelope.saga_id,
@@ -275,8 +267,8 @@ class Deciding:
         return tx.publish(envelope._replace(traceparent=tx.traceparent) if tx.traceparent else envelope)
 
 
-def _trigger(asked: Envelope, told: Remembered) -> Envelope:
-    """Return the event that once triggered a step, as far as the ledger remembers it."""
+def _event(asked: Envelope, told: Remembered) -> Envelope:
+    """Return the event that a ledger remembers, as far as it does."""
     return Envelope(
         id=told.id, source="", type=told.type, subject=asked.subject, saga_id=asked.saga_id, cause=told.cause,
         initiator=asked.initiator, definition=asked.definition, definition_version=asked.definition_version,
