@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import prometheus_client as prometheus
 import structlog
@@ -40,6 +41,11 @@ class Spread:
     labels: tuple[str, ...]
     counts: tuple[tuple[float, int], ...]
     total: float
+
+    def cumulated(self) -> Iterator[tuple[float, int]]:
+        """Yield how many observations there were up to each bound."""
+        bounds, counts = zip(*self.counts, strict=True)
+        return zip(bounds, accumulate(counts), strict=True)
 
 
 Source = Callable[[], Awaitable[Sequence[Figure | Spread]]]
@@ -203,7 +209,7 @@ def expose(figures: Iterable[Figure | Spread]) -> bytes:
         family = families.get(figure.series) or _family(figure.series)
         families[figure.series] = family
         if isinstance(family, HistogramMetricFamily) and isinstance(figure, Spread):
-            family.add_metric(list(figure.labels), _cumulated(figure.counts), figure.total)
+            family.add_metric(list(figure.labels), _buckets(figure), figure.total)
         elif isinstance(family, CounterMetricFamily | GaugeMetricFamily) and isinstance(figure, Figure):
             family.add_metric(list(figure.labels), figure.value)
         else:
@@ -232,12 +238,5 @@ def _family(what: Series) -> Metric:
             return HistogramMetricFamily(name, what.help, labels=labels)
 
 
-def _cumulated(counts: tuple[tuple[float, int], ...]) -> list[tuple[str, float]]:
-    so_far = 0
-    buckets: list[tuple[str, float]] = []
-    for bound, count in counts:
-        so_far += count
-        buckets.append(("+Inf" if math.isinf(bound) else str(float(bound)), so_far))
-    if not buckets or buckets[-1][0] != "+Inf":
-        buckets.append(("+Inf", so_far))
-    return buckets
+def _buckets(spread: Spread) -> list[tuple[str, float]]:
+    return [("+Inf" if math.isinf(bound) else str(float(bound)), count) for bound, count in spread.cumulated()]

@@ -49,8 +49,5 @@ def _figure(labels: dict[str, str], figure: Figure) -> Measure:
 
 
 def _spread(labels: dict[str, str], spread: Spread) -> Measure:
-    so_far, buckets = 0, {}
-    for bound, count in spread.counts:
-        so_far += count
-        buckets["+Inf" if math.isinf(bound) else f"{bound:g}"] = so_far
-    return Measure(labels=labels, count=so_far, sum=spread.total, buckets=buckets)
+    buckets = {"+Inf" if math.isinf(bound) else f"{bound:g}": count for bound, count in spread.cumulated()}
+    return Measure(labels=labels, count=buckets["+Inf"], sum=spread.total, buckets=buckets)

@@ -6,6 +6,7 @@ It is long because every guard and every error is asked of one app, whose routes
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -548,7 +549,7 @@ def test_merged_texts_name_each_family_once_and_keep_a_service_that_is_there() -
     two.retried()
     counted = expose([
         Figure(series.STARTED, ("order",), 3),
-        Spread(series.DURATION, ("order",), ((0.1, 2), (1.0, 3)), 1.5),
+        Spread(series.DURATION, ("order",), ((0.1, 2), (1.0, 3), (math.inf, 0)), 1.5),
     ]).decode()  # fmt: skip
 
     text = merge({"a": one.render().decode() + counted, "b": two.render().decode()})
