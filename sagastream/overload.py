@@ -19,7 +19,7 @@ from sagastream.clock import ms_of
 from sagastream.errors import ReplyError
 from sagastream.event import Event
 from sagastream.keys import Keys
-from sagastream.replies import listed, named
+from sagastream.replies import listed, named, taken_ms
 
 log = structlog.get_logger(__name__)
 
@@ -148,5 +148,5 @@ def _delivered(reply: Reply) -> Iterator[tuple[str, str]]:
 
 def _first_ms(reply: Reply | ReplyError) -> int | None:
     if isinstance(reply, list) and reply and isinstance(reply[0], list):
-        return int(str(reply[0][0]).partition("-")[0])
+        return taken_ms(reply[0][0])
     return None

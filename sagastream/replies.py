@@ -8,6 +8,8 @@ from sagastream.bus import Reply
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 
+EntryId = tuple[int, int]  # when the server took an entry (epoch ms), and its number among those of that instant
+
 
 def sound(reply: Reply | ReplyError) -> Reply:
     """Return what a command of a pipeline was answered.
@@ -39,3 +41,14 @@ def entries(reply: Reply | ReplyError) -> Iterator[tuple[str, dict[str, str]]]:
     for entry in listed(reply):
         if isinstance(entry, list) and isinstance(entry[1], list):
             yield str(entry[0]), named(entry[1])
+
+
+def entry_id(id: Reply) -> EntryId:
+    """Return an entry's id so that ids can be compared."""
+    ms, _, number = str(id).partition("-")
+    return int(ms), int(number or 0)
+
+
+def taken_ms(id: Reply) -> int:
+    """Return when the server took an entry (epoch ms)."""
+    return entry_id(id)[0]

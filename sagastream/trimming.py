@@ -19,12 +19,10 @@ from sagastream.bus import Bus, Reply
 from sagastream.clock import server_ms
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import STREAMS, Keys
-from sagastream.replies import listed, named, sound
+from sagastream.replies import EntryId, entry_id, listed, named, sound
 from sagastream.settings import Settings
 
 log = structlog.get_logger(__name__)
-
-EntryId = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +117,6 @@ def settled_until(groups: Sequence[dict[str, str]], pending: Sequence[Reply]) ->
     found: list[EntryId] = []
     for group, summary in zip(groups, pending, strict=True):
         oldest = listed(summary)[1] if listed(summary) else None
-        ms, seq = _entry_id(group["last-delivered-id"])
-        found.append((ms, seq + 1) if oldest is None else min(_entry_id(str(oldest)), (ms, seq + 1)))
+        ms, seq = entry_id(group["last-delivered-id"])
+        found.append((ms, seq + 1) if oldest is None else min(entry_id(oldest), (ms, seq + 1)))
     return min(found, default=None)
-
-
-def _entry_id(text: str) -> EntryId:
-    ms, _, seq = text.partition("-")
-    return int(ms), int(seq or 0)

@@ -11,7 +11,7 @@ from sagastream.audit.scene import Scene
 from sagastream.bus import Reply
 from sagastream.coordinator.meaning import Meanings
 from sagastream.errors import ReplyError
-from sagastream.replies import listed, named
+from sagastream.replies import entry_id, listed, named, taken_ms
 
 GRACE = timedelta(seconds=2)
 _MS = timedelta(milliseconds=1)
@@ -45,10 +45,10 @@ def read_until(info: Reply, groups: Reply, pending: Reply, group: str, now_ms: i
     if mine is None:
         return 0
     oldest = listed(pending)[1] if listed(pending) else None
-    until = now_ms if oldest is None else _ms_of(str(oldest)) - 1
+    until = now_ms if oldest is None else taken_ms(oldest) - 1
     if _has_read_all(info, mine["last-delivered-id"]):
         return min(until, now_ms)
-    return min(until, _ms_of(mine["last-delivered-id"]) - 1)
+    return min(until, taken_ms(mine["last-delivered-id"]) - 1)
 
 
 def _has_read_all(info: Reply, delivered: str) -> bool:
@@ -58,16 +58,7 @@ def _has_read_all(info: Reply, delivered: str) -> bool:
     """
     told = listed(info)
     last = listed(told[told.index("last-entry") + 1])
-    return not last or _entry_id(str(last[0])) <= _entry_id(delivered)
-
-
-def _entry_id(text: str) -> tuple[int, int]:
-    ms, _, seq = text.partition("-")
-    return int(ms), int(seq)
-
-
-def _ms_of(entry_id: str) -> int:
-    return int(entry_id.partition("-")[0])
+    return not last or entry_id(last[0]) <= entry_id(delivered)
 
 
 def _or_none(reply: Reply | ReplyError) -> Reply:

@@ -11,7 +11,7 @@ from sagastream.bus import Connection, Reply
 from sagastream.envelope import decode, pairs
 from sagastream.errors import ReplyError, Undecodable
 from sagastream.event import LIBRARY_FACTS, REQUESTS
-from sagastream.replies import listed, named
+from sagastream.replies import listed, named, taken_ms
 
 AT_ONCE = 500
 FEW = 100  # where others wait for each of them to be looked through
@@ -67,7 +67,7 @@ def sighted(stream: str, entry_id: str, told: Reply) -> Entry | None:
     if fields is None:
         return None
     step = step_in(fields["data"]) if fields["type"] in _ABOUT_A_STEP else ""
-    at_ms = int(entry_id.partition("-")[0])
+    at_ms = taken_ms(entry_id)
     return fields["correlationid"], Sighting(
         stream, at_ms, fields["id"], fields["type"], fields["source"], fields["causationid"], step
     )
@@ -102,7 +102,7 @@ async def newest(connection: Connection, streams: Sequence[str]) -> int:
     """Return the instant (epoch ms) of the youngest entry of all these streams; 0 if there is none."""
     replies = await connection.pipeline([("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in streams])
     last = [reply[0] for reply in replies if isinstance(reply, list) and reply]
-    return max((_ms(entry[0]) for entry in last if isinstance(entry, list)), default=0)
+    return max((taken_ms(entry[0]) for entry in last if isinstance(entry, list)), default=0)
 
 
 def _horizon(reply: Reply | ReplyError) -> int:
@@ -115,11 +115,7 @@ def _horizon(reply: Reply | ReplyError) -> int:
     if told["entries-added"] == told["length"]:
         return 0
     kept_from = told["recorded-first-entry-id"] if told["length"] else told["last-generated-id"]
-    return max(_ms(kept_from), _ms(told["max-deleted-entry-id"])) + 1
-
-
-def _ms(entry_id: Reply) -> int:
-    return int(str(entry_id).partition("-")[0])
+    return max(taken_ms(kept_from), taken_ms(told["max-deleted-entry-id"])) + 1
 
 
 async def between(

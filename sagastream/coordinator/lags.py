@@ -13,7 +13,7 @@ from sagastream.coordinator.meaning import Meanings
 from sagastream.errors import ReplyError
 from sagastream.event import LIFECYCLE
 from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
-from sagastream.replies import entries, listed, sound, texts
+from sagastream.replies import entries, listed, sound, taken_ms, texts
 from sagastream.saga.definition import Saga
 
 UNHEARD_AT_MOST = 100  # of each stream; that there are any says enough
@@ -109,7 +109,7 @@ async def read_parked(connection: Connection, keys: Keys) -> list[Parking]:
     for at, (table, version) in enumerate(tables):
         length, first = (sound(reply) for reply in replies[2 * at : 2 * at + 2])
         for entry, _ in entries(first):
-            found.append(Parking(table, version, int(str(length)), int(entry.partition("-")[0])))
+            found.append(Parking(table, version, int(str(length)), taken_ms(entry)))
     return sorted(found, key=lambda one: (one.table, int(one.version)))
 
 
@@ -132,7 +132,7 @@ async def read_unheard(connection: Connection, keys: Keys, sagas: Sequence[Saga]
     for stream, reply in zip(read_to, unread, strict=True):
         if isinstance(reply, list) and reply:
             first = cast("list[Reply]", reply[0])
-            found.append(Unheard(stream, len(reply), int(str(first[0]).partition("-")[0])))
+            found.append(Unheard(stream, len(reply), taken_ms(first[0])))
     return found
 
 
@@ -145,4 +145,4 @@ def _groups(reply: Reply | ReplyError) -> Iterator[dict[str, str | None]]:
 def _oldest_ms(summary: Reply | ReplyError) -> int | None:
     if not isinstance(summary, list) or summary[1] is None:
         return None
-    return int(str(summary[1]).partition("-")[0])
+    return taken_ms(summary[1])

@@ -16,10 +16,8 @@ from sagastream.coordinator.lags import owners, streams
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 from sagastream.keys import GROUPS, OWNER, STREAMS, Keys
-from sagastream.replies import listed, sound
+from sagastream.replies import entry_id, listed, sound, taken_ms
 from sagastream.saga.definition import Saga
-
-EntryId = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +128,14 @@ def _expected(
 
 def _registered(name: str, group: Mapping[str, str], stream: Mapping[str, str]) -> _Registered:
     length = int(stream.get("length", "0"))
-    last, newest = _entry_id(group["last-delivered-id"]), _entry_id(stream.get("last-generated-id", "0-0"))
+    last, newest = entry_id(group["last-delivered-id"]), entry_id(stream.get("last-generated-id", "0-0"))
     has_more = length > 0 and last < newest
     return _Registered(name, group, length, _unread(group, stream) if has_more else 0, has_more)
 
 
 def _unread(group: Mapping[str, str], stream: Mapping[str, str]) -> int | None:
     length = int(stream["length"])
-    if _entry_id(group["last-delivered-id"]) < _entry_id(stream["recorded-first-entry-id"]):
+    if entry_id(group["last-delivered-id"]) < entry_id(stream["recorded-first-entry-id"]):
         return length  # whatever is there lies before it
     told, read = group.get("lag"), group.get("entries-read")
     if not told or int(told) > length:
@@ -148,14 +146,14 @@ def _unread(group: Mapping[str, str], stream: Mapping[str, str]) -> int | None:
 
 def _group(group: _Registered, answers: Mapping[str, Reply | ReplyError]) -> Group:
     first = listed(answers.get("XRANGE"))
-    unread_ms = _ms(listed(first[0])[0]) if first else None
+    unread_ms = taken_ms(listed(first[0])[0]) if first else None
     pending = listed(answers.get("XPENDING"))
     consumers = [_pairs(each) for each in listed(answers.get("XINFO"))]
     return Group(
         name=group.group["name"],
         lag=group.unread if unread_ms is not None else 0,
         pending=int(group.group["pending"]),
-        oldest_pending_ms=_ms(pending[1]) if pending and pending[1] is not None else None,
+        oldest_pending_ms=taken_ms(pending[1]) if pending and pending[1] is not None else None,
         oldest_unread_ms=unread_ms,
         consumers=tuple(map(_consumer, consumers)),
     )
@@ -174,15 +172,6 @@ def _stream(name: str, groups: list[Group], expected: frozenset[str], told: Repl
     owner = name.rpartition("}")[0].rpartition("{")[2]
     problem = str(told) if isinstance(told, ReplyError) and "no such key" not in str(told) else None
     return Stream(name, owner, int(_pairs(told).get("length", "0")), (*groups, *missing), problem)
-
-
-def _entry_id(text: str) -> EntryId:
-    ms, _, number = text.partition("-")
-    return int(ms), int(number or 0)
-
-
-def _ms(entry_id: Reply) -> int:
-    return int(str(entry_id).partition("-")[0])
 
 
 def _pairs(reply: Reply | ReplyError) -> dict[str, str]:

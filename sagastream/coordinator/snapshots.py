@@ -19,7 +19,7 @@ from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import COUNTS, Keys
 from sagastream.reader import Reader
-from sagastream.replies import entries, sound
+from sagastream.replies import entries, sound, taken_ms
 from sagastream.ticker import Ticker, every
 from sagastream.transaction import Kind, Transaction, Transactor
 
@@ -113,7 +113,7 @@ def _snapshot(reply: Reply | ReplyError) -> Snapshot | None:
     for entry_id, fields in entries(sound(reply)):
         stored = fields["hash"]
         counters = pairs(stored.split("\n")) if stored else {}
-        return Snapshot(int(entry_id.partition("-")[0]), Counts.of(counters))
+        return Snapshot(taken_ms(entry_id), Counts.of(counters))
     return None
 
 

@@ -30,7 +30,7 @@ class Entry:
     @property
     def at_ms(self) -> int:
         """Return when it was written."""
-        return int(self.position.partition("-")[0])
+        return replies.taken_ms(self.position)
 
 
 @dataclass(frozen=True, slots=True)

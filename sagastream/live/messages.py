@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from sagastream.coordinator.views import instant
 from sagastream.live.feed import START
+from sagastream.replies import taken_ms
 from sagastream.saga.lifecycle import Status
 
 
@@ -86,5 +87,5 @@ def at_position(position: str) -> str | None:
     """Return the instant of a position, None for the one before anything ever changed."""
     if position == START:
         return None
-    at = instant(int(position.partition("-")[0]))
+    at = instant(taken_ms(position))
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
