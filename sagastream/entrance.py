@@ -70,7 +70,10 @@ class Entrance:
         self._commits: Coalescer[Transaction, Outcome] = Coalescer(self._commit_all, limit=settings.batch)
 
     def saga_id(self, event: type[Event], key: str) -> str:
-        """Return the id of the saga that this event begins under this key."""
+        """Return the id of the saga that this event begins under this key.
+
+        Raises: ``DefinitionError`` if the participant declares none that begins so.
+        """
         beginning = self._participant.beginnings.get(event.type_name())
         if beginning is None:
             raise DefinitionError(f"{self._participant.name} declares no saga that begins with {event.type_name()}")
@@ -80,6 +83,8 @@ class Entrance:
         """Begin a saga, and change the participant's state, in one commit.
 
         The same key begins the same saga once, however often it is asked. ``change`` declares what else is written.
+
+        Raises: ``DefinitionError`` as ``saga_id``; ``Conflict`` if a guard of the change does not hold.
         """
         saga_id = self.saga_id(type(event), key)
         beginning = self._participant.beginnings[event.type_name()]
@@ -99,7 +104,8 @@ class Entrance:
         ``BARRED`` unless the step was decided before: then nothing is written and its state is returned. A step
         that is under way outside cannot be barred from here and stays ``BEGUN``.
 
-        Raises: ``UnknownSaga``.
+        Raises: ``UnknownSaga``; ``DefinitionError`` if the participant performs no such step; ``Conflict`` if a guard
+        of the change does not hold.
         """
         field = self._participant.ledger_field(done.type_name())
         if field is None:

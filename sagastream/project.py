@@ -95,7 +95,10 @@ class Project:
 
 
 def read_project(start: Path | None = None) -> Project:
-    """Return the project of the nearest ``pyproject.toml`` that describes one, from ``start`` upwards."""
+    """Return the project of the nearest ``pyproject.toml`` that describes one, from ``start`` upwards.
+
+    **Raises**: ``ProjectError`` if there is none, or it is not one that can be read.
+    """
     start = (start or Path.cwd()).resolve()
     for root in (start, *start.parents):
         file = root / "pyproject.toml"
@@ -164,7 +167,10 @@ def load(target: str, root: Path | None = None) -> object:
 
 
 def load_factory(target: str, root: Path | None = None) -> Callable[[Context], object]:
-    """Return a service's factory; what it returns is for the caller to check."""
+    """Return a service's factory; what it returns is for the caller to check.
+
+    **Raises**: ``ProjectError``.
+    """
     found = load(target, root)
     if not callable(found) or inspect.iscoroutinefunction(found) or not _takes_one(found):
         raise ProjectError(f"{target!r} is not a function that takes a context and returns a service")

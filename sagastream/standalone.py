@@ -51,6 +51,8 @@ async def run_front(project: Project, settings: Settings, upstreams: Mapping[str
 
     The routes are served here, by this process's own connections to the server, so that one stopped service
     takes nothing from the others; only ``/services/…`` is passed on.
+
+    **Raises**: ``NotStarted``, ``PortInUse``, ``ProjectError``.
     """
     url = _url(settings)
     telemetry = Telemetry("front")

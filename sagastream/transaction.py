@@ -76,6 +76,8 @@ class Transaction:
 
     ``key`` is the same for every attempt at this step of this saga: give it to whatever must
     recognise a repetition. ``now_ms`` is server time.
+
+    Raises (whatever declares something): ``ValueError`` or ``TypeError`` for what cannot be sent or stored.
     """
 
     def __init__(self, reader: Reader, *, saga_id: str, key: str, now_ms: int, initiator: str = "") -> None:
