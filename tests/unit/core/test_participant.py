@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field
 
 from sagastream import DefinitionError, Event, Participant, Transaction
-from tests.trip import CardCharged, NoRoomLeft, RoomHeld, TripBooked, TripConfirmed
+from tests.trip import CardCharged, NoRoomLeft, RoomGivenBack, RoomHeld, TripBooked, TripConfirmed
 from tests.unit.core.casts import Gateway
 from tests.unit.core.world import World, in_virtual_time
 
@@ -23,6 +23,94 @@ class SuiteBooked(Event, by="desk"):
 
 
 class SuiteHeld(Event, by="hotel"): ...
+
+
+class Gossip(Event): ...
+
+
+async def held(trip: TripBooked, tx: Transaction) -> RoomHeld:
+    """Hold a room, as its handler or a second one does."""
+    return RoomHeld(nights=trip.nights, card=trip.card)
+
+
+async def heard(gossip: Gossip, tx: Transaction) -> None:
+    """Take what nobody says to publish."""
+
+
+async def given_back(room: RoomHeld, tx: Transaction) -> RoomGivenBack:
+    """Undo it, as its undo or a second one does."""
+    return RoomGivenBack()
+
+
+def at_once(trip: TripBooked, tx: Transaction) -> RoomHeld:
+    """Hold a room without waiting for anything."""
+    return RoomHeld(nights=trip.nights, card=trip.card)
+
+
+async def nothing_written(trip: TripBooked) -> RoomHeld:
+    """Hold a room and write nothing."""
+    return RoomHeld(nights=trip.nights, card=trip.card)
+
+
+async def nothing_said(trip: TripBooked, tx: Transaction):  # type: ignore[no-untyped-def]  # noqa: ANN201  # that is it
+    """Say nothing of what it publishes."""
+
+
+async def a_number(trip: TripBooked, tx: Transaction) -> int:
+    """Publish what is no event."""
+    return trip.nights
+
+
+async def anothers(trip: TripBooked, tx: Transaction) -> CardCharged:
+    """Publish what the bank does."""
+    return CardCharged(nights=trip.nights)
+
+
+async def of_text(trip: str, tx: Transaction) -> RoomHeld:
+    """Take what is no event."""
+    return RoomHeld(nights=1, card=trip)
+
+
+@pytest.mark.parametrize(
+    ("declare", "told"),
+    [
+        (lambda hotel: hotel.on(TripBooked)(held), "hotel: two handlers for TripBooked"),
+        (lambda hotel: hotel.on(Gossip)(heard), "Gossip does not say by whom it is published"),
+        (lambda hotel: hotel.undo(RoomHeld)(given_back), "hotel: two ways to undo RoomHeld"),
+        (lambda hotel: hotel.close(RoomHeld)(held), "hotel: two ways to close RoomHeld"),
+        (lambda hotel: hotel.on(SuiteBooked)(held), "hotel.held is declared for SuiteBooked but takes another event"),
+        (lambda hotel: hotel.undo(SuiteHeld)(at_once), "hotel.at_once must be an async function"),
+        (lambda hotel: hotel.undo(SuiteHeld)(nothing_written), "hotel.nothing_written must take an event and a tran"),
+        (lambda hotel: hotel.close(SuiteHeld)(nothing_said), "hotel.nothing_said must say in its return annotation"),
+        (lambda hotel: hotel.close(SuiteHeld)(a_number), "hotel.a_number returns <class 'int'>, which is not an event"),
+        (lambda hotel: hotel.close(SuiteHeld)(anothers), "CardCharged is published by 'bank', not by 'hotel'; declare"),
+        (lambda hotel: hotel.close(SuiteHeld)(of_text), "hotel.of_text: the first parameter must be an event"),
+        (lambda hotel: hotel.begins(TripBooked, saga="trip", version=1), "published by 'desk', not by 'hotel'"),
+        (lambda _: Participant("saga"), "participant 'saga' must look like 'stock' and not be 'saga'"),
+        (lambda _: Participant("The hotel"), "participant 'The hotel' must look like 'stock'"),
+    ],
+)
+def test_what_could_not_work_says_why(declare: Callable[[Participant], object], told: str) -> None:
+    """Each would otherwise be found by the first message that comes."""
+    hotel = Participant("hotel")
+    hotel.on(TripBooked)(held)
+    hotel.undo(RoomHeld)(given_back)
+    hotel.close(RoomHeld)(held)
+
+    with pytest.raises(DefinitionError, match=told):
+        declare(hotel)
+
+
+def test_what_an_annotation_names_must_be_there_for_whoever_looks() -> None:
+    """A name that only the function around it knows cannot be resolved."""
+
+    class RoomPainted(Event, by="hotel"): ...
+
+    async def paint(trip: TripBooked, tx: Transaction) -> RoomPainted:
+        return RoomPainted()
+
+    with pytest.raises(DefinitionError, match=r"hotel.paint: .*RoomPainted.* imported at module level"):
+        Participant("hotel").on(TripBooked)(paint)
 
 
 def noting(kind: type[Event]) -> Note:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sagastream import DefinitionError, Saga
+from sagastream import DefinitionError, Event, Saga, Step
 from tests.trip import TRIP
 
 
@@ -42,6 +42,46 @@ def test_a_table_that_has_no_patience_or_no_time_is_refused(none: timedelta) -> 
 def test_what_is_of_another_type_is_told_in_words(table: dict[str, Any], told: str) -> None:
     """The type checker of a stranger may be none."""
     with pytest.raises(DefinitionError, match=f"saga 'trip': {told}"):
+        replace(TRIP, **table)
+
+
+HOLD, CHARGE, CONFIRM = TRIP.steps
+
+
+class RoomSwept(Event, by="the hotel"): ...
+
+
+class RoomRefused(Event, by="hotel"): ...
+
+
+class TripTakenBack(Event, by="desk"): ...
+
+
+ODD = Step("sweep room", by="the hotel", done=RoomSwept, within=HOLD.within)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"steps": ()}, "has no steps"),
+        ({"name": "Trip"}, "name and version must look like 'trip', 1; got 'Trip', 1"),
+        ({"version": 0}, "name and version must look like 'trip', 1; got 'trip', 0"),
+        ({"steps": (HOLD, CHARGE, CONFIRM, replace(CONFIRM, name="once more"))}, "more than one pivot"),
+        ({"steps": (HOLD, CHARGE, replace(CONFIRM, name=HOLD.name))}, "step names must be present, different"),
+        ({"steps": (HOLD, CHARGE, replace(CONFIRM, name=""))}, "step names must be present, different"),
+        ({"steps": (HOLD, CHARGE, replace(CONFIRM, name="begin"))}, "step names must be .* not 'begin'"),
+        ({"cancelled_by": CONFIRM.done}, "event TripConfirmed has more than one meaning"),
+        ({"steps": (HOLD, CHARGE, CONFIRM, ODD)}, "'the hotel' of step 'sweep room' must look like 'stock'"),
+        ({"steps": (replace(HOLD, within=timedelta(0)), CHARGE, CONFIRM)}, "'hold room' must be given some time"),
+        ({"steps": (replace(HOLD, refused=RoomRefused), CHARGE, CONFIRM)}, "RoomRefused refuses .* must be a Refusal"),
+        ({"steps": (replace(HOLD, undone=None), CHARGE, CONFIRM)}, "'hold room' comes before the pivot and needs"),
+        ({"steps": (HOLD, CHARGE, replace(CONFIRM, undone=TripTakenBack))}, "'confirm' is never undone"),
+        ({"steps": (replace(CONFIRM, name="first"), HOLD)}, "'hold room' is never undone"),
+    ],
+)  # fmt: skip
+def test_a_table_that_could_not_work_says_why(table: dict[str, Any], told: str) -> None:
+    """Each would otherwise be found by the first saga that comes to it."""
+    with pytest.raises(DefinitionError, match=f"saga '[tT]rip'.*{told}"):
         replace(TRIP, **table)
 
 
