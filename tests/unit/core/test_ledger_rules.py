@@ -426,6 +426,40 @@ async def test_a_begun_step_is_closed_before_it_is_undone(has_landed: bool) -> N
     assert gateway.calls.count(f"refund {key}") == int(has_landed)
 
 
+@pytest.mark.parametrize("has_landed", [True, False])
+@in_virtual_time
+async def test_a_begun_step_that_is_to_be_barred_is_closed_and_stays_done_if_it_was(has_landed: bool) -> None:
+    """Its ledger judges which way the saga goes: what was taken is not given back."""
+    world, gateway = World(), Gateway()
+    key = f"{SAGA}.charge_card"
+    world.call("HSET", "bank", f"ledger:{SAGA}", "charge_card", _begun(world))
+    if has_landed:
+        gateway.charged[key] = 2
+    for _ in range(2):
+        world.ask("bank", BarRequested(step="CardCharged"))
+        await world.work(world.consumer(bank(Script()), resources={Gateway: gateway}))
+
+    assert gateway.calls == [f"close {key}"]
+    assert world.ledger("bank", "charge_card").state is (State.DONE if has_landed else State.BARRED)
+    told = world.events("bank", CardCharged if has_landed else StepBarred)
+    assert len({event["id"] for event in told}) == 1
+
+
+@in_virtual_time
+async def test_a_begun_step_that_nothing_can_close_is_put_away_and_stays_begun() -> None:
+    """To bar it would leave what may have been taken; the letter says what is missing."""
+    world, careless = World(), bank(Script())
+    careless.closes.clear()
+    world.call("HSET", "bank", f"ledger:{SAGA}", "charge_card", _begun(world))
+    world.ask("bank", UndoRequested(step="CardCharged"))
+    await world.work(world.consumer(careless, resources={Gateway: Gateway()}))
+
+    (letter,) = world.letters("bank")
+    assert letter["reason"] == "DefinitionError: bank calls outside for CardCharged but declares no way to close it"
+    assert world.ledger("bank", "charge_card").state is State.BEGUN
+    assert len(world.events("bank", StepGaveUp)) == 1
+
+
 def _begun(world: World) -> str:
     return "\n".join(("begun", "2026-01-01T00:00:00.000Z", "RoomHeld", "held-1", "c", '{"nights":2,"card":"good"}'))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from sagastream.keys import COORDINATOR
 from sagastream.ledger import State
@@ -49,6 +50,29 @@ async def test_what_is_no_event_stays_until_a_participant_can_put_it_away() -> N
 
     (letter,) = world.letters("hotel")
     assert letter["message"]["fields"] == {"hello": "world"}
+
+
+@in_virtual_time
+async def test_what_a_handler_cannot_handle_stays_until_it_can_be_put_away() -> None:
+    """Its attempts are used up; it is tried again all the same, and others of its batch go on."""
+    world, script = World(), Script()
+    world.call("HSET", "hotel", "rooms", "free", 100)
+
+    def before(saga_id: str) -> None:
+        if saga_id == "bad":
+            raise RuntimeError("never")
+
+    script.before = before
+    world.tell(TripBooked(nights=1), "bad")
+    world.tell(TripBooked(nights=1))
+    is_through = lambda: world.ledger("hotel", "hold_room").state is State.DONE  # noqa: E731  # as above
+    with capture_logs() as logged:
+        await put_away_later(world, "hotel", world.consumer(hotel(script)), is_through)
+
+    (letter,) = world.letters("hotel")
+    assert letter["reason"] == "RuntimeError: never"
+    assert {line["saga_id"] for line in logged if line["event"] == "event.stuck"} == {"bad"}
+    assert world.ledger("hotel", "hold_room", "bad").state is State.GAVE_UP
 
 
 UNKEPT: dict[str, Callable[[World], object]] = {
