@@ -14,7 +14,7 @@ from sagastream.saga.definition import BEGINNING
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Ask, Fact, Happening, Kind, Progress, Request
 from sagastream.saga.standing import StepStatus, UndoStatus, remaining, standings
-from sagastream.saga.waiting import Wait, waiting_for
+from sagastream.saga.waiting import Wait, is_stuck, waiting_for
 
 STOCK, PAYMENT, CONFIRM, NOTIFY = (step.name for step in ORDER.steps)
 
@@ -182,6 +182,22 @@ def test_every_unfinished_saga_says_whom_it_waits_for(known: Progress, status: S
 )
 def test_a_saga_that_ended_waits_for_nobody(known: Progress) -> None:
     assert waiting_for(ORDER, known) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "now_ms", "expected"),
+    [
+        (progress(BEGUN, HELD), 2001, False),
+        (progress(BEGUN, HELD), 10**7, True),
+        (progress(BEGUN, (PAYMENT, Kind.OVERDUE, 2001), confirm=Ask(Request.BAR, 1, 2100)), 2200, False),
+        (progress(BEGUN, (PAYMENT, Kind.OVERDUE, 2001), confirm=Ask(Request.BAR, 2, 2100)), 2200, True),
+        (progress(BEGUN, (BEGINNING, Kind.POISONED, 1501)), 1502, True),
+        (progress(BEGUN, HELD, PAID, CONFIRMED, TOLD), 10**7, False),
+    ],
+    ids=["waits", "its time is over", "asked once", "asked twice", "needs a person", "has ended"],
+)
+def test_what_does_not_move_as_it_should_is_stuck(known: Progress, now_ms: int, expected: bool) -> None:
+    assert is_stuck(ORDER, known, now_ms) is expected
 
 
 STEPS = (BEGINNING, STOCK, PAYMENT, CONFIRM, NOTIFY)
