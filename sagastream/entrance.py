@@ -17,8 +17,8 @@ from sagastream.envelope import Envelope, attribute, derived_id, publishable
 from sagastream.errors import CannotApply, DefinitionError, SagastreamError, ServerUnavailable
 from sagastream.event import Event, StepBarred
 from sagastream.keys import Keys
-from sagastream.ledger import BEGINNING, Entry, State, parse
-from sagastream.participant import Participant
+from sagastream.ledger import BEGINNING, Entry, Remembered, State, parse
+from sagastream.participant import Beginning, Participant
 from sagastream.reader import Reader
 from sagastream.settings import Settings
 from sagastream.store import StoreMark
@@ -29,6 +29,7 @@ Change = Callable[[Transaction], None]
 _PAUSES = (0.05, 0.2, 0.5)
 _PATIENCE_S = 1.0
 _NO_CAUSE = re.compile(r"[^!-~]")  # what the cause of an event cannot hold, see ``envelope.decode``
+_VERSION = re.compile(r"v([0-9]+):")  # how the cause of a beginning starts; the ledger remembers it with the beginning
 
 
 class Conflict(SagastreamError):
@@ -90,8 +91,8 @@ class Entrance:
         beginning = self._participant.beginnings[event.type_name()]
         tx = self._transaction(saga_id, await self._now(change), initiator)
         _declare(change, tx)
-        cause = _NO_CAUSE.sub("_", f"key:{key}")[:64]
-        envelope = self._envelope(event, saga_id, cause, initiator, beginning.saga, beginning.version)
+        cause = _NO_CAUSE.sub("_", f"v{beginning.version}:{key}")[:64]
+        envelope = self._envelope(event, saga_id, cause, initiator, beginning.saga, str(beginning.version))
         tx.entry = Entry(saga_id, BEGINNING, State.UNKNOWN, State.DONE, tx.publish(envelope))
         outcome = await self._commit(tx)
         return Begun(saga_id, envelope.id, repeated=not self._applied_or(tx, outcome, Kind.IS))
@@ -119,20 +120,19 @@ class Entrance:
     async def _bar(
         self, saga_id: str, field: str, barred: StepBarred, because: Event, initiator: str, change: Change | None
     ) -> State:
-        begun, step = await self.reader.read(names.ledger(saga_id), BEGINNING, field)
-        beginning = self._participant.beginnings.get(parse(begun).type)
+        begun, step = map(parse, await self.reader.read(names.ledger(saga_id), BEGINNING, field))
+        beginning = self._participant.beginnings.get(begun.type)
         if beginning is None:
             raise UnknownSaga(f"the ledger of {self._participant.name} remembers no saga {saga_id}")
-        state = parse(step).state
+        state, version = step.state, _version(begun, beginning)
         if state.is_outcome or state is State.BEGUN:
             return state
-        cause = parse(begun).id
         await self._register(because)
         tx = self._transaction(saga_id, await self._now(change), initiator)
         _declare(change, tx)
-        told = self._envelope(barred, saga_id, cause, initiator, beginning.saga, beginning.version)
+        told = self._envelope(barred, saga_id, begun.id, initiator, beginning.saga, version)
         position = tx.publish(told._replace(id=derived_id(saga_id, self._participant.name, field, "barred")))
-        tx.publish(self._envelope(because, saga_id, cause, initiator, beginning.saga, beginning.version))
+        tx.publish(self._envelope(because, saga_id, begun.id, initiator, beginning.saga, version))
         tx.entry = Entry(saga_id, field, state, State.BARRED, position)
         outcome = await self._commit(tx)
         return State.BARRED if self._applied_or(tx, outcome, Kind.IS) else outcome.state
@@ -200,7 +200,7 @@ class Entrance:
             self.reader, saga_id=saga_id, key=f"{saga_id}.{BEGINNING}", now_ms=now_ms, initiator=initiator
         )
 
-    def _envelope(self, event: Event, saga_id: str, cause: str, initiator: str, saga: str, version: int) -> Envelope:
+    def _envelope(self, event: Event, saga_id: str, cause: str, initiator: str, saga: str, version: str) -> Envelope:
         return Envelope(
             id=derived_id(saga_id, self._participant.name, event.type_name(), "0"),
             source=self._participant.name,
@@ -210,11 +210,17 @@ class Entrance:
             cause=cause,
             initiator=attribute("initiator", initiator),
             definition=saga,
-            definition_version=str(version),
+            definition_version=version,
             data=publishable(event),
             traceparent=tracing.current(),
             schema=f"urn:event:{event.type_name()}:{event.schema_version}",
         )
+
+
+def _version(begun: Remembered, beginning: Beginning) -> str:
+    """Return the version of its table that a saga began with, which this release need not be of."""
+    told = _VERSION.match(begun.cause)
+    return told[1] if told is not None else str(beginning.version)
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:

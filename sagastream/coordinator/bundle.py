@@ -15,16 +15,12 @@ from sagastream.saga.progress import Fact, Happening, Kind
 
 @dataclass(slots=True)
 class Bundle:
-    """What was read for one saga since ``since_s`` (monotonic).
-
-    ``is_mixed`` tells that not all of it was judged by the table that ``meaning`` is of.
-    """
+    """What was read for one saga since ``since_s`` (monotonic), all of the table that ``meaning`` is of."""
 
     meaning: Meaning
     first: Envelope
     latest: Envelope
     since_s: float = 0.0
-    is_mixed: bool = False
     happenings: list[Happening] = field(default_factory=list)
     notes: list[tuple[Happening, Note]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)

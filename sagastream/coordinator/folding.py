@@ -5,16 +5,12 @@ Reads and writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sagastream import tracing
 from sagastream.clock import ServerClock
 from sagastream.coordinator.bundle import Bundle
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import Record, Records, unwritten
-from sagastream.envelope import decode
-from sagastream.errors import Undecodable
-from sagastream.intake import Message
+from sagastream.errors import Undecodable, UnknownTable
 from sagastream.keys import COORDINATOR
 from sagastream.saga.advance import advance
 from sagastream.saga.definition import Saga
@@ -33,40 +29,12 @@ class Folding:
         """Return a saga's record and the table it began with, whatever its events say; an error if there is no use."""
         if record is None:
             return bundle.meaning.saga, unwritten(bundle.first)
+        if isinstance(record, Undecodable):
+            return record
         try:
-            return record if isinstance(record, Undecodable) else (self.table(record), record)
-        except Undecodable as error:
+            return self._meanings.of(record.progress.definition, str(record.progress.version)).saga, record
+        except UnknownTable as error:
             return error
-
-    def table(self, record: Record) -> Saga:
-        """Return the table a saga began with.
-
-        Raises: ``UnknownTable`` if this coordinator does not know it.
-        """
-        return self._meanings.of(record.progress.definition, str(record.progress.version)).saga
-
-    def judged(self, bundle: Bundle, saga: Saga) -> Bundle:
-        """Return what a batch brought as the table says that the saga began with, whatever its events say.
-
-        Who turns a saga back from outside says the version of his own release, of which the saga need not be.
-        """
-        is_judged = saga is bundle.meaning.saga and not bundle.is_mixed
-        return bundle if is_judged else self.bundle(bundle.messages, saga)
-
-    def bundle(self, messages: Sequence[Message], saga: Saga) -> Bundle:
-        """Return what messages about one saga say by this table, which may be nothing.
-
-        Raises: ``Undecodable`` for a payload that must be looked at and makes no sense.
-        """
-        meaning = self._meanings.of(saga.name, str(saga.version))
-        first = decode(messages[0].fields)
-        bundle = Bundle(meaning, first, first)
-        for message in messages:
-            envelope = decode(message.fields)
-            happening = meaning.of(envelope, message.at_ms)
-            if happening is not None:
-                bundle.add(envelope, happening, message)
-        return bundle
 
     def folded(self, bundle: Bundle, saga: Saga, record: Record) -> Transaction:
         """Return the transaction that stores what a bundle leads to."""

@@ -42,7 +42,7 @@ class Holding:
         self._meanings = meanings
         self._telemetry = telemetry
         self._rush = max(2, batch // RUSH)
-        self._bundles: dict[str, Bundle] = {}
+        self._bundles: dict[str, list[Bundle]] = {}  # of a saga one, unless its events name several tables
         self._due: dict[str, None] = {}
         self._may_wait = True
 
@@ -79,16 +79,16 @@ class Holding:
     def ripe(self, *, now_s: float) -> list[Bundle]:
         """Give out what is to be stored now."""
         if not self._may_wait:
-            ripe = list(self._bundles.values())
+            ripe = [bundle for held in self._bundles.values() for bundle in held]
             self.forget()
             self._may_wait = True
             return ripe
         patience_s = PATIENCE.total_seconds()
-        for saga_id, bundle in self._bundles.items():
-            if now_s - bundle.since_s < patience_s:
+        for saga_id, held in self._bundles.items():
+            if now_s - held[0].since_s < patience_s:
                 break
             self._due[saga_id] = None
-        ripe = [self._bundles.pop(saga_id) for saga_id in self._due]
+        ripe = [bundle for saga_id in self._due for bundle in self._bundles.pop(saga_id)]
         self._due.clear()
         return ripe
 
@@ -99,10 +99,11 @@ class Holding:
         if happening is None:
             return False
         saga_id = envelope.saga_id
-        bundle = self._bundles.get(saga_id)
+        held = self._bundles.setdefault(saga_id, [])
+        bundle = next((each for each in held if each.meaning is meaning), None)
         if bundle is None:
-            bundle = self._bundles[saga_id] = Bundle(meaning, envelope, envelope, now_s)
-        bundle.is_mixed |= meaning is not bundle.meaning
+            bundle = Bundle(meaning, envelope, envelope, now_s)
+            held.append(bundle)
         bundle.add(envelope, happening, message)
         if happening.kind is not Kind.DONE or happening.step == meaning.last or meaning.shortest <= PATIENCE:
             self._due[saga_id] = None

@@ -199,11 +199,12 @@ class Coordinator:
                         await self._park(message, record.progress.definition, str(record.progress.version))
                 elif isinstance(known, Undecodable):
                     await self._bury_all(bundle, str(known))
+                elif known[0] is not bundle.meaning.saga:
+                    for message in bundle.messages:
+                        await self._fence_stranger(message)
                 else:
                     try:
-                        judged = self._folding.judged(bundle, known[0])  # perhaps by another version
-                        if judged.happenings:
-                            batch.append((judged, self._folding.folded(judged, *known)))
+                        batch.append((bundle, self._folding.folded(bundle, *known)))
                     except Exception as error:  # whatever is wrong with one saga, all others go on
                         await self._fence_all(bundle, error)
             if not batch:
@@ -242,37 +243,23 @@ class Coordinator:
         for message in bundle.messages:  # none, if it was the mark that failed
             await self._fence(message, f"{type(error).__name__} when it was to be stored")
 
-    async def _set_aside(self, message: Message) -> None:
-        """Park an event of a table nobody here knows, unless the record of its saga names one that is known.
+    async def _fence_stranger(self, message: Message) -> None:
+        """Put away what names another table than the record of its saga, which was made by whoever was read first."""
+        table, version = message.fields["definition"], message.fields["definitionversion"]
+        await self._fence(message, f"it claims to be of {table[:64]!r}, version {version[:16]!r}")
 
-        That one judges what turns it back from outside, of whatever version; anything else is none of this saga's.
-        """
+    async def _set_aside(self, message: Message) -> None:
+        """Park an event of a table nobody here knows, unless the record of its saga names one that is known."""
         saga_id = message.fields["correlationid"]
         table, version = message.fields["definition"], message.fields["definitionversion"]
         (record,) = await self.records.load_each([saga_id])
         if isinstance(record, Undecodable):
             return await self._bury(message, str(record))
         if record is not None:
-            known = record.progress
-            try:
-                saga = self._folding.table(record)
-            except UnknownTable:
-                table, version = known.definition, str(known.version)
-            else:
-                cancellation = saga.cancellation.type_name() if saga.cancellation else ""
-                if table != known.definition or message.fields["type"] not in ("StepBarred", cancellation):
-                    return await self._fence(message, f"it claims to be of {table[:64]!r}, version {version[:16]!r}")
-                return await self._judge(message, saga)
+            if self._meanings.table(record.progress) is not None:
+                return await self._fence_stranger(message)
+            table, version = record.progress.definition, str(record.progress.version)  # whoever knows it judges
         await self._park(message, table, version)
-
-    async def _judge(self, message: Message, saga: Saga) -> None:
-        """Store what an event says by this table."""
-        try:
-            bundle = self._folding.bundle([message], saga)
-        except Undecodable as error:
-            return await self._fence(message, str(error))
-        if bundle.happenings:
-            await self._store([bundle])
 
     async def _bury_all(self, bundle: Bundle, why: str) -> None:
         log.error("record.cannot_be_stored", saga_id=bundle.first.saga_id, error=why)

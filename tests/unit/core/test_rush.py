@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from sagastream.bus import Command
 from sagastream.coordinator.holding import PATIENCE
-from sagastream.event import Event, StepBarred
+from sagastream.event import Event
 from sagastream.keys import COORDINATOR
 from tests.trip import TRIP, CardCharged, CardDeclined, RoomHeld, TripBooked, TripConfirmed
 from tests.unit.core.world import SAGA, World, in_virtual_time, meanwhile
@@ -201,23 +201,6 @@ async def test_an_event_that_makes_no_sense_marks_the_saga_that_waits() -> None:
             world.tell(CardDeclined(reason="no money"), time="yesterday")
             await asyncio.sleep(2 * A_READ_S)
             assert "EventPoisoned" in {line["type"] for line in world.history()}
-        await world.quiet()
-
-
-@in_virtual_time
-async def test_a_bar_of_another_release_is_judged_by_the_table_of_what_it_waited_with() -> None:
-    """Who bars a step says his own version, in which the step may have another name."""
-    pivot = replace(TRIP.steps[2], name="settle")
-    world, newer = World(), replace(TRIP, version=2, steps=(*TRIP.steps[:2], pivot))
-    async with world.running(world.coordinator(TRIP, newer)):
-        async with rush(world):
-            world.tell(FORWARD[0])
-            await asyncio.sleep(2 * A_READ_S)
-            assert world.status() == ""
-            barred = world.fields(StepBarred(step="TripConfirmed"), SAGA, "barred-1")
-            world.append("desk", "StepBarred", barred | {"definitionversion": "2"})
-            await asyncio.sleep(2 * A_READ_S)
-            assert world.status() == "Compensating"
         await world.quiet()
 
 
