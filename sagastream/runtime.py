@@ -55,7 +55,8 @@ class Runtime:
         settings: Settings | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        who = "+".join(participant.name for participant in participants) or COORDINATOR
+        coordinator = [COORDINATOR] if sagas or not participants else []
+        who = "+".join([*(participant.name for participant in participants), *coordinator])
         name = f"{self.settings.key_prefix}{who}/{self.settings.consumer}"
         self.bus = connect(url, name=name, block=self.settings.block)
         for name, count in Counter(one.name for one in participants).items():

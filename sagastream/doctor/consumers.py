@@ -22,18 +22,19 @@ async def consumers(patient: Patient) -> list[Finding]:
         return [ok("consumers", f"cannot be asked ({error.code}): no two processes may share a CONSUMER")]
     silence_s = (patient.settings.claim_idle + patient.settings.block) / _SECOND
     database = next(_clients(here), {}).get("db")
-    processes: dict[str, set[str]] = {}
+    processes: dict[tuple[str, str], set[str]] = {}
     for client in _clients(listed):
         who, _, process = client.get("name", "").rpartition("@")
         is_reading = client.get("cmd") == "xreadgroup" and float(client.get("idle", 0)) <= silence_s
         if is_reading and client.get("db") == database and who.startswith(patient.settings.key_prefix):
-            processes.setdefault(who.removeprefix(patient.settings.key_prefix), set()).add(process)
-    shared = [_shared(who, names) for who, names in sorted(processes.items()) if len(names) > 1]
+            services, _, number = who.removeprefix(patient.settings.key_prefix).rpartition("/")
+            for service in services.split("+"):  # a Runtime is several
+                processes.setdefault((service, number), set()).add(process)
+    shared = [_shared(*who, names) for who, names in sorted(processes.items()) if len(names) > 1]
     return shared or [ok("consumers", f"each of {len(processes)} is one process")]
 
 
-def _shared(who: str, processes: set[str]) -> Finding:
-    service, _, number = who.rpartition("/")
+def _shared(service: str, number: str, processes: set[str]) -> Finding:
     told = f"{len(processes)} processes are consumer {number} of it, {', '.join(sorted(processes))}"
     return problem("consumers", f"{told}: give each a CONSUMER of its own", "sagastream streams", about=service)
 
