@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from sagastream import Event, Participant, Saga
+from sagastream import Event, Participant, Saga, Transaction
 from sagastream.event import StepBarred
 from sagastream.keys import COORDINATOR
 from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed, bank, cancel, confirm, desk, hotel
@@ -55,6 +55,30 @@ async def test_who_turns_a_saga_back_says_the_version_it_began_with(is_newer_kno
     assert world.status(saga_id) == "Compensated"
     assert {line["type"] for line in world.history(saga_id)} >= {"CancellationWanted", "StepBarred", "CardRefunded"}
     assert world.letters(COORDINATOR) == []
+
+
+@in_virtual_time
+async def test_versions_that_share_events_run_each_others_handlers() -> None:
+    """Why a version with other steps has events of its own: a handler is chosen by its event and knows no version."""
+    world, older_desk = World(), Participant("desk")
+    older_desk.begins(TripBooked, saga="trip", version=1)
+
+    @older_desk.on(RoomHeld)
+    async def confirm_held(held: RoomHeld, tx: Transaction) -> TripConfirmed:
+        return TripConfirmed()
+
+    world.call("HSET", "hotel", "rooms", "free", 3)
+    older, newer = replace(SHORTER, version=1), replace(OLDER, version=2)
+    held = (await world.entrance(older_desk).begin(TripBooked(nights=1), key="older")).saga_id
+    declined = (await world.entrance(newer_desk()).begin(TripBooked(nights=1, card="bad"), key="newer")).saga_id
+    casts = [(older_desk, 1), (newer_desk(), 2), (hotel, 1), (bank, 2)]
+    workers = [world.consumer(one, ordinal=ordinal) for one, ordinal in casts]
+    await world.work(world.coordinator(older, newer), *workers)
+
+    assert [event["correlationid"] for event in world.events("bank", CardCharged)] == [held]
+    assert world.status(held) == "Completed"  # by a table that knows of no charge
+    assert [event["correlationid"] for event in world.events("desk", TripConfirmed)].count(declined) == 1
+    assert world.status(declined) == "NeedsAttention"
 
 
 STRANGE: dict[str, Event] = {
