@@ -19,7 +19,7 @@ from sagastream.keys import COORDINATOR
 from sagastream.saga.advance import Advance
 from sagastream.saga.definition import Saga
 from sagastream.saga.progress import Progress
-from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed
+from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed, bank, desk, hotel
 from tests.unit.core.test_coordinator import complete, names
 from tests.unit.core.world import SAGA, Wire, World, in_virtual_time, meanwhile
 
@@ -289,6 +289,28 @@ async def test_deadlines_go_on_once_the_clock_has_settled() -> None:
         await asyncio.sleep(31)
 
     assert world.requests("desk") == BAR
+
+
+@in_virtual_time
+async def test_a_clock_that_was_put_forward_before_the_start_turns_back_truly_and_nothing_that_is_decided() -> None:
+    """Who starts knows no earlier time; of what had time left the pivot's ledger judges, as of anything overdue."""
+    world = World()
+    world.call("HSET", "hotel", "rooms", "free", 2)
+    entrance = world.entrance(desk)
+    waits, confirmed = [(await entrance.begin(TripBooked(nights=1), key=key)).saga_id for key in ("one", "other")]
+    await world.work(world.coordinator(TRIP), world.consumer(hotel))
+    world.tell(CardCharged(nights=1), confirmed)
+    async with world.running(world.consumer(desk)):
+        await world.until(lambda: world.events("desk", TripConfirmed))
+    world.clock_step_ms = 3_600_000
+
+    async with world.running(world.coordinator(TRIP), world.consumer(hotel), world.consumer(desk)):
+        await world.until(lambda: world.status(waits) == "Compensating")
+        async with world.running(world.consumer(bank)):
+            await world.until(lambda: world.status(waits) == "Compensated")
+
+    assert world.status(confirmed) == "Completed"
+    assert world.hash("hotel", "rooms") == {"free": "1"}
 
 
 @in_virtual_time
