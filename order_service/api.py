@@ -133,10 +133,10 @@ def order_routes(at: Desk) -> APIRouter:
         order = await desk.existing(order_id, at)
         if order.status is Status.PENDING and await desk.is_closed_by_a_person(order, at):
             raise Problem(409, f"the saga of order {order_id} was closed by a person, whom to ask what becomes of it")
-        is_cancelled = order.status is Status.CANCELLED  # long ago, perhaps, when no ledger remembers it any more
-        if not is_cancelled and not await handlers.ask_to_cancel(order, asked.reason, at.entrance):
+        if order.status is not Status.CANCELLED:  # long ago, perhaps, when no ledger remembers it any more
+            is_in_time = await handlers.ask_to_cancel(order, asked.reason, at.entrance)
             order = await desk.existing(order_id, at)  # its saga may have been turned back since it was read
-            if order.status is not Status.CANCELLED:
+            if not is_in_time and order.status is not Status.CANCELLED:
                 raise Problem(409, f"order {order_id} {_why_not(order)} and cannot be cancelled any more")
         response.headers["Location"] = answers.state_path(order.saga_id)
         return _told(order)

@@ -102,8 +102,9 @@ class Entrance:
     ) -> State:
         """Forbid a step for good and publish why, in one commit; return the state of the step afterwards.
 
-        ``BARRED`` unless the step was decided before: then nothing is written and its state is returned. A step
-        that is under way outside cannot be barred from here and stays ``BEGUN``.
+        ``BARRED`` unless the step was decided before: then nothing is written and its state is returned, nor is
+        anything of a saga that is undone already. A step that is under way outside cannot be barred from here and
+        stays ``BEGUN``.
 
         Raises: ``UnknownSaga``; ``DefinitionError`` if the participant performs no such step; ``Conflict`` if a guard
         of the change does not hold.
@@ -121,6 +122,8 @@ class Entrance:
         self, saga_id: str, field: str, barred: StepBarred, because: Event, initiator: str, change: Change | None
     ) -> State:
         begun, step = map(parse, await self.reader.read(names.ledger(saga_id), BEGINNING, field))
+        if begun.state is State.UNDONE:  # it never goes forward again; what began it is not remembered any more
+            return step.state if step.state.is_outcome else State.BARRED
         beginning = self._participant.beginnings.get(begun.type)
         if beginning is None:
             raise UnknownSaga(f"the ledger of {self._participant.name} remembers no saga {saga_id}")

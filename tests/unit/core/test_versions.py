@@ -57,6 +57,23 @@ async def test_who_turns_a_saga_back_says_the_version_it_began_with(is_newer_kno
     assert world.letters(COORDINATOR) == []
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
+@in_virtual_time
+async def test_a_saga_that_is_undone_is_barred_whenever_it_is_asked(is_refused: bool) -> None:
+    """The ledger remembers by then what undid the beginning: that is no saga nobody knows."""
+    world = World()
+    world.call("HSET", "hotel", "rooms", "free", 0 if is_refused else 3)
+    entrance = world.entrance(desk)
+    saga_id = (await entrance.begin(TripBooked(nights=1), key="request-17")).saga_id
+    if not is_refused:
+        assert await entrance.bar(saga_id, TripConfirmed, because=CancellationWanted()) == "barred"
+    await world.work(world.coordinator(OLDER), *(world.consumer(each) for each in (desk, hotel, bank)))
+    assert world.ledger("desk", "begin", saga_id).state == "undone"
+
+    assert await entrance.bar(saga_id, TripConfirmed, because=CancellationWanted()) == "barred"
+    assert len(world.events("desk", CancellationWanted)) == (not is_refused)
+
+
 @in_virtual_time
 async def test_versions_that_share_events_run_each_others_handlers() -> None:
     """Why a version with other steps has events of its own: a handler is chosen by its event and knows no version."""
