@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastapi import APIRouter, FastAPI
 
-from sagastream import problems, published, tracing
+from sagastream import openapi_examples, problems, tracing
 from sagastream.bus import connect
 from sagastream.guards import BodyGuard, Gate, LastResort, RelativeRedirects
 from sagastream.hosting import Host, Worker
@@ -160,7 +160,7 @@ class _App(FastAPI):
         is_made = self.openapi_schema is not None
         document = super().openapi()
         if not is_made:
-            published.complete(document)
+            openapi_examples.complete(document)
         return document
 
 

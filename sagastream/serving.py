@@ -22,8 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sagastream.blocking import blocking_is_told
 from sagastream.endless import EndedAtStop
 from sagastream.errors import SagastreamError
-from sagastream.patience import HEADERS_WITHIN, impatient
 from sagastream.settings import Settings
+from sagastream.slow_clients import HEADERS_WITHIN, impatient
 
 _log = structlog.get_logger()
 

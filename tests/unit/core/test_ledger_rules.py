@@ -13,7 +13,15 @@ import pytest
 
 from sagastream import Participant, Transaction
 from sagastream.bus import Command
-from sagastream.event import BarRequested, LedgerLost, RetryRequested, StepBarred, StepGaveUp, UndoRequested
+from sagastream.event import (
+    BarRequested,
+    LedgerLost,
+    RetryRequested,
+    StepBarred,
+    StepGaveUp,
+    StepRequest,
+    UndoRequested,
+)
 from sagastream.ledger import State
 from tests.trip import (
     CardCharged,
@@ -407,14 +415,8 @@ class _Killer:
 @in_virtual_time
 async def test_a_begun_step_is_closed_before_it_is_undone(has_landed: bool) -> None:
     """What the gateway took is refunded, what it did not take is barred; nothing lands afterwards."""
-    world, gateway = World(), Gateway()
-    key = f"{SAGA}.charge_card"
-    world.call("HSET", "bank", f"ledger:{SAGA}", "charge_card", _begun(world))
-    if has_landed:
-        gateway.charged[key] = 2
-    for _ in range(2):
-        world.ask("bank", UndoRequested(step="CardCharged"))
-        await world.work(world.consumer(bank(Script()), resources={Gateway: gateway}))
+    world, key = World(), f"{SAGA}.charge_card"
+    gateway = await _asked_about_what_was_begun(world, UndoRequested(step="CardCharged"), has_landed=has_landed)
     await gateway.charge(key, 2)
 
     assert gateway.calls[0] == f"close {key}"
@@ -430,14 +432,8 @@ async def test_a_begun_step_is_closed_before_it_is_undone(has_landed: bool) -> N
 @in_virtual_time
 async def test_a_begun_step_that_is_to_be_barred_is_closed_and_stays_done_if_it_was(has_landed: bool) -> None:
     """Its ledger judges which way the saga goes: what was taken is not given back."""
-    world, gateway = World(), Gateway()
-    key = f"{SAGA}.charge_card"
-    world.call("HSET", "bank", f"ledger:{SAGA}", "charge_card", _begun(world))
-    if has_landed:
-        gateway.charged[key] = 2
-    for _ in range(2):
-        world.ask("bank", BarRequested(step="CardCharged"))
-        await world.work(world.consumer(bank(Script()), resources={Gateway: gateway}))
+    world, key = World(), f"{SAGA}.charge_card"
+    gateway = await _asked_about_what_was_begun(world, BarRequested(step="CardCharged"), has_landed=has_landed)
 
     assert gateway.calls == [f"close {key}"]
     assert world.ledger("bank", "charge_card").state is (State.DONE if has_landed else State.BARRED)
@@ -450,7 +446,7 @@ async def test_a_begun_step_that_nothing_can_close_is_put_away_and_stays_begun()
     """To bar it would leave what may have been taken; the letter says what is missing."""
     world, careless = World(), bank(Script())
     careless.closes.clear()
-    world.call("HSET", "bank", f"ledger:{SAGA}", "charge_card", _begun(world))
+    _begin(world)
     world.ask("bank", UndoRequested(step="CardCharged"))
     await world.work(world.consumer(careless, resources={Gateway: Gateway()}))
 
@@ -460,8 +456,22 @@ async def test_a_begun_step_that_nothing_can_close_is_put_away_and_stays_begun()
     assert len(world.events("bank", StepGaveUp)) == 1
 
 
-def _begun(world: World) -> str:
-    return "\n".join(("begun", "2026-01-01T00:00:00.000Z", "RoomHeld", "held-1", "c", '{"nights":2,"card":"good"}'))
+def _begin(world: World) -> None:
+    """Let the ledger say that the charge was begun, and no more."""
+    told = ("begun", "2026-01-01T00:00:00.000Z", "RoomHeld", "held-1", "c", '{"nights":2,"card":"good"}')
+    world.call("HSET", "bank", f"ledger:{SAGA}", "charge_card", "\n".join(told))
+
+
+async def _asked_about_what_was_begun(world: World, request: StepRequest, *, has_landed: bool) -> Gateway:
+    """Ask twice about a charge that was begun; return the gateway, which took it or did not."""
+    gateway = Gateway()
+    _begin(world)
+    if has_landed:
+        gateway.charged[f"{SAGA}.charge_card"] = 2
+    for _ in range(2):
+        world.ask("bank", request)
+        await world.work(world.consumer(bank(Script()), resources={Gateway: gateway}))
+    return gateway
 
 
 @in_virtual_time
