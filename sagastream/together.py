@@ -21,6 +21,5 @@ async def all_of(awaited: Iterable[asyncio.Future[T] | Coroutine[Any, Any, T]]) 
         return [await future for future in futures]
     except BaseException:
         for future in futures:
-            if not future.cancel() and not future.cancelled():
-                future.exception()  # nobody else looks at it, and it would be told as forgotten
+            future.cancel()  # also of one that has failed: or it would be told as forgotten, for nobody looks at it
         raise
