@@ -12,11 +12,13 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from books.facts import Books
 from books.reading import Sources, read_books
@@ -36,18 +38,34 @@ _SETTLE_WITHIN = timedelta(seconds=3)
 def main(scenes: Sequence[Scene] = SCENES) -> int:
     """Play the demo and return the exit code."""
     with ExitStack() as stack:
-        # Told to end, it must still end the shop and remove what it wrote.
-        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler))
+        stack.enter_context(_ended_by(signal.default_int_handler))
         given = os.environ.get("DATA_DIR")
         data_dir = Path(given or stack.enter_context(_temporary())).resolve()
         data_dir.mkdir(parents=True, exist_ok=True)
         try:
-            return asyncio.run(_play(scenes, data_dir, Screen(), is_kept=bool(given)))
+            return asyncio.run(_until_told(_play(scenes, data_dir, Screen(), is_kept=bool(given))))
         except (ShopTrouble, SagastreamError) as error:
             sys.stderr.write(f"the demo cannot go on: {error}\n")
             return NOT_PLAYED
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, asyncio.CancelledError):
             return INTERRUPTED
+
+
+@contextmanager
+def _ended_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Handle SIGTERM around the block: told to end, the demo must still end the shop and remove what it wrote."""
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+async def _until_told(play: Coroutine[Any, Any, int]) -> int:
+    """Await it; SIGTERM cancels it, as Ctrl-C does: an exception raised anywhere in the loop can lose who is next."""
+    loop, playing = asyncio.get_running_loop(), asyncio.ensure_future(play)
+    with _ended_by(lambda *_: loop.call_soon_threadsafe(playing.cancel)):
+        return await playing
 
 
 def _temporary() -> tempfile.TemporaryDirectory[str]:

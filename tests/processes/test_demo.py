@@ -123,3 +123,49 @@ def test_an_interrupted_demo_ends_its_shop(sign: signal.Signals, tmp_path: Path)
     assert (demo.returncode, complaints) == (INTERRUPTED, "")
     assert list(tmp_path.iterdir()) == []
     assert left_behind(tmp_path) == []
+
+
+INTERRUPTED_AT_ITS_WORST = """
+import asyncio, collections, os, signal, sys
+import demo.__main__ as program
+
+
+class Interrupted(collections.deque):
+    told = False
+
+    def popleft(self):
+        handle = super().popleft()
+        if self.told:
+            self.told = False
+            signal.raise_signal(signal.SIGTERM)
+        return handle
+
+
+async def play(*_, **__):
+    loop = asyncio.get_running_loop()
+    loop._ready = Interrupted(loop._ready)
+    answered = loop.create_future()
+
+    def answer():
+        answered.set_result(None)  # whoever waits for it is the next to run, and was not yet told so
+        loop._ready.told = True
+
+    loop.call_soon(answer)
+    await answered
+    await asyncio.sleep(60)
+
+
+program._play = play
+sys.exit(program.main([]))
+"""
+
+
+def test_a_demo_that_is_ended_while_the_loop_turns_to_its_next_step_ends(tmp_path: Path) -> None:
+    """An exception raised right there loses that step, and with it who waits for it: the demo hung until killed."""
+    command = [sys.executable, "-c", INTERRUPTED_AT_ITS_WORST]
+    environ = environment(tmp_path) | {"TMPDIR": str(tmp_path)}
+    environ.pop("DATA_DIR", None)
+
+    played = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=MOST_S, check=False)
+
+    assert (played.returncode, played.stderr) == (INTERRUPTED, "")
