@@ -1,4 +1,4 @@
-"""What stands before every app, as plain ASGI: bounds on bodies, strict JSON, a gate, where to go, a last resort."""
+"""What stands before every app, as plain ASGI: bounded bodies, strict JSON, a gate, heads, redirects, a last resort."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _log = structlog.get_logger()
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PLACE = re.compile(rb"https?://[^/?#]*(.*)")
 _LAST = {"Connection": "close"}
+_NO_BODY: Message = {"type": "http.request", "body": b"", "more_body": False}
 
 
 class LastResort:
@@ -143,6 +144,40 @@ class RelativeRedirects:
         """Return the path of a place; it never begins with two slashes, after which a host would follow."""
         found = _PLACE.fullmatch(place)
         return place if found is None else b"/" + found[1].lstrip(b"/")
+
+
+class AnswersHead:
+    """Answer HEAD as GET is answered, but for the body (RFC 9110, 9.3.2); who watches from outside often asks so.
+
+    What would go on answering is told that nobody is there any more.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a HEAD on as a GET, and of what comes back its head."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            return await self._app(scope, receive, send)
+        # By this version of ASGI a stream listens for who leaves, and does not wait for a message that cannot be sent.
+        asked = {**scope, "method": "GET", "asgi": {**scope.get("asgi", {}), "spec_version": "2.3"}}
+        answered = asyncio.Event()
+        to_hear = iter([_NO_BODY])
+
+        async def heard() -> Message:
+            for message in to_hear:
+                return message
+            await answered.wait()
+            return {"type": "http.disconnect"}
+
+        async def head_only(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                scope.update({**asked, "method": "HEAD"})  # with what the route has noted
+                await send(message)
+                await send({"type": "http.response.body", "body": b""})
+                answered.set()
+
+        await self._app(asked, heard, head_only)
 
 
 class Gate:

@@ -146,7 +146,8 @@ def _methods(request: Request) -> set[str]:
         for route in _routes(request.app.routes)
         if route.matches(dict(request.scope))[0] is not Match.NONE
     ]
-    return {method for path, methods in paths if path == paths[0][0] for method in methods}
+    offered = {method for path, methods in paths if path == paths[0][0] for method in methods}
+    return offered | {"HEAD"} if "GET" in offered else offered  # as guards.AnswersHead does
 
 
 def _routes(routes: Iterable[BaseRoute]) -> Iterator[Route]:

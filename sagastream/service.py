@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 
 from sagastream import openapi_examples, problems, tracing
 from sagastream.bus import connect
-from sagastream.guards import BodyGuard, Gate, LastResort, RelativeRedirects
+from sagastream.guards import AnswersHead, BodyGuard, Gate, LastResort, RelativeRedirects
 from sagastream.hosting import Host, Worker
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.measured import Measured, expect_requests
@@ -144,6 +144,7 @@ def bare_app(
     app.add_route("/docs", routes_page(title), include_in_schema=False)
     problems.install(app)
     # The last one added is met first.
+    app.add_middleware(AnswersHead)
     app.add_middleware(RelativeRedirects)
     app.add_middleware(BodyGuard)
     app.add_middleware(Gate, is_open=is_open, always=always)

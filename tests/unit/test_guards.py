@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from hashlib import sha256
@@ -13,13 +13,16 @@ from typing import cast
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
+from sse_starlette import EventSourceResponse
+from starlette.responses import StreamingResponse
 
 from sagastream.guards import BodyGuard, RelativeRedirects
 from sagastream.proxy import local_service
 from sagastream.service import bare_app
 from sagastream.serving import listen, serve
 from sagastream.settings import Settings
+from sagastream.telemetry import Telemetry
 
 WITHIN = timedelta(seconds=0.2)
 
@@ -154,3 +157,57 @@ async def test_the_page_of_the_routes_runs_no_script_that_is_not_the_one_that_wa
     assert all(f"'sha256-{each}'" in policy for each in own)
     assert "default-src 'none'" in policy
     assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
+
+
+async def test_a_head_is_that_of_the_answer_to_a_get() -> None:
+    """The same status and headers, without a body: who watches a shop from outside often asks for no more."""
+    telemetry = Telemetry("shop")
+    app = bare_app("shop", _nothing, is_open=lambda: True, always=(), telemetry=telemetry)
+
+    @app.get("/api/orders/{order_id}")
+    async def order(order_id: str) -> str:
+        return order_id
+
+    async with served(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        head, whole = [await client.request(method, "/api/orders/o-1") for method in ("HEAD", "GET")]
+
+    assert (head.status_code, head.content, whole.content) == (200, b"", b'"o-1"')
+    assert {**head.headers, "date": ""} == {**whole.headers, "date": ""}
+    assert 'method="HEAD",route="/api/orders/{order_id}"' in telemetry.render().decode()
+
+
+@pytest.mark.parametrize(("path", "status"), [("/api/orders", 405), ("/nowhere", 404), ("/api/fault", 500)])
+async def test_what_is_refused_a_get_is_refused_a_head(path: str, status: int) -> None:
+    """A HEAD tells as much as a GET would: that there is nothing, or that it fails."""
+    app = whole()
+    app.add_api_route("/api/fault", lambda: 1 / 0)
+
+    async with served(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        answer = await client.head(path)
+
+    assert (answer.status_code, answer.content) == (status, b"")
+
+
+@pytest.mark.parametrize("stream", [StreamingResponse, EventSourceResponse])
+async def test_a_head_of_what_never_ends_ends(stream: Callable[[AsyncIterator[bytes]], Response]) -> None:
+    """Nobody reads what would be streamed: whoever streams is told so, and the connection takes the next request."""
+    app, left = whole(), asyncio.Event()
+
+    async def news() -> AsyncIterator[bytes]:
+        try:
+            await asyncio.sleep(60)
+            yield b"never"
+        finally:
+            left.set()
+
+    @app.get("/api/news")
+    async def follow() -> Response:
+        return stream(news())
+
+    async with served(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        answer = await client.head("/api/news")
+        async with asyncio.timeout(5):
+            await left.wait()
+            after = await client.get("/console/")
+
+    assert (answer.status_code, answer.content, after.text) == (200, b"", '"here"')

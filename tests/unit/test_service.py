@@ -302,7 +302,7 @@ async def test_a_refused_method_is_told_every_one_that_is_offered() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
         answer = await client.delete("/api/thing")
 
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST, PUT")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST, PUT")
 
 
 async def test_a_method_that_a_service_refuses_is_told_those_it_offers(shop: Shop) -> None:
@@ -311,9 +311,9 @@ async def test_a_method_that_a_service_refuses_is_told_those_it_offers(shop: Sho
         answers = [await client.request("PATCH", path) for path in ("/api/away", "/api/fault", "/health")]
 
     assert [(one.status_code, one.headers["allow"]) for one in answers] == [
-        (405, "GET, POST"),
-        (405, "GET"),
-        (405, "GET"),
+        (405, "GET, HEAD, POST"),
+        (405, "GET, HEAD"),
+        (405, "GET, HEAD"),
     ]
 
 
