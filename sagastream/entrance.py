@@ -156,9 +156,7 @@ class Entrance:
             return False
         if outcome.kind in (Kind.MALFORMED, Kind.TORN):
             raise CannotApply(f"{outcome.kind}: {outcome.detail}")
-        if outcome.kind is Kind.REFUSED:
-            raise Conflict(f"refused by {tx.guard(outcome.detail)}")
-        raise Conflict(f"{outcome.kind}: {outcome.detail}")
+        raise Conflict(f"refused by {tx.guard(outcome.detail)}")
 
     async def _commit(self, tx: Transaction) -> Outcome:
         """Commit what the ledger deduplicates, again if the answer was lost."""

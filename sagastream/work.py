@@ -116,5 +116,3 @@ def payload(kind: type[E], data: str) -> E:
         if not where:
             raise Undecodable(f"{kind.type_name()} payload: {first['msg']}") from None
         raise Misfit(f"{kind.type_name()} {where}: {_MISFITS.get(first['type'], first['msg'])}") from None
-    except UnicodeEncodeError:
-        raise Undecodable(f"{kind.type_name()}: the payload is not UTF-8") from None
