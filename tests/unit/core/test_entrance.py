@@ -229,6 +229,17 @@ async def test_a_bar_of_an_unknown_saga_is_refused() -> None:
 
 
 @in_virtual_time
+async def test_a_bar_of_a_step_that_others_perform_is_refused() -> None:
+    """A bar in this ledger would forbid nothing there, and whoever asked would believe that it did."""
+    world = World()
+    saga_id = await begun(world)
+    with pytest.raises(DefinitionError, match="desk performs no step that says CardCharged"):
+        await world.entrance(desk(Script())).bar(saga_id, CardCharged, because=CancellationWanted())
+
+    assert not world.events("desk", StepBarred)
+
+
+@in_virtual_time
 async def test_two_steps_of_one_participant_are_barred_under_different_ids() -> None:
     """An event id says which fact it is; two facts never share one."""
     world = World()

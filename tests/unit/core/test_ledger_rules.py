@@ -380,6 +380,32 @@ async def test_an_outside_step_is_begun_before_it_runs_and_done_after() -> None:
     assert gateway.charged == {f"{SAGA}.charge_card": 2}
 
 
+@pytest.mark.parametrize("left", [State.GAVE_UP, State.UNREAD])
+@pytest.mark.parametrize("request_or_event", [RetryRequested(step="CardCharged"), RoomHeld(nights=2, card="good")])
+@in_virtual_time
+async def test_an_outside_step_that_was_left_is_begun_before_it_is_tried_again(
+    request_or_event: RetryRequested | RoomHeld, left: State
+) -> None:
+    """Whoever is to undo it while the gateway is silent must find that there is something to close."""
+    world, gateway = World(), Gateway()
+    gateway.answers.clear()
+    _begin(world, left)
+    if isinstance(request_or_event, RetryRequested):
+        world.ask("bank", request_or_event)
+    else:
+        world.tell(request_or_event, id="held-1")
+
+    async with world.running(world.consumer(bank(Script()), resources={Gateway: gateway})):
+        await world.until(lambda: gateway.calls)
+        begun = world.ledger("bank", "charge_card")
+        gateway.answers.set()
+        await world.quiet()
+
+    assert (begun.state, begun.id, begun.type) == (State.BEGUN, "held-1", "RoomHeld")
+    assert world.ledger("bank", "charge_card").state is State.DONE
+    assert gateway.charged == {f"{SAGA}.charge_card": 2}
+
+
 @in_virtual_time
 async def test_a_begun_step_of_a_dead_worker_is_repeated_with_the_same_key() -> None:
     """It is never answered from the ledger; the gateway recognises the key."""
@@ -456,9 +482,9 @@ async def test_a_begun_step_that_nothing_can_close_is_put_away_and_stays_begun()
     assert len(world.events("bank", StepGaveUp)) == 1
 
 
-def _begin(world: World) -> None:
-    """Let the ledger say that the charge was begun, and no more."""
-    told = ("begun", "2026-01-01T00:00:00.000Z", "RoomHeld", "held-1", "c", '{"nights":2,"card":"good"}')
+def _begin(world: World, state: State = State.BEGUN) -> None:
+    """Let the ledger say that the charge was begun, or what else it may say of a charge that is not decided."""
+    told = (state, "2026-01-01T00:00:00.000Z", "RoomHeld", "held-1", "c", '{"nights":2,"card":"good"}')
     world.call("HSET", "bank", f"ledger:{SAGA}", "charge_card", "\n".join(told))
 
 

@@ -518,6 +518,21 @@ async def test_a_message_older_than_the_ledgers_memory_is_not_handled_again() ->
 
 
 @in_virtual_time
+async def test_a_message_older_than_the_ledgers_memory_is_not_forgotten_if_the_ledger_knows_it() -> None:
+    """It was handled late, and is read once more: nothing is called lost that is there."""
+    world, script = with_rooms(ledger_retention=timedelta(days=7)), Script()
+    world.tell(TripBooked(nights=1))
+    await asyncio.sleep(timedelta(days=7, seconds=1).total_seconds())
+    done = "done\n2026-01-07T00:00:00.000Z\nRoomHeld\nheld-1\nc\n" + RoomHeld(nights=1, card="x").payload()
+    world.call("HSET", "hotel", f"ledger:{SAGA}", "hold_room", done)
+    await world.work(world.consumer(hotel(script)))
+
+    assert script.calls == []
+    assert not world.events("hotel", LedgerLost)
+    assert not world.letters("hotel")
+
+
+@in_virtual_time
 async def test_a_broken_ledger_of_one_saga_stops_nobody_else() -> None:
     """A state nobody knows, and a ledger that is no hash."""
     world = with_rooms()
