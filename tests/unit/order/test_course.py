@@ -56,6 +56,7 @@ async def coordinate(shop: Shop, saga_id: str, *turns: Sequence[Happening]) -> N
         ([[STOCK], [PAID], [CONFIRMED]], "InProgress", "notify customer"),
         ([[STOCK], [PAID], [CONFIRMED], [TOLD]], "Completed", None),
         ([[STOCK], [LATE]], "InProgress", "confirm order"),  # it is asked to be barred
+        ([[STOCK], [LATE], [PAID], [CONFIRMED]], "InProgress", "notify customer"),  # and answers that it is done
         ([[STOCK], [DECLINED]], "Compensating", "reserve stock"),
         ([[STOCK], [DECLINED], [RELEASED]], "Compensating", "begin"),
         ([[STOCK], [DECLINED], [RELEASED], [CLOSED]], "Compensated", None),
@@ -99,6 +100,19 @@ async def test_the_history_tells_step_status_message_and_instant(shop: Shop, cli
         "message": "Happened by somebody: the card was declined",
         "timestamp": "2023-11-14T22:13:20.040000Z",
     }
+
+
+async def test_a_settled_order_is_shown_how_its_saga_went(shop: Shop, client: httpx.AsyncClient) -> None:
+    """As long as the record is kept, whether the order is settled or not; what was heard late stands where it was."""
+    placed = (await client.post("/api/orders/choreographed-saga", json=ORDER)).json()
+    await coordinate(shop, placed["sagaId"], [PAID], [STOCK], [CONFIRMED], [TOLD])
+    await shop.confirm(placed["orderId"], placed["sagaId"], 29999)
+
+    answer = await client.get(f"/api/orders/{placed['orderId']}/saga")
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "Completed")
+    steps = ["begin", "reserve stock", "charge payment", "confirm order", "notify customer"]
+    assert [entry["step"] for entry in answer.json()["history"] if entry["step"]] == steps
 
 
 async def test_an_order_the_coordinator_has_not_heard_of_is_started(client: httpx.AsyncClient) -> None:

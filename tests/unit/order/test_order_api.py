@@ -17,7 +17,7 @@ from sagastream.saga.definition import BEGINNING
 from sagastream.saga.progress import Fact, Happening, Kind
 
 from .shop import NOW_MS, Shop
-from .test_course import coordinate
+from .test_course import PAID, STOCK, coordinate
 from .test_order_requests import LINE, ORDER
 
 PATH = "/api/orders/choreographed-saga"
@@ -113,6 +113,7 @@ async def test_a_pending_order_can_be_cancelled(shop: Shop, client: httpx.AsyncC
     again = await client.post(path)
 
     assert (first.status_code, again.status_code, first.json()) == (202, 202, placed)
+    assert first.headers["Location"] == f"/api/choreographedsaga/state/{placed['sagaId']}"
     (asked,) = shop.published("OrderCancellationRequested")
     assert json.loads(asked["data"]) == {"orderId": placed["orderId"], "reason": "too slow"}
     assert len(shop.published("StepBarred")) == 1
@@ -126,7 +127,19 @@ async def test_a_confirmed_order_cannot_be_cancelled(shop: Shop, client: httpx.A
     answer = await client.post(f"/api/orders/{placed['orderId']}/cancel")
 
     assert (answer.status_code, answer.headers["content-type"]) == (409, "application/problem+json")
+    assert "is confirmed and cannot be cancelled" in answer.json()["detail"]
     assert shop.published("OrderCancellationRequested") == []
+
+
+async def test_an_order_of_which_much_is_done_can_be_cancelled_until_it_is_confirmed(
+    shop: Shop, client: httpx.AsyncClient
+) -> None:
+    """Stock is held and the money taken, and the coordinator knows."""
+    placed = (await client.post(PATH, json=ORDER)).json()
+    await coordinate(shop, placed["sagaId"], [STOCK], [PAID])
+
+    assert (await client.post(f"/api/orders/{placed['orderId']}/cancel")).status_code == 202
+    assert len(shop.published("StepBarred")) == len(shop.published("OrderCancellationRequested")) == 1
 
 
 async def test_a_confirmation_in_the_instant_of_cancelling_wins_or_loses_everywhere(
@@ -187,6 +200,36 @@ async def test_nobody_is_promised_the_undoing_of_an_order_whose_saga_a_person_cl
     assert (answer.status_code, answer.headers["content-type"]) == (409, "application/problem+json")
     assert "closed by a person" in answer.json()["detail"]
     assert shop.published("StepBarred") == shop.published("OrderCancellationRequested") == []
+
+
+async def test_whoever_cancels_a_cancelled_order_again_is_told_that_it_is(
+    shop: Shop, client: httpx.AsyncClient
+) -> None:
+    """Whatever became of its saga: a person closed this one when everything but the refund was undone."""
+    placed = (await client.post(PATH, json=ORDER)).json()
+    await shop.close(placed["orderId"], placed["sagaId"])
+    await coordinate(
+        shop, placed["sagaId"], [Happening(BEGINNING, Kind.ABORTED, Fact(NOW_MS + 50, "e9", "by hand", "ann"))]
+    )
+
+    answer = await client.post(f"/api/orders/{placed['orderId']}/cancel")
+
+    assert (answer.status_code, answer.json()) == (202, {**placed, "status": "Cancelled"})
+
+
+async def test_an_order_can_be_cancelled_though_the_record_of_its_saga_cannot_be_read(
+    shop: Shop, client: httpx.AsyncClient
+) -> None:
+    """Somebody damaged what the coordinator keeps; the customer's order is the shop's own."""
+    placed = (await client.post(PATH, json=ORDER)).json()
+    await coordinate(shop, placed["sagaId"])
+    record = Keys(shop.settings.key_prefix, COORDINATOR).key(f"record:{placed['sagaId']}")
+    shop.server.call("HSET", record, "progress", "{")
+
+    answer = await client.post(f"/api/orders/{placed['orderId']}/cancel")
+
+    assert answer.status_code == 202
+    assert len(shop.published("StepBarred")) == len(shop.published("OrderCancellationRequested")) == 1
 
 
 async def test_unknown_and_impossible_orders_are_refused(client: httpx.AsyncClient) -> None:

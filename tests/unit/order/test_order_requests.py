@@ -96,6 +96,17 @@ def test_an_amount_that_is_none_is_refused_at_its_field(literal: str) -> None:
     assert list(_wrong(body)) == [("totalAmount",)]
 
 
+def test_an_amount_that_no_event_carries_is_refused_where_a_currency_has_three_decimals() -> None:
+    """Nine digits before the point are the most then; whoever sends ten is told, and nothing breaks later."""
+    dinar = Currency("KWD", 3)
+    line = {"productId": "p", "quantity": 1, "unitPrice": "999999999.999", "totalPrice": "999999999.999"}
+    most = {"totalAmount": "999999999.999", "items": [line]}
+
+    assert read_order(_body(**most), dinar, 0).total_amount_cents == 999_999_999_999
+    with pytest.raises(Invalid, match=r"at most 999999999\.999"):
+        read_order(_body(**{**most, "totalAmount": "1000000000.000"}), dinar, 2**62)
+
+
 @pytest.mark.parametrize("quantity", [0, -1, 1_000_001, 1.5, 2.0, "2", True, None, 10**30])
 def test_a_quantity_is_a_whole_number_within_bounds(quantity: object) -> None:
     """Pieces are counted, not measured; more than a million is a typing error."""
@@ -136,6 +147,7 @@ def test_an_unknown_payment_method_is_refused() -> None:
 def test_an_order_has_one_to_a_hundred_lines(count: int) -> None:
     """Neither an empty order nor an endless one is taken."""
     assert list(_wrong(_body(items=[LINE] * count))) == [("items",)]
+    assert len(read_order(_body(items=[LINE] * 100, totalAmount="29998.00"), EUR, 0).items) == 100
 
 
 def test_a_line_must_multiply_exactly() -> None:
@@ -204,6 +216,7 @@ def test_an_address_that_could_harm_a_mail_is_refused(email: object) -> None:
         (b'{"a": NaN}', "NaN is not a JSON number"),
         (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
         (b'{"a": 1, "a": 2}', "'a' stands twice"),
+        (b'{"a": 1, "b": 2, "b": 3}', "'b' stands twice"),
         (b'{"\\ud800": 1}', "surrogate"),
         (b'{"a": ["\\udfff"]}', "surrogate"),
         (b'"\xff"', "not UTF-8"),
