@@ -23,7 +23,7 @@ from payment_service.gateway import Charged, Closed, Gateway, OutcomeUnknown, Re
 from payment_service.http_gateway import Answer, HttpGateway, ProviderConnections
 from payment_service.provider import Delays, Provider
 from payment_service.provider_api import provider_routes
-from payment_service.provider_books import Outcome
+from payment_service.provider_books import Call, Outcome
 from payment_service.provider_record import MemoryRecord
 from sagastream.testing.virtual_time import VirtualTimeLoop, run
 
@@ -289,6 +289,39 @@ def test_another_charge_under_the_same_key_is_not_answered(play: Callable[..., o
     play(scene)
 
 
+class FullRecord(MemoryRecord):
+    """A record for which there is room no more, once a test says so."""
+
+    is_full = False
+
+    def append(self, call: Call) -> None:
+        """Keep one call while there is room."""
+        if self.is_full:
+            raise OSError("no space left on device")
+        super().append(call)
+
+
+def test_what_a_provider_cannot_write_down_is_not_answered(play: Callable[..., object]) -> None:
+    """Neither as done nor as refused: once there is room it is asked again, and the money goes back once."""
+
+    async def scene(gateway: Gateway, record: FullRecord) -> None:
+        await gateway.charge("key", 500, "EUR", "CreditCard")
+        record.is_full = True
+
+        await unknown(gateway.charge("other", 500, "EUR", "CreditCard"))
+        await unknown(gateway.refund("key"))
+        await unknown(gateway.close("key"))
+        record.is_full = False
+        assert await gateway.refund("key") == Refund(500)
+        assert (await gateway.close("other")).taken is None
+
+    record = FullRecord()
+
+    play(scene, record)
+
+    assert outcomes(record) == ["charged", "refunded", "closed"]
+
+
 def test_a_provider_that_stops_during_a_call_leaves_it_unknown(play: Callable[..., object]) -> None:
     """Whoever still waits is told that nothing is known, not that he was cancelled."""
     left: list[asyncio.Future[object]] = []
@@ -373,3 +406,24 @@ async def test_a_provider_is_reached_over_a_socket() -> None:
             assert await gateway.refund("key") == Refund(7)
         await unknown(gateway.refund("key"))
     assert asked == ["POST /test/refunds HTTP/1.1"]
+
+
+async def test_a_provider_that_sends_us_elsewhere_has_decided_nothing_and_no_money_is_asked_for_there() -> None:
+    """Whoever answers in its place would be told whom to charge how much."""
+    asked: list[str] = []
+
+    async def provider(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(re.search(r"content-length: (\d+)", head, re.IGNORECASE)[1])  # type: ignore[index]
+        asked.append(f"{head.split()[1]} {(await reader.readexactly(length)).decode()}")
+        writer.write(
+            b"HTTP/1.1 307 Elsewhere\r\nLocation: /elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        writer.close()
+
+    server = await asyncio.start_server(provider, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, ProviderConnections() as connections:
+        await unknown(HttpGateway(connections, url, timeout=TIMEOUT).charge("key", 500, "EUR", "CreditCard"))
+
+    assert asked == ['/charges {"key":"key","amountCents":500,"currency":"EUR","method":"CreditCard"}']

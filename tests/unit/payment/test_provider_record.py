@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,12 @@ async def test_a_record_is_held_by_one_provider_at_a_time(tmp_path: Path) -> Non
         record.append(call(1))
 
 
+async def test_a_record_is_for_its_owner_only(tmp_path: Path) -> None:
+    """It says what was taken for which order."""
+    async with FileRecord(tmp_path / "calls.jsonl"):
+        assert (tmp_path / "calls.jsonl").stat().st_mode & 0o777 == 0o600
+
+
 async def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
     """A call whose write was torn was never answered, so it did not happen; the next one is readable."""
     path = tmp_path / "calls.jsonl"
@@ -125,6 +133,31 @@ async def test_an_overlong_call_leaves_nothing(tmp_path: Path) -> None:
             record.append(call(1).model_copy(update={"key": "x" * 100_000}))
 
     assert path.read_bytes() == b""
+
+
+@contextmanager
+def room_up_to(size: int) -> Iterator[None]:
+    """Let no file of this process become larger, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_call_for_which_the_disk_has_room_in_part_leaves_nothing(tmp_path: Path) -> None:
+    """Whoever asked is told that it failed; once there is room, the record goes on and no line is damaged."""
+    path = tmp_path / "calls.jsonl"
+    async with FileRecord(path) as record:
+        record.append(call(1))
+        size = path.stat().st_size
+        with room_up_to(size + 10), pytest.raises(OSError, match="free some space, the call is not recorded"):
+            record.append(call(2))
+        assert path.stat().st_size == size
+        record.append(call(3))
+
+        assert list(record.replay()) == [call(1), call(3)]
 
 
 def test_an_absent_file_has_no_calls(tmp_path: Path) -> None:
