@@ -59,6 +59,14 @@ async def test_the_demo_is_seeded_once(shelf: Shelf, client: httpx.AsyncClient) 
     assert (scarce["available"], scarce["initial"]) == (50, 50)
 
 
+async def test_two_workers_that_seed_at_once_write_each_product_once(shelf: Shelf, client: httpx.AsyncClient) -> None:
+    """Neither fails over the other, and no piece is there twice."""
+    written = await asyncio.gather(*(seed(demo_levels(EUR), shelf.entrance) for _ in range(2)))
+
+    assert sorted(written) == [0, len(demo_levels(EUR))]
+    assert (await client.get("/store-1/scarce-product")).json()["available"] == 50
+
+
 async def test_a_catalogue_that_cannot_be_stored_is_not_stored_again_and_again(shelf: Shelf) -> None:
     """Another worker that seeds at the same time is a reason to look again; a store that is damaged is none."""
     await shelf.entrance.reader.command("SET", shelf.entrance.reader.keys.key("levels"), "no sorted set")
@@ -87,7 +95,8 @@ async def test_a_product_is_carried_once_and_can_be_described_again(client: http
 
     assert [r.status_code for r in (first, again, cheaper, unpriced, other)] == [201, 200, 200, 200, 409]
     assert first.json() == again.json()
-    assert (cheaper.json()["unitPrice"], unpriced.json()["unitPrice"]) == ("11.00", None)
+    assert [(r.json()["name"], r.json()["unitPrice"], r.json()["currency"]) for r in (first, cheaper, unpriced)] == [
+        ("Cup", "12.00", "EUR"), ("Cup", "11.00", "EUR"), ("p", None, None)]  # fmt: skip
     assert (await client.get("/s/p")).json() == unpriced.json()
 
 
@@ -131,6 +140,7 @@ async def test_a_store_is_shown_page_by_page(client: httpx.AsyncClient) -> None:
 
     assert [p["productId"] for p in first["products"] + rest["products"]] == ["p0", "p1", "p2", "p3", "p4"]
     assert rest["next"] is None
+    assert (await client.get("/s?limit=5")).json()["next"] is None
 
 
 async def test_the_unknown_is_not_found(client: httpx.AsyncClient) -> None:
