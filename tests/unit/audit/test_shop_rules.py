@@ -16,6 +16,7 @@ from books.provider import ProviderSilent
 from coordinator.order_saga import ORDER
 from sagastream import Settings
 from sagastream.audit import Scene, audit
+from sagastream.clock import ms_of
 from sagastream.testing.memory_connection import MemoryConnection
 from tests.stage.order_cast import CAST
 from tests.unit.audit.orders import Orders, played
@@ -142,6 +143,23 @@ def test_money_of_nobody_is_found_while_orders_come(tmp_path: Path) -> None:
 
     found = [each for each in told.findings.differences if each.rule == "provider-keeps-what-is-owed"]
     assert [(each.saga_id, each.found) for each in found] == [("nobody", "the provider keeps 1, but there is no order")]
+
+
+@pytest.mark.parametrize(("ended_before_s", "is_judged"), [(60, True), (2, True), (0.5, False), (-5, False)])
+def test_while_orders_come_only_what_ended_before_the_provider_was_read_is_judged(
+    ended_before_s: float, is_judged: bool, tmp_path: Path
+) -> None:
+    """What it did for a saga that ended since then, by a clock that may be a second wrong, is read the next time."""
+    orders = played(tmp_path)
+    _given_back(orders)
+    ended_ms = ms_of(orders.stage.server.call("TIME")) - int(ended_before_s * 1000)
+    orders.call("HSET", f"{{saga}}:record:{orders.saga('done')}", "ended_ms", ended_ms)
+    scene = Scene(MemoryConnection(orders.stage.server), orders.settings, [ORDER], CAST)
+
+    told = asyncio.run(audit(scene, [SHOP]))
+
+    found = {each.saga_id for each in told.findings.differences if each.rule == "provider-keeps-what-is-owed"}
+    assert found == ({orders.saga("done")} if is_judged else set())
 
 
 def test_a_provider_out_of_reach_is_unknown_and_no_alarm(tmp_path: Path) -> None:
