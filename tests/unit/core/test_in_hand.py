@@ -256,16 +256,30 @@ async def test_what_is_trimmed_while_it_is_in_hand_is_told_once() -> None:
     assert post.repeated == {}
 
 
+@pytest.mark.parametrize("arrives", [True, False])
 @in_virtual_time
-async def test_a_second_attempt_is_kept_in_hand_though_the_answer_to_a_renewal_is_lost() -> None:
-    """The server has put it off, and the worker was not told: it goes on saying that it has it in hand."""
+async def test_a_second_attempt_is_kept_in_hand_though_a_renewal_is_not_answered(arrives: bool) -> None:
+    """The server has put it off or never heard of it, and the worker was not told: it goes on saying that it has it."""
     world, post = World(claim_idle=IDLE), Post(each_s=120, fails=1)
     wire = world.wire()
     world.tell(RoomHeld(nights=1, card="good"))
     async with world.running(world.consumer(mail(), wire, ordinal=1, resources={Post: post})):
         await world.until(lambda: len(post.calls) == 2)
-        wire.lose_replies("EVALSHA")
+        (wire.lose_replies if arrives else wire.lose_requests)("EVALSHA")
         async with world.running(world.consumer(mail(), ordinal=2, resources={Post: post})):
             await world.quiet()
 
     assert post.calls == [SAGA, SAGA]
+
+
+@in_virtual_time
+async def test_an_attempt_that_was_taken_and_never_came_into_hand_is_made_when_nobody_says_it_is() -> None:
+    """The server went away between the taking and the fetching: whoever took it must not keep it from everybody."""
+    world, post = World(claim_idle=IDLE), Post(each_s=1, fails=1)
+    wire = world.wire()
+    wire.lose_replies("XCLAIM")
+    world.tell(RoomHeld(nights=1, card="good"))
+    async with world.running(world.consumer(mail(), wire, resources={Post: post})):
+        await world.until(lambda: len(post.calls) == 2)
+
+    assert IDLE.total_seconds() < world.loop.time() < 2 * IDLE.total_seconds()
