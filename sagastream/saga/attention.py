@@ -27,6 +27,11 @@ class Effect(StrEnum):
         """Return the fact that says so."""
         return Kind.STATED_DONE if self is Effect.DONE else Kind.STATED_UNDONE
 
+    @property
+    def opposite(self) -> Effect:
+        """Return what must not be stated of the same step."""
+        return Effect.UNDONE if self is Effect.DONE else Effect.DONE
+
 
 @dataclass(frozen=True, slots=True)
 class Open:
@@ -75,6 +80,8 @@ def _disputed(saga: Saga, progress: Progress) -> Iterator[Open]:
 
 
 def _settles(saga: Saga, progress: Progress, step: str, effect: Effect, dispute: tuple[str, str]) -> bool:
+    if progress.has(step, effect.opposite.kind):
+        return False  # of two words that contradict each other neither counts, and nothing would settle that
     stated = progress.with_fact(Happening(step, effect.kind, Fact(progress.last_ms, "")))
     return dispute not in lifecycle.disputes(saga, stated)
 
@@ -121,7 +128,8 @@ def _stateable(saga: Saga, progress: Progress, step: str, request: Request | Non
         return (Effect.UNDONE,)
     if request is Request.BAR:
         return (Effect.DONE, Effect.UNDONE)
-    if not _is_past_pivot(saga, progress) or lifecycle.is_done(progress, step):
+    is_stated = progress.has(step, Kind.STATED_UNDONE)
+    if is_stated or not _is_past_pivot(saga, progress) or lifecycle.is_done(progress, step):
         return ()
     at = next((at for at, s in enumerate(saga.steps) if s.name == step), -1)
     return (Effect.DONE,) if request is Request.RETRY or saga.is_after_pivot(at) else ()

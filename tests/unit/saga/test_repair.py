@@ -236,8 +236,12 @@ def test_evidence_about_an_open_step_lets_the_saga_go_on(
         ((*PAST_PIVOT, "notify gave up"), "nonsense", Effect.DONE),
         (("begin done", "reserve done", "charge refused", "charge done"), "charge", Effect.DONE),
         (("reserve done", "begin overdue"), "begin", Effect.DONE),
+        # a word that was given before is not taken back: of two that contradict each other neither would count
+        ((*UPTO_CHARGE, "confirm ledger lost", "confirm stated done", "charge undone"), "confirm", Effect.UNDONE),
+        ((*UPTO_CHARGE, "charge overdue", "confirm done", "charge undone", "charge stated undone"),
+         "charge", Effect.DONE),
     ],
-)
+)  # fmt: skip
 def test_nothing_may_be_stated_that_is_not_open(facts: tuple[str, ...], step: str, effect: Effect) -> None:
     """Not in a saga that moves by itself, of a step that is not stuck, or against the way it goes."""
     verdict = resolved(step, effect, *facts)
