@@ -15,6 +15,7 @@ import pytest
 
 from sagastream.bus import Command
 from sagastream.coordinator import folding, tracker
+from sagastream.envelope import instant
 from sagastream.errors import ServerUnavailable
 from sagastream.event import Event, LedgerLost, SagaCompleted, SagaStarted, StepBarred, StepGaveUp
 from sagastream.keys import COORDINATOR
@@ -219,6 +220,38 @@ async def test_early_facts_open_a_shell_that_the_beginning_completes() -> None:
 
     assert world.status() == "Completed"
     assert len(world.events(COORDINATOR, SagaStarted)) == 1
+
+
+@in_virtual_time
+async def test_a_saga_whose_beginning_is_read_late_is_listed_by_when_it_began() -> None:
+    """In every list that it is in, and not by the event that came first."""
+    world = World()
+    began_ms = world.now_ms() - 10_000
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(FORWARD[2])
+        await world.quiet()
+        world.tell(FORWARD[0], time=instant(began_ms))
+        await world.quiet()
+
+    assert world.status() == "InProgress"
+    lists = (("all",), ("process", "trip"), ("initiator", "customer-1"), ("status", "InProgress", "trip"))
+    starts = [world.call("ZSCORE", COORDINATOR, ":".join(("index", *what)), SAGA) for what in lists]
+    assert [int(str(start)) for start in starts] == [began_ms] * len(lists)
+
+
+@in_virtual_time
+async def test_a_saga_that_has_ended_is_looked_at_no_more() -> None:
+    """While it is under way one instant is set at which to look at it; a timer left behind would fire for ever."""
+    world = World()
+    timers = []
+    async with world.running(world.coordinator(TRIP)):
+        for event in FORWARD:
+            world.tell(event)
+            await world.quiet()
+            timers.append(world.call("ZCARD", COORDINATOR, "timers"))
+
+    assert world.status() == "Completed"
+    assert timers == [1, 1, 1, 0]
 
 
 POISON = {
@@ -500,6 +533,23 @@ async def test_an_event_that_claims_to_be_from_the_future_is_dated_by_the_server
         await world.quiet()
 
     assert world.history()[0]["at"] == int(entry.partition("-")[0])
+
+
+@pytest.mark.parametrize("seconds", [-5, 5])
+@in_virtual_time
+async def test_an_answer_is_dated_by_the_earlier_of_its_own_instant_and_the_server_s(seconds: int) -> None:
+    """One that is replayed was true when it was given; one from the future is not believed."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1))
+        await world.quiet()
+        told_ms = world.now_ms() + 1000 * seconds
+        fields = world.fields(StepBarred(step="RoomHeld"), SAGA, "x1") | {"time": instant(told_ms)}
+        entry = world.append("hotel", "StepBarred", fields | {"source": "hotel"})
+        await world.quiet()
+
+    (barred,) = (line for line in world.history() if line["type"] == "StepBarred")
+    assert barred["at"] == min(told_ms, int(entry.partition("-")[0]))
 
 
 @in_virtual_time

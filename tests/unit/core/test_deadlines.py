@@ -380,3 +380,22 @@ async def test_a_timer_without_a_record_is_dropped() -> None:
         await asyncio.sleep(1)
 
     assert world.call("ZCARD", COORDINATOR, "timers") == 0
+
+
+@in_virtual_time
+async def test_a_timer_whose_record_comes_while_it_is_dropped_stays() -> None:
+    """Another coordinator stores the saga between the look and the write; without its timer it would hang."""
+    world = World()
+    world.call("ZADD", COORDINATOR, "timers", 1, "late")
+    wire = world.wire()
+
+    def stored_before(command: Command) -> None:
+        if "record:late" in repr(command) and str(command[0]).startswith("EVAL"):
+            world.call("HSET", COORDINATOR, "record:late", "version", 1)
+
+    wire.on_way_there = stored_before
+    async with world.running(world.coordinator(TRIP, wire=wire)):
+        await asyncio.sleep(1)
+
+    assert world.call("HGET", COORDINATOR, "record:late", "version") == "1"
+    assert world.call("ZCARD", COORDINATOR, "timers") == 1

@@ -10,7 +10,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from sagastream.event import SagaAborted
-from sagastream.saga.advance import Advance, advance, tick
+from sagastream.saga.advance import Advance, advance, ask_now, tick
 from sagastream.saga.counting import counted
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
@@ -44,7 +44,7 @@ class Story:
         return self._took(tick(self.saga, self.progress, now_ms=at(second)))
 
     def _took(self, turn: Advance) -> Advance:
-        self.counts += counted(self.saga, self.progress, turn)
+        self.counts.update(counted(self.saga, self.progress, turn))
         self.progress = turn.progress
         self.asked += [(ask.step, ask.request, ask.times) for ask in turn.asks]
         self.announced += [event.type_name() for _, event in turn.announcements]
@@ -69,6 +69,9 @@ def test_a_saga_goes_forward_and_is_announced_and_counted_once() -> None:
     }  # fmt: skip
     assert story.counts["duration|order|5"] == 1
     assert story.counts["duration_ms|order"] == 4000
+    for step in ("reserve", "charge", "confirm", "notify"):
+        assert story.counts[f"step_duration|order|{step}|1"] == 1
+        assert story.counts[f"step_duration_ms|order|{step}"] == 1000
 
 
 def test_a_time_out_asks_nothing_but_the_bar() -> None:
@@ -84,6 +87,17 @@ def test_a_time_out_asks_nothing_but_the_bar() -> None:
     assert barred.status is Status.COMPENSATING
     assert story.asked == [("confirm", Request.BAR, 1), ("charge", Request.UNDO, 1)]
     assert story.counts["timeouts|order|reserve"] == 1
+
+
+def test_while_the_pivot_is_asked_nothing_more_runs_out_of_time() -> None:
+    """A cancelled saga waits for its judge alone; what it does not wait for any more is no time-out."""
+    story = Story()
+    story.tell("begin done", second=0)
+    cancelled = story.tell("begin cancelled", second=1)
+    waited = story.wait(30)
+
+    assert cancelled.timer_ms == waited.timer_ms == at(61)
+    assert story.counts["timeouts|order|reserve"] == 0
 
 
 def test_a_deadline_runs_from_the_step_before_and_the_saga_has_one_too() -> None:
@@ -178,6 +192,7 @@ def test_steps_are_asked_newest_first_and_one_at_a_time() -> None:
     assert [step for step, _, _ in story.asked] == ["charge", "reserve", "begin"]
     assert story.announced == ["SagaStarted", "SagaCompensationStarted", "SagaCompensationCompleted"]
     assert story.counts["turned_back|order"] == 1
+    assert sum(n for name, n in story.counts.items() if name.startswith("step_duration|order|charge|")) == 1
     assert story.counts["ended|order|Compensated"] == 1
 
 
@@ -190,6 +205,59 @@ def test_a_refusal_at_the_first_step_announces_no_compensation() -> None:
 
     assert closed.status is Status.FAILED
     assert story.announced == ["SagaStarted", "SagaFailed"]
+
+
+def test_an_undo_is_asked_for_at_once_though_a_person_had_the_step_asked_again() -> None:
+    """That was another request; the undo is the first of its kind and does not wait for the pause after it."""
+    story = Story()
+    story.tell("begin done", second=0)
+    again = ask_now(ORDER, story.progress, now_ms=at(1))
+    assert [(ask.step, ask.request) for ask in again.asks] == [("reserve", Request.RETRY)]
+    story.progress = again.progress
+
+    story.tell("charge refused", second=2)
+
+    assert story.asked == [("reserve", Request.UNDO, 1)]
+
+
+def test_every_turn_of_a_saga_is_announced_with_what_went_wrong_first() -> None:
+    """Whoever reads the events alone learns why: of a refusal, of what keeps failing, of ledgers that disagree."""
+    failed, stuck, disputed = Story(), Story(), Story()
+    turns = [
+        failed.tell("begin done", "reserve refused", "begin undone", second=0),
+        stuck.tell("begin done", "reserve done", "charge refused", second=0),
+        stuck.tell("reserve undo gave up", second=1),
+        stuck.tell("reserve undone", "begin undone", second=2),
+        disputed.tell("begin done", "confirm barred", "confirm done", "charge undo gave up", second=0),
+    ]
+
+    told = [(event.type_name(), getattr(event, "reason", "")) for turn in turns for _, event in turn.announcements]
+    assert [(name, reason) for name, reason in told if reason] == [
+        ("SagaFailed", "reserve: because of refused"),
+        ("SagaCompensationStarted", "charge: because of refused"),
+        ("SagaNeedsAttention", "undoing 'reserve' keeps failing: because of undo gave up"),
+        ("SagaCompensationCompleted", "charge: because of refused"),
+        ("SagaNeedsAttention", "'confirm' is both barred and done"),
+    ]
+
+
+def test_no_step_takes_less_than_no_time() -> None:
+    """A server's clock may be put back; what is summed up must never shrink."""
+    story = Story()
+    story.tell("begin done", second=1)
+    story.tell("reserve done", second=0)
+
+    assert story.counts["step_duration|order|reserve|0.005"] == 1
+    assert story.counts["step_duration_ms|order|reserve"] == 0
+
+
+def test_a_saga_that_ends_unbegun_is_counted() -> None:
+    """Its first step was refused and its beginning undone; that it began was lost on its way to us."""
+    story = Story()
+    assert story.tell("reserve refused", "begin undone", second=0).status is Status.FAILED
+
+    assert story.counts["ended|order|Failed"] == 1
+    assert story.counts["started|order"] == 0
 
 
 def test_an_undo_that_gave_up_does_not_hold_the_older_ones() -> None:
@@ -209,6 +277,7 @@ def test_an_undo_that_gave_up_does_not_hold_the_older_ones() -> None:
     assert [step for step, _, times in story.asked if times == 1] == ["charge", "reserve", "begin"]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 60
+    assert story.counts["undo_failed|order|charge"] == 1
     assert story.wait(instants[-1] - 1).status is Status.NEEDS_ATTENTION
     assert story.tell("charge undone", second=instants[-1]).status is Status.COMPENSATED
 
@@ -217,7 +286,7 @@ def test_an_unanswered_request_is_asked_again_by_the_clock_only() -> None:
     """Repeated events do not repeat requests; time does, each time with a new number."""
     story = Story()
     story.tell("begin done", "reserve done", "charge refused", second=0)
-    for second in range(1, 50):
+    for second in range(1, 61):  # at the end it is due
         story.tell("reserve done", "charge refused", second=second)
     assert story.asked == [("reserve", Request.UNDO, 1)]
     turn = story.wait(60)
@@ -257,7 +326,9 @@ def test_a_shell_opened_by_early_facts_has_a_deadline() -> None:
     story = Story()
     turn = story.tell("reserve done", second=5)
     assert (turn.status, turn.timer_ms) == (Status.IN_PROGRESS, at(65))
-    assert story.wait(65).status is Status.NEEDS_ATTENTION
+    assert story.wait(64.999).news == ()
+    lost = story.wait(65)
+    assert (lost.status, lost.timer_ms) == (Status.NEEDS_ATTENTION, at(65) + 60 * MINUTE)
     assert story.asked == []
 
     assert story.tell("begin done", second=0).status is Status.IN_PROGRESS

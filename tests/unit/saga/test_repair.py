@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sagastream.event import SagaAborted
 from sagastream.saga import lifecycle
-from sagastream.saga.advance import advance
+from sagastream.saga.advance import advance, tick
 from sagastream.saga.attention import Effect, left_open, open_items
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.lifecycle import Status
@@ -125,6 +125,15 @@ def test_whatever_is_open_is_asked_again_at_once(
     assert verdict.turn.timer_ms is not None
 
 
+def test_of_two_requests_the_one_that_is_due_first_is_looked_at_first() -> None:
+    """One that is asked for the fourth time waits long; the one that is asked for the first time must not wait so."""
+    asks = {"charge": Ask(Request.UNDO, 3, at(99))}
+    verdict = acted(Act.RETRY, *BACK, "charge undo gave up", now=100, **asks)
+
+    assert verdict.turn is not None
+    assert verdict.turn.timer_ms == at(100 + 60)
+
+
 def test_asking_again_cannot_help_where_ledgers_contradict_the_record() -> None:
     verdict = acted(Act.RETRY, *PAST_PIVOT, "confirm barred")
 
@@ -158,6 +167,18 @@ def test_a_step_whose_event_was_lost_before_the_pivot_can_be_stated_done() -> No
     assert verdict.turn.status is Status.IN_PROGRESS
 
 
+def test_a_step_that_was_stated_done_is_not_waited_for_and_the_next_one_has_its_time() -> None:
+    """Nobody will ever tell it; were it waited for, what comes after it would never be overdue."""
+    turn = resolved("confirm", Effect.DONE, *UPTO_CHARGE, "confirm overdue", "confirm ledger lost").turn
+    assert turn is not None
+    assert turn.timer_ms == at(100 + 300)
+
+    overdue = tick(ORDER, turn.progress, now_ms=at(400))
+
+    assert [(told.step, told.kind) for told in overdue.news] == [("notify", Kind.OVERDUE)]
+    assert overdue.status is Status.NEEDS_ATTENTION
+
+
 def test_turning_back_is_refused_where_ledgers_contradict_the_record() -> None:
     """Of a saga that had completed nothing would be undone: the wish would not even be remembered."""
     verdict = acted(Act.COMPENSATE, "begin done", "reserve done", "charge done", "charge undone", saga=PIVOTLESS)
@@ -188,6 +209,10 @@ RESOLVABLE: list[tuple[str, tuple[str, ...], str, Effect, Status, list[tuple[str
      "charge", Effect.UNDONE, Status.NEEDS_ATTENTION, [("reserve", Request.UNDO), ("begin", Request.UNDO)]),
     ("a lost ledger", (*BACK, "charge ledger lost"),
      "charge", Effect.UNDONE, Status.COMPENSATING, [("reserve", Request.UNDO)]),
+    ("a lost ledger, the newer step is undone", (*BACK, "charge undone", "reserve ledger lost"),
+     "reserve", Effect.UNDONE, Status.COMPENSATING, [("begin", Request.UNDO)]),
+    ("all that is left, of which nothing was heard", ("begin done", "reserve overdue", "confirm barred",
+     "charge ledger lost", "reserve barred", "begin undone"), "charge", Effect.UNDONE, Status.COMPENSATED, []),
     ("a step after the pivot", (*PAST_PIVOT, "notify gave up"), "notify", Effect.DONE, Status.COMPLETED, []),
     ("a judge without memory: it was done", (*UPTO_CHARGE, "confirm overdue", "confirm ledger lost"),
      "confirm", Effect.DONE, Status.IN_PROGRESS, []),
@@ -283,6 +308,16 @@ def test_what_may_have_happened_is_left_open_too(facts: tuple[str, ...], expecte
     assert left_open(ORDER, known(*facts)) == expected
 
 
+def test_a_beginning_that_nobody_can_undo_is_not_left_open() -> None:
+    assert left_open(replace(ORDER, cancelled_by=None), known(*BACK, "charge undone")) == ("reserve: done",)
+
+
+def test_without_a_pivot_every_step_may_be_left_open() -> None:
+    facts = known("begin done", "reserve done", "charge gave up", saga=PIVOTLESS)
+
+    assert left_open(PIVOTLESS, facts) == ("begin: done", "reserve: done", "charge: gave up")
+
+
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
@@ -299,6 +334,20 @@ def test_what_may_have_happened_is_left_open_too(facts: tuple[str, ...], expecte
         ((*PAST_PIVOT, "confirm barred"), [("confirm", "order", None, False, ("done", "undone"))]),
         ((*BACK, "notify done"), [("notify", "mail", None, False, ("undone",)),
                                   ("confirm", "order", None, False, ("done",))]),
+        # what is settled, done or known by now is open no more
+        ((*BACK, "charge undo gave up", "charge undone", "reserve ledger lost"),
+         [("reserve", "stock", "Released or StepBarred", True, ("undone",))]),
+        ((*UPTO_CHARGE, "confirm overdue", "confirm undo gave up", "confirm done", "notify gave up"),
+         [("notify", "mail", "Notified or NotNotified", True, ("done",))]),
+        ((*PAST_PIVOT, "begin overdue", "notify gave up"),
+         [("notify", "mail", "Notified or NotNotified", True, ("done",))]),
+        (("reserve done", "begin poisoned"), [("begin", "order", None, False, ())]),
+        (("reserve done", "charge refused", "begin overdue", "reserve ledger lost"),
+         [("reserve", "stock", "Released or StepBarred", True, ("undone",))]),
+        # of a forgotten step may be stated what the way of the saga leaves open
+        ((*PAST_PIVOT, "notify ledger lost"), [("notify", "mail", None, False, ("done",))]),
+        ((*PAST_PIVOT, "charge ledger lost"), [("charge", "payment", None, False, ())]),
+        ((*UPTO_CHARGE, "notify ledger lost"), [("notify", "mail", None, False, ())]),
     ],
 )  # fmt: skip
 def test_a_saga_that_needs_attention_says_what_is_open_and_what_would_close_it(
@@ -309,6 +358,19 @@ def test_a_saga_that_needs_attention_says_what_is_open_and_what_would_close_it(
 
     assert [(i.step, i.service, i.answer, i.again_ms is not None, i.effects) for i in items] == expected
     assert all(item.problem and item.since_ms for item in items)
+
+
+@pytest.mark.parametrize(
+    ("facts", "problem"),
+    [
+        ((*PAST_PIVOT, "notify gave up"), "gave up: because of gave up"),
+        ((*BACK, "charge ledger lost"), "the ledger was lost: because of ledger lost"),
+        ((*BACK, "charge undo gave up"), "undoing it keeps failing: because of undo gave up"),
+        (("begin done", "begin poisoned"), "an event could not be understood: because of poisoned"),
+    ],
+)
+def test_what_is_open_says_why_in_the_words_of_who_failed(facts: tuple[str, ...], problem: str) -> None:
+    assert [item.problem for item in open_items(ORDER, known(*facts))] == [problem]
 
 
 FACTS = st.sampled_from(every_fact(ORDER)).map(lambda said: happening(said, at(len(said))))

@@ -31,7 +31,8 @@ def progress(*facts: tuple[str, Kind, int], **asks: Ask) -> Progress:
 BEGUN = (BEGINNING, Kind.DONE, 1000)
 HELD, PAID, CONFIRMED = (STOCK, Kind.DONE, 2000), (PAYMENT, Kind.DONE, 3000), (CONFIRM, Kind.DONE, 4000)
 TOLD = (NOTIFY, Kind.DONE, 5000)
-BARRED = (CONFIRM, Kind.BARRED, 40_000)
+BARRED, TOO_LATE = (CONFIRM, Kind.BARRED, 40_000), (BEGINNING, Kind.CANCELLED, 9501)
+SENT_OR_NOT = "NotificationSent or NotificationFailed"
 
 
 def statuses(known: Progress) -> list[str]:
@@ -81,6 +82,49 @@ def test_a_step_refused_at_first_and_done_after_all_is_done() -> None:
     known = progress(BEGUN, HELD, PAID, CONFIRMED, (NOTIFY, Kind.REFUSED, 4501), TOLD)
 
     assert statuses(known)[-1] == StepStatus.DONE
+
+
+TURNED_BACK = (BEGUN, HELD, (CONFIRM, Kind.OVERDUE, 33_000), BARRED)
+
+
+@pytest.mark.parametrize(
+    ("known", "step", "status", "undo", "error"),
+    [
+        (progress(*TURNED_BACK, PAID, (PAYMENT, Kind.UNDONE, 41_000)), PAYMENT, "Undone", "Undone", None),
+        (progress(*TURNED_BACK, (PAYMENT, Kind.BARRED, 41_000)), PAYMENT, "Barred", "Barred", None),
+        (progress(*TURNED_BACK, PAID, (PAYMENT, Kind.UNDO_GAVE_UP, 41_001)), PAYMENT, "GaveUp", "GaveUp", "why"),
+        (progress(*TURNED_BACK, (PAYMENT, Kind.LOST, 41_001)), PAYMENT, "GaveUp", "LedgerLost", "why"),
+        (progress(*TURNED_BACK, (PAYMENT, Kind.LOST, 41_001), (PAYMENT, Kind.STATED_UNDONE, 50_000)),
+         PAYMENT, "Undone", "Undone", "why"),
+        (progress(*TURNED_BACK, PAID, charge=Ask(Request.RETRY, 1, 41_000)), PAYMENT, "Done", "Pending", None),
+        (progress(*TURNED_BACK), CONFIRM, "Barred", None, "overdue"),
+        (progress(BEGUN, HELD, (PAYMENT, Kind.OVERDUE, 9001)), PAYMENT, "Overdue", None, "why"),
+        (progress(BEGUN, HELD, (PAYMENT, Kind.GAVE_UP, 9001)), PAYMENT, "GaveUp", None, "why"),
+        (progress(BEGUN, HELD, (PAYMENT, Kind.GAVE_UP, 9000)), PAYMENT, "GaveUp", None, "gave up"),
+        (progress(BEGUN, (BEGINNING, Kind.POISONED, 9001)), BEGINNING, "Done", None, "why"),
+        (progress(BEGUN, HELD, PAID, (CONFIRM, Kind.LOST, 9001), (CONFIRM, Kind.STATED_DONE, 9002)),
+         CONFIRM, "Done", None, "why"),
+        (progress(BEGUN, HELD, PAID, (CONFIRM, Kind.LOST, 9001), (CONFIRM, Kind.STATED_UNDONE, 9002)),
+         CONFIRM, "Undone", None, "why"),
+    ],
+)  # fmt: skip
+def test_each_step_is_shown_as_it_stands(
+    known: Progress, step: str, status: str, undo: str | None, error: str | None
+) -> None:
+    """What is undone, barred or given up is never shown as done, and whatever went wrong says why."""
+    (shown,) = (one for one in standings(ORDER, known) if one.name == step)
+
+    assert (shown.status, shown.undo, shown.error) == (status, undo, error)
+
+
+def test_what_is_undone_is_not_left_to_be_undone() -> None:
+    assert remaining(ORDER, progress(*TURNED_BACK, PAID, (PAYMENT, Kind.UNDONE, 41_000))) == [STOCK, BEGINNING]
+
+
+def test_a_step_begins_when_the_one_before_it_was_stated_done() -> None:
+    known = progress(BEGUN, HELD, PAID, (CONFIRM, Kind.LOST, 9001), (CONFIRM, Kind.STATED_DONE, 9002))
+
+    assert [one.started_ms for one in standings(ORDER, known)][-1] == 9002
 
 
 @pytest.mark.parametrize(
@@ -148,12 +192,49 @@ def test_a_step_refused_at_first_and_done_after_all_is_done() -> None:
             id="only the undo that gave up is left",
         ),
         pytest.param(
-            progress(BEGUN, HELD, PAID, CONFIRMED, (NOTIFY, Kind.GAVE_UP, 9001)),
+            progress(BEGUN, HELD, PAID, CONFIRMED, (NOTIFY, Kind.GAVE_UP, 9001), TOO_LATE),
             Status.NEEDS_ATTENTION,
-            Wait(
-                "notification", NOTIFY, "NotificationSent or NotificationFailed", "notify customer: why", 9001, 69_001
-            ),
+            Wait("notification", NOTIFY, SENT_OR_NOT, "notify customer: why", 9001, 69_001),
             id="a step after the pivot gave up",
+        ),
+        pytest.param(
+            progress(BEGUN, HELD, PAID, CONFIRMED, (NOTIFY, Kind.REFUSED, 9001), TOO_LATE),
+            Status.NEEDS_ATTENTION,
+            Wait("notification", NOTIFY, SENT_OR_NOT, "notify customer: why", 9001, 69_001),
+            id="a step after the pivot was refused",
+        ),
+        pytest.param(
+            progress(BEGUN, HELD, PAID, CONFIRMED, (NOTIFY, Kind.OVERDUE, 9001), TOO_LATE),
+            Status.NEEDS_ATTENTION,
+            Wait("notification", NOTIFY, SENT_OR_NOT, "notify customer: why", 9001, 69_001),
+            id="a step after the pivot is overdue",
+        ),
+        pytest.param(
+            progress(BEGUN, HELD, (BEGINNING, Kind.CANCELLED, 2501), PAID, confirm=Ask(Request.BAR, 1, 2600)),
+            Status.IN_PROGRESS,
+            Wait("order", CONFIRM, "OrderConfirmed or StepBarred", "begin: why", 2501, 62_600),
+            id="cancelled the pivot judges",
+        ),
+        pytest.param(
+            progress(BEGUN, HELD, (PAYMENT, Kind.GAVE_UP, 2501), PAID, confirm=Ask(Request.BAR, 1, 2600)),
+            Status.IN_PROGRESS,
+            Wait("order", CONFIRM, "OrderConfirmed or StepBarred", "charge payment: why", 2501, 62_600),
+            id="given up the pivot judges",
+        ),
+        pytest.param(
+            progress(BEGUN, HELD, (PAYMENT, Kind.REFUSED, 2501), reserve=Ask(Request.UNDO, 1, 2600)),
+            Status.COMPENSATING,
+            Wait("stock", STOCK, "StockReleased or StepBarred", "charge payment: why", 2501, 62_600),
+            id="refused",
+        ),
+        pytest.param(
+            progress(
+                BEGUN, HELD, (PAYMENT, Kind.REFUSED, 2501), (STOCK, Kind.LOST, 2701), (BEGINNING, Kind.UNDONE, 2800),
+                reserve=Ask(Request.UNDO, 1, 2600),
+            ),
+            Status.NEEDS_ATTENTION,
+            Wait("stock", STOCK, "StockReleased or StepBarred", "ledger lost: why", 2501, 62_600),
+            id="an undo of which the ledger was lost",
         ),
         pytest.param(
             progress(BEGUN, HELD, (PAYMENT, Kind.REFUSED, 2501), PAID),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sagastream.saga import lifecycle
@@ -21,6 +23,9 @@ ROWS: list[tuple[str, tuple[str, ...], Status, list[tuple[str, str]]]] = [
     ("every step, the beginning not seen", (*UPTO_PIVOT[1:], "notify done"), Status.IN_PROGRESS, []),
     ("early facts of an unseen beginning", ("charge done",), Status.IN_PROGRESS, []),
     ("a beginning never seen", ("charge done", "begin overdue"), Status.NEEDS_ATTENTION, []),
+    ("a beginning never seen, of what is refused", ("reserve done", "begin overdue", "charge refused"),
+     Status.COMPENSATING, [("reserve", "undo")]),
+    ("it gave up before its beginning was seen", ("reserve gave up",), Status.IN_PROGRESS, [("confirm", "bar")]),
     ("it came after all", ("charge done", "begin overdue", "begin done"), Status.IN_PROGRESS, []),
     # a refusal proves that nothing later happened; the refused step is not asked
     ("refused at the first step", ("begin done", "reserve refused"), Status.COMPENSATING, [("begin", "undo")]),
@@ -131,6 +136,8 @@ ROWS: list[tuple[str, tuple[str, ...], Status, list[tuple[str, str]]]] = [
     ),
     ("the bar gave up", (*UPTO_CHARGE, "confirm overdue", "confirm undo gave up"), Status.NEEDS_ATTENTION,
      [("confirm", "bar")]),
+    ("the bar gave up, for the pivot was done", (*UPTO_CHARGE, "confirm overdue", "confirm undo gave up",
+     "confirm done"), Status.IN_PROGRESS, []),
     ("the judge lost its ledger", (*UPTO_CHARGE, "confirm overdue", "confirm ledger lost"), Status.NEEDS_ATTENTION,
      [("confirm", "bar")]),
     # after the pivot nothing is refunded
@@ -138,6 +145,8 @@ ROWS: list[tuple[str, tuple[str, ...], Status, list[tuple[str, str]]]] = [
     ("the last step is overdue", (*UPTO_PIVOT, "notify overdue"), Status.NEEDS_ATTENTION, [("notify", "retry")]),
     ("the last step was refused", (*UPTO_PIVOT, "notify refused"), Status.NEEDS_ATTENTION, [("notify", "retry")]),
     ("it is done after all", (*UPTO_PIVOT, "notify gave up", "notify overdue", "notify done"), Status.COMPLETED, []),
+    ("it is done after a refusal", (*UPTO_PIVOT, "notify refused", "notify done"), Status.COMPLETED, []),
+    ("it gave up, the pivot is not heard of", (*UPTO_CHARGE, "notify gave up"), Status.IN_PROGRESS, []),
     # what is before the pivot has certainly happened once the pivot has: if its event was lost, it is told again
     ("an event before the pivot was lost", ("begin done", "charge done", "confirm done", "notify done",
      "reserve overdue"), Status.NEEDS_ATTENTION, [("reserve", "retry")]),
@@ -164,6 +173,8 @@ ROWS: list[tuple[str, tuple[str, ...], Status, list[tuple[str, str]]]] = [
     ("undone though refused", ("begin done", "reserve refused", "reserve undone"), Status.NEEDS_ATTENTION, []),
     ("undone after a refusal", ("begin done", "reserve refused", "charge undone"), Status.NEEDS_ATTENTION, []),
     ("told though barred", ("begin done", "confirm barred", "notify done"), Status.NEEDS_ATTENTION, []),
+    ("told though stated undone", (*UPTO_CHARGE, "confirm ledger lost", "confirm stated undone", "notify done"),
+     Status.NEEDS_ATTENTION, []),
     ("refunded though confirmed", (*UPTO_PIVOT, "notify done", "charge undone"), Status.NEEDS_ATTENTION, []),
     ("cancelled though confirmed", (*UPTO_PIVOT, "begin undone"), Status.NEEDS_ATTENTION, []),
     # a person closed it
@@ -193,6 +204,12 @@ PIVOTLESS_ROWS: list[tuple[str, tuple[str, ...], Status, list[str]]] = [
      Status.COMPENSATED, []),
     ("never begun", ("begin done", "reserve overdue", "charge barred", "reserve barred", "begin undone"),
      Status.FAILED, []),
+    ("cancelled when every step was done", ("begin done", "reserve done", "charge done", "begin cancelled"),
+     Status.COMPENSATING, ["charge"]),
+    ("overdue, and then every step was done", ("begin done", "reserve overdue", "reserve done", "charge done"),
+     Status.COMPENSATING, ["charge"]),
+    ("that, all undone", ("begin done", "reserve overdue", "reserve done", "charge done", "charge undone",
+     "reserve undone", "begin undone"), Status.COMPENSATED, []),
     ("undone though complete", ("begin done", "reserve done", "charge done", "charge undone"),
      Status.NEEDS_ATTENTION, []),
 ]  # fmt: skip
@@ -216,6 +233,49 @@ def test_a_request_carries_proof_that_its_step_happened() -> None:
     assert lifecycle.proof(ORDER, progress, "begin") == "begin-done"
     assert lifecycle.proof(ORDER, progress, "reserve") == "charge-refused"
     assert lifecycle.proof(ORDER, progress, "charge") is None
+
+
+def test_a_success_proves_the_steps_before_it() -> None:
+    """Stock's event was lost on its way; were its ledger lost too, "never heard of it" must not pass for undone."""
+    progress = known("begin done", "reserve overdue", "charge done", "confirm barred", "charge undone")
+
+    assert list(lifecycle.wanted(ORDER, progress)) == [("reserve", Request.UNDO)]
+    assert lifecycle.proof(ORDER, progress, "reserve") == "charge-done"
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "asked"),
+    [
+        (("begin done", "reserve refused"), Status.FAILED, []),
+        ((*UPTO_CHARGE, "confirm barred", "charge undone"), Status.COMPENSATING, ["reserve"]),
+        ((*UPTO_CHARGE, "confirm barred", "charge undone", "reserve undone"), Status.COMPENSATED, []),
+    ],
+)
+def test_a_beginning_that_nobody_can_undo_is_not_waited_for(
+    facts: tuple[str, ...], status: Status, asked: list[str]
+) -> None:
+    """A table without ``cancelled_by``: the saga ends with its steps."""
+    saga = replace(ORDER, cancelled_by=None)
+    progress = known(*facts, saga=saga)
+
+    assert lifecycle.status(saga, progress) is status
+    assert list(lifecycle.wanted(saga, progress)) == [(step, Request.UNDO) for step in asked]
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (("begin done", "reserve done"), ""),
+        (("begin done", "reserve barred"), ""),
+        (("begin done", "reserve done", "charge refused", "reserve undone"), "charge: because of refused"),
+        ((*UPTO_CHARGE, "begin cancelled", "confirm overdue", "confirm barred"), "begin: because of cancelled"),
+        ((*UPTO_CHARGE, "confirm barred"), "confirm: barred"),
+        ((*UPTO_PIVOT, "begin poisoned"), "an event could not be understood: because of poisoned"),
+    ],
+)
+def test_the_reason_of_a_saga_is_what_went_wrong_first(facts: tuple[str, ...], reason: str) -> None:
+    """Whatever followed from it, and was told later, explains nothing."""
+    assert lifecycle.reason(ORDER, known(*facts)) == reason
 
 
 def test_an_undo_proves_the_steps_before_it() -> None:
