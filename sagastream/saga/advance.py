@@ -86,7 +86,8 @@ def tick(saga: Saga, progress: Progress, *, now_ms: int) -> Advance:
 def ask_now(saga: Saga, progress: Progress, *, now_ms: int) -> Advance:
     """Ask at once, at a person's word, for everything that is open, whenever it was asked last.
 
-    Ledgers answer what they decided before from memory, so it has no second effect.
+    Ledgers answer what they decided before from memory, so it has no second effect. Only for a saga that has not ended
+    and whose ledgers agree.
     """
     asks = tuple(
         Asked(step, request, _times(progress, step, request) + 1) for step, request in lifecycle.askable(saga, progress)
@@ -169,24 +170,20 @@ def _announcements(saga: Saga, progress: Progress, status: Status) -> Iterator[t
     if progress.began_ms is not None:
         yield "started", _STARTED
     if lifecycle.is_turned_back(saga, progress) and any(s != BEGINNING for s in lifecycle.to_undo(saga, progress)):
-        yield "compensating", SagaCompensationStarted(reason=_why(saga, progress))
+        yield "compensating", SagaCompensationStarted(reason=lifecycle.reason(saga, progress))
     match status:
         case Status.NEEDS_ATTENTION:
-            trouble = next(lifecycle.troubles(saga, progress), "") or _why(saga, progress)
+            trouble = next(lifecycle.troubles(saga, progress))
             yield f"attention {derived_id(trouble)[:8]}", SagaNeedsAttention(reason=trouble)
         case Status.COMPLETED:
             yield _ENDED, _COMPLETED
         case Status.FAILED:
-            yield _ENDED, SagaFailed(reason=_why(saga, progress))
+            yield _ENDED, SagaFailed(reason=lifecycle.reason(saga, progress))
         case Status.COMPENSATED:
-            yield _ENDED, SagaCompensationCompleted(reason=_why(saga, progress))
+            yield _ENDED, SagaCompensationCompleted(reason=lifecycle.reason(saga, progress))
         case Status.ABORTED:
             aborted = progress.facts[BEGINNING][Kind.ABORTED]
             open_effects = left_open(saga, progress)
             yield _ENDED, SagaAborted(reason=aborted.reason, actor=aborted.actor, open_effects=open_effects)
         case _:
             pass
-
-
-def _why(saga: Saga, progress: Progress) -> str:
-    return lifecycle.reason(saga, progress) or "unknown"

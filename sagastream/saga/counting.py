@@ -41,7 +41,7 @@ def counted(saga: Saga, before: Progress, turn: Advance) -> Tally:
     if "ended" in fresh:
         tally[name("ended", saga.name, turn.status)] += 1
         began, ended = turn.progress.began_ms, turn.progress.last_ms
-        _observe(tally, "duration", saga.name, max(0, ended - (began if began is not None else ended)))
+        _observe(tally, "duration", saga.name, ended - began if began is not None else 0)
     if turn.late:
         tally["late"] += turn.late
     return tally

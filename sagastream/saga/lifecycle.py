@@ -197,10 +197,9 @@ def is_in_doubt(saga: Saga, progress: Progress) -> bool:
 @_by_shape
 def to_undo(saga: Saga, progress: Progress) -> tuple[str, ...]:
     """Return the steps that must be undone or barred once the saga is turned back, newest first."""
-    upto = saga.pivot_at if saga.pivot_at is not None else len(saga.steps)
-    refused_at = _refused_at(saga, progress)
-    if refused_at is not None:
-        upto = min(upto, refused_at)
+    upto = _refused_at(saga, progress)  # never after the pivot
+    if upto is None:
+        upto = saga.pivot_at if saga.pivot_at is not None else len(saga.steps)
     steps = [step.name for step in reversed(saga.steps[:upto])]
     return (*steps, BEGINNING) if saga.cancelled_by is not None else (*steps,)
 
@@ -258,10 +257,8 @@ def askable(saga: Saga, progress: Progress) -> Iterator[tuple[str, Request]]:
     """Yield what may be asked at once at a person's word: what is wanted, else whatever the saga waits for.
 
     A step that is merely awaited tells again what it decided, tries again what it has begun, and is otherwise
-    left to its own message, which is still to come.
+    left to its own message, which is still to come. Only for a saga that has not ended and whose ledgers agree.
     """
-    if status(saga, progress).is_end or next(contradictions(saga, progress), None):
-        return
     requests = list(wanted(saga, progress))
     waiting = awaited(saga, progress)
     if requests:
