@@ -18,8 +18,8 @@ _HELD_BACK = "sagastream.held_back"
 class Measured:
     """Tell telemetry of every answer: by method, route (its template, never the path asked for) and status class.
 
-    The time is that until the answer begins, so a stream counts as answered once it flows. A request nobody waited
-    for to be answered is not counted.
+    Methods that a route does not offer are one, ``other``. The time is that until the answer begins, so a stream counts
+    as answered once it flows. A request nobody waited for to be answered is not counted.
     """
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry, clock: Callable[[], float] = perf_counter) -> None:
@@ -35,9 +35,10 @@ class Measured:
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
-                method = scope["method"] if scope["method"] in _METHODS else "other"
+                route = scope.get("route")
+                method = scope["method"] if scope["method"] in _offered(route) else "other"
                 took_s = None if _HELD_BACK in scope else self._clock() - begun_s
-                self._telemetry.answered(method, _path(scope.get("route")), message["status"], took_s)
+                self._telemetry.answered(method, _path(route), message["status"], took_s)
             await send(message)
 
         await self._app(scope, receive, watched)
@@ -51,8 +52,14 @@ def held_back(scope: Scope) -> None:
 def expect_requests(telemetry: Telemetry, routes: Iterable[BaseRoute]) -> None:
     """Export the routes there are from the start, at zero, so that no rate misses the first failure."""
     for route in routes:
-        for method in sorted(_METHODS & set(getattr(route, "methods", None) or ())):
-            telemetry.expect_request(method, _path(route))
+        if getattr(route, "methods", None):
+            for method in sorted(_offered(route)):
+                telemetry.expect_request(method, _path(route))
+
+
+def _offered(route: object) -> frozenset[str]:
+    """Return the methods that are told apart: those of the route, or all known ones where there is none to ask."""
+    return _METHODS & (getattr(route, "methods", None) or _METHODS)
 
 
 def _path(route: object) -> str:
