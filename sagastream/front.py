@@ -21,7 +21,7 @@ from sagastream.service import bare_app, include
 from sagastream.telemetry import CONTENT_TYPE, Figure, Telemetry, expose
 from sagastream.version import VERSION
 
-_PROBE_TIMEOUT_S = 4.0
+_PROBE_TIMEOUT_S = 4.0  # longer than a service's probes wait for the server
 
 
 def create_front(
@@ -109,8 +109,9 @@ async def _ask_all(upstreams: Mapping[str, httpx.AsyncClient], path: str) -> dic
 
 async def _ask(client: httpx.AsyncClient, path: str) -> httpx.Response | None:
     try:
-        return await client.get(path, timeout=_PROBE_TIMEOUT_S)
-    except httpx.HTTPError:
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):  # the client's own bounds no service in this process
+            return await client.get(path, timeout=_PROBE_TIMEOUT_S)
+    except (httpx.HTTPError, TimeoutError):
         return None
 
 

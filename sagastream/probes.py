@@ -13,11 +13,10 @@ from sagastream.bus import Connection
 from sagastream.durability import Durability, read_durability
 from sagastream.errors import SagastreamError
 from sagastream.hosting import Host
-from sagastream.telemetry import CONTENT_TYPE, Telemetry
+from sagastream.telemetry import CONTENT_TYPE, PATIENCE_S, Telemetry
 from sagastream.version import VERSION
 
 PATHS = ("/health", "/livez", "/readyz", "/metrics")
-_PATIENCE_S = 3.0
 
 
 def probes(host: Host, server: Connection, telemetry: Telemetry) -> APIRouter:
@@ -82,10 +81,10 @@ def probes(host: Host, server: Connection, telemetry: Telemetry) -> APIRouter:
 async def _ask(server: Connection) -> tuple[Durability | None, str | None]:
     """Return what the server says, if it answers, and why the service could not work with it."""
     try:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             durability = await read_durability(server)
     except SagastreamError as error:
         return None, f"server: {error}"
     except TimeoutError:
-        return None, f"server: no answer within {_PATIENCE_S:g} s"
+        return None, f"server: no answer within {PATIENCE_S:g} s"
     return durability, f"server: {durability.refusal}" if durability.refusal else None

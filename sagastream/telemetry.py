@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import prometheus_client as prometheus
 import structlog
@@ -19,6 +20,8 @@ from sagastream.series import PREFIX, Series
 log = structlog.get_logger(__name__)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PATIENCE_S = 3.0
+"""For how long a probe waits for the server; whoever asks several services waits a little longer for each."""
 _CLASSES = ("2xx", "3xx", "4xx", "5xx")  # of final answers
 _REQUEST_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _HANDLER_BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30)
@@ -184,19 +187,22 @@ class Telemetry:
         return prometheus.generate_latest(self._registry) + expose(own)
 
     async def scrape(self) -> bytes:
-        """Return what this process counted and what its sources read.
+        """Return what this process counted and what its sources read, within ``PATIENCE_S``.
 
         A source that cannot read is left out: no figure is better than an old one, and those of the others are true.
         """
-        found: list[Figure | Spread] = []
-        for source in self._sources:
-            try:
-                found += await source()
-            except ServerUnavailable:
-                continue
-            except ReplyError as error:
-                log.error("metrics.refused", service=self.service, error=str(error))
-        return self.render() + expose(found)
+        read = await asyncio.gather(*(self._read(source) for source in self._sources))
+        return self.render() + expose(chain.from_iterable(read))
+
+    async def _read(self, source: Source) -> Sequence[Figure | Spread]:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await source()
+        except (ServerUnavailable, TimeoutError):
+            return ()
+        except ReplyError as error:
+            log.error("metrics.refused", service=self.service, error=str(error))
+            return ()
 
     def _counter(self, what: Series) -> prometheus.Counter:
         return prometheus.Counter(PREFIX + what.name, what.help, what.labels, registry=self._registry)

@@ -18,6 +18,7 @@ from sagastream.problems import Problem
 from sagastream.series import SERVICE_UP
 from sagastream.service import alive, bare_app, include
 from sagastream.telemetry import Figure, Telemetry
+from sagastream.testing.virtual_time import run
 
 
 @asynccontextmanager
@@ -145,3 +146,27 @@ async def test_a_source_that_is_refused_takes_no_figure_from_the_others() -> Non
         telemetry.add_source(source)
 
     assert 'service="bank"} 1.0' in (await telemetry.scrape()).decode()
+
+
+def test_a_source_that_does_not_answer_holds_up_no_figure_for_longer_than_a_probe() -> None:
+    """A frozen server is asked again and again by who reads it; what this process counted is told all the same."""
+
+    async def frozen() -> list[Figure]:
+        await asyncio.sleep(6.2)
+        return []
+
+    async def sound() -> list[Figure]:
+        return [Figure(SERVICE_UP, ("bank",), 1.0)]
+
+    async def scraped() -> tuple[str, float]:
+        telemetry, loop = Telemetry("coordinator"), asyncio.get_running_loop()
+        for source in (frozen, frozen, sound):
+            telemetry.add_source(source)
+        began = loop.time()
+        return (await telemetry.scrape()).decode(), loop.time() - began
+
+    text, took_s = run(scraped())
+
+    assert took_s == 3
+    assert 'service_up{service="bank"} 1.0' in text
+    assert 'choreographed_saga_retries_total{service="coordinator"} 0.0' in text

@@ -16,6 +16,10 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, Field
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from sagastream import series
@@ -29,6 +33,7 @@ from sagastream.proxy import local_service
 from sagastream.service import Context, Service, alive, create_app
 from sagastream.settings import Settings
 from sagastream.telemetry import Figure, Spread, Telemetry, expose
+from sagastream.testing.virtual_time import run
 
 PATHS = ("/readyz", "/health")
 INFO = (
@@ -541,6 +546,26 @@ async def test_the_front_says_which_service_is_away() -> None:
     assert (passed_on.status_code, ready.status_code) == (503, 503)
     assert ready.json()["services"] == {"bank-service": {"status": "unreachable"}}
     assert 'service_up{service="bank-service"} 0.0' in metrics.text
+
+
+def test_figures_are_told_in_time_whatever_a_service_in_this_process_waits_for() -> None:
+    """A server that is frozen answers nobody, and whoever scrapes would hear nothing of all the others either."""
+
+    async def never(_: Request) -> Response:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    async def scraped() -> tuple[str, float]:
+        loop = asyncio.get_running_loop()
+        front = create_front([], {"bank-service": local_service(Starlette(routes=[Route("/metrics", never)]))})
+        async with alive(front), local_service(front) as client:
+            began = loop.time()
+            return (await client.get("/metrics")).text, loop.time() - began
+
+    text, took_s = run(scraped())
+
+    assert took_s == 4
+    assert 'service_up{service="bank-service"} 0.0' in text
 
 
 def test_merged_texts_name_each_family_once_and_keep_a_service_that_is_there() -> None:
