@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from sagastream.doctor import consumers, groups, permissions, sagas, server
-from sagastream.doctor.finding import Finding, problem, warning
+from sagastream.doctor.finding import Finding, Verdict, problem, warning
 from sagastream.doctor.patient import Patient
 from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
 
@@ -45,4 +46,19 @@ async def examine(patient: Patient) -> list[Finding]:
             found.append(warning(name, f"cannot be looked at: {error}", 'redis-cli -u "$REDIS_URL" ACL WHOAMI'))
         except SagastreamError as error:
             found.append(problem(name, str(error), "sagastream check"))
-    return found
+    return mended_first(found)
+
+
+def mended_first(found: Sequence[Finding]) -> list[Finding]:
+    """Return the findings, with no command for readers that may be silent only because the server takes no writes.
+
+    Reading for a group is a write: where a disk is full nobody is heard of, however well he is.
+    """
+    if not any(one.check == "writes" and one.verdict is Verdict.PROBLEM for one in found):
+        return list(found)
+    return [
+        replace(one, told=f"{one.told}; it may only wait for writes: mend those first", help="")
+        if one.check == "groups" and one.verdict is Verdict.PROBLEM
+        else one
+        for one in found
+    ]

@@ -96,7 +96,7 @@ async def unfinished(patient: Patient) -> list[Finding]:
     oldest_ms = 0 if fleet.oldest_ms is None else fleet.now_ms - fleet.oldest_ms
     found = []
     if attention:
-        told = f"{attention} need attention: they cannot end by themselves"
+        told = f"{attention} need attention: they cannot end by themselves for now"
         found.append(problem("sagas", told, "sagastream sagas --status NeedsAttention"))
     if active > attention and oldest_ms >= OLD_MS:
         told = f"{active} are unfinished, the oldest for {lasting(oldest_ms)}"
