@@ -88,6 +88,17 @@ def test_every_panel_says_what_it_shows_in_which_unit_from_the_chosen_source(nam
 
 
 @pytest.mark.parametrize("name", BOARDS)
+def test_a_panel_without_figures_does_not_say_that_there_is_nothing(name: str) -> None:
+    """Where the coordinator or the front is gone nothing is known of this moment; "none yet" would be a comfort."""
+    for panel in dashboard.panels(dashboard.load(name)):
+        of_now = [query for query in panel.queries if not query.is_range and "[" not in query.text]
+        shown = panel.raw["fieldConfig"]
+        assert isinstance(shown, dict)
+        if of_now and panel.kind in ("stat", "bargauge"):
+            assert shown["defaults"]["noValue"] == "no figures", panel.title
+
+
+@pytest.mark.parametrize("name", BOARDS)
 def test_the_panels_lie_side_by_side(name: str) -> None:
     shown = panels(dashboard.load(name))
 
