@@ -26,16 +26,16 @@ _MARK = re.compile(r"<(<)?(\d+)([smh])>(?(1)>)")
 class Objective:
     """What is promised, and where the share that broke it within a window is recorded.
 
-    ``budget`` is the share that may break it. ``ratio`` gives that share, with ``<WINDOW>`` for the window. ``by`` is
-    what it is told of.
+    ``budget`` is the share that may break it. ``ratio`` gives that share, with ``<WINDOW>`` for the window. ``broken``
+    says of what, and how; ``impact`` what it is to customers.
     """
 
     alert: str
     name: str
     budget: float
-    promise: str
+    broken: str
     ratio: str
-    of: str = ""
+    impact: str
 
 
 def _grown(name: str) -> str:
@@ -56,23 +56,25 @@ OBJECTIVES = (
         "SagaCompletionBudgetBurns",
         "process:sagas_not_completed:ratio",
         0.005,
-        "99.5 % of sagas are completed",
+        "{{ $labels.business_process }} sagas are not completed",
         f"1 - {_grown('completed_total')}\n            / ({_grown('duration_seconds_count')} > 0)",
-        of=" of {{ $labels.business_process }}",
+        impact="Customers do not get what they ordered; what was charged is given back",
     ),
     Objective(
         "RequestErrorBudgetBurns",
         "requests:failed:ratio",
         0.001,
-        "99.9 % of requests are answered without a fault of ours",
+        "requests fail through a fault of ours",
         f"{_asked('requests_total', status='5xx')}\n            / ({_asked('requests_total')} > 0)",
+        impact="Customers see errors and cannot order; what was accepted is not lost",
     ),
     Objective(
         "RequestLatencyBudgetBurns",
         "requests:slow:ratio",
         0.05,
-        "95 % of requests are answered within 500 ms",
+        "requests wait longer than 500 ms for an answer",
         f"1 - {_asked('request_seconds_bucket', le='0.5')}\n            / ({_asked('request_seconds_count')} > 0)",
+        impact="Customers wait for answers; nothing is lost",
     ),
 )
 """CONTRACT E. A budget is that of thirty days."""
@@ -104,12 +106,14 @@ def _objectives() -> Iterator[str]:
     for objective in OBJECTIVES:
         for pace, long, short, severity, gone in PACES:
             most = f"{pace * objective.budget:g}"
-            told = f'{{{{ $value | humanizePercentage }}}}{objective.of} break "{objective.promise}"'
+            promised = f"promised: at most {objective.budget * 100:g}%"
+            told = f"{{{{ $value | humanizePercentage }}}} of {objective.broken} ({promised})"
             yield f"""      - alert: {objective.alert}
         expr: {objective.name}_{long} > {most} and {objective.name}_{short} > {most}
         labels: {{severity: {severity}, window: {long}}}
         annotations:
-          summary: '{told}; the month is spent {gone}'
+          summary: '{told}; the budget of the month is gone {gone}'
+          impact: {objective.impact}
           runbook: prometheus/RUNBOOK.md#{objective.alert.lower()}
 """
 
