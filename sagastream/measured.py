@@ -11,15 +11,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sagastream.telemetry import Telemetry
 
 NO_ROUTE = "none"
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HELD_BACK = "sagastream.held_back"
 
 
 class Measured:
     """Tell telemetry of every answer: by method, route (its template, never the path asked for) and status class.
 
-    Methods that a route does not offer are one, ``other``. The time is that until the answer begins, so a stream counts
-    as answered once it flows. A request nobody waited for to be answered is not counted.
+    A HEAD counts as the GET that it is answered as; methods that a route does not offer are one, ``other``. The time is
+    that until the answer begins, so a stream counts as answered once it flows. A request nobody waited for to be
+    answered is not counted.
     """
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry, clock: Callable[[], float] = perf_counter) -> None:
@@ -36,7 +37,8 @@ class Measured:
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = scope.get("route")
-                method = scope["method"] if scope["method"] in _offered(route) else "other"
+                asked = "GET" if scope["method"] == "HEAD" else scope["method"]
+                method = asked if asked in _offered(route) else "other"
                 took_s = None if _HELD_BACK in scope else self._clock() - begun_s
                 self._telemetry.answered(method, _path(route), message["status"], took_s)
             await send(message)

@@ -173,7 +173,8 @@ async def test_a_head_is_that_of_the_answer_to_a_get() -> None:
 
     assert (head.status_code, head.content, whole.content) == (200, b"", b'"o-1"')
     assert {**head.headers, "date": ""} == {**whole.headers, "date": ""}
-    assert 'method="HEAD",route="/api/orders/{order_id}"' in telemetry.render().decode()
+    counted = 'request_seconds_count{method="GET",route="/api/orders/{order_id}",service="shop"} 2.0'
+    assert counted in telemetry.render().decode()
 
 
 @pytest.mark.parametrize(("path", "status"), [("/api/orders", 405), ("/nowhere", 404), ("/api/fault", 500)])
