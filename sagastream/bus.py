@@ -6,6 +6,9 @@ than a blocking read, and it re-sends commands that may already have happened):
 - *reader*: blocking reads; its time-out is the block plus five seconds; never re-sends.
 - *writer*: scripts; never re-sends, because only the caller knows whether its script is deduplicated.
 - *query*: short time-out; re-sends, because it only reads.
+
+A primary that becomes a replica closes no connection. So whoever meets one leaves it, and all three ask the address
+anew: it may lead to the new primary, and who only reads would never be told.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ Reply: TypeAlias = "int | str | list[Reply] | None"
 
 _TROUBLE = frozenset(
     {"LOADING", "READONLY", "OOM", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY",
-     "UNKILLABLE", "MAXCLIENTS"}
+     "UNKILLABLE", "MAXCLIENTS", "UNBLOCKED"}
 )  # fmt: skip
 _UNNAMEABLE = re.compile(r"[^!-~]")  # what the server takes in no client's name
 MOST_CONNECTIONS = 32  # per pool; whoever needs one more waits for it
@@ -63,6 +66,23 @@ class Connection(Protocol):
         ...
 
 
+class Reign:
+    """Which primary the connections of a bus were made to, by number: what was made in an earlier reign is not used."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._is_over = False
+
+    def meets_replica(self) -> None:
+        """Trust no connection that was made until now."""
+        self.number, self._is_over = self.number + 1, True
+
+    def meets_primary(self) -> None:
+        """Begin another reign after one is over; connections made in between may still lead to a replica."""
+        if self._is_over:
+            self.number, self._is_over = self.number + 1, False
+
+
 class Bus:
     """A server and the three connections to it."""
 
@@ -85,17 +105,18 @@ def connect(url: str, *, name: str, block: timedelta) -> Bus:
     will be asked for.
     """
     name = _UNNAMEABLE.sub("_", f"{name}@{socket.gethostname()}:{os.getpid()}")
+    reign = Reign()
     return Bus(
-        reader=RedisConnection(url, name=name, timeout=block + _GRACE, retries=0),
-        writer=RedisConnection(url, name=name, timeout=_GRACE, retries=0),
-        query=RedisConnection(url, name=name, timeout=timedelta(seconds=2), retries=2),
+        reader=RedisConnection(url, name=name, timeout=block + _GRACE, retries=0, reign=reign),
+        writer=RedisConnection(url, name=name, timeout=_GRACE, retries=0, reign=reign),
+        query=RedisConnection(url, name=name, timeout=timedelta(seconds=2), retries=2, reign=reign),
     )
 
 
 class RedisConnection:
     """Exchanges over redis-py's connections, a few kept open; its pool and its clients cost more than the exchange."""
 
-    def __init__(self, url: str, *, name: str, timeout: timedelta, retries: int) -> None:
+    def __init__(self, url: str, *, name: str, timeout: timedelta, retries: int, reign: Reign | None = None) -> None:
         self._timeout_s = timeout.total_seconds()
         self._asked_first = " to TLS, which rediss:// asks for" if url.startswith("rediss:") else ""
         self._retry: Retry | None = Retry(FullJitterBackoff(cap=0.2, base=0.01), retries) if retries else None
@@ -113,7 +134,8 @@ class RedisConnection:
                 retry=Retry(NoBackoff(), 0),
                 maint_notifications_config=MaintNotificationsConfig(enabled=False),
             )
-            self._free = [self._make()]  # it connects no sooner than it is used
+            self._reign = reign or Reign()
+            self._free = [(self._reign.number, self._make())]  # it connects no sooner than it is used
         self._is_closed = False
 
     async def execute(self, *command: Argument) -> Reply:
@@ -131,7 +153,8 @@ class RedisConnection:
         """Close the connections; those in use are closed by whoever uses them."""
         self._is_closed = True
         while self._free:
-            await self._free.pop().disconnect()
+            _, connection = self._free.pop()
+            await connection.disconnect()
 
     async def _exchanged(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
         packed = b"".join([_packed(command) for command in commands])
@@ -149,14 +172,17 @@ class RedisConnection:
             await self._wait_for_turn()
         else:
             await self._turns.acquire()
-        connection = self._free.pop() if self._free else self._make()
+        since, connection = self._free.pop() if self._free else (self._reign.number, self._make())
         is_clean = False
         try:
             async with asyncio.timeout(self._timeout_s):
-                if connection.is_connected and await _is_stale(connection):
+                is_over = since != self._reign.number
+                if connection.is_connected and (is_over or await _is_stale(connection)):
                     await connection.disconnect(nowait=True)
+                since = self._reign.number
                 await connection.send_packed_command(packed, check_health=False)  # connects, if it is not
                 found = [await _raw(connection) for _ in range(replies)]
+            self._take_note(found)
             is_clean = not self._is_closed
         except TimeoutError:
             asked = "" if connection.is_connected else self._asked_first
@@ -164,10 +190,17 @@ class RedisConnection:
         finally:
             self._turns.release()
             if is_clean:
-                self._free.append(connection)
+                self._free.append((since, connection))
             else:  # answers may still be on their way, and would be taken for those of what comes next
                 await connection.disconnect(nowait=True)
         return [_reply(raw) for raw in found]
+
+    def _take_note(self, found: Sequence[object]) -> None:
+        """Note what answered; where only reads are sent an answer tells nothing, for a replica gives it too."""
+        if any(map(_is_of_replica, found)):
+            self._reign.meets_replica()
+        elif self._retry is None:
+            self._reign.meets_primary()
 
     def _make(self) -> redis.Connection:
         return self._makes.make_connection()  # type: ignore[no-untyped-call,no-any-return]  # untyped
@@ -208,6 +241,13 @@ async def _raw(connection: redis.Connection) -> object:
         return await connection.read_response(timeout=math.inf)
     except refused.ResponseError as error:
         return error
+
+
+def _is_of_replica(raw: object) -> bool:
+    """Tell whether a replica says this, or a primary that becomes one, which ends blocked reads so."""
+    if isinstance(raw, refused.ReadOnlyError | refused.MasterDownError):
+        return True
+    return isinstance(raw, refused.ResponseError) and str(raw).startswith("UNBLOCKED force")
 
 
 def _reply(raw: object) -> Reply | ReplyError:

@@ -117,16 +117,22 @@ class Crew(Shop):
 async def crew(data_dir: Path, **settings: str) -> AsyncIterator[Crew]:
     """Run a crew on a server of its own around the block; at its end every process is waited for."""
     with EmbeddedServer(data_dir) as server:
-        async with Wire(server.port) as wire:
-            ports = {name: free_port() for name in ALL}
-            provider = f"http://127.0.0.1:{ports[PROVIDER]}"
-            told = {"PAYMENT_PROVIDER_URL": provider, "ORDER_DEADLINE_PACE": str(PACE), **settings}
-            async with Crew(ports, wire, data_dir, told) as shop:
-                try:
-                    await shop.start(*ALL)
-                    yield shop
-                finally:
-                    await shop.end_all()
+        async with Wire(server.port) as wire, crew_on(wire, data_dir, **settings) as shop:
+            yield shop
+
+
+@asynccontextmanager
+async def crew_on(wire: Wire, data_dir: Path, **settings: str) -> AsyncIterator[Crew]:
+    """Run a crew on a wire around the block; at its end every process is waited for."""
+    ports = {name: free_port() for name in ALL}
+    provider = f"http://127.0.0.1:{ports[PROVIDER]}"
+    told = {"PAYMENT_PROVIDER_URL": provider, "ORDER_DEADLINE_PACE": str(PACE), **settings}
+    async with Crew(ports, wire, data_dir, told) as shop:
+        try:
+            await shop.start(*ALL)
+            yield shop
+        finally:
+            await shop.end_all()
 
 
 def _arguments(service: str) -> Sequence[str]:

@@ -83,6 +83,10 @@ class Wire:
         self._traps.append(trap)
         return trap
 
+    def lead_to(self, server_port: int) -> None:
+        """Lead new connections to another server, as an address that moves does; those that are open stay."""
+        self._server_port = server_port
+
     def clear(self) -> None:
         """Take all traps away and let go on what they hold."""
         for trap in (*self._traps, *self._held):
