@@ -168,7 +168,7 @@ class Consumer:
         """Take messages whose next attempt is due; say how long a read may wait."""
         loop = asyncio.get_running_loop()
         if loop.time() >= self._retry_at:
-            names, next_in = await self._retries.due()
+            names, next_in = await self._retries.due(self._in_hand)
             wait = self._block if next_in is None else min(next_in, self._block)
             self._retry_at = loop.time() + wait.total_seconds()
             await self._try_again([name for name in names if name not in self._in_hand])

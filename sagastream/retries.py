@@ -71,18 +71,20 @@ class Retries:
         if tx.saga_id:
             tx.unset(failing(tx.saga_id), name)
 
-    async def due(self) -> tuple[list[str], timedelta | None]:
+    async def due(self, in_hand: Container[str] = ()) -> tuple[list[str], timedelta | None]:
         """Return messages whose instant has come, ours now, not all at once, and how long until there are more.
 
         They are put off by a lease, never taken out: a crash between here and their commit must not lose them. Idle
-        workers wake for the same instant; each message is taken by the first that puts it off.
+        workers wake for the same instant; each message is taken by the first that puts it off. One that is put off by
+        us and is not in hand has been in vain, for the server was in trouble meanwhile: it is due at once.
         """
         now = self._clock.now_ms()
         reply = await self._reader.command("ZRANGE", self._reader.keys.key(RETRIES), 0, _AT_ONCE, "WITHSCORES")
         flat = texts(reply)
         waiting = list(zip(flat[::2], (int(float(score)) for score in flat[1::2]), strict=True))
-        due = {name: at for name, at in waiting if at <= now}
-        later = next((at for _, at in waiting if at > now), None)
+        due = {name: at for name, at in waiting if at <= now or (name not in in_hand and self._has_put_off(name, at))}
+        later = next((at for name, at in waiting if name not in due), None)
+        self._unanswered = {name: at for name, at in self._unanswered.items() if name in self._leases}
         taken = await self._put_off(due)
         if len(due) > _AT_ONCE:
             return taken, timedelta(0)
@@ -106,14 +108,16 @@ class Retries:
         if batch:
             await self._transactor.commit(batch)
 
+    def _has_put_off(self, name: str, at: int) -> bool:
+        return at in (self._leases.get(name), self._unanswered.get(name))
+
     async def _find_out(self) -> None:
         """Find out which renewals that were not answered the server has made: what it says now is ours to renew."""
-        names = [name for name in self._unanswered if name in self._leases]
-        if names:
-            scores = await self._scores(names)
-            found = {name: self._unanswered[name] for name in names}
-            self._leases |= {name: at for name, at in found.items() if scores[name] == at}
-        self._unanswered.clear()
+        asked = {name: at for name, at in self._unanswered.items() if name in self._leases}
+        if asked:
+            scores = await self._scores(list(asked))
+            self._leases |= {name: at for name, at in asked.items() if scores[name] == at}
+        self._unanswered = {name: at for name, at in self._unanswered.items() if name not in asked}
 
     async def _put_off(self, waiting: Mapping[str, int]) -> list[str]:
         """Take or keep messages until a lease from now; return those whose instant was still the one given.
@@ -131,7 +135,7 @@ class Retries:
         try:
             outcomes = (await self._transactor.commit(batch)).outcomes
         except ServerUnavailable:
-            self._unanswered |= {name: until for name in waiting if name in self._leases}
+            self._unanswered |= dict.fromkeys(waiting, until)
             raise
         ours = [name for name, outcome in zip(waiting, outcomes, strict=True) if outcome.is_ok]
         for name in waiting:
