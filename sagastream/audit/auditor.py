@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 PAGE = 5  # sagas at a time: what else runs in this process waits for as many to be judged
 HOLD = timedelta(minutes=1)
+STRETCH = timedelta(minutes=1)  # of a round, after which what was found by then is kept, whatever happens next
 WHOLE = timedelta(minutes=10)  # between two passes over the project's own books
 TURN = timedelta(seconds=10)  # of such a pass in a round, so that sagas are judged meanwhile however long it takes
 AGAIN = 50  # known differences looked at again in a round
@@ -121,7 +122,7 @@ class Auditor:
             self._trouble = None
 
     async def round(self) -> bool:
-        """Audit what came since the last round; False if somebody else does."""
+        """Audit what came since the last round, or a stretch of it; False if somebody else does."""
         now_ms = await server_ms(self._query)
         standing = await results.read_standing(self._query, self._keys)
         if (standing.holder != self._me and standing.until_ms > now_ms) or not await self._hold(standing, now_ms):
@@ -133,7 +134,9 @@ class Auditor:
         walk = self._walk or Walk(self._scene, from_ms=standing.resume_ms)
         self._walk = None  # unless the round comes to its end
         findings = Findings(RULES)
-        judged = await self._follow(walk, findings, now_ms)
+        cut_ms = await cut(self._scene, now_ms)
+        judged = await self._follow(walk, findings, cut_ms, now_ms)
+        is_whole_round = walk.read_until_ms >= cut_ms
         again = self._next(known)
         looking = Looking(self._scene, findings)
         await looking.again(again)
@@ -142,7 +145,8 @@ class Auditor:
         kept = [each for each in known if not self._is_judged_anew(each, again, whole)]
         found = [*kept, *findings.differences, *(whole.differences if whole else ())]
         now = replace(
-            self._standing, resume_ms=walk.resume_ms, round_ms=now_ms, judged=standing.judged + judged,
+            self._standing, resume_ms=walk.resume_ms, round_ms=now_ms if is_whole_round else standing.round_ms,
+            judged=standing.judged + judged,
             whole_ms=now_ms if whole else standing.whole_ms,
             rules=tuple(rule.name for project in self._projects for rule in project.rules),
         )  # fmt: skip
@@ -174,10 +178,12 @@ class Auditor:
         self._hold_at = asyncio.get_running_loop().time() + HOLD.total_seconds() / 3
         return True
 
-    async def _follow(self, walk: Walk, findings: Findings, now_ms: int) -> int:
-        """Judge the sagas that have ended by now, and those whose end was never told; return how many."""
+    async def _follow(self, walk: Walk, findings: Findings, cut_ms: int, now_ms: int) -> int:
+        """Judge the sagas that have ended, for a stretch, and those whose end was never told; return how many."""
         looking, judged = Looking(self._scene, findings), 0
-        async for page in walk.until(await cut(self._scene, now_ms)):
+        loop = asyncio.get_running_loop()
+        stretch_until = loop.time() + STRETCH.total_seconds()
+        async for page in walk.until(cut_ms, is_enough=lambda: loop.time() >= stretch_until):
             await looking.judge(page, walk.read_until_ms)
             judged += len(page)
         overdue = await walk.overdue(now_ms - OVERDUE_MS)

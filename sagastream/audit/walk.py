@@ -6,7 +6,7 @@ and not what there is. Speaks Redis; judges nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from sagastream import keys as names
@@ -62,8 +62,12 @@ class Walk:
         """Return how many sagas are held."""
         return len(self._held)
 
-    async def until(self, cut_ms: int) -> AsyncIterator[list[Held]]:
-        """Go on to an instant; yield pages of sagas whose events were all met."""
+    async def until(self, cut_ms: int, *, is_enough: Callable[[], bool] = lambda: False) -> AsyncIterator[list[Held]]:
+        """Go on to an instant; yield pages of sagas whose events were all met.
+
+        It stops before, with ``read_until_ms`` short of the instant, where it is told between two pages to have come
+        far enough.
+        """
         streams = await self._open()
         is_last = False
         while not is_last:
@@ -85,6 +89,8 @@ class Walk:
             async for each in self._pages([*blind, *over]):
                 yield each
             await self._scene.pause()
+            if is_enough():
+                return
 
     async def overdue(self, before_ms: int) -> list[Held]:
         """Return a page of sagas begun before an instant that have ended by their records, though no event told so.

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from sagastream import series
 from sagastream.audit import Audit, Difference, Findings, Rule, Scene
-from sagastream.audit.auditor import AGAIN, HOLD, Auditor
+from sagastream.audit.auditor import AGAIN, HOLD, STRETCH, Auditor
 from sagastream.audit.results import CONTINUOUS
 from sagastream.bus import Bus, Command
 from sagastream.coordinator.retention import Retention, kept
@@ -133,6 +133,36 @@ async def test_a_round_of_one_that_was_overtaken_changes_nothing() -> None:
 
     assert not await asleep
     assert "late" not in await exported(trips, series.AUDIT_DIFFERENCES)
+
+
+@in_virtual_time
+async def test_what_a_long_round_has_found_is_kept_from_time_to_time() -> None:
+    """Where one takes longer than any coordinator lives nobody would ever come round."""
+    trips = await played()
+    async with trips.world.running(*(trips.world.consumer(each) for each in EVERYBODY), trips.world.coordinator(TRIP)):
+        for number in range(30):
+            trips.ids[f"{number}"] = await trips.begin(f"{number}", TripBooked(nights=1))
+            await asyncio.sleep(30)
+    trips.call("HSET", "saga", f"record:{trips.ids['3']}", "status", "Failed")
+
+    async def slowly(command: Command) -> None:
+        await asyncio.sleep(STRETCH.total_seconds() / 200)
+
+    connection = MemoryConnection(trips.server, before=slowly)
+    bus = Bus(connection, connection, connection)
+    settings = trips.world.settings.model_copy(update={"audit_share": 1.0})
+    judged, came_round = [], 0.0
+    for _ in range(20):
+        assert await Auditor([TRIP], bus=bus, settings=settings).round()  # and lives no longer
+        judged.append((await exported(trips, series.AUDITED))[""])
+        came_round = (await exported(trips, series.AUDIT_AT))[""]
+        if came_round:
+            break
+
+    assert 0 < judged[0] < 39
+    assert came_round, judged
+    assert judged[-1] >= 39
+    assert any((await exported(trips, series.AUDIT_DIFFERENCES)).values())
 
 
 async def slow_round(trips: Trips) -> tuple[list[Command], float]:
