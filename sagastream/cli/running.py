@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from argparse import Namespace
+from collections.abc import Sequence
 
 import structlog
 
@@ -30,8 +31,7 @@ def run(words: Namespace, settings: Settings, project: Project) -> None:
             asyncio.run(run(project, settings, settings.port if words.port is None else words.port))
         case "front":
             logs.configure(settings, "front")
-            upstreams = dict(_named(pair) for pair in words.upstream)
-            asyncio.run(run_front(project, settings, upstreams, words.port))
+            asyncio.run(run_front(project, settings, _upstreams(words.upstream), words.port))
         case "service":
             _serve(project, settings, words.name, words.target, words.port)
         case "participant":
@@ -56,8 +56,17 @@ def _serve(project: Project, settings: Settings, name: str, target: str, port: i
     asyncio.run(run_service(name, target, settings, project.root, port))
 
 
-def _named(pair: str) -> tuple[str, str]:
-    name, is_pair, url = pair.partition("=")
-    if not is_pair:
-        raise ProjectError(f"--upstream takes NAME=URL, not {pair!r}")
-    return name, url
+def _upstreams(pairs: Sequence[str]) -> dict[str, str]:
+    """Return the address of each service.
+
+    Raises: ``ProjectError``.
+    """
+    upstreams: dict[str, str] = {}
+    for pair in pairs:
+        name, is_pair, url = pair.partition("=")
+        if not is_pair:
+            raise ProjectError(f"--upstream takes NAME=URL, not {pair!r}")
+        if name in upstreams:
+            raise ProjectError(f"--upstream names {name} twice: of several processes tell it the gateway's address")
+        upstreams[name] = url
+    return upstreams

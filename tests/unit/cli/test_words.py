@@ -147,6 +147,18 @@ def test_a_server_that_cannot_be_reached_is_told_in_one_line(
     assert told.count("\n") == 1
 
 
+def test_a_front_that_is_told_two_addresses_of_one_service_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """It asks one address; who runs two processes must not believe that it looks at both."""
+    twice = [f"--upstream=stock-service=http://127.0.0.1:{port}" for port in (1, 2)]
+
+    code = main(["front", "--port", "0", *twice])
+
+    told = capsys.readouterr().err
+    assert code == FAILED
+    assert told.startswith("sagastream: --upstream names stock-service twice")
+    assert told.count("\n") == 1
+
+
 def test_settings_that_do_not_go_together_are_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
