@@ -34,6 +34,7 @@ from sagastream.doctor import CHECKS, Finding, Patient, Verdict, examine, permis
 from sagastream.embedded import EmbeddedServer
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import COORDINATOR, Keys, snapshots
+from tests.processes.until import until
 from tests.trip import TRIP, TripBooked, bank, desk, hotel
 
 SETTINGS = Settings(key_prefix="ill:", block=timedelta(milliseconds=50))
@@ -283,6 +284,28 @@ async def test_processes_that_share_a_consumer_are_named(
     else:
         assert [(one.verdict, one.about) for one in found] == [(Verdict.PROBLEM, "bank-service")]
         assert told in found[0].told
+
+
+async def test_a_process_that_is_connected_and_reads_no_more_is_named(rested: Patient, own_server: str) -> None:
+    """Others of its service go on, so nothing else tells; one that was started again in its place is enough."""
+    impatient = SETTINGS.model_copy(update={"claim_idle": timedelta(0), "block": timedelta(seconds=1)})
+    stream = KEYS.of("bank").requests("bank")
+    readers = [connect(own_server, name="test", block=timedelta(seconds=1)) for _ in range(3)]
+    for reader, name in zip(readers, ("1@a:1", "2@b:1", "2@b:2"), strict=True):
+        await reader.reader.execute("CLIENT", "SETNAME", f"ill:bank-service/{name}")
+        await reader.reader.execute("XREADGROUP", "GROUP", "bank", "bank-1", "STREAMS", stream, ">")
+
+    async def ask() -> list[Finding]:
+        await readers[2].reader.execute("XREADGROUP", "GROUP", "bank", "bank-2", "STREAMS", stream, ">")
+        found = await look(replace(rested, settings=impatient), "consumers")
+        return [one for one in found if one.verdict is Verdict.WARNING]
+
+    (found,) = await until(ask, "a process is silent for longer than that")
+    for reader in readers:
+        await reader.close()
+
+    assert found.about == "bank-service"
+    assert found.told.startswith("its consumer 1 is connected and has not read for ")
 
 
 @pytest.mark.parametrize(
