@@ -27,7 +27,7 @@ class NotificationSettings(BaseSettings):
     smtp_timeout: Duration = Field(default=timedelta(seconds=10), gt=timedelta(0))
     """How long handing in one message may take."""
     smtp_connections: int = Field(default=8, ge=1, le=100)
-    """How many messages are handed in at the same time."""
+    """How many messages are handed in at the same time by one process."""
     mail_from: str = Field(default="shop@localhost.localdomain", pattern=_SENDER)
     """Whom messages are from, in ASCII."""
 
