@@ -41,6 +41,16 @@ class Events:
         found |= {saga_id: told for saga_id, told in read.items() if whole[saga_id][0] > trimmed_ms}
         return found
 
+    async def standing(self, saga_id: str, seen: Sequence[Sighting]) -> list[Sighting]:
+        """Return those of its events that still stand in their streams; a server that went back in time has others."""
+        found = []
+        for met in seen:
+            at = (met.at_ms, met.at_ms)
+            there = await between(self._connection, met.stream, *at, {saga_id}, MOST_OF_A_STREAM, self._pause)
+            if there is None or (saga_id, met) in there:
+                found.append(met)
+        return found
+
     async def _read(
         self, spans: Mapping[str, Span], seen: Mapping[str, Sequence[Sighting]]
     ) -> dict[str, list[Sighting] | None]:

@@ -120,7 +120,9 @@ class Looking:
             if isinstance(case, Case):
                 self._note(saga_id, judged(case))
             elif not self._is_removed(case, strays[saga_id], now_ms):
-                self._unreadable(case, strays[saga_id])
+                standing = await self._events.standing(saga_id, strays[saga_id])
+                if standing or not strays[saga_id] or not _is_nowhere(case):
+                    self._unreadable(case, standing)
         return found
 
     def _is_removed(self, case: Unreadable, strays: Sequence[Sighting], now_ms: int) -> bool:

@@ -16,6 +16,7 @@ from sagastream.audit.results import CONTINUOUS
 from sagastream.bus import Bus, Command
 from sagastream.coordinator.retention import Retention, kept
 from sagastream.errors import ServerUnavailable
+from sagastream.keys import COORDINATOR
 from sagastream.reader import Reader
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.transaction import Transactor
@@ -96,6 +97,29 @@ async def test_a_record_that_was_missed_is_missed_until_it_is_back() -> None:
             trips.call("ZREM", "saga", f"index:{index}", trips.ids["done"])
 
     assert all(told)
+
+
+@in_virtual_time
+async def test_an_event_that_a_server_which_went_back_in_time_has_lost_proves_nothing() -> None:
+    """It was met on the old primary, its record is looked for on the new one: nothing is there that could be mended."""
+    trips = await played()
+    stream = next(name for name in trips.world.streams() if name.endswith(":events:RoomHeld"))
+    _, fields = trips.entries(stream)[0]
+    fields[fields.index("correlationid") + 1] = "lost"
+    entry = str(trips.server.call("XADD", stream, "*", *fields))
+    trips.server.call("XGROUP", "SETID", stream, COORDINATOR, entry)
+    await asyncio.sleep(60)
+
+    async def takes_over(command: Command) -> None:
+        if any("record:lost" in str(word) for word in command):
+            trips.server.call("XDEL", stream, entry)
+
+    connection = MemoryConnection(trips.server, before=takes_over)
+    bus = Bus(connection, connection, connection)
+    assert await Auditor([TRIP], bus=bus, settings=trips.world.settings).round()
+
+    found = await exported(trips, series.AUDIT_DIFFERENCES)
+    assert found["events-have-effects"] == 0
 
 
 @in_virtual_time
