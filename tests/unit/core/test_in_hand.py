@@ -1,4 +1,7 @@
-"""What a living worker has in hand outside is nobody else's, however long it takes; what a silent one has, is."""
+"""What a living worker has in hand outside is nobody else's, however long it takes; what a silent one has, is.
+
+It is long because each answer that a worker can miss is lost once, between the same post and mail.
+"""
 
 from __future__ import annotations
 

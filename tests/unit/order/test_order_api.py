@@ -1,4 +1,7 @@
-"""The order routes, on the in-memory server and the shipped script."""
+"""The order routes, on the in-memory server and the shipped script.
+
+It is long because every route is asked about an order in each state that it can be in.
+"""
 
 from __future__ import annotations
 
