@@ -24,8 +24,9 @@ from bench.rows import append
 from bench.shop import ROOT, until_ready
 from bench.stored import fill
 from bench.times import Times
-from sagastream.embedded import EmbeddedServer, free_port
+from sagastream.embedded import EmbeddedServer
 from sagastream.offspring import dies_with_parent
+from sagastream.ports import free_port
 
 BOUND_MS = 20.0
 _PATIENCE_S = 30.0

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from bench.load import fill_shelves
 from bench.meter import Meter
-from sagastream.embedded import free_port
 from sagastream.offspring import dies_with_parent
+from sagastream.ports import free_port
 from sagastream.rundir import RunDir
 
 ROOT = Path(__file__).parents[1]

@@ -16,10 +16,10 @@ import httpx
 
 from events import OrderCreated
 from sagastream.bus import Bus, Reply, connect
-from sagastream.embedded import free_port
 from sagastream.envelope import pairs
 from sagastream.keys import Keys
 from sagastream.offspring import dies_with_parent
+from sagastream.ports import free_port
 from sagastream.rundir import RunDir
 
 ROOT = Path(__file__).parents[1]

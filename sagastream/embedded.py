@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import socket
 import subprocess
 import time
@@ -13,13 +12,13 @@ from types import TracebackType
 from typing import IO, Literal, Self
 
 from sagastream.offspring import dies_with_parent
+from sagastream.ports import free_port
 from sagastream.rundir import AlreadyRunning, RunDir
 from sagastream.server_program import NoServer, find_server
 from sagastream.settings import Settings
 
 Fsync = Literal["everysec", "always"]
 _LOOPBACK = "127.0.0.1"
-_PORTS = range(15_000, 32_000)  # no system's own range for what goes out, which could take one before it is used
 _LOG_LIMIT = 4 * 1024 * 1024
 _LINES_TOLD = 8
 _IN_ONE_PIECE = "4096"  # bytes of a value: records and ledgers take less memory so, and are read in half the time
@@ -223,18 +222,6 @@ def _running_or_started(settings: Settings, stack: contextlib.ExitStack) -> str:
             raise
         return url
     return server.url
-
-
-def free_port() -> int:
-    """Return a TCP port nobody uses on the loopback address right now, and no connection is given as its own end.
-
-    **Raises**: ``OSError`` if there is none to be had.
-    """
-    for port in random.sample(_PORTS, 200):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind((_LOOPBACK, port))
-            return port
-    raise OSError(f"none of 200 ports between {_PORTS.start} and {_PORTS.stop - 1} is free on {_LOOPBACK}")
 
 
 def ping(port: int) -> bytes:

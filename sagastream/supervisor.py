@@ -16,9 +16,10 @@ import structlog
 
 from sagastream.bus import connect
 from sagastream.dev import announce, kept_alive
-from sagastream.embedded import embedded_server, free_port
+from sagastream.embedded import embedded_server
 from sagastream.hosting import wait_for_server, without_secrets
 from sagastream.offspring import dies_with_parent
+from sagastream.ports import free_port, keep
 from sagastream.project import Project
 from sagastream.rundir import RunDir
 from sagastream.serving import PortInUse, address, listen, stopped_by_signals
@@ -179,9 +180,11 @@ class _Ports:
         self._next += 1
         try:
             with listen(self._settings, self._next):
-                return self._next
+                if keep(self._next):
+                    return self._next
         except (PortInUse, OverflowError):
-            return free_port()
+            pass
+        return free_port()
 
 
 def _programs(project: Project, ports: _Ports, environment: dict[str, str], mark: tuple[str, ...]) -> list[Program]:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sagastream.embedded import free_port
 from sagastream.offspring import dies_with_parent
+from sagastream.ports import free_port
 
 HERE = Path(__file__).parent
 _PATIENCE_S = 30.0

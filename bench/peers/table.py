@@ -14,8 +14,9 @@ from pathlib import Path
 
 from bench.peers.ours import PLAIN, SHOP, Play, timed
 from bench.peers.servers import NotHere, postgresql, restate
-from sagastream.embedded import EmbeddedServer, Fsync, free_port
+from sagastream.embedded import EmbeddedServer, Fsync
 from sagastream.offspring import dies_with_parent
+from sagastream.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 _WITHIN_S = 180.0

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sagastream.embedded import free_port
+from sagastream.ports import free_port
 from tests.browser.stand import Stand, store
 from tests.processes.child import Child, environment
 

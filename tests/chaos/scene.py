@@ -18,11 +18,12 @@ from payment_service.handlers import payment
 from sagastream.bus import Argument, Bus, Command, Reply, connect
 from sagastream.consumer import subscriptions
 from sagastream.coordinator.meaning import Meanings
-from sagastream.embedded import EmbeddedServer, free_port
+from sagastream.embedded import EmbeddedServer
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import COORDINATOR as SAGA
 from sagastream.keys import Keys
+from sagastream.ports import free_port
 from stock_service.handlers import stock
 from tests.chaos.storm import Storm
 from tests.processes.crew import ALL, COORDINATOR, PROVIDER, Crew

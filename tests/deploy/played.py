@@ -19,7 +19,8 @@ from typing import Any
 
 import httpx
 
-from sagastream.embedded import free_port, ping
+from sagastream.embedded import ping
+from sagastream.ports import free_port
 from sagastream.server_program import find_server
 from tests.deploy.compose import config
 from tests.deploy.processes import bare_environment, running, wait_until

@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from sagastream.embedded import free_port
+from sagastream.ports import free_port
 from sagastream.project import read_project
 from tests.deploy.played import Containers
 from tests.deploy.processes import PERIOD_S, bare_environment, running, wait_until

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sagastream.embedded import free_port
+from sagastream.ports import free_port
 from sagastream.version import VERSION
 from tests.deploy.processes import bare_environment, running, wait_until
 from tests.needs import IS_CI, ROOT

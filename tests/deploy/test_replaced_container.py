@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sagastream.embedded import free_port
+from sagastream.ports import free_port
 from tests.deploy.processes import PERIOD_S, bare_environment, running, tail
 from tests.deploy.test_gateway import WORDS
 from tests.needs import ROOT, program

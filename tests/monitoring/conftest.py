@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sagastream.embedded import free_port
+from sagastream.ports import free_port
 from tests.monitoring import dashboard
 from tests.monitoring.copies import Copies, copies
 from tests.monitoring.dashboard import ROOT

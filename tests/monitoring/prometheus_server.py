@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from sagastream.embedded import free_port
 from sagastream.offspring import dies_with_parent
+from sagastream.ports import free_port
 from tests.needs import program
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from prometheus.rules import OBJECTIVES, PACES, rules
-from sagastream.embedded import free_port
+from sagastream.ports import free_port
 from sagastream.rundir import RunDir
 from tests.monitoring.conftest import watching
 from tests.monitoring.prometheus_server import Prometheus, prometheus, until

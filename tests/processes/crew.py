@@ -10,7 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from sagastream.embedded import EmbeddedServer, free_port
+from sagastream.embedded import EmbeddedServer
+from sagastream.ports import free_port
 from tests.processes.child import Child, environment
 from tests.processes.shop import Shop
 from tests.processes.until import until

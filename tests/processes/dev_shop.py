@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from sagastream.embedded import free_port
+from sagastream.ports import free_port
 from sagastream.rundir import RunDir, command_line
 from tests.processes.child import Child, environment, left_behind
 from tests.processes.shop import Shop

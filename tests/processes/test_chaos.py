@@ -27,7 +27,8 @@ def test_ctrl_c_ends_a_storm_with_everything_that_it_started(tmp_path: Path) -> 
     try:
         assert storm.stdout is not None
         for _ in range(3):
-            assert storm.stdout.readline().startswith("+")
+            line = storm.stdout.readline()
+            assert line.startswith("+"), storm.stderr and storm.stderr.read()
         os.kill(storm.pid, signal.SIGINT)
         _, complaints = storm.communicate(timeout=60)
     finally:

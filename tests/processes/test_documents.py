@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sagastream.embedded import free_port
 from sagastream.offspring import dies_with_parent
+from sagastream.ports import free_port
 from tests.documents import DOCUMENTS, NOT_RUN, ROOT, STAYS, blocks
 from tests.needs import program
 from tests.processes.child import environment, left_behind

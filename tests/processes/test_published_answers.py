@@ -17,7 +17,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from sagastream.embedded import free_port
+from sagastream.ports import free_port
 from tests.processes.child import Child, environment
 from tests.processes.dev_shop import DevShop, dev_shop
 from tests.processes.distorting import Answer, distorting

@@ -17,8 +17,9 @@ from sagastream import Bus, Entrance, Settings
 from sagastream.audit import Scene, audit
 from sagastream.bus import connect
 from sagastream.coordinator.records import Records
-from sagastream.embedded import EmbeddedServer, free_port
+from sagastream.embedded import EmbeddedServer
 from sagastream.keys import COORDINATOR, Keys
+from sagastream.ports import free_port
 from tests.processes.child import Child, environment
 from tests.processes.journey import TABLES, CancellationWanted, TripBooked, TripConfirmed, TripOrdered, cast
 from tests.processes.until import until

@@ -15,8 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from sagastream.cli import main
-from sagastream.embedded import free_port
 from sagastream.keys import Keys
+from sagastream.ports import free_port
 from sagastream.settings import Settings
 from sagastream.tokens import made_token
 from tests.processes.dev_shop import DevShop, dev_shop

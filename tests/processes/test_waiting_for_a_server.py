@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sagastream.embedded import EmbeddedServer, free_port
+from sagastream.embedded import EmbeddedServer
+from sagastream.ports import free_port
 from tests.processes.child import Child, environment
 from tests.processes.until import until
 

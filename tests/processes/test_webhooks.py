@@ -14,8 +14,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from sagastream.embedded import free_port
 from sagastream.offspring import dies_with_parent
+from sagastream.ports import free_port
 from sagastream.webhooks.participant import WebhookView
 from sagastream.webhooks.signing import headers, keys_of
 from tests.documents import ROOT, blocks

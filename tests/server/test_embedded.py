@@ -14,7 +14,8 @@ import pytest
 
 from sagastream.bus import connect
 from sagastream.durability import read_durability
-from sagastream.embedded import EmbeddedServer, free_port, ping, server_url
+from sagastream.embedded import EmbeddedServer, ping, server_url
+from sagastream.ports import free_port
 from sagastream.rundir import AlreadyRunning, RunDir, command_line
 from sagastream.server_program import NoServer, bundled_server, find_server
 from sagastream.settings import Settings
@@ -165,25 +166,6 @@ def test_a_server_left_over_is_ended_and_its_data_kept(tmp_path: Path) -> None:
         assert b"yes" in ask(port, "GET kept")
         assert second.pid != left_over
     assert first.wait() == 0
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells its range in a file")
-def test_a_free_port_is_none_that_an_outgoing_connection_may_take_before_it_is_used() -> None:
-    """The kernel gives those their own end of the wire from a range of its own: whoever listens there comes late."""
-    ports = [free_port() for _ in range(50)]
-
-    assert max(ports) < int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    assert len(set(ports)) > 40
-
-
-def test_a_port_that_is_in_use_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is tried first."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", free_port()))
-        port = taken.getsockname()[1]
-        monkeypatch.setattr("sagastream.embedded._PORTS", range(port, port + 201))
-
-        assert free_port() != port
 
 
 def test_a_process_that_is_not_ours_is_never_ended(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from sagastream.cli.doctoring import doctor
 from sagastream.cli.exits import DONE
 from sagastream.cli.words import parser
 from sagastream.doctor import permissions
-from sagastream.embedded import free_port
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import COORDINATOR, Keys
+from sagastream.ports import free_port
 from tests.deploy.processes import wait_until
 from tests.documents import ROOT
 from tests.needs import program
