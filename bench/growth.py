@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import random
 import statistics
 import sys
@@ -137,7 +138,8 @@ def _completed(ended: Ended) -> int:
 def measured(url: str, smallest: str, size: int, already: int, *, sagas: int, repeat: int) -> Size:
     """Bring a store to a size and measure there, and beside it on the store of the ``smallest``."""
     stored, took, history = asyncio.run(stored_until(url, size, already))
-    gc.collect()  # what filled it is not to be looked at while sagas run
+    gc.collect()  # what filled it is not to be looked at while sagas run,
+    os.sync()  # and what that wrote, gigabytes, is not to be brought to the disk meanwhile
     pairs = [
         [asyncio.run(cost(each, sagas, f"beside-{size}-{at}")) for each in (smallest, url)] for at in range(repeat)
     ]
