@@ -362,38 +362,29 @@ async def test_the_beginning_is_undone_like_any_step() -> None:
     assert len({event["id"] for event in world.events("desk", TripCancelled)}) == 1
 
 
+@pytest.mark.parametrize(
+    ("left", "call"),
+    [
+        (None, RoomHeld(nights=2, card="good")),
+        (State.GAVE_UP, RoomHeld(nights=2, card="good")),
+        (State.GAVE_UP, RetryRequested(step="CardCharged")),
+        (State.UNREAD, RoomHeld(nights=2, card="good")),
+        (State.UNREAD, RetryRequested(step="CardCharged")),
+    ],
+)
 @in_virtual_time
-async def test_an_outside_step_is_begun_before_it_runs_and_done_after() -> None:
-    """While the gateway is silent the ledger says begun, and remembers what triggered it."""
-    world, gateway = World(), Gateway()
-    gateway.answers.clear()
-    world.tell(RoomHeld(nights=2, card="good"), id="held-1")
-
-    async with world.running(world.consumer(bank(Script()), resources={Gateway: gateway})):
-        await world.until(lambda: gateway.calls)
-        begun = world.ledger("bank", "charge_card")
-        gateway.answers.set()
-        await world.quiet()
-
-    assert (begun.state, begun.id, begun.type) == (State.BEGUN, "held-1", "RoomHeld")
-    assert world.ledger("bank", "charge_card").state is State.DONE
-    assert gateway.charged == {f"{SAGA}.charge_card": 2}
-
-
-@pytest.mark.parametrize("left", [State.GAVE_UP, State.UNREAD])
-@pytest.mark.parametrize("request_or_event", [RetryRequested(step="CardCharged"), RoomHeld(nights=2, card="good")])
-@in_virtual_time
-async def test_an_outside_step_that_was_left_is_begun_before_it_is_tried_again(
-    request_or_event: RetryRequested | RoomHeld, left: State
+async def test_an_outside_step_is_begun_before_it_runs_and_done_after(
+    left: State | None, call: RetryRequested | RoomHeld
 ) -> None:
-    """Whoever is to undo it while the gateway is silent must find that there is something to close."""
+    """While the gateway is silent the ledger says begun, and by what: whoever is to undo it must find what to close."""
     world, gateway = World(), Gateway()
     gateway.answers.clear()
-    _begin(world, left)
-    if isinstance(request_or_event, RetryRequested):
-        world.ask("bank", request_or_event)
+    if left is not None:
+        _begin(world, left)
+    if isinstance(call, RetryRequested):
+        world.ask("bank", call)
     else:
-        world.tell(request_or_event, id="held-1")
+        world.tell(call, id="held-1")
 
     async with world.running(world.consumer(bank(Script()), resources={Gateway: gateway})):
         await world.until(lambda: gateway.calls)
