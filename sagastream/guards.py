@@ -1,4 +1,4 @@
-"""What stands before every app, as plain ASGI: bounded bodies, strict JSON, a gate, heads, redirects, a last resort."""
+"""What stands before every app, as plain ASGI: bounded bodies, strict JSON, one key, a gate, heads, redirects."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ class BodyGuard:
 
     The bounds also hold for chunked bodies, which do not say how long they are. A request that says so twice, each time
     otherwise, is refused: a gateway may heed the other one, and see two requests where there is one (RFC 9112, 6.3).
+    So is one with two ``Idempotency-Key``: repeated under the key that did not count, it would be another request.
     """
 
     def __init__(self, app: ASGIApp, limit: int = MAX_BODY_BYTES, within: timedelta = BODY_WITHIN) -> None:
@@ -95,6 +96,8 @@ class BodyGuard:
         length = headers.get(b"content-length", b"0")
         if b"transfer-encoding" in headers and b"content-length" in headers:
             raise Problem(400, "the body's length is told twice, by Content-Length and in chunks", headers=_LAST)
+        if sum(name == b"idempotency-key" for name, _ in scope["headers"]) > 1:
+            raise Problem(400, "there are several Idempotency-Key headers, and none counts; send one", headers=_LAST)
         if length.isdigit() and int(length) > self._limit:
             raise self._too_large()
         body = bytearray()

@@ -174,3 +174,16 @@ async def test_a_key_outside_its_alphabet_is_refused(client: httpx.AsyncClient, 
     answer = await client.post(PATH, json=ORDER, headers={b"Idempotency-Key": key.encode()})
 
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(("path", "body"), [(PATH, ORDER), ("/api/orders", USER_ORDER)])
+@pytest.mark.parametrize("second", ["two", "one"])
+async def test_two_keys_are_refused(
+    shop: Shop, client: httpx.AsyncClient, path: str, body: dict[str, object], second: str
+) -> None:
+    """Whichever of them counted, who repeats the request under the other one would order twice."""
+    answer = await client.post(path, json=body, headers=[("Idempotency-Key", "one"), ("Idempotency-Key", second)])
+
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert "Idempotency-Key" in answer.json()["detail"]
+    assert shop.server.call("DBSIZE") == 0
