@@ -14,6 +14,7 @@ from datetime import timedelta
 import structlog
 
 from sagastream import keys as names
+from sagastream.awake import AwakeTime
 from sagastream.bus import Bus
 from sagastream.clock import ServerClock
 from sagastream.coalescer import Coalescer
@@ -95,18 +96,22 @@ class Consumer:
             self._conclude, limit=settings.batch
         )
         self._in_hand: dict[str, Work] = {}
+        self._looks_every = lease / 3  # of three renewals one may fail
         self._renewing = Renewing(
-            self._intake, self._retries, self._in_hand, every=lease / 3, beside=self._tell_what_holds_up
-        )  # of three one may fail
+            self._intake, self._retries, self._in_hand, every=self._looks_every, beside=self._tell_what_holds_up
+        )
         self._outside: set[asyncio.Task[None]] = set()
         self._settles: tuple[float, Sequence[Work]] | None = None  # since when, and what; nobody reads meanwhile
-        self._told_since = 0.0  # the last of these that was told
+        self._told_since = -1.0  # the last of these that was told
         self._stopped: asyncio.Task[bool]  # from ``run`` on
+        self._awake: AwakeTime  # from ``run`` on
         self._retry_at = 0.0
         telemetry.expect([*participant.handlers, *REQUESTS], timed=True)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop, then let calls to the outside end, within bounds."""
+        at_most_s = 1.5 * self._looks_every.total_seconds()
+        self._awake = AwakeTime(asyncio.get_running_loop().time, at_most_s=at_most_s)
         renewing = asyncio.create_task(self._renewing.run(), name=f"renew:{self.name}")
         self._stopped = asyncio.create_task(stop.wait(), name=f"stop:{self.name}")
         try:
@@ -137,7 +142,7 @@ class Consumer:
         if self._settles is None:
             return None
         since, works = self._settles
-        lasts_s = asyncio.get_running_loop().time() - since
+        lasts_s = self._awake.seconds() - since
         if lasts_s < HELD_UP.total_seconds():
             return None
         told = ", ".join(sorted({work.envelope.type for work in _unended(works)}))
@@ -145,6 +150,7 @@ class Consumer:
 
     def _tell_what_holds_up(self) -> None:
         """Log once who holds up everybody: most often a call to the outside by a handler that does not say so."""
+        self._awake.seconds()  # read each time, or it counts less than there was
         why = self._held_up()
         if why is None or self._settles is None or self._settles[0] == self._told_since:
             return
@@ -218,7 +224,7 @@ class Consumer:
                     if work.waits_outside:
                         self._send_outside(work)
                 works = [work for work in works if not work.is_in_background]
-                self._settles = self._settles or (asyncio.get_running_loop().time(), works)
+                self._settles = self._settles or (self._awake.seconds(), works)
                 ended, works = await self._settling.round(works, self._transactor.commit)
                 settled += self._to_acknowledge(ended)
         finally:

@@ -92,6 +92,10 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self._alarms_set += 1
         heapq.heappush(self._alarms, (step, self._alarms_set, call))
 
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass in which nobody does anything, as in a process that is stopped and goes on."""
+        self._micros += round(seconds * 1_000_000)
+
     def create_task(
         self,
         coro: Any,  # noqa: ANN401  # the base class declares no narrower type that every version shares

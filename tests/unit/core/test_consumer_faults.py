@@ -494,3 +494,37 @@ async def test_a_handler_that_does_not_end_is_told_unless_it_waits_outside(outsi
     told = [(line["log_level"], line["handlers"]) for line in logged if line["event"] == "consumer.held_up"]
     assert told == ([] if outside else [("warning", "hotel.hold_room")])
     assert len(world.events("hotel", RoomHeld)) == 1
+
+
+@in_virtual_time
+async def test_no_handler_is_told_of_for_as_long_as_the_whole_process_was_stopped() -> None:
+    """Frozen, or on a machine that was suspended: the handler could not end. What it needs afterwards counts."""
+    ends = asyncio.Event()
+    inn = Participant("hotel")
+
+    @inn.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        await ends.wait()
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    world = with_rooms()
+    worker = world.consumer(inn)
+    with capture_logs() as logged:
+        async with world.running(worker):
+            await world.until(worker.is_ready)
+            book(world)
+            await asyncio.sleep(5)
+            world.loop.stand_still(3600)
+            is_ready = [worker.is_ready()]  # asked before anybody else comes to its turn
+            await asyncio.sleep(10)
+            is_ready.append(worker.is_ready())
+            told = len(logged)
+
+            await asyncio.sleep(25)
+            is_ready.append(worker.is_ready())
+            ends.set()
+            await world.quiet()
+            is_ready.append(worker.is_ready())
+    assert is_ready == [True, True, False, True]
+    assert [line["event"] for line in logged[:told]] == []
+    assert [line["handlers"] for line in logged if line["event"] == "consumer.held_up"] == ["hotel.hold_room"]
