@@ -1,10 +1,9 @@
-"""What stands before every app, as plain ASGI: bounded bodies, strict JSON, one key, a gate, heads, redirects."""
+"""What stands before every app, as plain ASGI: bounded bodies, strict JSON, one key, a gate, heads, a last resort."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 import secrets
 from collections import Counter
 from collections.abc import Callable
@@ -19,8 +18,6 @@ MAX_BODY_BYTES = 64 * 1024
 BODY_WITHIN = timedelta(seconds=20)
 
 _log = structlog.get_logger()
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_PLACE = re.compile(rb"https?://[^/?#]*(.*)")
 _LAST = {"Connection": "close"}
 _NO_BODY: Message = {"type": "http.request", "body": b"", "more_body": False}
 
@@ -116,37 +113,6 @@ class BodyGuard:
 
     def _too_large(self) -> Problem:
         return Problem(413, f"a body may have at most {self._limit} bytes", headers=_LAST)
-
-
-class RelativeRedirects:
-    """Name no host in a redirect.
-
-    What is known here of the address that a client uses is what it says itself (``Host``), and whether it came by TLS
-    the gateway knows only: a client that shows a token would be sent on with it in the clear.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and what comes back without a host."""
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-
-        async def told(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] in _REDIRECTS:
-                headers = message["headers"]
-                there = [(name, self.path_of(value) if name == b"location" else value) for name, value in headers]
-                message = {**message, "headers": there}
-            await send(message)
-
-        await self._app(scope, receive, told)
-
-    @staticmethod
-    def path_of(place: bytes) -> bytes:
-        """Return the path of a place; it never begins with two slashes, after which a host would follow."""
-        found = _PLACE.fullmatch(place)
-        return place if found is None else b"/" + found[1].lstrip(b"/")
 
 
 class AnswersHead:

@@ -12,11 +12,12 @@ from fastapi import APIRouter, FastAPI
 
 from sagastream import openapi_examples, problems, tracing
 from sagastream.bus import connect
-from sagastream.guards import AnswersHead, BodyGuard, Gate, LastResort, RelativeRedirects
+from sagastream.guards import AnswersHead, BodyGuard, Gate, LastResort
 from sagastream.hosting import Host, Worker
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.measured import Measured, expect_requests
 from sagastream.probes import PATHS, probes
+from sagastream.redirects import RelativeRedirects
 from sagastream.routes_page import routes_page
 from sagastream.settings import Settings
 from sagastream.store import StoreMark

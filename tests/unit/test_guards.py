@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from hashlib import sha256
 from typing import cast
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -17,8 +18,9 @@ from fastapi import FastAPI, Response
 from sse_starlette import EventSourceResponse
 from starlette.responses import StreamingResponse
 
-from sagastream.guards import BodyGuard, RelativeRedirects
+from sagastream.guards import BodyGuard
 from sagastream.proxy import local_service
+from sagastream.redirects import RelativeRedirects
 from sagastream.service import bare_app
 from sagastream.serving import listen, serve
 from sagastream.settings import Settings
@@ -124,21 +126,39 @@ async def test_an_answer_that_takes_its_time_is_not_broken_off() -> None:
 
 @pytest.mark.parametrize("path", ["/console", "/api/orders/"])
 async def test_a_redirect_names_no_host(path: str) -> None:
-    """Behind TLS it would send the client, with its token, on without; and to whatever host the client named."""
+    """Behind TLS it would send the client, with its token, on without; and to whatever host the client named.
+
+    Nor what stands before the path here: a front or a gateway may have taken something off it.
+    """
     async with local_service(whole()) as client:
         answer = await client.request("POST" if "api" in path else "GET", path, headers={"host": "elsewhere.example"})
 
     assert answer.status_code == 307
-    assert answer.headers["location"] == ("/api/orders" if "api" in path else "/console/")
+    assert answer.headers["location"] == ("../orders" if "api" in path else "console/")
 
 
 @pytest.mark.parametrize(
     ("told", "kept"),
     [(b"http://shop/a?b=http://c/", b"/a?b=http://c/"), (b"https://shop//evil.example", b"/evil.example"),
-     (b"/api/x", b"/api/x"), (b"https://shop", b"/")],
+     (b"/api/x", b"/api/x"), (b"https://shop", b"/"), (b"http://shop/api/", b"/api/"), (b"http://shop/api", b"/api"),
+     (b"http://shop/api/javascript:x", b"/api/javascript:x"),
+     (b"http://shop/api/orders/7/#part", b"/api/orders/7/#part"), (b"http://shop/other/7", b"/other/7")],
 )  # fmt: skip
-def test_what_is_kept_of_a_place_is_its_path(told: bytes, kept: bytes) -> None:
-    assert RelativeRedirects.path_of(told) == kept
+@pytest.mark.parametrize("here", [b"/api", b"/api/", b"/api/orders", b"/api/orders/", b"/api/orders/7", b"/"])
+def test_what_is_kept_of_a_place_is_how_to_come_there_from_here(told: bytes, kept: bytes, here: bytes) -> None:
+    """The same place, wherever the whole of it stands; whoever names no host says what is meant."""
+    place = RelativeRedirects.place_from(here, told)
+
+    assert urljoin(b"https://shop" + here, place) == b"https://shop" + kept
+    if not told.startswith(b"/"):
+        assert urljoin(b"https://shop/below" + here, place) == b"https://shop/below" + kept
+
+
+def test_a_place_never_looks_like_a_host() -> None:
+    assert RelativeRedirects.place_from(b"/api/orders", b"http://shop/api//evil.example/") == b".//evil.example/"
+    assert (
+        RelativeRedirects.place_from(b"//evil.example/x", b"http://shop//evil.example/x/") == b"../../evil.example/x/"
+    )
 
 
 async def test_the_page_of_the_routes_runs_no_script_that_is_not_the_one_that_was_looked_at() -> None:

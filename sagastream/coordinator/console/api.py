@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
+from fastapi.responses import RedirectResponse
 from pydantic import ConfigDict, Field, JsonValue
 
 from sagastream.coordinator import examples
@@ -66,6 +67,8 @@ def console_routes(trial: Trial | None = None) -> APIRouter:
 
     @router.get("/console/{path:path}", include_in_schema=False)
     async def file(path: str, if_none_match: IfNoneMatch = None) -> Response:
+        if not path:
+            return RedirectResponse("../")  # to the page, which needs its own address for what it loads
         asset = assets.get(path)
         if asset is None:
             raise Problem(404, f"the console has no file {path[:100]!r}")

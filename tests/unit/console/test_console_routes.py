@@ -18,6 +18,7 @@ from sagastream.coordinator.console.api import console_routes
 from sagastream.coordinator.console.assets import PAGE, read_assets
 from sagastream.coordinator.console.trial import Recipe, Trial
 from sagastream.coordinator.definition_api import definition_routes
+from sagastream.front import create_front
 from sagastream.service import bare_app
 from tests.trip import TRIP
 
@@ -119,13 +120,26 @@ async def test_a_file_is_known_among_others_and_when_it_was_compressed_on_the_wa
     assert again.status_code == status
 
 
-@pytest.mark.parametrize("path", ["nothing.js", "../api.py", "..%2fapi.py", "vendor", ""])
+@pytest.mark.parametrize("path", ["nothing.js", "../api.py", "..%2fapi.py", "vendor"])
 async def test_there_is_nothing_beside_the_files(path: str) -> None:
     async with client() as asked:
         answer = await asked.get(f"/console/{path}")
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("below", ["", "/services/coordinator"])
+@pytest.mark.parametrize("path", ["/console", "/console/"])
+async def test_who_looks_for_the_console_below_its_name_comes_to_its_page(path: str, below: str) -> None:
+    """Also behind the front, which takes the name of the service off the address."""
+    async with client() as asked:
+        front = create_front([], {"coordinator": asked})
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://front") as browser:
+            answer = await (browser if below else asked).get(below + path, follow_redirects=True)
+
+    assert (answer.status_code, answer.url.path) == (200, f"{below}/")
+    assert answer.content == ASSETS[PAGE].body
 
 
 async def test_the_console_comes_up_before_the_store_does() -> None:
