@@ -32,6 +32,7 @@ from sagastream.saga.progress import Happening, Progress
 # Of an observed duration only that there is one follows from a record; facts may have come in any order.
 _KINDS = frozenset({"started", "turned_back", "ended", "steps", "timeouts", "undo_failed", "duration"})
 _KNOWN_WHEN_REMOVED = frozenset({"started", "ended", "duration"})
+_OF_A_BEGINNING = frozenset({"started", "duration"})
 TIMES = 3
 
 
@@ -73,7 +74,7 @@ class _Sums:
         """Tell whether a counter is what records and the removed ones add up to, as far as that can be known."""
         kind, process, *rest = counter.split("|")
         ends = rest if kind == "ended" else [str(status) for status in Status]
-        low, high = (_removed(counters, process, ends) for counters in (self.removed_before, self.removed_after))
+        low, high = (_removed(kind, counters, process, ends) for counters in (self.removed_before, self.removed_after))
         if kind not in _KNOWN_WHEN_REMOVED:
             low = 0  # of a record that was removed it is not known how much of this it had
         return (
@@ -141,9 +142,10 @@ async def _counters(scene: Scene) -> Counter[str]:
     return Counter(_numbers(await scene.connection.execute("HGETALL", scene.keys.key(COUNTERS))))
 
 
-def _removed(counters: Counter[str], process: str, statuses: Sequence[str]) -> int:
-    """Return how many records of a process were removed that had ended in one of these."""
-    return sum(counters[name("removed", process, status)] for status in statuses)
+def _removed(kind: str, counters: Counter[str], process: str, statuses: Sequence[str]) -> int:
+    """Return of how many records that were removed a counter may know: of a process, and ended in one of these."""
+    removed = sum(counters[name("removed", process, status)] for status in statuses)
+    return removed - counters[name("unbegun", process)] if kind in _OF_A_BEGINNING else removed
 
 
 def _comparable(counters: Mapping[str, int]) -> Counter[str]:

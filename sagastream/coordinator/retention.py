@@ -109,15 +109,18 @@ class Retention:
 
     async def _batch(self, status: Status, saga_ids: list[str], ended_before_ms: int) -> list[Transaction]:
         told = await self._reader.read_each(
-            map(names.record, saga_ids), "version", "status", "ended_ms", "process", "initiator"
+            map(names.record, saga_ids), "version", "status", "ended_ms", "process", "initiator", "started_ms"
         )
         batch = []
         for saga_id, fields in zip(saga_ids, told, strict=True):
             if isinstance(fields, ReplyError):
                 continue
-            version, stored, ended_ms, process, initiator = fields
+            version, stored, ended_ms, process, initiator, started_ms = fields
             if version is not None and stored == status and int(ended_ms or ended_before_ms + 1) <= ended_before_ms:
-                batch.append(self._removal(saga_id, version, status, process or "", initiator or ""))
+                removal = self._removal(saga_id, version, status, process or "", initiator or "")
+                if started_ms is None:  # nor was it counted among those that began
+                    removal.tally(COUNTS, {f"unbegun|{process or ''}": 1})
+                batch.append(removal)
         return batch
 
     def _removal(self, saga_id: str, version: str, status: Status, process: str, initiator: str) -> Transaction:

@@ -16,6 +16,7 @@ from sagastream.saga.progress import Kind, Progress
 Tally = defaultdict[str, int]
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 LABELS = (*(f"{bound:g}" for bound in BOUNDS), "inf")
+_WHOLE = frozenset({"started", "ended"})
 COUNTED = (Kind.DONE, Kind.REFUSED, Kind.UNDONE, Kind.BARRED, Kind.GAVE_UP)  # of each step
 
 
@@ -40,8 +41,8 @@ def counted(saga: Saga, before: Progress, turn: Advance) -> Tally:
         tally[name("turned_back", saga.name)] += 1
     if "ended" in fresh:
         tally[name("ended", saga.name, turn.status)] += 1
-        began, ended = turn.progress.began_ms, turn.progress.last_ms
-        _observe(tally, "duration", saga.name, ended - began if began is not None else 0)
+    if fresh & _WHOLE and _WHOLE.issubset(turn.progress.announced):  # its beginning may be read after its end, or never
+        _observe(tally, "duration", saga.name, turn.progress.last_ms - turn.progress.start_ms)
     if turn.late:
         tally["late"] += turn.late
     return tally

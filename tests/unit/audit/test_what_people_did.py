@@ -15,7 +15,7 @@ from sagastream.saga.lifecycle import Status
 from sagastream.saga.repair import Act, Action
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.transaction import Transactor
-from tests.trip import TRIP, TripBooked, bank, desk, hotel
+from tests.trip import TRIP, NoRoomLeft, TripBooked, TripCancelled, bank, desk, hotel
 from tests.unit.audit.trips import Trips, played
 from tests.unit.core.world import in_virtual_time
 
@@ -59,6 +59,12 @@ async def test_sagas_that_people_turned_back_resolved_and_aborted_are_sound() ->
 async def test_records_that_were_removed_in_time_are_no_difference_and_a_lost_one_is() -> None:
     """What was removed is counted; what vanished uncounted is missed."""
     trips = await played()
+    world = trips.world
+    async with world.running(world.coordinator(TRIP)):
+        for kind in (NoRoomLeft, TripCancelled):  # its beginning was lost on its way to us
+            world.tell(kind(reason="full") if kind is NoRoomLeft else kind(), "unbegun")
+        await world.quiet()
+    assert world.status("unbegun") == Status.FAILED
     await asyncio.sleep(10 * 86_400)
     connection = MemoryConnection(trips.server)
     keys = trips.world.keys.of(COORDINATOR)
@@ -70,6 +76,6 @@ async def test_records_that_were_removed_in_time_are_no_difference_and_a_lost_on
     trips.call("HINCRBY", "saga", "counts", "removed|trip|Completed", -1)
     lost = await trips.audited()
 
-    assert removed == 9
+    assert removed == 10
     assert sound.findings.differences == []
     assert {d.rule for d in lost.findings.differences} == {"counters-equal-records"}

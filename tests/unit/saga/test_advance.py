@@ -260,6 +260,18 @@ def test_a_saga_that_ends_unbegun_is_counted() -> None:
     assert story.counts["started|order"] == 0
 
 
+def test_how_long_a_saga_took_is_observed_once_its_beginning_and_its_end_are_known() -> None:
+    """Not before, for nobody knows; a beginning that is read after the end says it still."""
+    story = Story()
+    story.tell("reserve refused", "begin undone", second=4)
+    assert not [counter for counter in story.counts if counter.startswith("duration")]
+
+    for _ in range(2):
+        story.tell("begin done", second=0)
+    assert story.counts["duration|order|5"] == 1
+    assert story.counts["duration_ms|order"] == 4000
+
+
 def test_an_undo_that_gave_up_does_not_hold_the_older_ones() -> None:
     """They are asked at once; it itself is asked again at a pace that slows down to once an hour."""
     story = Story()
