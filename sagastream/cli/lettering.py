@@ -89,8 +89,12 @@ def _deal(words: Namespace, office: Office) -> int:
 
 
 def _drop_ended(words: Namespace, office: Office) -> int:
-    """Drop what is open of sagas that have ended: all that was to be done for them was done or undone without it."""
-    found = [one for one in _open(words.owner, office) if one["sagaStatus"] in _WHOLE and _is_meant(words, one)]
+    """Drop what is open of sagas that have ended: all that was to be done for them was done or undone without it.
+
+    Of those that a person closed only if that is said: nothing of them is replayed, but they may have left something.
+    """
+    ended = _WHOLE | {Status.ABORTED} if words.aborted else _WHOLE
+    found = [one for one in _open(words.owner, office) if one["sagaStatus"] in ended and _is_meant(words, one)]
     screen = Screen(sys.stderr)
     for one in found:
         screen.say(_line(one))

@@ -93,6 +93,8 @@ def _add_letters(
     ended = "say so about all whose sagas have ended, wholly done or wholly undone"
     all_ended = verbs.add_parser("drop-ended", parents=[does], help=ended)
     all_ended.add_argument("--owner", metavar="NAME", help="only this participant's (everybody's but of webhooks)")
+    aborted = "also those of aborted sagas, whose letters can only be dropped: look at what they left open first"
+    all_ended.add_argument("--aborted", action="store_true", help=aborted)
     for verb in (shown, replayed, dropped):
         verb.add_argument("owner", metavar="OWNER")
         verb.add_argument("letter_id", metavar="LETTER_ID", type=_letter_id)
