@@ -54,9 +54,9 @@ class Entrance:
 
     Concurrent calls go out together. Every call is deduplicated, so one whose answer was lost is simply repeated.
 
-    Raises (every method): ``ServerUnavailable`` when the server stays away for about a second; ``WrongStore`` as long
-    as the store is not the right one, and then nothing is written; ``CannotApply`` for what the server can never apply;
-    ``TooLarge`` for an event, subject or initiator that no reader would take.
+    Raises (every method): ``ServerUnavailable`` when the server stays away for about a second, or is silent for some
+    ten; ``WrongStore`` as long as the store is not the right one, and then nothing is written; ``CannotApply`` for what
+    the server can never apply; ``TooLarge`` for an event, subject or initiator that no reader would take.
     """
 
     def __init__(self, participant: Participant, *, bus: Bus, settings: Settings) -> None:

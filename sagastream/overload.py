@@ -16,7 +16,7 @@ import structlog
 
 from sagastream.bus import Bus, Reply
 from sagastream.clock import ms_of
-from sagastream.errors import ReplyError
+from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.event import Event
 from sagastream.keys import Keys
 from sagastream.replies import listed, named, taken_ms
@@ -54,7 +54,8 @@ class Overload:
     """Watches how far participants are behind, for whoever begins sagas.
 
     Costs nothing while nobody asks. Under load one caller per refresh looks, in two round trips; all others are
-    answered from what is known. A participant whose group does not exist yet has read nothing.
+    answered from what is known, unless the look takes so long that the server may be silent: then they wait for it, and
+    once it is known to be silent they do not wait. A participant whose group does not exist yet has read nothing.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class Overload:
         self._clock = clock
         self._looking: asyncio.Task[None] | None = None
         self._looked_at = -math.inf
+        self._looks_since = -math.inf
+        self._has_failed = False  # the last look that ended
         self._worst: Behind | None = None
 
     async def worst(self) -> Behind | None:
@@ -81,8 +84,12 @@ class Overload:
         """
         age = self._clock() - self._looked_at
         is_looking = self._looking is not None and not self._looking.done()
-        if age >= self._every * _LONGEST_TRUST or (age >= self._every and not is_looking):
+        is_slow = is_looking and self._clock() - self._looks_since >= self._every
+        if is_slow and self._has_failed:
+            raise ServerUnavailable("it has not answered the last look, nor so far the one that is under way")
+        if is_slow or age >= self._every * _LONGEST_TRUST or (age >= self._every and not is_looking):
             if self._looking is None or self._looking.done():
+                self._looks_since = self._clock()
                 self._looking = asyncio.create_task(self._refresh(), name="overload")
                 self._looking.add_done_callback(_taken_note_of)
             # All share one look, also one that fails: if each looked again, a server that does not answer would let
@@ -91,7 +98,13 @@ class Overload:
         return self._worst
 
     async def _refresh(self) -> None:
-        self._tell(await self._look())
+        try:
+            worst = await self._look()
+        except ServerUnavailable:
+            self._has_failed = True
+            raise
+        self._has_failed = False
+        self._tell(worst)
         self._looked_at = self._clock()
 
     async def _look(self) -> Behind | None:

@@ -167,6 +167,37 @@ async def test_a_look_that_fails_tells_nothing_and_is_made_again(place: Place) -
     assert await place.overload.worst() is None
 
 
+async def test_nobody_else_waits_for_a_server_that_is_known_to_be_silent(place: Place) -> None:
+    """Whoever asks while a look is long under way waits for it, or is told at once if the one before failed as well."""
+    await place.overload.worst()
+    answers: asyncio.Queue[str] = asyncio.Queue()
+
+    async def wait(_: Command) -> None:
+        if await answers.get() == "none":
+            raise ServerUnavailable("no answer within 2 s")
+
+    place.connection.before = wait
+    place.seconds += 0.5
+    asking = [asyncio.create_task(place.overload.worst())]
+    await asyncio.sleep(0)
+    place.seconds += 0.5
+    asking.append(asyncio.create_task(place.overload.worst()))
+    await asyncio.sleep(0.01)
+    assert not any(one.done() for one in asking)
+    answers.put_nowait("none")
+    assert [type(told) for told in await asyncio.gather(*asking, return_exceptions=True)] == [ServerUnavailable] * 2
+
+    again = asyncio.create_task(place.overload.worst())
+    await asyncio.sleep(0.01)
+    place.seconds += 0.5
+    with pytest.raises(ServerUnavailable):
+        await asyncio.wait_for(place.overload.worst(), 1)
+    for _ in range(100):
+        answers.put_nowait("one")
+    assert await again is None
+    assert await place.overload.worst() is None
+
+
 async def test_a_caller_who_gives_up_leaves_the_look_to_the_next(place: Place) -> None:
     """A client that hangs up in the middle of a look blocks nobody."""
     slow = asyncio.Event()
