@@ -95,9 +95,12 @@ def create_front(
 
     # Where a service has a page of its own at the root, that one was met first.
     @app.get("/", include_in_schema=False)
-    @app.get("/services/", include_in_schema=False)
     async def index() -> Response:
-        return HTMLResponse(_index(title, list(upstreams)))
+        return HTMLResponse(_index(title, list(upstreams), root="./"))
+
+    @app.get("/services/", include_in_schema=False)
+    async def index_below() -> Response:
+        return HTMLResponse(_index(title, list(upstreams), root="../"))
 
     return app
 
@@ -125,9 +128,11 @@ def _told(answer: httpx.Response | None) -> dict[str, object]:
     return told if isinstance(told, dict) else {"status": "unreadable"}
 
 
-def _index(title: str, services: Sequence[str]) -> str:
+def _index(title: str, services: Sequence[str], *, root: str) -> str:
+    """Return a page of links; ``root`` leads from it to the base, of which only clients know where it is."""
+
     def link(path: str) -> str:
-        return f'<a href="{html.escape(path)}">{html.escape(path)}</a>'
+        return f'<a href="{root}{html.escape(path.removeprefix("/"))}">{html.escape(path)}</a>'
 
     rows = "".join(
         f"<li>{html.escape(name)}: "

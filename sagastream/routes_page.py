@@ -20,7 +20,8 @@ from starlette.responses import HTMLResponse, Response
 _PLACE = str(signature(get_swagger_ui_html).parameters["swagger_js_url"].default).partition("@")[0] + "@5.35.0/"
 _STYLE = "sha384-WlYgdmXYOOBWL5apwjDEZwN+U3HmXSSu5R6V5aGxEcf7z+KuRNwBhoxKVN1i3D5I"
 _SCRIPT = "sha384-gjRm0bEPMeTmMh5jT2cHccIwCUZSTd8YC+j0d0sXw0MdGEfScduGpSyF3ZSSLkX9"
-_BEGIN = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#routes", deepLinking: true, showExtensions: true});'
+# Its own, also where the page of a service is shown below the front, or the front below another path.
+_BEGIN = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#routes", deepLinking: true, showExtensions: true});'
 _DIGEST = base64.b64encode(hashlib.sha256(_BEGIN.encode()).digest()).decode()
 _HEADERS = {
     "Content-Security-Policy": (

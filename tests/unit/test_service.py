@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -520,16 +521,29 @@ async def test_the_page_at_the_base_url_leads_everywhere(shop: Shop) -> None:
     front = create_front([routes()], {"stock-service": local_service(shop.app)}, opens=[alive(shop.app)])
 
     async with alive(front), local_service(front) as client:
-        page = (await client.get("/")).text
-        links = re.findall(r'href="([^"]+)"', page)
+        found = {at: re.findall(r'href="([^"]+)"', (await client.get(at)).text) for at in ("/", "/services/")}
+        (links, again) = ({urljoin(at, link) for link in links} for at, links in found.items())
         answers = {link: (await client.get(link)).status_code for link in links}
         documents = (await client.get("/docs")).text
-        again = (await client.get("/services/")).text
 
-    assert again == page
+    assert again == links
     assert set(answers) >= {"/docs", "/openapi.json", "/health", "/services/stock-service/docs"}
     assert set(answers.values()) == {200}
-    assert "/openapi.json" in documents
+    assert "openapi.json" in documents
+    below = {urljoin(f"/below{at}", link) for at, links in found.items() for link in links}
+    assert below == {f"/below{link}" for link in links}
+
+
+async def test_the_page_of_the_routes_of_a_service_shows_its_own(shop: Shop) -> None:
+    """Also below the front, whose routes are others."""
+    front = create_front([], {"stock-service": local_service(shop.app)}, opens=[alive(shop.app)])
+    page = "/services/stock-service/docs"
+
+    async with alive(front), local_service(front) as client:
+        asked = re.findall(r'\burl: "([^"]+)"', (await client.get(page)).text)
+        (document,) = [(await client.get(urljoin(page, url))).json() for url in asked]
+
+    assert document == shop.app.openapi()
 
 
 async def test_the_front_says_which_service_is_away() -> None:
