@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from money import Currency, currency
 from order_service.fields import Id, PaymentMethod
 
 
@@ -31,6 +32,17 @@ class OrderSettings(BaseModel):
     """How orders are paid that do not say."""
     order_deadline_pace: float = Field(default=1.0, ge=0.001, le=1000, allow_inf_nan=False)
     """By how much every deadline of an order is multiplied; all processes of a shop must be told the same."""
+
+    @field_validator("currency")
+    @classmethod
+    def _is_known(cls, code: str) -> str:
+        return currency(code).code
+
+    @field_validator("order_total_tolerance")
+    @classmethod
+    def _is_an_amount(cls, literal: str) -> str:
+        Currency("", 0).parse_at_most(literal)
+        return literal
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from coordinator.settings import CoordinatorSettings
 from order_service.app import create_service
@@ -41,9 +42,11 @@ def test_the_service_has_routes_and_a_consumer() -> None:
     ],
 )
 def test_a_setting_that_cannot_be_used_stops_the_service(environment: dict[str, str], problem: str) -> None:
-    """It is said at the start, with the value, not at the first order."""
-    with pytest.raises(ValueError, match=problem):
+    """It is said at the start, with the value and the variable, in one line, not at the first order."""
+    with pytest.raises(ValidationError, match=problem) as told:
         create_service(_context(environment))
+
+    assert [error["loc"] for error in told.value.errors()] == [tuple(name.lower() for name in environment)]
 
 
 def test_settings_are_the_variables_of_the_same_name() -> None:
