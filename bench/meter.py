@@ -15,6 +15,7 @@ from sagastream.saga.lifecycle import Status
 
 ENDS = tuple(status for status in Status if status.is_end)
 _PAUSE_S = 0.01
+_LOOKS = 1000  # at keys, by one command
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,13 @@ class Meter:
     async def empty(self, *names: str) -> None:
         """Take everything out of the coordinator's streams of these names."""
         await self._bus.query.pipeline([("XTRIM", self._keys.key(name), "MAXLEN", 0) for name in names])
+
+    async def end_rehashing(self) -> None:
+        """Bring a table of keys that has lately doubled to its end: each look at one moves a part of it."""
+        keys = int(str(await self._bus.query.execute("DBSIZE")))
+        for at in range(0, keys, _LOOKS):
+            looks = range(at, min(at + _LOOKS, keys))
+            await self._bus.query.execute("EXISTS", *(self._keys.key(f"no-such-key:{look}") for look in looks))
 
     async def set(self, option: str, value: str) -> None:
         """Change an option of the server."""

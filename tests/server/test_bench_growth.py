@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis.asyncio as redis
 
 from bench.growth import cost, stored_until
 from bench.meter import Meter
 from bench.stored import STORIES
 from sagastream.embedded import EmbeddedServer
+
+FULL = 1 << 16  # keys; Redis doubles a table of so many places when one more comes
 
 pytestmark = [pytest.mark.server, pytest.mark.processes]
 
@@ -42,3 +45,22 @@ async def test_sagas_that_run_beside_stored_ones_are_counted_alone(url: str) -> 
     async with Meter(url) as meter:
         ended = await meter.until_ended(0, within_s=0)
     assert ended.sagas > 40
+
+
+async def test_what_doubles_the_table_of_keys_is_over_before_anything_is_measured(url: str) -> None:
+    """The server moves a doubled table a little with every command, for which those that come next would pay."""
+    async with redis.from_url(url) as client, Meter(url) as meter:
+        await meter.set("activerehashing", "no")
+        await client.mset({f"key:{at}": "" for at in range(FULL)})
+        await meter.end_rehashing()
+        await client.set("one-more", "")
+        doubling = await _bytes_of_table(client)
+
+        await meter.end_rehashing()
+
+        assert await _bytes_of_table(client) < doubling
+
+
+async def _bytes_of_table(client: redis.Redis) -> int:
+    told = await client.memory_stats()
+    return int(told["db.0"]["overhead.hashtable.main"])
