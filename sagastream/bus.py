@@ -29,6 +29,7 @@ import redis.asyncio as redis
 from redis import exceptions as refused
 from redis.asyncio.retry import Retry
 from redis.backoff import FullJitterBackoff, NoBackoff
+from redis.driver_info import DriverInfo
 from redis.maint_notifications import MaintNotificationsConfig
 
 from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
@@ -45,6 +46,7 @@ _UNNAMEABLE = re.compile(r"[^!-~]")  # what the server takes in no client's name
 MOST_CONNECTIONS = 32  # per pool; whoever needs one more waits for it
 _GRACE = timedelta(seconds=5)
 _TURN_S = 10.0  # to wait for a connection of the pool
+_DRIVER = DriverInfo()  # made once: it looks for redis-py's version among all that is installed
 
 
 class WrongAddress(SagastreamError):
@@ -133,6 +135,7 @@ class RedisConnection:
                 socket_read_size=1 << 18,
                 retry=Retry(NoBackoff(), 0),
                 maint_notifications_config=MaintNotificationsConfig(enabled=False),
+                driver_info=_DRIVER,
             )
             self._reign = reign or Reign()
             self._free = [(self._reign.number, self._make())]  # it connects no sooner than it is used

@@ -24,6 +24,10 @@ class ServerClock:
         self._time = asyncio.get_running_loop().time
         self._server_ms, self._read_at = server_ms, self._time()
 
+    def monotonic_s(self) -> float:
+        """Return the seconds of a clock that never goes back; without the system call by which a loop is found."""
+        return self._time()
+
     def now_ms(self) -> int:
         """Return the server's time by our reckoning."""
         return self._server_ms + int((self._time() - self._read_at) * 1000)

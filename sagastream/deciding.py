@@ -6,7 +6,6 @@ closed before it is undone, and a step that never happened is barred and announc
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -128,14 +127,14 @@ class Deciding:
         return tx
 
     async def _run(self, work: Work, handler: Handler, data: str, tx: Transaction) -> Event | None:
-        begun_s = asyncio.get_running_loop().time()
+        begun_s = self._clock.monotonic_s()
         work.tried = handler
         call = handler.function(payload(handler.takes, data), tx, **self._resources[id(handler)])
         if tracing.active is not None:
             call = tracing.handled(call, self._participant.name, handler.name, work.envelope, tx)
         event = await call
         tx.must_be_own()
-        work.took_s = asyncio.get_running_loop().time() - begun_s
+        work.took_s = self._clock.monotonic_s() - begun_s
         is_declared = handler.may_say_nothing if event is None else type(event) in handler.publishes
         if not is_declared:
             said = None if event is None else type(event).__name__

@@ -16,7 +16,8 @@ async def all_of(awaited: Iterable[asyncio.Future[T] | Coroutine[Any, Any, T]]) 
     some microseconds is what counts. An error is raised once those before it have ended; then, and if we are cancelled,
     the others are cancelled.
     """
-    futures = [asyncio.ensure_future(one) for one in awaited]
+    loop = asyncio.get_running_loop()  # once: each time it asks the kernel for the process id
+    futures = [one if isinstance(one, asyncio.Future) else loop.create_task(one) for one in awaited]
     try:
         return [await future for future in futures]
     except BaseException:

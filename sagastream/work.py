@@ -86,7 +86,7 @@ def recognise(participant: Participant, message: Message, attempts: int) -> Work
 
     Raises: ``Undecodable`` for what is no event.
     """
-    envelope = decode(message.fields)
+    envelope = decode(message.flat)
     asked = REQUESTS.get(envelope.type)
     if asked is None:
         handler = participant.handlers.get(envelope.type)

@@ -11,7 +11,7 @@ from sagastream.bus import Connection, Reply
 from sagastream.envelope import decode, pairs
 from sagastream.errors import ReplyError, Undecodable
 from sagastream.event import LIBRARY_FACTS, REQUESTS
-from sagastream.replies import listed, named, taken_ms
+from sagastream.replies import listed, taken_ms, texts
 
 AT_ONCE = 500
 FEW = 100  # where others wait for each of them to be looked through
@@ -76,7 +76,7 @@ def sighted(stream: str, entry_id: str, told: Reply) -> Entry | None:
 def _is_event(told: Reply) -> bool:
     """Tell whether an entry is an event in all its parts, which takes many times as long as to read whose it is."""
     try:
-        decode(named(told))
+        decode(texts(told))
     except Undecodable:
         return False
     return True

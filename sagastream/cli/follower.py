@@ -16,7 +16,7 @@ from sagastream.clock import ServerClock, server_ms
 from sagastream.coordinator.listing import Listing, Stored
 from sagastream.coordinator.meaning import Meaning, Meanings
 from sagastream.coordinator.records import Note, Records, unwritten
-from sagastream.envelope import Envelope, decode
+from sagastream.envelope import Envelope, decode, flattened
 from sagastream.errors import Undecodable
 from sagastream.event import LIFECYCLE, REQUESTS
 from sagastream.keys import COORDINATOR, Keys
@@ -120,7 +120,7 @@ class Follower:
             for entry, fields in entries(part[1]):
                 self._positions[at] = entry
                 try:
-                    envelope = decode(fields)
+                    envelope = decode(flattened(fields))
                 except Undecodable:
                     continue  # what becomes of it the coordinator tells
                 if self.only in (None, envelope.saga_id):

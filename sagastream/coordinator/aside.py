@@ -16,6 +16,7 @@ import structlog
 from sagastream import keys as names
 from sagastream.bus import Bus
 from sagastream.dead_letters import put_away
+from sagastream.envelope import flattened
 from sagastream.intake import Message
 from sagastream.keys import Keys
 from sagastream.reader import Reader
@@ -87,4 +88,4 @@ class Aside:
 
 def _parked(stream: str, entry: str, fields: Mapping[str, str]) -> Parked:
     whole = json.loads(fields["message"])
-    return Parked(stream, entry, Message(whole["stream"], whole["id"], whole["fields"]))
+    return Parked(stream, entry, Message(whole["stream"], whole["id"], flattened(whole["fields"])))

@@ -93,7 +93,7 @@ class Holding:
         return ripe
 
     def _take_up(self, message: Message, now_s: float) -> bool:
-        envelope = decode(message.fields)
+        envelope = decode(message.flat)
         meaning = self._meanings.of(envelope.definition, envelope.definition_version)
         happening = meaning.of(envelope, message.at_ms)
         if happening is None:

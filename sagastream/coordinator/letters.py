@@ -20,7 +20,7 @@ from sagastream.coordinator import trail
 from sagastream.coordinator.lags import owners
 from sagastream.coordinator.letter import Dealt, Letter, Place, read_letter
 from sagastream.coordinator.records import OPERATOR, Note, Record, Records
-from sagastream.envelope import Envelope, decode, derived_id, publishable
+from sagastream.envelope import Envelope, decode, derived_id, flattened, publishable
 from sagastream.errors import ReplyError, SagastreamError, Undecodable
 from sagastream.event import LIBRARY_FACTS, REQUESTS, Event
 from sagastream.keys import COORDINATOR, LETTERS, WEBHOOKS, Keys
@@ -105,7 +105,7 @@ class DeadLetters:
         """
         _must_be_open(letter)
         try:
-            envelope = decode(letter.fields)
+            envelope = decode(flattened(letter.fields))
         except Undecodable as error:
             raise CannotDeal(f"this was never an event ({error}), and can only be dropped") from None
         if data is not None:

@@ -19,7 +19,7 @@ from sagastream.clock import server_ms
 from sagastream.coordinator.records import Records
 from sagastream.coordinator.repair import Repairs
 from sagastream.coordinator.tracker import Coordinator
-from sagastream.envelope import Envelope, decode, instant, pairs
+from sagastream.envelope import Envelope, decode, flattened, instant, pairs
 from sagastream.event import (
     BarRequested,
     Event,
@@ -160,7 +160,7 @@ class Agency:
         found = []
         for kind in (CardCharged, CardDeclined, CardRefunded, StepBarred, StepGaveUp, LedgerLost):
             for position, fields in await self._entries(self.keys.of("bank").events(kind.type_name())):
-                decode(fields)
+                decode(flattened(fields))
                 if fields["correlationid"] == saga_id:
                     ms, _, nth = position.partition("-")
                     found.append((int(ms), int(nth), fields["type"], fields["id"], fields["causationid"]))
