@@ -34,11 +34,10 @@ class Coalescer(Generic[T, R]):
         return await all_of(map(self._handed_over, items))
 
     def _handed_over(self, item: T) -> asyncio.Future[R]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[R] = loop.create_future()
-        self._waiting.append((item, future))
         if self._flush is None or self._flush.done():
-            self._flush = loop.create_task(self._run())
+            self._flush = asyncio.create_task(self._run())
+        future: asyncio.Future[R] = self._flush.get_loop().create_future()  # looking for the loop is a system call
+        self._waiting.append((item, future))
         return future
 
     async def _run(self) -> None:

@@ -220,9 +220,7 @@ class Consumer:
         settled: list[Message] = []
         try:
             while works:
-                for work in works:
-                    if work.waits_outside:
-                        self._send_outside(work)
+                self._send_outside([work for work in works if work.waits_outside])
                 works = [work for work in works if not work.is_in_background]
                 self._settles = self._settles or (self._awake.seconds(), works)
                 ended, works = await self._settling.round(works, self._transactor.commit)
@@ -231,11 +229,13 @@ class Consumer:
             self._settles = None
         self._intake.settled(settled)
 
-    def _send_outside(self, work: Work) -> None:
-        work.is_in_background = True
-        task = asyncio.create_task(self._settle_outside(work), name=f"outside:{work.message.name}")
-        self._outside.add(task)
-        task.add_done_callback(self._outside.discard)
+    def _send_outside(self, works: Sequence[Work]) -> None:
+        loop = asyncio.get_running_loop()
+        for work in works:
+            work.is_in_background = True
+            task = loop.create_task(self._settle_outside(work), name=f"outside:{work.message.name}")
+            self._outside.add(task)
+            task.add_done_callback(self._outside.discard)
 
     async def _settle_outside(self, work: Work) -> None:
         try:
