@@ -8,7 +8,7 @@ than a blocking read, and it re-sends commands that may already have happened):
 - *query*: short time-out; re-sends, because it only reads.
 
 A primary that becomes a replica closes no connection. So whoever meets one leaves it, and all three ask the address
-anew: it may lead to the new primary, and who only reads would never be told.
+anew: who only reads would never be told. Until it leads to the new primary, nothing that is opened there is kept.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Protocol, TypeAlias, cast
@@ -47,6 +48,8 @@ MOST_CONNECTIONS = 32  # per pool; whoever needs one more waits for it
 _GRACE = timedelta(seconds=5)
 _TURN_S = 10.0  # to wait for a connection of the pool
 _DRIVER = DriverInfo()  # made once: it looks for redis-py's version among all that is installed
+_WHOSE = b"*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n"  # before the first command; who may not ask takes it as it is
+_ROLE_OF_REPLICA = "role:slave"
 
 
 class WrongAddress(SagastreamError):
@@ -68,21 +71,11 @@ class Connection(Protocol):
         ...
 
 
+@dataclass(slots=True)
 class Reign:
     """Which primary the connections of a bus were made to, by number: what was made in an earlier reign is not used."""
 
-    def __init__(self) -> None:
-        self.number = 0
-        self._is_over = False
-
-    def meets_replica(self) -> None:
-        """Trust no connection that was made until now."""
-        self.number, self._is_over = self.number + 1, True
-
-    def meets_primary(self) -> None:
-        """Begin another reign after one is over; connections made in between may still lead to a replica."""
-        if self._is_over:
-            self.number, self._is_over = self.number + 1, False
+    number: int = 0
 
 
 class Bus:
@@ -182,11 +175,14 @@ class RedisConnection:
                 is_over = since != self._reign.number
                 if connection.is_connected and (is_over or await _is_stale(connection)):
                     await connection.disconnect(nowait=True)
-                since = self._reign.number
-                await connection.send_packed_command(packed, check_health=False)  # connects, if it is not
+                is_new, since = not connection.is_connected, self._reign.number
+                # It connects, if it is not.
+                await connection.send_packed_command(_WHOSE + packed if is_new else packed, check_health=False)
+                is_to_replica = is_new and _ROLE_OF_REPLICA in str(await _raw(connection))
                 found = [await _raw(connection) for _ in range(replies)]
-            self._take_note(found)
-            is_clean = not self._is_closed
+            if any(map(_is_of_replica, found)):
+                self._reign.number = max(self._reign.number, since + 1)
+            is_clean = not self._is_closed and not is_to_replica
         except TimeoutError:
             asked = "" if connection.is_connected else self._asked_first
             raise refused.TimeoutError(f"no answer within {self._timeout_s:g} s{asked}") from None
@@ -194,16 +190,9 @@ class RedisConnection:
             self._turns.release()
             if is_clean:
                 self._free.append((since, connection))
-            else:  # answers may still be on their way, and would be taken for those of what comes next
+            else:  # answers may be on their way, and would be taken for those of what comes next; or it is a replica's
                 await connection.disconnect(nowait=True)
         return [_reply(raw) for raw in found]
-
-    def _take_note(self, found: Sequence[object]) -> None:
-        """Note what answered; where only reads are sent an answer tells nothing, for a replica gives it too."""
-        if any(map(_is_of_replica, found)):
-            self._reign.meets_replica()
-        elif self._retry is None:
-            self._reign.meets_primary()
 
     def _make(self) -> redis.Connection:
         return self._makes.make_connection()  # type: ignore[no-untyped-call,no-any-return]  # untyped

@@ -121,3 +121,58 @@ async def test_a_blocked_read_that_ends_with_its_servers_office_is_trouble_of_th
     with pytest.raises(ServerUnavailable, match="UNBLOCKED"):
         await read
     assert await pair.bus.query.execute("EXISTS", "stream") == 0  # and those that only read leave it, too
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [("reader", "XREAD", "STREAMS", "news", "0"), ("writer", "EVAL", "return 1", 0), ("query", "GET", "where")],
+    ids=["a read that may block", "a script that writes nothing", "nothing"],
+)
+async def test_what_a_replica_answers_keeps_nobody_there(pair: Pair, answered: tuple[str, ...]) -> None:
+    """It answers whatever writes nothing; whoever took that for a primary's answer would read of the past for ever."""
+    await pair.bus.writer.execute("SET", "where", "old")
+    await pair.new.query.execute("SET", "where", "new")
+    await pair.old.query.execute("REPLICAOF", *NOWHERE)
+    with pytest.raises(ServerUnavailable):
+        await pair.bus.writer.execute("SET", "where", "refused")
+    by, *command = answered
+    await getattr(pair.bus, by).execute(*command)
+    assert await pair.bus.query.execute("GET", "where") == "old"
+
+    pair.wire.lead_to(pair.new_port)
+    await pair.bus.writer.execute("SET", "written", "new")
+
+    assert await pair.bus.query.execute("GET", "where") == "new"
+    assert await pair.new.query.execute("GET", "written") == "new"
+
+
+async def test_an_answer_from_before_does_not_hide_that_it_became_a_replica(pair: Pair) -> None:
+    """A write that was taken just before is told of just after; what was connected in between leads to the replica."""
+    await pair.bus.writer.execute("SET", "where", "old")
+    await pair.new.query.execute("SET", "where", "new")
+    answer = pair.wire.set("demoted", b"SET", b"before", at_reply=True, holds=True)
+    under_way = asyncio.create_task(pair.bus.writer.execute("SET", "before", "1"))
+    await answer.caught()
+    await pair.old.query.execute("REPLICAOF", *NOWHERE)
+    with pytest.raises(ServerUnavailable):
+        await pair.bus.writer.execute("SET", "where", "refused")
+    answer.release()
+    assert await under_way == "OK"
+    assert await pair.bus.query.execute("GET", "where") == "old"
+
+    pair.wire.lead_to(pair.new_port)
+    await pair.bus.writer.execute("SET", "written", "new")
+
+    assert await pair.bus.query.execute("GET", "where") == "new"
+
+
+async def test_who_finds_a_replica_at_the_address_stays_no_longer_than_it_leads_there(pair: Pair) -> None:
+    """Started anew as a replica, it was left by all; who only reads comes back before the address has moved."""
+    await pair.old.query.execute("SET", "where", "old")
+    await pair.new.query.execute("SET", "where", "new")
+    await pair.old.query.execute("REPLICAOF", *NOWHERE)
+    assert await pair.bus.query.execute("GET", "where") == "old"
+
+    pair.wire.lead_to(pair.new_port)
+
+    assert await pair.bus.query.execute("GET", "where") == "new"
