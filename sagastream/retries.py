@@ -98,6 +98,10 @@ class Retries:
         await self._find_out()
         await self._put_off({name: at for name, at in self._leases.items() if name in in_hand})
 
+    def leave(self, name: str) -> None:
+        """Leave a message whose attempt has ended and could not be noted: it is due when its lease is over."""
+        self._leases.pop(name, None)
+
     async def forget(self, names: Iterable[str], *, saga_id: str = "") -> None:
         """Forget messages that somebody else settled, of this saga if it is known."""
         batch = []

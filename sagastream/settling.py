@@ -175,6 +175,7 @@ class Settling:
                 work.is_ledger_broken = True
             case _ if work.fate in (Fate.WAITS, Fate.BURIED):
                 log.error("event.stuck", saga_id=work.envelope.saga_id, error=outcome.detail)
+                self._retries.leave(work.message.name)
                 work.fate = Fate.WAITS
                 return True
             case _:

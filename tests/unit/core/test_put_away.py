@@ -118,3 +118,21 @@ async def test_what_is_parked_stays_parked_until_it_can_be_stored_or_put_away() 
 
     assert world.call("XLEN", COORDINATOR, parked) == 0
     assert len(world.letters(COORDINATOR)) == 1
+
+
+@in_virtual_time
+async def test_what_cannot_be_put_away_is_tried_at_the_pace_of_what_is_left_behind() -> None:
+    """Its handler may call outside each time: nobody there is to be called without a pause."""
+    world, tries = World(), list[float]()
+    world.call("HSET", "hotel", "rooms", "free", 100)
+    script = Script()
+
+    def before(saga_id: str) -> None:
+        tries.append(world.loop.time())
+        raise RuntimeError("never")
+
+    script.before = before
+    world.tell(TripBooked(nights=1))
+    await put_away_later(world, "hotel", world.consumer(hotel(script)), lambda: len(tries) >= 3)
+
+    assert len(tries) < 20
