@@ -229,7 +229,7 @@ class Auditor:
     def _is_judged_anew(self, known: Difference, again: Sequence[Difference], whole: Findings | None) -> bool:
         """Tell whether this round says anew what is so of a known difference."""
         if any(known.rule == rule.name for project in self._projects for rule in project.rules):
-            return whole is not None
+            return whole is not None and whole.could_try(known.rule)
         is_of_all = not known.saga_id and known.rule in (COUNTS.name, INDEXED.name, TIMER.name)
         return is_of_all or known in again
 

@@ -22,15 +22,22 @@ class Rule:
     advice: str
 
 
+Place = tuple[str, int]  # a stream, and the instant (epoch ms) of what stands in it
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place where a rule does not hold; ``saga_id`` is empty where no single saga can be named."""
+    """One place where a rule does not hold; ``saga_id`` is empty where no single saga can be named.
+
+    ``late`` is where events of the saga stand that came long after its end: who has not met them finds them nowhere.
+    """
 
     rule: str
     about: str
     expected: str
     found: str
     saga_id: str = ""
+    late: tuple[Place, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ class Findings:
         if len(tried.differences) < MOST:
             tried.differences.append(difference)
 
-    def answer(self, rule: str, saga_id: str, answer: Answer) -> bool:
+    def answer(self, rule: str, saga_id: str, answer: Answer, late: tuple[Place, ...] = ()) -> bool:
         """Note what a rule says about one saga; tell whether it does not hold."""
         if answer is None:
             return False
@@ -96,8 +103,13 @@ class Findings:
             self.holds(rule)
             return False
         said = Wrong("; ".join(w.expected for w in answer), "; ".join(w.found for w in answer))
-        self.differs(Difference(rule, f"saga {saga_id}", said.expected, said.found, saga_id))
+        self.differs(Difference(rule, f"saga {saga_id}", said.expected, said.found, saga_id, late))
         return True
+
+    def could_try(self, rule: str) -> bool:
+        """Tell whether a rule was tried on anything, or there was nothing to try it on."""
+        tried = self.tried[rule]
+        return tried.compared > 0 or not tried.unknown
 
     def add(self, other: Findings) -> None:
         """Take over what others found; their rules become ours."""

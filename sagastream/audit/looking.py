@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 
 from sagastream.audit.case import Case, Sighting
 from sagastream.audit.cut import GRACE, cut
-from sagastream.audit.events import Events
-from sagastream.audit.findings import Answer, Difference, Findings, Rule, Unknown
+from sagastream.audit.effects import BY_HAND
+from sagastream.audit.events import Events, late_places
+from sagastream.audit.findings import Answer, Difference, Findings, Place, Rule, Unknown
 from sagastream.audit.reading import Cases, Unreadable
-from sagastream.audit.rules import BEGUN, EVENTS, OF_A_SAGA, READABLE, is_sound, judged
+from sagastream.audit.rules import BEGUN, CAUSES, EVENTS, OF_A_SAGA, ONE_END, READABLE, is_sound, judged
 from sagastream.audit.scene import Scene
 from sagastream.audit.walk import Held
 from sagastream.clock import server_ms
@@ -85,16 +87,18 @@ class Looking:
     async def again(self, known: Sequence[Difference]) -> None:
         """Read the sagas of known differences and their events anew, and say what is wrong with them.
 
-        One that is listed nowhere any more was removed when its time was over, unless it was its record that was
-        missed: that is so still.
+        What cannot be told any more is as it was: nobody has mended anything where events were trimmed, or where a
+        record cannot be read here. But a saga that is listed nowhere was removed when its time was over, unless it was
+        its record that was missed.
         """
         saga_ids = list(dict.fromkeys(each.saga_id for each in known))
         for at in range(0, len(saga_ids), TOGETHER):
             part = saga_ids[at : at + TOGETHER]
-            found = await self._some(dict.fromkeys(part, ()), with_events=True)
-            gone = {case.saga_id for case in found if isinstance(case, Unreadable) and _is_nowhere(case)}
+            late = {each.saga_id: each.late for each in known if each.late}
+            found = await self._some(dict.fromkeys(part, ()), with_events=True, late=late)
+            cases = {case.saga_id: case for case in found}
             for difference in known:
-                if difference.saga_id in gone and _misses_record(difference):
+                if difference.saga_id in cases and not _can_tell(cases[difference.saga_id], difference):
                     self._findings.differs(difference)
             await self._scene.pause()
 
@@ -107,18 +111,28 @@ class Looking:
             self._unreadable(case, ())
         return None
 
-    async def _some(self, strays: Mapping[str, Sequence[Sighting]], *, with_events: bool) -> list[Case | Unreadable]:
-        """Read some sagas anew, together with their events, and say what is wrong with them."""
+    async def _some(
+        self,
+        strays: Mapping[str, Sequence[Sighting]],
+        *,
+        with_events: bool,
+        late: Mapping[str, tuple[Place, ...]] = MappingProxyType({}),
+    ) -> list[Case | Unreadable]:
+        """Read some sagas anew, together with their events, and say what is wrong with them.
+
+        ``late`` is where events of them were met in earlier rounds that came long after their end.
+        """
         now_ms = await server_ms(self._scene.connection)
         read_until_ms = await cut(self._scene, now_ms)
         found = await self._cases.load(list(strays), now_ms=now_ms, read_until_ms=read_until_ms)
         cases = {saga_id: case for saga_id, case in zip(strays, found, strict=True) if isinstance(case, Case)}
+        late = {saga_id: late.get(saga_id) or late_places(case, strays[saga_id]) for saga_id, case in cases.items()}
         if with_events:
-            for saga_id, sightings in (await self._events.of(cases, now_ms, strays)).items():
+            for saga_id, sightings in (await self._events.of(cases, now_ms, late)).items():
                 cases[saga_id].sightings = sightings
         for saga_id, case in zip(strays, found, strict=True):
             if isinstance(case, Case):
-                self._note(saga_id, judged(case))
+                self._note(saga_id, judged(case), late[saga_id])
             elif not self._is_removed(case, strays[saga_id], now_ms):
                 standing = await self._events.standing(saga_id, strays[saga_id])
                 if standing or not strays[saga_id] or not _is_nowhere(case):
@@ -131,10 +145,10 @@ class Looking:
             return case.is_absent and max(sighting.at_ms for sighting in strays) < now_ms - self._kept_ms
         return _is_nowhere(case)
 
-    def _note(self, saga_id: str, answers: Sequence[tuple[Rule, Answer]]) -> None:
+    def _note(self, saga_id: str, answers: Sequence[tuple[Rule, Answer]], late: tuple[Place, ...] = ()) -> None:
         self._findings.holds(READABLE.name)
         for rule, answer in answers:
-            self._findings.answer(rule.name, saga_id, answer)
+            self._findings.answer(rule.name, saga_id, answer, late)
 
     def _unreadable(self, case: Unreadable, strays: Sequence[Sighting]) -> None:
         about = f"saga {case.saga_id}"
@@ -167,6 +181,18 @@ class Looking:
 
 def _is_nowhere(case: Unreadable) -> bool:
     return case.is_absent and not case.is_listed
+
+
+def _can_tell(case: Case | Unreadable, difference: Difference) -> bool:
+    """Tell whether it can be known that a difference of a saga is none any more, where it is not found again."""
+    if _misses_record(difference):
+        return isinstance(case, Case)
+    if isinstance(case, Unreadable):
+        return _is_nowhere(case)
+    if case.sightings is None and difference.rule in (ONE_END.name, CAUSES.name):
+        return False  # of half of what they look at they tell all the same
+    unknown = {rule.name for rule, answer in judged(case) if isinstance(answer, Unknown) and answer is not BY_HAND}
+    return difference.rule not in unknown
 
 
 def _misses_record(difference: Difference) -> bool:

@@ -51,7 +51,7 @@ async def read_found(connection: Connection, keys: Keys) -> list[Difference]:
     """Return the differences that are known."""
     reply = await connection.execute("HGETALL", keys.key(FOUND))
     told = named(reply)
-    return [Difference(**json.loads(text)) for text in told.values()]
+    return [_read(text) for text in told.values()]
 
 
 def hold(tx: Transaction, standing: Standing, me: str, until_ms: int) -> Standing:
@@ -105,4 +105,11 @@ def _written(difference: Difference) -> str:
     return json.dumps({
         "rule": difference.rule, "about": difference.about, "expected": difference.expected[:2000],
         "found": difference.found[:2000], "saga_id": difference.saga_id,
+        **({"late": difference.late} if difference.late else {}),
     })  # fmt: skip
+
+
+def _read(text: str) -> Difference:
+    told = json.loads(text)
+    late = tuple((stream, at_ms) for stream, at_ms in told.get("late", ()))
+    return Difference(told["rule"], told["about"], told["expected"], told["found"], told["saga_id"], late)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 from structlog.testing import capture_logs
@@ -298,3 +298,70 @@ async def test_what_was_mended_is_forgotten_however_much_is_wrong_for_ever() -> 
 
     found = await exported(trips, series.AUDIT_DIFFERENCES)
     assert {rule: count for rule, count in found.items() if count} == {"begun-sagas-exist": len(lost)}
+
+
+@in_virtual_time
+async def test_what_was_found_does_not_end_because_it_cannot_be_judged_any_more() -> None:
+    """Streams are trimmed after a while, and nothing was mended by that: whoever is called by it is still needed."""
+    trips = await played()
+    trips.forge("hotel", "RoomHeld", "done", id="another")
+    await asyncio.sleep(60)
+    watching = auditor(trips)
+    await watching.round()
+    found = await exported(trips, series.AUDIT_DIFFERENCES)
+    stream = trips.world.keys.of("hotel").events("RoomHeld")
+    trips.server.call("XTRIM", stream, "MINID", trips.entries(stream)[-1][0])
+
+    await watching.round()
+    trimmed = await exported(trips, series.AUDIT_DIFFERENCES)
+
+    assert found["one-success"] == 1
+    assert trimmed == found
+
+
+@in_virtual_time
+async def test_a_coordinator_that_does_not_know_a_table_takes_back_nothing_that_was_found_by_it() -> None:
+    """While a new version is rolled out, either audits; the old one cannot tell whether it was mended."""
+    trips = await played()
+    trips.call("ZADD", "saga", "timers", 10**14, trips.ids["done"])
+    await auditor(trips).round()
+    found = await exported(trips, series.AUDIT_DIFFERENCES)
+    await asyncio.sleep(HOLD.total_seconds() + 1)
+
+    connection = MemoryConnection(trips.server)
+    bus = Bus(connection, connection, connection)
+    other = Auditor([replace(TRIP, version=2)], bus=bus, settings=trips.world.settings)
+    await other.round()
+
+    assert found["timer-while-running"] == 2
+    assert (await exported(trips, series.AUDIT_DIFFERENCES))["timer-while-running"] == 2
+
+
+@in_virtual_time
+async def test_what_came_long_after_an_end_is_found_for_as_long_as_it_stands_there() -> None:
+    """It was met on the way; a round later nothing leads to it, and it is wrong all the same."""
+    trips = await played()
+    watching = auditor(trips)
+    await watching.round()
+    await asyncio.sleep(3600)
+    trips.forge("hotel", "RoomHeld", "done", id="another")
+    await asyncio.sleep(60)
+
+    told = []
+    for _ in range(3):
+        await watching.round()
+        told.append((await exported(trips, series.AUDIT_DIFFERENCES))["one-success"])
+    assert told == [1, 1, 1]
+
+
+@in_virtual_time
+async def test_what_another_release_has_found_is_read() -> None:
+    """It may say less of a difference, or more."""
+    trips = await played()
+    told = {"rule": "one-end", "about": "saga s", "expected": "one", "found": "two", "saga_id": "s"}
+    trips.call("HSET", "saga", "auditor:found", "one-end|saga s", json.dumps(told))
+    trips.call(
+        "HSET", "saga", "auditor:found", "one-end|saga t", json.dumps({**told, "about": "saga t", "mood": "blue"})
+    )
+
+    assert (await exported(trips, series.AUDIT_DIFFERENCES))["one-end"] == 2

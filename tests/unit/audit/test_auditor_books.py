@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from sagastream import series
 from sagastream.audit import Audit, Difference, Findings, Rule, Scene
@@ -28,6 +29,29 @@ async def test_the_projects_own_books_are_compared_now_and_then() -> None:
         await watching.round()
         told.append((await exported(trips, series.AUDIT_DIFFERENCES)).get("odd", 0))
         await asyncio.sleep(400)
+
+    assert told == [1, 1, 0]
+
+
+@in_virtual_time
+async def test_what_the_books_said_stands_while_they_cannot_be_read() -> None:
+    """Whoever keeps one of them is out of reach: nothing is mended by that."""
+    trips = await played()
+    answers: list[Callable[[Findings], None]] = [
+        lambda found: found.differs(Difference("odd", "book 1", "even", "odd")),
+        lambda found: found.unknown("odd", "out of reach"),
+        lambda found: found.holds("odd"),
+    ]
+
+    async def compare(scene: Scene, findings: Findings) -> None:
+        answers.pop(0)(findings)
+
+    watching = auditor(trips, Audit((Rule("odd", "books are even", "mend it"),), compare))
+    told = []
+    while answers:
+        await watching.round()
+        told.append((await exported(trips, series.AUDIT_DIFFERENCES))["odd"])
+        await asyncio.sleep(WHOLE.total_seconds())
 
     assert told == [1, 1, 0]
 
