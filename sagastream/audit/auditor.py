@@ -189,7 +189,7 @@ class Auditor:
         overdue = await walk.overdue(now_ms - OVERDUE_MS)
         if overdue:
             await looking.judge(overdue, walk.read_until_ms)
-        await looking.stray(walk.strays, walk.from_ms)
+        await looking.stray(walk.strays)
         walk.strays = {}
         await looking.second()
         return judged + len(overdue)

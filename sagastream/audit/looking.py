@@ -60,7 +60,7 @@ class Looking:
             else:
                 self._note(case.saga_id, answers)
 
-    async def stray(self, strays: dict[str, list[Sighting]], from_ms: int) -> None:
+    async def stray(self, strays: dict[str, list[Sighting]]) -> None:
         """Judge events of sagas that were not held when they were met."""
         ids = list(strays)
         for at in range(0, len(ids), self._scene.page):
@@ -68,9 +68,8 @@ class Looking:
             now_ms = await server_ms(self._scene.connection)
             found = await self._cases.load(part, now_ms=now_ms, read_until_ms=now_ms)
             for saga_id, case in zip(part, found, strict=True):
-                if isinstance(case, Case) and (self._is_older(case, from_ms) or self._knows(case, strays[saga_id])):
-                    continue
-                self._doubtful.setdefault(saga_id, []).extend(strays[saga_id])
+                if not isinstance(case, Case) or not self._knows(case, strays[saga_id]):
+                    self._doubtful.setdefault(saga_id, []).extend(strays[saga_id])
             await self._scene.pause()
 
     async def second(self) -> None:
@@ -164,9 +163,6 @@ class Looking:
             self._findings.differs(Difference(BEGUN.name, about, f"a record, for it {why}", "none", case.saga_id))
         else:
             self._findings.differs(Difference(READABLE.name, about, "a record", case.why, case.saga_id))
-
-    def _is_older(self, case: Case, from_ms: int) -> bool:
-        return case.progress.first_ms < from_ms
 
     def _knows(self, case: Case, strays: Sequence[Sighting]) -> bool:
         """Tell whether every stray is an event told again, or one of a saga that is still under way."""

@@ -40,7 +40,7 @@ class Walk:
 
     def __init__(self, scene: Scene, *, from_ms: int = 0) -> None:
         self._scene = scene
-        self.from_ms = from_ms
+        self._from_ms = from_ms
         self._names = scene.streams()
         self._streams: list[Stream] | None = None
         self._horizon = 0
@@ -122,7 +122,7 @@ class Walk:
     async def _open(self) -> list[Stream]:
         if self._streams is None:
             self._horizon = await horizon(self._scene.connection, self._names)
-            start = max(self.from_ms - SLACK_MS, self._horizon)
+            start = max(self._from_ms - SLACK_MS, self._horizon)
             self._streams = [Stream(name, from_ms=start, count=2 * self._scene.page) for name in self._names]
         for stream in self._streams:
             stream.go_on()

@@ -52,7 +52,7 @@ async def audit(scene: Scene, projects: Sequence[Audit] = (), *, acknowledged: I
         await looking.judge(page, walk.read_until_ms)
     async for page in walk.rest():
         await looking.judge(page, walk.read_until_ms)
-    await looking.stray(walk.strays, 0)
+    await looking.stray(walk.strays)
     await looking.second()
     await _too_young(scene, findings, cut_ms)
     await counters_equal_records(scene, findings)

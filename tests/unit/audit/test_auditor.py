@@ -355,6 +355,20 @@ async def test_what_came_long_after_an_end_is_found_for_as_long_as_it_stands_the
 
 
 @in_virtual_time
+async def test_what_comes_long_after_an_end_is_found_by_another_coordinator_too() -> None:
+    """Whoever ended a saga long ago, and whoever audited it then: an effect that comes now is of now."""
+    trips = await played()
+    await auditor(trips).round()
+    await asyncio.sleep(3600)
+    trips.forge("hotel", "RoomHeld", "done", id="another")
+    await asyncio.sleep(60)
+
+    await auditor(trips).round()
+
+    assert (await exported(trips, series.AUDIT_DIFFERENCES))["one-success"] == 1
+
+
+@in_virtual_time
 async def test_what_another_release_has_found_is_read() -> None:
     """It may say less of a difference, or more."""
     trips = await played()
