@@ -49,7 +49,7 @@ _GRACE = timedelta(seconds=5)
 _TURN_S = 10.0  # to wait for a connection of the pool
 _DRIVER = DriverInfo()  # made once: it looks for redis-py's version among all that is installed
 _WHOSE = b"*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n"  # before the first command; who may not ask takes it as it is
-_ROLE_OF_REPLICA = "role:slave"
+_TOLD_OF_ITSELF = ("# Server", "# Replication")  # as the answer to INFO begins
 
 
 class WrongAddress(SagastreamError):
@@ -178,7 +178,7 @@ class RedisConnection:
                 is_new, since = not connection.is_connected, self._reign.number
                 # It connects, if it is not.
                 await connection.send_packed_command(_WHOSE + packed if is_new else packed, check_health=False)
-                is_to_replica = is_new and _ROLE_OF_REPLICA in str(await _raw(connection))
+                is_to_replica = is_new and _is_of_replica(await _raw(connection))
                 found = [await _raw(connection) for _ in range(replies)]
             if any(map(_is_of_replica, found)):
                 self._reign.number = max(self._reign.number, since + 1)
@@ -237,6 +237,8 @@ async def _raw(connection: redis.Connection) -> object:
 
 def _is_of_replica(raw: object) -> bool:
     """Tell whether a replica says this, or a primary that becomes one, which ends blocked reads so."""
+    if isinstance(raw, str):
+        return raw.startswith(_TOLD_OF_ITSELF) and "role:slave" in raw
     if isinstance(raw, refused.ReadOnlyError | refused.MasterDownError):
         return True
     return isinstance(raw, refused.ResponseError) and str(raw).startswith("UNBLOCKED force")

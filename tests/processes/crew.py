@@ -52,6 +52,10 @@ class Crew(Shop):
             told = environment(self.data_dir, **{**self._settings, "CONSUMER": number, **settings})
             log = self.data_dir / f"{service}-{number}.log"
             self._children[name] = Child([*_arguments(service), "--port", str(port)], told, log)
+        await self.work(*who)
+
+    async def work(self, *who: str) -> None:
+        """Wait until processes work."""
         for name in who:
             await self._works(name)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sagastream.bus import Bus, connect
 from sagastream.embedded import EmbeddedServer
-from tests.processes.crew import COORDINATOR, ORDER, PAYMENT, STOCK, Crew, crew_on
+from tests.processes.crew import ALL, COORDINATOR, ORDER, PAYMENT, STOCK, Crew, crew_on
 from tests.processes.orders import Placed, an_order
 from tests.processes.until import until
 from tests.processes.wire import Wire
@@ -71,6 +71,7 @@ async def test_a_planned_switch_loses_nothing_and_needs_no_restart(tmp_path: Pat
             await until(lambda: _is(len(placed) >= many + 20), "orders are placed again", 20)
             is_over.set()
 
+        await shop.work(*ALL)  # also who writes nothing there
         assert told == "OK"
         assert set(await shop.ended(*placed)) == {"Completed"}
         assert (await shop.books()).orders.keys() >= {each.order_id for each in placed}

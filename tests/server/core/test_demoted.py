@@ -176,3 +176,15 @@ async def test_who_finds_a_replica_at_the_address_stays_no_longer_than_it_leads_
     pair.wire.lead_to(pair.new_port)
 
     assert await pair.bus.query.execute("GET", "where") == "new"
+
+
+async def test_who_only_reads_leaves_a_server_that_says_of_itself_that_it_is_a_replica(pair: Pair) -> None:
+    """Whether a process is ready is asked again and again; where nobody writes nothing else would ever tell it."""
+    await pair.old.query.execute("SET", "where", "old")
+    await pair.new.query.execute("SET", "where", "new")
+    assert await pair.bus.query.execute("GET", "where") == "old"
+    await pair.take_over()
+
+    assert "role:slave" in str(await pair.bus.query.execute("INFO"))
+
+    assert await pair.bus.query.execute("GET", "where") == "new"
