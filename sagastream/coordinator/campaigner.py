@@ -183,6 +183,9 @@ class Campaigner:
             if not problem:
                 try:
                     done = await self._repairs.decide(saga_id, campaign.plan.action, now_ms)
+                    # It may have gone on since it was found: that this be done to it as it stands now nobody asked.
+                    if done is not None and not self._finding.fits(campaign.plan.search, done.record, now_ms):
+                        done = None
                 except (ServerUnavailable, ReplyError):
                     raise
                 except Undecodable as error:
@@ -228,7 +231,7 @@ class Campaigner:
 
 
 def counted(done: Repaired | None, problem: str) -> tuple[Count, str]:
-    """Return as what a visit counts, and its problem if it had one; who has ended meanwhile is no failure."""
+    """Return as what a visit counts, and its problem if it had one; who has ended or gone on meanwhile is none."""
     if problem:
         return Count.FAILED, problem
     if done is None:

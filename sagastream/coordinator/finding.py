@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from sagastream.coordinator.listing import MOST_SCANNED, Filter, Listing, Page, Stored
 from sagastream.coordinator.meaning import Meanings
+from sagastream.coordinator.records import Record
 from sagastream.pages import Position
 from sagastream.saga import lifecycle, waiting
 from sagastream.saga.definition import Saga
@@ -79,6 +80,11 @@ class Finding:
     async def indexed(self, search: Search) -> int | None:
         """Return how many sagas are wanted, None where records must be looked into."""
         return await self._listing.count(search.filter) if search.is_answered_by_indexes else None
+
+    def fits(self, search: Search, record: Record, now_ms: int) -> bool:
+        """Tell whether a saga is wanted as its record says that it stands, its start aside."""
+        stored = Stored(record, None)
+        return search.filter.fits(record) and search.fits(stored, self.table(stored), now_ms)
 
     async def page(
         self, search: Search, after: Position | None, limit: int, now_ms: int, *, oldest_first: bool = False

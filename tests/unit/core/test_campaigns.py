@@ -31,7 +31,7 @@ from sagastream.pages import Position
 from sagastream.saga.attention import Effect
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.repair import Act, Action
-from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked
+from tests.trip import TRIP, CardCharged, CardRefunded, RoomHeld, TripBooked
 from tests.unit.core.world import Wire, World, in_virtual_time
 
 RETRY = Action(Act.RETRY, "ann", "the bank is open again")
@@ -318,6 +318,46 @@ async def test_only_what_is_wanted_is_visited_and_what_ended_meanwhile_is_no_fai
 
     assert (done.visited, nothing.visited) == (3, 0)
     assert {world.status(saga_id) for saga_id in later} == {"NeedsAttention"}
+
+
+@in_virtual_time
+async def test_what_has_gone_on_since_it_was_found_is_left_alone() -> None:
+    """Some sagas are looked up at a time; at a slow pace the last of them may long have helped itself."""
+    world = World()
+    ids = await stuck(world, 2)
+    campaign = await begun(world, ABORT, per_second=0.1)
+    async with world.running(world.coordinator(TRIP)), driven(world):
+        await world.until(lambda: "Aborted" in map(world.status, ids))
+        (other,) = [saga_id for saga_id in ids if world.status(saga_id) != "Aborted"]
+        world.tell(CardRefunded(), other)
+        done = await ended(world, campaign)
+
+    assert world.status(other) == "Compensating"
+    assert (done.state, done.count(Count.CHANGED), done.count(Count.UNCHANGED)) == (State.DONE, 1, 1)
+    assert done.problem == ""
+
+
+@in_virtual_time
+async def test_what_goes_on_while_its_visit_is_stored_is_left_alone() -> None:
+    """The commit is refused, and what is decided anew is decided on what the saga is by then."""
+    world = World()
+    (saga_id,) = await stuck(world, 1)
+    campaign, wire, coordinator = await begun(world, ABORT), world.wire(), world.coordinator(TRIP)
+    go = asyncio.Event()
+
+    async def waits(command: Command) -> None:
+        if b"AbortAsked" in bytes(command[-1] if isinstance(command[-1], bytes) else b""):
+            world.tell(CardRefunded(), saga_id)
+            await go.wait()
+
+    wire.bus.writer.before = waits  # type: ignore[attr-defined]  # a memory connection
+    async with world.running(coordinator), driven(world, campaigner(world, wire=wire)):
+        await world.until(lambda: world.status(saga_id) == "Compensating")
+        go.set()
+        done = await ended(world, campaign)
+
+    assert world.status(saga_id) == "Compensating"
+    assert (done.count(Count.CHANGED), done.count(Count.UNCHANGED)) == (0, 1)
 
 
 @in_virtual_time
