@@ -102,7 +102,7 @@ class Campaigner:
                 continue
             campaign = await self._legible(id_)
             now_ms = await server_ms(self._query)
-            if campaign is None or (campaign.until_ms > now_ms and campaign.by != self._me):
+            if campaign is None or (_held_for(campaign, now_ms) > timedelta(0) and campaign.by != self._me):
                 continue
             tx = self._transaction(now_ms)
             claimed = campaigns.claims(tx, campaign, self._me, now_ms + HOLD // _MS)
@@ -167,7 +167,7 @@ class Campaigner:
 
         Raises: ``Lost``.
         """
-        if campaign.until_ms - now_ms > HOLD / 2 // _MS:
+        if _held_for(campaign, now_ms) > HOLD / 2:
             return campaign
         tx = self._transaction(now_ms)
         held = campaigns.claims(tx, campaign, self._me, now_ms + HOLD // _MS)
@@ -239,6 +239,12 @@ def counted(done: Repaired | None, problem: str) -> tuple[Count, str]:
     if done.verdict.refused is not None and done.verdict.refused is not Because.ENDED:
         return Count.REFUSED, done.verdict.told
     return (Count.CHANGED if done.verdict.turn is not None else Count.UNCHANGED), ""
+
+
+def _held_for(campaign: Campaign, now_ms: int) -> timedelta:
+    """Return how long nobody else may drive a campaign; where it is long beyond a hold the clock was put back since."""
+    left = (campaign.until_ms - now_ms) * _MS
+    return left if left <= 2 * HOLD else timedelta(0)
 
 
 async def _pause(stop: asyncio.Event, how_long: timedelta) -> None:

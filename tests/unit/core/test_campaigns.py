@@ -361,6 +361,25 @@ async def test_what_goes_on_while_its_visit_is_stored_is_left_alone() -> None:
 
 
 @in_virtual_time
+async def test_another_goes_on_though_the_clock_was_put_back_since_the_driver_died() -> None:
+    """It says to be held until an hour from now, which nobody ever claims."""
+    world = World()
+    ids = await stuck(world, 12)
+    campaign = await begun(world, per_second=10)
+    task = asyncio.create_task(campaigner(world, 1).run(asyncio.Event()))
+    await world.until(lambda: any(acted(world, saga_id) for saga_id in ids))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    world.clock_step_ms = -3_600_000
+    async with driven(world, campaigner(world, 2)):
+        async with asyncio.timeout(30):
+            done = await ended(world, campaign)
+
+    assert (done.state, done.visited) == (State.DONE, 12)
+    assert [len(acted(world, saga_id)) for saga_id in ids] == [1] * 12
+
+
+@in_virtual_time
 async def test_server_trouble_interrupts_a_repair_and_nothing_is_lost() -> None:
     world = World()
     ids = await stuck(world, 20)
