@@ -30,6 +30,7 @@ from sagastream.reader import Reader
 from sagastream.saga.definition import Saga
 from sagastream.saga.repair import Because
 from sagastream.settings import Settings
+from sagastream.store import StoreMark, WrongStore
 from sagastream.transaction import Kind, Transaction, Transactor
 
 log = structlog.get_logger(__name__)
@@ -54,6 +55,7 @@ class Campaigner:
         self._me = f"{COORDINATOR}-{settings.consumer}"
         self._query = bus.query
         self._reader = Reader(bus.query, keys)
+        self._store = StoreMark(bus, keys, name=settings.store)
         self._finding = Finding(sagas, Listing(Records(bus, keys)))
         self._repairs = Repairs(sagas, bus=bus, settings=settings)
         self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
@@ -68,7 +70,7 @@ class Campaigner:
         self._is_running = True
         try:
             while not stop.is_set():
-                with suppress(ServerUnavailable, ReplyError):
+                with suppress(ServerUnavailable, ReplyError, WrongStore):
                     await self._look(stop)
                 await _pause(stop, LOOK)
             await asyncio.gather(*self._driven.values(), return_exceptions=True)
@@ -97,6 +99,7 @@ class Campaigner:
         return ms_of(time), sum(length for length in lengths if isinstance(length, int))
 
     async def _look(self, stop: asyncio.Event) -> None:
+        await self._store.look()
         for id_ in await self._reader.members(OPEN_CAMPAIGNS, count=100, newest_first=False):
             if id_ in self._driven:
                 continue

@@ -380,6 +380,24 @@ async def test_another_goes_on_though_the_clock_was_put_back_since_the_driver_di
 
 
 @in_virtual_time
+async def test_nothing_is_repaired_on_another_store() -> None:
+    """What is open there is for its own coordinators, who may stand for another shop."""
+    world = World()
+    ids = await stuck(world, 2)
+    async with driven(world):
+        await asyncio.sleep(2)
+        born = str(world.call("HGET", COORDINATOR, "store", "born"))
+        world.call("HSET", COORDINATOR, "store", "born", "another")
+        campaign = await begun(world, ABORT)
+        await asyncio.sleep(60)
+        assert {world.status(saga_id) for saga_id in ids} == {"NeedsAttention"}
+        world.call("HSET", COORDINATOR, "store", "born", born)
+        done = await ended(world, campaign)
+
+    assert done.count(Count.CHANGED) == 2
+
+
+@in_virtual_time
 async def test_server_trouble_interrupts_a_repair_and_nothing_is_lost() -> None:
     world = World()
     ids = await stuck(world, 20)
