@@ -23,7 +23,7 @@ from sagastream.saga.advance import tick
 from sagastream.saga.definition import Saga
 from sagastream.script import packaged
 from sagastream.ticker import Ticker, every
-from sagastream.transaction import Transaction, Transactor
+from sagastream.transaction import Kind, Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
@@ -128,7 +128,7 @@ class Deadlines:
             turns = await asyncio.gather(*(self._turn_of(saga_id, look.upto_ms) for saga_id in look.due))
             batch = [turn for turn in turns if turn is not None]
             if batch:
-                return sum(outcome.is_ok for outcome in (await self._transactor.commit(batch)).outcomes)
+                return await self._store(batch, look.upto_ms)
             skipped += len(look.due)  # none of these is ours to judge; they must not crowd out what follows
             self._rests_until = loop.time() + REST.total_seconds()
             look = await self._look(skipped)
@@ -174,6 +174,19 @@ class Deadlines:
         ]
         cause = notes[-1].id if notes else before
         return self._records.save(saga, record, turn, notes, cause=cause, now_ms=now_ms)
+
+    async def _store(self, batch: Sequence[Transaction], now_ms: int) -> int:
+        """Store turns and return how many were; put off those that never can be, or they were tried at every look."""
+        outcomes = (await self._transactor.commit(batch)).outcomes
+        hopeless = []
+        for tx, outcome in zip(batch, outcomes, strict=True):
+            if outcome.kind not in (Kind.OK, Kind.REFUSED):
+                log.error("saga.cannot_be_advanced", saga_id=tx.saga_id, error=f"{outcome.kind}: {outcome.detail}")
+            if outcome.kind is Kind.MALFORMED:
+                hopeless.append(self._put_off(tx.saga_id, now_ms + LATER // timedelta(milliseconds=1)))
+        if hopeless:
+            await self._transactor.commit(hopeless)
+        return sum(outcome.is_ok for outcome in outcomes)
 
     def _put_off(self, saga_id: str, until_ms: int | None) -> Transaction:
         """Keep a timer nothing can be done about from crowding out the others; without a record it has no use."""

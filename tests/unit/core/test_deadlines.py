@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from sagastream.bus import Command
 from sagastream.coordinator import deadlines, tracker
@@ -369,6 +370,25 @@ async def test_an_error_nobody_foresaw_holds_no_other_deadline_back() -> None:
             await asyncio.sleep(600)
 
     assert len(met) == 1
+
+
+@in_virtual_time
+async def test_a_turn_that_can_never_be_stored_is_told_and_not_tried_at_every_look() -> None:
+    """Somebody wrote over the history of a saga."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1), "bad")
+        await world.quiet()
+    world.call("DEL", COORDINATOR, "history:bad")
+    world.call("SET", COORDINATOR, "history:bad", "x")
+    with capture_logs() as logged:
+        async with world.running(world.coordinator(TRIP)):
+            world.tell(TripBooked(nights=1))
+            await asyncio.sleep(31)
+            assert world.requests("desk") == BAR
+
+    told = [line for line in logged if line["event"] == "saga.cannot_be_advanced"]
+    assert [(line["saga_id"], line["error"][:9]) for line in told] == [("bad", "malformed")]
 
 
 @in_virtual_time
