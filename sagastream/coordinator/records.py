@@ -168,8 +168,10 @@ def read_record(saga_id: str, fields: Sequence[str | None] | ReplyError) -> Reco
         if isinstance(fields, ReplyError):
             raise fields
         version, status, process, defined, initiator, progress = fields
-        if version is None or progress is None:
+        if version is None and progress is None:
             return None
+        if version is None or progress is None:
+            raise ValueError("it has no version or no progress")
         known = _progress(saga_id, process or "", int(defined or 0), initiator or "", progress)
         return Record(known, status or "", int(version))
     except (ReplyError, ValueError, TypeError, KeyError, AttributeError) as error:

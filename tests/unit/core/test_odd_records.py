@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import nullcontext
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from sagastream.bus import Command
 from sagastream.coordinator.api import saga_routes
 from sagastream.coordinator.repair_api import repair_routes
 from sagastream.service import bare_app
@@ -37,6 +39,33 @@ def client(world: World) -> httpx.AsyncClient:
         app.include_router(routes([TRIP], bus=world.wire().bus, settings=world.settings))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://shop")
+
+
+@pytest.mark.parametrize("field", ["version", "progress"])
+@in_virtual_time
+async def test_events_of_a_saga_whose_record_lost_a_part_are_put_away(field: str) -> None:
+    """As if there were none it would be written for ever, or over what is left of it; all others go on."""
+    world = World()
+    world.tell(TripBooked(nights=1), "half")
+    await world.work(world.coordinator(TRIP))
+    world.call("HDEL", "saga", "record:half", field)
+    sent = 0
+
+    def in_vain(_: Command) -> str | None:
+        nonlocal sent
+        sent += 1
+        assert sent < 1000, "it goes round in a circle"
+        return None
+
+    wire = world.wire()
+    wire.on_way_there = in_vain
+    world.tell(RoomHeld(nights=1, card="good"), "half")
+    world.tell(TripBooked(nights=1), "whole")
+    async with asyncio.timeout(60):
+        await world.work(world.coordinator(TRIP, wire=wire))
+
+    assert world.status("whole") == "Started"
+    assert ["record of half cannot be read" in letter["reason"] for letter in world.letters("saga")] == [True]
 
 
 @in_virtual_time
