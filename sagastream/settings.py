@@ -20,6 +20,17 @@ _PLACE = re.compile(r"https?://[^\s/?#@]+(:\d{1,5})?([/?][^\s#]*)?", re.ASCII)
 _HEADER = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
+def _is_place(url: str) -> bool:
+    """Tell whether whoever calls it will be able to read it; its parser is loaded where somebody is to be called."""
+    from httpx import URL, InvalidURL
+
+    try:
+        place = URL(url)
+    except InvalidURL:
+        return False
+    return _PLACE.fullmatch(url) is not None and bool(place.host) and (place.port is None or 0 < place.port < 1 << 16)
+
+
 def _seconds(value: object) -> object:
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
@@ -160,7 +171,7 @@ class Settings(BaseSettings):
     @field_validator("webhook_url")
     @classmethod
     def _is_a_place(cls, told: SecretStr | None) -> SecretStr | None:
-        if told is not None and not _PLACE.fullmatch(told.get_secret_value()):
+        if told is not None and not _is_place(told.get_secret_value()):
             raise ValueError("must begin with https:// or http:// and name a host")
         return told
 

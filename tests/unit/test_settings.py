@@ -64,6 +64,32 @@ def test_an_address_of_a_server_that_cannot_be_read_is_refused_without_showing_i
     assert "s3c" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["receiver.example", "https://", "https://:443/", "https://receiver.example:99999/", "https://receiver.example:0/",
+     "https://[::1", "https://[receiver]/", "https://-ä-.example/", "https://ann:secret@receiver.example/"],
+)  # fmt: skip
+def test_a_receiver_that_could_never_be_called_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """Its parser, asked later, would end the coordinator, or every call would fail for a day."""
+    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    monkeypatch.setenv("WEBHOOK_URL", url)
+
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+
+    assert [error["loc"] for error in refused.value.errors()] == [("webhook_url",)]
+
+
+@pytest.mark.parametrize("url", ["https://[2001:db8::1]:8443/a?b=c", "http://localhost", "https://ä.example/hook"])
+def test_a_receiver_may_be_named_in_any_way(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    monkeypatch.setenv("WEBHOOK_URL", url)
+
+    assert Settings().webhook_url is not None
+
+
 def test_settings_that_are_shown_hold_no_address_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://shop:s3cr3t@host:6379/0")
 
