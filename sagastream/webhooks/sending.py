@@ -10,7 +10,9 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
@@ -26,6 +28,7 @@ from sagastream.webhooks.signing import headers, keys_of
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 _HEADERS = {"content-type": "application/json", "user-agent": f"sagastream/{VERSION}"}
 _LONGEST_END_S = 1.0  # for what follows the status
+_LOOKUPS = 4  # at a time
 _MOST_READ = 1 << 14  # bytes of an answer; after more the connection is not worth keeping
 
 
@@ -39,8 +42,15 @@ class NotAllowed(NotDelivered):
 
 async def resolved(host: str, port: int) -> Sequence[str]:
     """Return the addresses of a host."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_lookups(), look_up)
     return list(dict.fromkeys(str(where[0]) for *_, where in found))
+
+
+@cache
+def _lookups() -> ThreadPoolExecutor:
+    """Return threads for this alone: a name nobody answers for holds one for long, and others must find the store."""
+    return ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="webhooks: look up")
 
 
 class Sender:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
@@ -16,7 +17,7 @@ import httpx
 import pytest
 
 from sagastream.settings import Settings
-from sagastream.webhooks.sending import NotAllowed, NotDelivered, Sender
+from sagastream.webhooks.sending import NotAllowed, NotDelivered, Sender, resolved
 from sagastream.webhooks.signing import headers, keys_of
 from tests.needs import program
 from tests.unit.webhooks.receiver import OK, SECRET, Receiver, Request, answer, receiving, settings
@@ -168,6 +169,26 @@ async def test_the_next_address_is_called_where_nothing_comes_back_from_the_firs
             await send(told, resolve=names("127.0.0.9", "127.0.0.1"))
 
     assert receiver.ids == ["one"]
+
+
+async def test_a_name_nobody_answers_for_keeps_nobody_from_finding_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the same process others look up the store's server, and have two seconds to connect."""
+    answered, find = threading.Event(), socket.getaddrinfo
+
+    def silent(host: str, *rest: Any, **further: Any) -> Any:  # noqa: ANN401  # whatever it takes and returns
+        return find("127.0.0.1" if host == "silent.example" and answered.wait(60) else host, *rest, **further)
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    waiting = [asyncio.create_task(resolved("silent.example", 443)) for _ in range(40)]
+    try:
+        async with asyncio.timeout(5):
+            await asyncio.sleep(0)
+            assert await asyncio.get_running_loop().getaddrinfo("localhost", 6379)
+        assert not any(task.done() for task in waiting)
+    finally:
+        answered.set()
+
+    assert await asyncio.gather(*waiting) == [["127.0.0.1"]] * 40
 
 
 async def test_nobody_there_is_told_without_the_place() -> None:
