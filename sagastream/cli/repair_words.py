@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
@@ -67,8 +68,8 @@ def _add_filter(one: argparse.ArgumentParser, instant: Type) -> None:
     which.add_argument("--older-than", type=instant, metavar="AGE", help="begun so long ago: 90s, 15m, 2h, 7d")
     which.add_argument("--why", metavar="WORDS", help="only those whose reason has these words")
     which.add_argument("--stuck", action="store_true", help="only those that do not move as they should")
-    which.add_argument("--per-second", type=float, default=20.0, metavar="N", help="how many, at most 200 (20)")
-    which.add_argument("--stop-at", type=float, default=0.1, metavar="SHARE", help="stop when so many fail (0.1)")
+    which.add_argument("--per-second", type=_number, default=20.0, metavar="N", help="how many, at most 200 (20)")
+    which.add_argument("--stop-at", type=_number, default=0.1, metavar="SHARE", help="stop when so many fail (0.1)")
     which.add_argument("--no-wait", action="store_true", help="do not wait for the end")
 
 
@@ -128,6 +129,16 @@ def _unfinished(text: str) -> Status:
         if text.casefold() == status.casefold():
             return status
     raise argparse.ArgumentTypeError(f"{text!r} is no status that can be repaired; there are {', '.join(UNFINISHED)}")
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number")
+    return number
 
 
 def _repair_id(text: str) -> str:
