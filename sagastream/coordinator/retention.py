@@ -116,7 +116,8 @@ class Retention:
             if isinstance(fields, ReplyError):
                 continue
             version, stored, ended_ms, process, initiator, started_ms = fields
-            if version is not None and stored == status and int(ended_ms or ended_before_ms + 1) <= ended_before_ms:
+            ended = ended_ms or ""  # or what nobody here wrote: it must not keep all others from being removed
+            if version is not None and stored == status and ended.isdecimal() and int(ended) <= ended_before_ms:
                 removal = self._removal(saga_id, version, status, process or "", initiator or "")
                 if started_ms is None:  # nor was it counted among those that began
                     removal.tally(COUNTS, {f"unbegun|{process or ''}": 1})

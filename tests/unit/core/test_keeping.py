@@ -265,6 +265,19 @@ async def test_ended_sagas_leave_a_full_server_though_the_coordinator_cannot_go_
     assert world.counts()["removed|trip|Completed"] == 20
 
 
+@in_virtual_time
+async def test_a_record_whose_end_makes_no_sense_keeps_no_other_from_being_removed() -> None:
+    """Nobody knows when its time is over, so it stays."""
+    world = await with_old_sagas()
+    odd, *others = names(20)
+    world.call("HSET", COORDINATOR, f"record:{odd}", "ended_ms", "soon")
+    async with world.running(world.coordinator(TRIP)):
+        await asyncio.sleep(0.06 * DAY)
+
+    assert world.status(odd) == "Completed"
+    assert [world.status(saga_id) for saga_id in others] == [""] * 19
+
+
 @pytest.mark.parametrize(
     "impossible",
     [
