@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from sagastream.envelope import Envelope
 
@@ -56,8 +57,7 @@ class Remembered:
         return bool(self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A change of one ledger entry, valid only while its state is the expected one.
 
     ``remembers`` is text, or the position that ``Transaction.tell`` returned for the event that is remembered.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 from bench.workers import Cast, unaided
 from sagastream import Entrance, Event, Participant, Saga, Settings, Step, Transaction, connect
+from sagastream.together import all_of
 
 WITHIN = timedelta(seconds=60)
 
@@ -134,6 +134,6 @@ async def begin(url: str, sagas: int, named: str) -> None:
     try:
         entrance = Entrance(order, bus=bus, settings=settings)
         names = [f"{named}-{number}" for number in range(sagas)]
-        await asyncio.gather(*(entrance.begin(Created(order=name), key=name) for name in names))
+        await all_of(entrance.begin(Created(order=name), key=name) for name in names)
     finally:
         await bus.close()

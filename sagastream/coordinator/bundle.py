@@ -30,7 +30,7 @@ class Bundle:
         fact = happening.fact
         self.latest = envelope
         note = Note(fact.at_ms, envelope.id, envelope.type, envelope.source, envelope.cause, happening.step,
-                    happening.kind, fact.reason)  # fmt: skip
+                    str(happening.kind), fact.reason)  # fmt: skip
         self.happenings.append(happening)
         self.notes.append((happening, note))
         self.messages.append(message)

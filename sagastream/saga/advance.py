@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from sagastream.envelope import derived_id
 from sagastream.event import (
@@ -47,8 +48,7 @@ class Asked:
     times: int
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
+class Advance(NamedTuple):
     """What one turn led to.
 
     ``news`` are the happenings that told something new; ``late`` counts those that came after the end.

@@ -32,7 +32,7 @@ def counted(saga: Saga, before: Progress, turn: Advance) -> Tally:
         tally[name("sagas", saga.name)] += 1
     fresh = set(turn.progress.announced).difference(before.announced)
     # A fact may be told again with an earlier instant; that is news, but it did not happen twice.
-    for step, kind in dict.fromkeys((happening.step, happening.kind) for happening in turn.news):
+    for step, kind in {(happening.step, happening.kind): None for happening in turn.news}:
         if not before.has(step, kind):
             _count_happening(saga, turn.progress, step, kind, tally)
     if "started" in fresh:
@@ -49,21 +49,18 @@ def counted(saga: Saga, before: Progress, turn: Advance) -> Tally:
 
 
 def _count_happening(saga: Saga, progress: Progress, step: str, kind: Kind, tally: Tally) -> None:
-    if kind is Kind.OVERDUE:
+    if kind in COUNTED:
+        previous = saga.previous.get(step)
+        if previous is None:  # of the beginning, or of no step
+            return
+        tally[name("steps", saga.name, step, kind)] += 1
+        since, done = progress.fact(previous, Kind.DONE), progress.fact(step, Kind.DONE)
+        if kind is Kind.DONE and since is not None and done is not None:
+            _observe(tally, "step_duration", name(saga.name, step), max(0, done.at_ms - since.at_ms))
+    elif kind is Kind.OVERDUE:
         tally[name("timeouts", saga.name, step)] += 1
     elif kind is Kind.UNDO_GAVE_UP:
         tally[name("undo_failed", saga.name, step)] += 1
-    elif kind in COUNTED and step in saga.names[1:]:
-        tally[name("steps", saga.name, step, kind)] += 1
-        before = _done_at(progress, saga.names[saga.names.index(step) - 1])
-        done = _done_at(progress, step)
-        if kind is Kind.DONE and before is not None and done is not None:
-            _observe(tally, "step_duration", name(saga.name, step), max(0, done - before))
-
-
-def _done_at(progress: Progress, step: str) -> int | None:
-    done = progress.fact(step, Kind.DONE)
-    return done.at_ms if done else None
 
 
 def _observe(tally: Tally, what: str, of: str, took_ms: int) -> None:

@@ -144,6 +144,11 @@ class Saga:
         return tuple(self.performers)
 
     @cached_property
+    def previous(self) -> Mapping[str, str]:
+        """Return the step before each, by its name; the beginning before the first of them."""
+        return dict(zip(self.names[1:], self.names, strict=False))
+
+    @cached_property
     def participants(self) -> tuple[str, ...]:
         """Return everybody who takes part, the one who begins first."""
         return tuple(dict.fromkeys((self.begun_by, *(step.by for step in self.steps))))
