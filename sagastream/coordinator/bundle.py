@@ -25,6 +25,11 @@ class Bundle:
     notes: list[tuple[Happening, Note]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
 
+    @property
+    def has_beginning(self) -> bool:
+        """Tell whether the saga begins with what was read."""
+        return any(happening.step == BEGINNING and happening.kind is Kind.DONE for happening in self.happenings)
+
     def add(self, envelope: Envelope, happening: Happening, message: Message) -> None:
         """Take up one more event and what it says."""
         fact = happening.fact

@@ -187,11 +187,17 @@ class Coordinator:
                 raise outcome  # all have come to an end: nothing goes on behind the loop that begins anew
 
     async def _store_together(self, open_: list[Bundle]) -> None:
-        """Store by one call; where somebody else wrote meanwhile, once more on what is there now."""
+        """Store by one call; where something else is stored than was thought, once more on what is there.
+
+        Of a saga that begins nothing is stored, it is thought at first: the write finds out, without a way to ask.
+        """
+        unseen = {bundle.first.saga_id for bundle in open_ if bundle.has_beginning}
         while open_:
-            records = await self.records.load_each([bundle.first.saga_id for bundle in open_])
+            asked = [bundle.first.saga_id for bundle in open_ if bundle.first.saga_id not in unseen]
+            records = dict(zip(asked, await self.records.load_each(asked), strict=True))
             batch: list[tuple[Bundle, Transaction]] = []
-            for bundle, record in zip(open_, records, strict=True):
+            for bundle in open_:
+                record = records.get(bundle.first.saga_id)
                 known = self._folding.known(bundle, record)
                 if isinstance(known, UnknownTable):
                     assert isinstance(record, Record)  # the events name a table that is known here, the record does not
@@ -215,11 +221,12 @@ class Coordinator:
             again: list[Bundle] = []
             for (bundle, _), outcome in zip(batch, receipt.outcomes, strict=True):
                 if outcome.kind is Fate.REFUSED:
-                    self._telemetry.conflict()
+                    if bundle.first.saga_id not in unseen:
+                        self._telemetry.conflict()
                     again.append(bundle)
                 elif not outcome.is_ok:
                     await self._bury_all(bundle, f"{outcome.kind}: {outcome.detail}")
-            open_ = again
+            open_, unseen = again, set()
 
     async def _fence(self, message: Message, why: str) -> None:
         """Put away an event that cannot be understood and mark its saga, if it names one; all others go on."""
