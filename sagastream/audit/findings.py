@@ -39,6 +39,11 @@ class Difference:
     saga_id: str = ""
     late: tuple[Place, ...] = field(default=(), compare=False)
 
+    def told(self) -> dict[str, str | None]:
+        """Return it as programs read it."""
+        return {"rule": self.rule, "about": self.about, "sagaId": self.saga_id or None, "expected": self.expected,
+                "found": self.found}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Wrong:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from sagastream.audit.findings import Tried
+from sagastream.audit.findings import Difference, Tried
 from sagastream.audit.whole import Audited
 
 SHOWN = 20  # differences of one rule
+_NOTHING = "nothing differs"
 
 
 def report(told: Audited) -> list[str]:
     """Return how many sagas there are, one line per rule, what could not be judged, and every difference."""
     return [*_sums(told), "", *_table(told), *_unknown(told), *_differences(told), "", _verdict(told)]
+
+
+def kept_lines(kept: Sequence[Difference]) -> list[str]:
+    """Return every difference that the coordinators keep, by rule, in the words by which one is taken back."""
+    lines: list[str] = []
+    for rule in dict.fromkeys(each.rule for each in kept):
+        lines.append(f"{rule}:")
+        for each in kept:
+            if each.rule == rule:
+                lines += [f"  {each.about}", f"    expected  {each.expected}", f"    found     {each.found}"]
+    return [*lines, "", _many(len(kept))] if kept else [_NOTHING]
 
 
 def written(told: Audited) -> str:
@@ -35,16 +47,7 @@ def written(told: Audited) -> str:
                 }
                 for name, tried in told.findings.tried.items()
             ],
-            "differences": [
-                {
-                    "rule": each.rule,
-                    "about": each.about,
-                    "sagaId": each.saga_id or None,
-                    "expected": each.expected,
-                    "found": each.found,
-                }
-                for each in told.findings.differences
-            ],
+            "differences": [each.told() for each in told.findings.differences],
         }
     )
 
@@ -91,7 +94,8 @@ def _of_a_rule(tried: Tried) -> Iterator[str]:
 
 
 def _verdict(told: Audited) -> str:
-    places = told.findings.differing
-    if told.is_clean:
-        return "nothing differs"
+    return _NOTHING if told.is_clean else _many(told.findings.differing)
+
+
+def _many(places: int) -> str:
     return f"{places} difference{'s' if places > 1 else ''}; docs/reference/audit.md says what each rule proves"

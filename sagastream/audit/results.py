@@ -80,6 +80,11 @@ def conclude(
         tx.set(FOUND, fresh)
 
 
+def take_back(tx: Transaction, difference: Difference) -> None:
+    """Drop a difference that a person has settled."""
+    tx.unset(FOUND, _field(difference))
+
+
 async def figures(connection: Connection, keys: Keys) -> list[Figure]:
     """Return what is exported: differences by rule, none being zero, and when the last round was complete."""
     standing = await read_standing(connection, keys)

@@ -1,16 +1,18 @@
-"""The command `audit`: whether everything that is written down about sagas agrees. Prints; changes nothing."""
+"""The command `audit`: whether everything written down about sagas agrees, and what coordinators found so far."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from sagastream.audit import Audit, Audited, Scene, audit, audit_one
-from sagastream.audit.report import report, written
+from sagastream.audit import Audit, Audited, Scene, audit, audit_one, results
+from sagastream.audit.findings import Difference
+from sagastream.audit.report import kept_lines, report, written
 from sagastream.bus import Bus
 from sagastream.cli.exits import DIFFERENT, DONE
 from sagastream.cli.screen import Screen
@@ -19,13 +21,19 @@ from sagastream.errors import SagastreamError
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.participant import Participant
 from sagastream.project import Project, ProjectError, load
+from sagastream.reader import Reader
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.settings import Settings
+from sagastream.transaction import Transaction, Transactor
 
 
 class CannotRead(SagastreamError):
     """What was said to be acknowledged cannot be read; the message names the file."""
+
+
+class NotKept(SagastreamError):
+    """A difference that is to be taken back is none of those that coordinators keep."""
 
 
 def audits(project: Project) -> list[Audit]:
@@ -51,6 +59,10 @@ async def audit_sagas(
     projects: Sequence[Audit],
 ) -> int:
     """Audit one saga or all of them, and print what was found."""
+    if words.take_back:
+        return await _take_back(bus, settings, *words.take_back)
+    if words.kept:
+        return _say_kept(await results.read_found(bus.query, Keys(settings.key_prefix, COORDINATOR)), words.json)
     scene = Scene(bus.query, settings, sagas, participants, is_at_rest=words.at_rest)
     if words.at_rest:
         await _ended(bus, settings, sagas, words.wait)
@@ -59,7 +71,30 @@ async def audit_sagas(
     else:
         with Screen(sys.stderr).progress("comparing", None):
             told = await audit(scene, projects, acknowledged=_acknowledged(words.acknowledged))
-    return _say(told, as_json=words.json)
+    code = _say(told, as_json=words.json)
+    kept = set(await results.read_found(bus.query, scene.keys)) - set(told.findings.differences)
+    if kept and words.saga_id is None:
+        Screen(sys.stderr).say(f"the coordinators keep what they found before, in {len(kept)} places: audit --kept")
+    return code
+
+
+async def _take_back(bus: Bus, settings: Settings, rule: str, about: str) -> int:
+    """Drop one difference that the coordinators keep.
+
+    Raises: ``NotKept``.
+    """
+    keys = Keys(settings.key_prefix, COORDINATOR)
+    known = await results.read_found(bus.query, keys)
+    difference = next((each for each in known if (each.rule, each.about) == (rule, about)), None)
+    if difference is None:
+        raise NotKept(f"the coordinators keep no difference {rule!r} about {about!r}; audit --kept lists them")
+    tx = Transaction(Reader(bus.query, keys), saga_id=difference.saga_id, key="", now_ms=0)
+    results.take_back(tx, difference)
+    (outcome,) = (await Transactor(bus.writer, keys, retention=settings.ledger_retention).commit([tx])).outcomes
+    if not outcome.is_ok:
+        raise NotKept(f"it cannot be dropped: {outcome.detail}")
+    Screen().say(f"taken back: {rule}, {about}; if it is met again it is a difference again")
+    return DONE
 
 
 async def _ended(bus: Bus, settings: Settings, sagas: Sequence[Saga], wait_s: float) -> None:
@@ -79,6 +114,14 @@ def _say(told: Audited, *, as_json: bool) -> int:
     else:
         Screen().say(*report(told))
     return DONE if told.is_clean else DIFFERENT
+
+
+def _say_kept(kept: Sequence[Difference], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps([each.told() for each in kept]))
+    else:
+        Screen().say(*kept_lines(kept))
+    return DIFFERENT if kept else DONE
 
 
 def _acknowledged(file: Path | None) -> list[str]:

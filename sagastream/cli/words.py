@@ -36,6 +36,8 @@ _STORE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _AUDIT = """Without SAGA_ID everything is compared, by the library's rules and those the project names under `audits`:
 records, histories, ledgers, events, counters, and the project's own books. It only reads, and may run beside a shop
 at work; what is not decided yet is left out and counted as unknown. Exit 5 if some rule does not hold.
+Coordinators audit, too, and keep what they find until they see it mended: --kept. What they can never see mended, such
+as of events that were trimmed, you take back once you have settled it: --take-back one-end 'saga SAGA_ID'.
 docs/reference/audit.md tells what each rule proves and what it cannot."""
 _AGO = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _EPOCH_MS = re.compile(r"\d{5,15}", re.ASCII)
@@ -108,6 +110,8 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument(
         "--acknowledged", type=Path, metavar="FILE", help="ids of sagas that must exist, one on each line"
     )
+    audit.add_argument("--kept", action="store_true", help="only what the coordinators found and have not seen mended")
+    audit.add_argument("--take-back", nargs=2, metavar=("RULE", "ABOUT"), help="drop one of these, which is settled")
     commands.add_parser("doctor", parents=[json], help="say what is wrong here, and which command helps")
     add_repairs(commands, json=json, saga_id=_saga_id, instant=instant)
     return root

@@ -12,12 +12,16 @@ from pathlib import Path
 import pytest
 
 from sagastream import Runtime, Settings
+from sagastream.audit import results
+from sagastream.audit.findings import Difference
 from sagastream.audit.report import SHOWN
 from sagastream.cli import main
-from sagastream.cli.auditing import audit_sagas
+from sagastream.cli.auditing import NotKept, audit_sagas
 from sagastream.cli.exits import DIFFERENT, DONE
 from sagastream.cli.words import parser
 from sagastream.keys import COORDINATOR, Keys
+from sagastream.reader import Reader
+from sagastream.transaction import Transaction, Transactor
 from tests.trip import TRIP, TripBooked, bank, desk, hotel
 
 SETTINGS = Settings(key_prefix="audited:", block=timedelta(milliseconds=50))
@@ -67,6 +71,40 @@ async def test_a_difference_is_told_with_its_rule_and_what_to_do(
     assert f"  saga {saga_id}\n    expected  no timer, for it is Completed\n    found     one at 10000000000000" in told
     assert "  what to do: a running saga without a timer" in told
     assert told.endswith("2 differences; docs/reference/audit.md says what each rule proves\n")
+
+
+async def test_what_the_coordinators_keep_is_listed_and_taken_back_by_the_same_words(
+    trips: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The alert counts it although the audit finds nothing any more: its events were trimmed, and it is settled."""
+    late = Difference("one-end", "saga of-old", "one terminal event", "two", "of-old", (("events:SagaCompleted", 1),))
+    other = Difference("counters-equal-records", "started|trip", "3", "4")
+    standing = await results.read_standing(trips.bus.query, KEYS)
+    tx = Transaction(Reader(trips.bus.query, KEYS), saga_id="", key="", now_ms=0)
+    results.conclude(tx, standing, standing, [], [late, other])
+    await Transactor(trips.bus.writer, KEYS, retention=timedelta(days=1)).commit([tx])
+
+    assert await run(trips, "--kept") == DIFFERENT
+    told = capsys.readouterr().out
+    assert "one-end:\n  saga of-old\n    expected  one terminal event\n    found     two\n" in told
+    assert told.endswith("2 differences; docs/reference/audit.md says what each rule proves\n")
+
+    assert await run(trips) == DONE
+    assert "the coordinators keep what they found before, in 2 places: audit --kept" in capsys.readouterr().err
+
+    assert await run(trips, "--take-back", "one-end", "saga of-old") == DONE
+    with pytest.raises(NotKept, match="no difference 'one-end' about 'saga of-old'; audit --kept lists them"):
+        await run(trips, "--take-back", "one-end", "saga of-old")
+    capsys.readouterr()
+
+    assert await run(trips, "--kept", "--json") == DIFFERENT
+    assert json.loads(capsys.readouterr().out) == [
+        {"rule": other.rule, "about": other.about, "sagaId": None, "expected": "3", "found": "4"}
+    ]
+    await run(trips, "--take-back", other.rule, other.about)
+    capsys.readouterr()
+    assert await run(trips, "--kept") == DONE
+    assert capsys.readouterr().out == "nothing differs\n"
 
 
 async def test_sagas_of_an_older_version_are_judged_by_their_own_table(
