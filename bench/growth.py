@@ -42,6 +42,8 @@ from sagastream.settings import Settings
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 _SAMPLE = 500
+_ONE_IN = 100  # of a store's sagas so many more are run before any are measured
+_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +108,22 @@ async def stored_until(url: str, size: int, already: int) -> tuple[list[Life], f
         # What was asked of the services on the way would be answered by the first who run beside this store.
         await meter.empty(*Meanings(TABLES).publications())
         took = (await meter.bytes_used() - before) / max(1, size - already)
-        # A million stored sagas are two million keys, just over what a table takes before it doubles: all that are
-        # measured would pay for that. Of a shop's sagas, of ten keys each, one in fifteen does.
-        await meter.end_rehashing()
         ended = [life for life in stored if Status(life.status).is_end]
         sample = random.Random(1).sample(ended, min(_SAMPLE, len(ended)))
         history = await meter.bytes_of(*(names.history(life.saga_id) for life in sample)) / len(sample)
     return stored, took, history
+
+
+async def settle(url: str, sagas: int, named: str) -> None:
+    """Let a store that was filled in one go come to rest: what is freed by that, and tables that have just doubled.
+
+    A million stored sagas are two million keys, nearly what a table takes before it doubles: all that are measured would
+    pay for that. Of a shop's sagas, of ten keys each, one in fifteen does.
+    """
+    for at in range(0, sagas, _AT_ONCE):
+        await cost(url, min(_AT_ONCE, sagas - at), f"{named}-{at}")
+    async with Meter(url) as meter:
+        await meter.end_rehashing()
 
 
 async def cost(url: str, sagas: int, named: str) -> Cost:
@@ -143,6 +154,7 @@ def measured(url: str, smallest: str, size: int, already: int, *, sagas: int, re
     stored, took, history = asyncio.run(stored_until(url, size, already))
     gc.collect()  # what filled it is not to be looked at while sagas run,
     os.sync()  # and what that wrote, gigabytes, is not to be brought to the disk meanwhile
+    asyncio.run(settle(url, size // _ONE_IN, f"settling-{size}"))
     pairs = [
         [asyncio.run(cost(each, sagas, f"beside-{size}-{at}")) for each in (smallest, url)] for at in range(repeat)
     ]

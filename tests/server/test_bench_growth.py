@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis.asyncio as redis
 
-from bench.growth import cost, stored_until
+from bench.growth import cost, settle, stored_until
 from bench.meter import Meter
 from bench.stored import STORIES
 from sagastream.embedded import EmbeddedServer
@@ -56,7 +56,7 @@ async def test_what_doubles_the_table_of_keys_is_over_before_anything_is_measure
         await client.set("one-more", "")
         doubling = await _bytes_of_table(client)
 
-        await meter.end_rehashing()
+        await settle(url, 2, "settling")
 
         assert await _bytes_of_table(client) < doubling
 
