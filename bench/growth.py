@@ -117,8 +117,8 @@ async def stored_until(url: str, size: int, already: int) -> tuple[list[Life], f
 async def settle(url: str, sagas: int, named: str) -> None:
     """Let a store that was filled in one go come to rest: what is freed by that, and tables that have just doubled.
 
-    A million stored sagas are two million keys, nearly what a table takes before it doubles: all that are measured would
-    pay for that. Of a shop's sagas, of ten keys each, one in fifteen does.
+    A million stored sagas are two million keys, nearly what a table takes before it doubles: all that are measured
+    would pay for that. Of a shop's sagas, of ten keys each, one in fifteen does.
     """
     for at in range(0, sagas, _AT_ONCE):
         await cost(url, min(_AT_ONCE, sagas - at), f"{named}-{at}")
