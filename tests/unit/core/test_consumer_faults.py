@@ -457,17 +457,24 @@ async def test_a_stop_waits_no_longer_where_no_more_calls_may_be_under_way() -> 
     assert 10 <= world.loop.time() - stopped_at < 11
 
 
+def slow_hotel(until: asyncio.Event, *, outside: bool = False) -> Participant:
+    """Open a hotel that holds no room before something has happened."""
+    inn = Participant("hotel")
+
+    @inn.on(TripBooked, outside=outside)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        await until.wait()
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    return inn
+
+
 @pytest.mark.parametrize("outside", [False, True])
 @in_virtual_time
 async def test_a_handler_that_does_not_end_is_told_unless_it_waits_outside(outside: bool) -> None:
     """It holds up everybody behind it; a call to the outside holds up nobody, however long it takes."""
     ends = asyncio.Event()
-    inn = Participant("hotel")
-
-    @inn.on(TripBooked, outside=outside)
-    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
-        await ends.wait()
-        return RoomHeld(nights=trip.nights, card=trip.card)
+    inn = slow_hotel(ends, outside=outside)
 
     @inn.on(CardCharged)
     async def note(charged: CardCharged, tx: Transaction) -> None:
@@ -500,15 +507,8 @@ async def test_a_handler_that_does_not_end_is_told_unless_it_waits_outside(outsi
 async def test_no_handler_is_told_of_for_as_long_as_the_whole_process_was_stopped() -> None:
     """Frozen, or on a machine that was suspended: the handler could not end. What it needs afterwards counts."""
     ends = asyncio.Event()
-    inn = Participant("hotel")
-
-    @inn.on(TripBooked)
-    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
-        await ends.wait()
-        return RoomHeld(nights=trip.nights, card=trip.card)
-
     world = with_rooms()
-    worker = world.consumer(inn)
+    worker = world.consumer(slow_hotel(ends))
     with capture_logs() as logged:
         async with world.running(worker):
             await world.until(worker.is_ready)
