@@ -55,7 +55,7 @@ class Runtime:
         settings: Settings | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        coordinator = [COORDINATOR] if sagas or not participants else []
+        coordinator = ["coordinator"] if sagas or not participants else []  # as a process of its own is called
         who = "+".join([*(participant.name for participant in participants), *coordinator])
         name = f"{self.settings.key_prefix}{who}/{self.settings.consumer}"
         self.bus = connect(url, name=name, block=self.settings.block)

@@ -11,7 +11,6 @@ from sagastream.bus import Reply
 from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
 from sagastream.doctor.patient import Patient
 from sagastream.errors import ReplyError
-from sagastream.keys import COORDINATOR
 
 _SECOND = timedelta(seconds=1)
 
@@ -33,8 +32,7 @@ async def consumers(patient: Patient) -> list[Finding]:
         if is_reader and who.startswith(patient.settings.key_prefix):
             idle_s = float(client.get("idle", 0))
             services, _, number = who.removeprefix(patient.settings.key_prefix).rpartition("/")
-            for part in services.split("+"):  # a Runtime is several
-                service = "coordinator" if part == COORDINATOR else part  # which it names by the owner of its keys
+            for service in services.split("+"):  # a Runtime is several
                 if idle_s <= silence_s:
                     processes.setdefault((service, number), set()).add(process)
                 else:

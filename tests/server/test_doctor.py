@@ -260,8 +260,8 @@ async def test_a_reader_that_is_silent_is_named(rested: Patient) -> None:
     [
         (("ill:bank-service/1@a:1", "ill:bank-service/1@b:1"), "2 processes are consumer 1 of it, a:1, b:1: give each"),
         (("ill:bank-service/1@a:1", "ill:bank-service/2@a:2"), None),
-        (("ill:hotel+bank-service/1@a:1", "ill:bank-service+saga/1@b:1"), "2 processes are consumer 1 of it, a:1, b:1"),
-        (("ill:hotel+saga/1@a:1", "ill:coordinator/1@b:1"), "2 processes are consumer 1 of it, a:1, b:1"),
+        (("ill:hotel+bank-service/1@a:1", "ill:bank-service+desk/1@b:1"), "2 processes are consumer 1 of it, a:1, b:1"),
+        (("ill:hotel+coordinator/1@a:1", "ill:coordinator/1@b:1"), "2 processes are consumer 1 of it, a:1, b:1"),
         (("ill:hotel+bank-service/1@a:1", "ill:bank-service/2@b:1"), None),
         (("ill:bank-service/1@a:1", "well:bank-service/1@b:1"), None),
     ],
@@ -338,7 +338,7 @@ async def test_a_connection_says_whose_it_is(own_server: str) -> None:
     async with booked(own_server) as trips:
         listed = str(await trips.bus.query.execute("CLIENT", "LIST"))
 
-    assert f"name=ill:desk+hotel+bank+saga/1@{socket.gethostname()}:{os.getpid()} " in listed
+    assert f"name=ill:desk+hotel+bank+coordinator/1@{socket.gethostname()}:{os.getpid()} " in listed
 
 
 async def test_a_group_whose_participant_was_removed_is_to_be_forgotten(rested: Patient) -> None:
