@@ -462,18 +462,15 @@ local function tear(torn, failure)
   end
 end
 
--- What is written once per call. If it may not be written, whoever asked for it is torn.
+-- What is written once per call. If it may not be written, whoever asked for it is torn. Returns why nothing may be.
 local function conclude(write, keys)
   for key in pairs(keys) do
     local is_written, failure = pcall(write, key)
     if not is_written then
-      if is_unwilling(failure) then error(failure) end
+      if is_unwilling(failure) then return { err = said_by(failure) } end
       tear(key, failure)
     end
   end
 end
 
-conclude(settle, tallies)
-conclude(arrange, scheduled)
-conclude(write_mentions, mentions)
-return outcomes
+return conclude(settle, tallies) or conclude(arrange, scheduled) or conclude(write_mentions, mentions) or outcomes

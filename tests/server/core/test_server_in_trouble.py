@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -63,6 +63,27 @@ async def test_a_server_that_takes_no_writes_is_unavailable(
     assert all(outcome.is_ok for outcome in receipt.outcomes)
     assert await reader.read_all("level") == {"n": "3"}
     assert await reader.read_all("counts") == {"n": "3"}
+
+
+AT_THE_END: list[tuple[str, Callable[[Transaction], object]]] = [
+    ("a tally", lambda tx: tx.tally("counts", {"n": 1})),
+    ("a sorted set", lambda tx: tx.schedule("timers", "m", 1)),
+    ("a mention", lambda tx: tx.mention("changes", "saga-1", most=10)),
+]
+
+
+@pytest.mark.parametrize("declare", [e[1] for e in AT_THE_END], ids=[e[0] for e in AT_THE_END])
+@pytest.mark.parametrize(("begins", "ends"), [t[1:] for t in TROUBLES], ids=[t[0] for t in TROUBLES])
+async def test_a_server_that_takes_no_writes_is_unavailable_to_what_is_written_at_the_end_of_a_call(
+    bus: Bus, keys: Keys, begins: Command, ends: Command, declare: Callable[[Transaction], object]
+) -> None:
+    """A transaction of nothing else is not to blame either: what it renews would be taken for lost."""
+    tx = Transaction(Reader(bus.query, keys), saga_id="", key="", now_ms=0)
+    declare(tx)
+
+    async with trouble(bus, begins, ends):
+        with pytest.raises(ServerUnavailable):
+            await Transactor(bus.writer, keys, retention=timedelta(days=1)).commit([tx])
 
 
 async def test_a_handler_that_may_not_write_somewhere_is_torn_and_says_so(bus: Bus, keys: Keys) -> None:

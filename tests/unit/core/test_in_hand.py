@@ -13,7 +13,9 @@ from itertools import pairwise
 import pytest
 
 from sagastream import Participant, Retry, Transaction
+from sagastream.bus import Command
 from sagastream.consumer import OUTSIDE
+from sagastream.errors import ReplyError
 from sagastream.event import StepGaveUp
 from sagastream.ledger import State
 from sagastream.telemetry import Telemetry
@@ -286,6 +288,29 @@ async def test_an_attempt_that_was_taken_and_whose_fetching_is_not_answered_is_m
         await world.until(lambda: len(post.calls) == 2)
 
     assert world.loop.time() < 5
+
+
+@pytest.mark.parametrize("code", ["OOM", "READONLY"])
+@in_virtual_time
+async def test_a_second_attempt_is_kept_in_hand_though_the_server_takes_no_writes_for_a_while(code: str) -> None:
+    """It is full, or was demoted, while the attempt goes on: whoever makes it does not take it for somebody else's."""
+    world, post = World(claim_idle=IDLE), Post(each_s=120, fails=1)
+    wire = world.wire()
+
+    async def far_away(command: Command) -> None:
+        await asyncio.sleep(0.01)
+
+    wire.bus.writer.before = far_away  # type: ignore[attr-defined]  # a memory connection
+    world.tell(RoomHeld(nights=1, card="good"))
+    async with world.running(world.consumer(mail(), wire, ordinal=1, resources={Post: post})):
+        await world.until(lambda: len(post.calls) == 2)
+        world.server.refuses = lambda name: ReplyError(code, "no writes") if name in (b"ZADD", b"HSET") else None
+        await asyncio.sleep(15)
+        world.server.refuses = None
+        async with world.running(world.consumer(mail(), ordinal=2, resources={Post: post})):
+            await world.quiet()
+
+    assert post.calls == [SAGA, SAGA]
 
 
 @in_virtual_time

@@ -20,7 +20,7 @@ from sagastream.consumer import Consumer
 from sagastream.coordinator.tracker import Coordinator
 from sagastream.entrance import Entrance
 from sagastream.envelope import Envelope, instant, pairs
-from sagastream.errors import ServerUnavailable
+from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.event import Event, StepRequest
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.ledger import Remembered, parse
@@ -29,6 +29,7 @@ from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
 from sagastream.telemetry import Telemetry
 from sagastream.testing import virtual_time
+from sagastream.testing.line import UNWILLING
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
 
@@ -138,6 +139,12 @@ class _Counting(MemoryConnection):
 
         super().__init__(server, before=before, after=after)
         self._wire = wire
+
+    async def _execute(self, command: Command) -> Reply:
+        try:
+            return await super()._execute(command)
+        except ReplyError as error:
+            raise ServerUnavailable(str(error)) if error.code in UNWILLING else error from None
 
     async def execute(self, *command: str | int | float | bytes) -> Reply:
         self._wire.calls += 1
