@@ -88,7 +88,9 @@ class Loop:
             if self._is_reading:
                 # Cancelling a read may lose its reply: those entries stay ours and come first at the next start.
                 work.cancel()
-            await asyncio.gather(work, return_exceptions=not work.done() or work.cancelled())
+            await asyncio.wait({work})
+            if not work.cancelled():
+                work.result()  # an error nobody foresaw
             await self._conclude()
         finally:
             self.is_ready = False

@@ -286,6 +286,52 @@ async def test_a_stop_gives_calls_to_the_outside_their_time_and_no_more() -> Non
     assert world.unsettled()
 
 
+@pytest.mark.parametrize("stops_first", [False, True], ids=["at work", "in its last batch"])
+@in_virtual_time
+async def test_an_error_nobody_foresaw_ends_the_worker_and_whoever_runs_it_is_told(stops_first: bool) -> None:
+    """It is a fault of the library's: what is in hand stays pending, and no end without a word looks like a stop."""
+    world, stop = with_rooms(), asyncio.Event()
+    wire = world.wire()
+
+    async def breaks(command: Command) -> None:
+        if command[0] == "EVALSHA":
+            if stops_first:
+                stop.set()
+            await asyncio.sleep(1)
+            raise RuntimeError("of all things")
+
+    wire.bus.writer.before = breaks  # type: ignore[attr-defined]  # a memory connection
+    consumer = world.consumer(hotel(Script()), wire)
+    book(world)
+    with pytest.raises(RuntimeError, match="of all things"):
+        await consumer.run(stop)
+
+    assert not consumer.is_ready()
+    assert world.in_hand() == 1
+
+
+@in_virtual_time
+async def test_a_stop_is_clean_though_the_server_has_just_gone() -> None:
+    """What is committed and could not be acknowledged any more comes again, and the ledger knows it."""
+    world, stop = with_rooms(), asyncio.Event()
+    wire = world.wire()
+
+    def goes(command: Command) -> None:
+        if command[0] == "EVAL":
+            stop.set()
+            wire.refuse_all()
+
+    wire.on_way_back = goes
+    book(world)
+    await world.consumer(hotel(Script()), wire).run(stop)
+    assert world.in_hand() == 1
+
+    await world.work(world.consumer(hotel(Script())))
+
+    assert free(world) == "98"
+    assert len(world.events("hotel", RoomHeld)) == 1
+
+
 @in_virtual_time
 async def test_a_slow_gateway_holds_nobody_up() -> None:
     """While one call waits, the messages after it are settled."""
