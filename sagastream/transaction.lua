@@ -69,7 +69,7 @@ end
 
 -- As the server itself reads one: no leading zeros, no -0. Otherwise HINCRBY fails after other writes.
 local function integer(text)
-  return text == '0' or #text <= 16 and string.find(text, '^%-?[1-9]%d*$') and #string.gsub(text, '-', '') <= 15
+  return text == '0' or string.find(text, '^%-?[1-9]%d*$') and #string.gsub(text, '-', '') <= 15
 end
 
 -- What a hash says, false if it says nothing, nil if the key is something else: reading it tells its type as well.
@@ -79,7 +79,6 @@ local function field(key, name)
     found = claimed[key] or 'hash'
     claimed[key] = found
     if found == 'hash' then return false end
-    return nil
   end
   if found and found ~= 'hash' then return nil end
   local value = try('HGET', key, name)
@@ -136,7 +135,7 @@ local function counter_check(key, from)
   sums[at] = sum
   sums[key] = sums[key] or 'some'
   if amount < 0 and sum < 0 then return 'refused' end
-  if sum > 999999999999999 or sum < -999999999999999 then return 'too large: ' .. named(key) .. ' ' .. name end
+  if sum > 999999999999999 then return 'too large: ' .. named(key) .. ' ' .. name end
 end
 
 function checks.expect(key, from)
@@ -234,7 +233,7 @@ local function settle(key)
     written('HSET', key, told)
     tallies[key] = nil
   end
-  if counted[key] then counted[key] = nil end
+  counted[key] = nil
 end
 
 -- Members of a sorted set, all of a call in two commands: one by one they would be a fifth of them.

@@ -103,6 +103,33 @@ async def test_a_handler_that_may_not_write_somewhere_is_torn_and_says_so(bus: B
     assert "access" in outcome.detail
 
 
+UNREAD: list[tuple[str, Callable[[Transaction], object]]] = [
+    ("a field", lambda tx: tx.expect("hidden", "f", None)),
+    ("a counter", lambda tx: tx.increase("hidden", "n", 1)),
+    ("a tally", lambda tx: tx.tally("hidden", {"n": 1})),
+]
+
+
+@pytest.mark.parametrize("declare", [u[1] for u in UNREAD], ids=[u[0] for u in UNREAD])
+async def test_a_handler_that_may_not_read_what_it_guards_is_told_so_and_nothing_is_written(
+    bus: Bus, keys: Keys, declare: Callable[[Transaction], object]
+) -> None:
+    """What an access rule hides is not taken for a key of another type: who looks for the cause would not find it."""
+    name, root = f"user-{keys.prefix.rstrip(':')}", keys.root
+    await bus.query.execute("ACL", "SETUSER", name, "on", "nopass", "+@all", f"%RW~{root}:a*", f"~{root}")
+    await bus.writer.execute("AUTH", name, "any")
+    reader = Reader(bus.query, keys)
+    tx = Transaction(reader, saga_id="", key="", now_ms=0)
+    tx.set("allowed", {"n": 1})
+    declare(tx)
+
+    (outcome,) = (await Transactor(bus.writer, keys, retention=timedelta(days=1)).commit([tx])).outcomes
+
+    assert outcome.kind is Kind.MALFORMED
+    assert "access" in outcome.detail
+    assert await reader.read_all("allowed") == {}
+
+
 async def test_who_asks_for_what_may_not_be_written_at_the_end_of_a_call_is_torn(bus: Bus, keys: Keys) -> None:
     """Sorted sets, tallies and mentions are written once per call: those beside them are not to blame."""
     name, root = f"user-{keys.prefix.rstrip(':')}", keys.root

@@ -224,6 +224,15 @@ async def test_what_was_kept_goes_when_its_life_is_over(desk: Desk) -> None:
     assert await desk.call("XLEN", "past") == 1
 
 
+async def test_what_was_kept_at_the_very_beginning_of_a_period_is_of_that_period(desk: Desk) -> None:
+    await desk.call("XADD", "past", "2000-0", "hash", "first")
+
+    again = await desk.commit(lambda tx: tx.keep("counts", "past", since_ms=2000, life=100 * 365 * DAY))
+    next_ = await desk.commit(lambda tx: tx.keep("counts", "past", since_ms=2001, life=100 * 365 * DAY))
+
+    assert [again.kind, next_.kind] == [Kind.REFUSED, Kind.OK]
+
+
 async def test_an_event_gets_the_servers_time_and_keeps_the_one_it_has(desk: Desk) -> None:
     """New events are stamped once for the whole call; an event told again keeps its instant."""
     before = await server_ms(desk.bus.query)
@@ -258,14 +267,16 @@ GUARDS: list[tuple[str, Declare, bool]] = [
     ("nothing is taken from an absent counter", lambda tx: tx.decrease("nowhere", "n", 0), True),
     ("an absent counter would fall below zero", lambda tx: tx.decrease("nowhere", "n", 1), False),
     ("a counter below zero would fall", lambda tx: tx.decrease("level", "owed", 1), False),
+    ("nothing is taken from a counter below zero", lambda tx: tx.decrease("level", "owed", 0), True),
     ("a counter below zero rises", lambda tx: tx.increase("level", "owed", 1), True),
+    ("the lowest counter rises", lambda tx: tx.increase("level", "lowest", 1), True),
 ]
 
 
 @pytest.mark.parametrize(("guard", "holds"), [g[1:] for g in GUARDS], ids=[g[0] for g in GUARDS])
 async def test_a_guard_holds_or_nothing_is_written(desk: Desk, guard: Declare, holds: bool) -> None:
     """A refused guard is named by its position, wherever the writes stand."""
-    await desk.call("HSET", "level", "name", "bolt", "available", 5, "owed", -3)
+    await desk.call("HSET", "level", "name", "bolt", "available", 5, "owed", -3, "lowest", -LARGEST)
     before = await desk.everything()
 
     outcome = await desk.commit(
@@ -474,28 +485,75 @@ AT_ODDS: list[tuple[str, tuple[Declare, ...]]] = [
     ("a new key is two things", (lambda tx: tx.push("k", "v"), lambda tx: tx.set("k", {"a": "1"}))),
     ("a new stream is a hash", (lambda tx: tx.append("k", ["a", "b"]), lambda tx: tx.increase("k", "n", 1))),
     ("a new set is tallied", (lambda tx: tx.schedule("k", "m", 1), lambda tx: tx.tally("k", {"n": 1}))),
+    ("a new tally is a list", (lambda tx: tx.tally("k", {"n": 1}), lambda tx: tx.push("k", "v"))),
+    ("a new counter is a list", (lambda tx: tx.increase("k", "n", 1), lambda tx: tx.push("k", "v"))),
+    ("a new hash is a list", (lambda tx: tx.set("k", {"a": "1"}), lambda tx: tx.push("k", "v"))),
     ("a ledger is pushed to", (lambda tx: tx.push("ledger:saga-1", "v"),)),
     ("a counter is set to a word", (lambda tx: tx.set("k", {"n": "x"}), lambda tx: tx.increase("k", "n", 1))),
     ("a counter is set after its guard", (lambda tx: tx.decrease("c", "n", 5), lambda tx: tx.set("c", {"n": 1}))),
     ("a counter is removed under its guard", (lambda tx: tx.remove("c"), lambda tx: tx.decrease("c", "n", 5))),
     ("a counter is unset under its guard", (lambda tx: tx.unset("c", "n"), lambda tx: tx.decrease("c", "n", 5))),
+    ("a counter is unset with another", (lambda tx: tx.unset("c", "m", "n"), lambda tx: tx.decrease("c", "n", 5))),
 ]
 
 
+@pytest.mark.parametrize("earlier", [(), (lambda tx: tx.remove("k"),)], ids=["alone", "after another"])
 @pytest.mark.parametrize("declare", [a[1] for a in AT_ODDS], ids=[a[0] for a in AT_ODDS])
 async def test_a_transaction_at_odds_with_itself_leaves_nothing_written(
-    desk: Desk, declare: tuple[Declare, ...]
+    desk: Desk, declare: tuple[Declare, ...], earlier: tuple[Declare, ...]
 ) -> None:
-    """What would fail half way because of the transaction's own writes is refused before the first of them."""
+    """What would fail half way because of the transaction's own writes is refused before the first of them.
+
+    Also where an earlier one of the call has made sure that a key is not there.
+    """
     await desk.call("HSET", "c", "n", 5)
     before = await desk.everything()
+    entry = Entry("saga-1", "reserve", State.UNKNOWN, State.DONE)
 
-    outcome = await desk.commit(
-        lambda tx: tx.set("a", {"x": "1"}), *declare, entry=Entry("saga-1", "reserve", State.UNKNOWN, State.DONE)
+    *_, outcome = await desk.commit_all(
+        desk.transaction(*earlier), desk.transaction(lambda tx: tx.set("a", {"x": "1"}), *declare, entry=entry)
     )
 
     assert outcome.kind is Kind.MALFORMED
     assert await desk.everything() == before
+
+
+async def test_a_field_may_say_what_a_counter_beside_it_is_called(desk: Desk) -> None:
+    outcome = await desk.commit(lambda tx: tx.set("c", {"unit": "n"}), lambda tx: tx.increase("c", "n", 1))
+
+    assert outcome == Outcome(Kind.OK)
+    assert await desk.reader.read_all("c") == {"unit": "n", "n": "1"}
+
+
+FIRST: list[tuple[str, Declare]] = [
+    ("removed", lambda tx: tx.remove("k")),
+    ("asked for a field", lambda tx: tx.expect("k", "f", None)),
+    ("asked for a counter", lambda tx: tx.at_least("k", "n", 0)),
+    ("emptied", lambda tx: tx.unset("k", "f")),
+    ("looked for a member", lambda tx: tx.unschedule("k", "m")),
+    ("refused", lambda tx: tx.decrease("k", "n", 1)),
+]
+SECOND: list[tuple[str, Declare, str]] = [
+    ("a tally", lambda tx: tx.tally("k", {"n": 1}), "hash"),
+    ("a counter", lambda tx: tx.increase("k", "n", 1), "hash"),
+    ("a list", lambda tx: tx.push("k", "v"), "list"),
+    ("a sorted set", lambda tx: tx.schedule("k", "m", 1), "zset"),
+    ("a stream", lambda tx: tx.mention("k", "saga-1", most=10), "stream"),
+]
+
+
+@pytest.mark.parametrize("second", [s[1:] for s in SECOND], ids=[s[0] for s in SECOND])
+@pytest.mark.parametrize("first", [f[1] for f in FIRST], ids=[f[0] for f in FIRST])
+async def test_a_key_that_a_transaction_has_left_absent_may_become_anything(
+    desk: Desk, first: Declare, second: tuple[Declare, str]
+) -> None:
+    """A call remembers what it found of a key; that it was not there says nothing about what it is to be."""
+    becomes, kind = second
+
+    *_, outcome = await desk.commit_all(desk.transaction(first), desk.transaction(becomes))
+
+    assert outcome == Outcome(Kind.OK)
+    assert await desk.call("TYPE", "k") == kind
 
 
 NOT_EVEN_SENT: list[tuple[str, Declare]] = [
@@ -594,6 +652,7 @@ async def test_one_bad_transaction_takes_no_other_with_it(desk: Desk) -> None:
     )
 
     assert [o.kind for o in outcomes] == [Kind.OK, Kind.MALFORMED, Kind.MALFORMED, Kind.REFUSED, Kind.OK]
+    assert outcomes[1].detail == "1 not a hash: text"
     assert await desk.reader.read_all("good") == {"n": "2"}
 
 
@@ -620,6 +679,30 @@ async def test_tallies_of_a_call_are_all_counted(desk: Desk) -> None:
 
     assert [outcome.kind for outcome in outcomes] == [Kind.OK] * 100 + [Kind.REFUSED]
     assert await desk.reader.read_all("counts") == {"started": "107", "steps": "200"}
+
+
+async def test_what_was_counted_goes_with_the_hash_that_is_removed(desk: Desk) -> None:
+    """Whoever counts afterwards begins anew, in the same call as well."""
+    await desk.call("HSET", "again", "n", 5)
+
+    outcomes = await desk.commit_all(
+        desk.transaction(lambda tx: tx.tally("again", {"n": 1}), lambda tx: tx.tally("gone", {"n": 1})),
+        desk.transaction(lambda tx: tx.remove("again"), lambda tx: tx.remove("gone")),
+        desk.transaction(lambda tx: tx.tally("again", {"n": 2})),
+    )
+
+    assert outcomes == [Outcome(Kind.OK)] * 3
+    assert await desk.reader.read_all("again") == {"n": "2"}
+    assert await desk.call("EXISTS", "gone") == 0
+
+
+async def test_a_tally_that_is_to_vanish_has_a_life(desk: Desk) -> None:
+    """It is written before its key gets a life: what is not there gets none."""
+    await desk.commit(lambda tx: tx.tally("counts", {"n": 1}), lambda tx: tx.expire("counts", DAY))
+
+    ttl = await desk.call("PTTL", "counts")
+    assert isinstance(ttl, int)
+    assert ttl > 0
 
 
 async def test_what_a_call_does_to_a_sorted_set_is_done_one_after_the_other(desk: Desk) -> None:
@@ -680,6 +763,21 @@ async def test_a_tallied_key_cannot_become_something_else_in_the_same_call(desk:
 
     assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.MALFORMED, Kind.OK]
     assert await desk.call("LRANGE", "first", 0, -1) == ["once"]
+
+
+async def test_what_is_written_outright_after_it_was_tallied_in_the_same_call_stands(desk: Desk) -> None:
+    """What a later transaction has set or removed, the tally of an earlier one does not bring back."""
+    await desk.call("HSET", "counts", "set", 5, "unset", 5)
+
+    outcomes = await desk.commit_all(
+        desk.transaction(lambda tx: tx.tally("counts", {"set": 1})),
+        desk.transaction(lambda tx: tx.set("counts", {"set": "x"})),
+        desk.transaction(lambda tx: tx.tally("counts", {"unset": 1})),
+        desk.transaction(lambda tx: tx.unset("counts", "unset")),
+    )
+
+    assert outcomes == [Outcome(Kind.OK)] * 4
+    assert await desk.reader.read_all("counts") == {"set": "x"}
 
 
 async def test_a_forgotten_script_is_sent_again(desk: Desk) -> None:
