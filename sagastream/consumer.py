@@ -181,7 +181,7 @@ class Consumer:
         if len(self._outside) >= OUTSIDE:
             # None of them may ever end, and the worker is to stop all the same.
             await asyncio.wait({*self._outside, self._stopped}, return_when=asyncio.FIRST_COMPLETED)
-        wait = min(self._block, timedelta(seconds=max(0.001, self._retry_at - loop.time())))
+        wait = min(self._block, timedelta(seconds=self._retry_at - loop.time()))
         # A call that fails in the background cannot wake a read that blocks, and its next attempt may be due soon.
         return min(wait, GLANCE) if self._outside else wait
 

@@ -171,7 +171,7 @@ class Intake:
                 continue
             self._claims_from[stream] = str(reply[0])
             found += _entries(stream, reply[1])
-            if len(reply) > 2 and reply[2]:
+            if reply[2]:
                 log.error("entries.trimmed_while_pending", stream=stream, group=self.group, entries=reply[2])
                 self._on_trimmed(len(cast("list[Reply]", reply[2])))
         if refused is not None:
@@ -276,11 +276,10 @@ def _messages(reply: Reply) -> list[Message]:
 
 def _entries(stream: str, reply: Reply) -> list[Message]:
     # Entries come by the hundred: what the server sent as text is not looked at string by string.
-    found = []
-    for entry in cast("list[list[Reply]]", reply or []):
-        if entry:
-            found.append(Message(stream, str(entry[0]), cast("list[str]", entry[1] or [])))
-    return found
+    return [
+        Message(stream, str(entry[0]), cast("list[str]", entry[1] or []))
+        for entry in cast("list[list[Reply]]", reply or [])
+    ]
 
 
 def _groups(reply: Reply | ReplyError) -> set[str]:
