@@ -83,20 +83,22 @@ async def test_wherever_a_worker_dies_its_successor_finishes_with_one_effect(com
     assert len(world.events("hotel", RoomHeld)) == 11
 
 
+@pytest.mark.parametrize("sagas", [10, 1200], ids=["a few", "more than one read brings"])
 @in_virtual_time
-async def test_what_was_under_way_at_a_crash_comes_first_at_the_next_start() -> None:
+async def test_what_was_under_way_at_a_crash_comes_first_at_the_next_start(sagas: int) -> None:
     """A worker started again under its name takes up what it had in hand, long before another would claim it."""
-    world = with_rooms(claim_idle=timedelta(minutes=30))
-    book(world, sagas=10)
+    world = with_rooms(2 * sagas, claim_idle=timedelta(minutes=30), batch=4 * sagas)
+    book(world, sagas=sagas)
     wire = world.wire()
     wire.die_after("XREADGROUP")
     await world.until_dead(world.consumer(hotel(Script()), wire), wire)
+    assert world.in_hand() == sagas
 
     async with world.running(world.consumer(hotel(Script()))):
         await world.until(lambda: not world.unsettled(), timedelta(seconds=5))
 
-    assert free(world) == "80"
-    assert len(world.events("hotel", RoomHeld)) == 10
+    assert free(world) == "0"
+    assert len(world.events("hotel", RoomHeld)) == sagas
 
 
 @in_virtual_time
@@ -107,6 +109,7 @@ async def test_what_a_dead_worker_left_is_claimed_by_another() -> None:
     wire = world.wire()
     wire.die_after("XREADGROUP")
     await world.until_dead(world.consumer(hotel(Script()), wire, ordinal=1), wire)
+    assert world.in_hand() == 10
     died_at = world.loop.time()
 
     await world.work(world.consumer(hotel(Script()), ordinal=2))
@@ -226,6 +229,28 @@ async def test_a_new_group_begins_where_the_participant_says() -> None:
 
 
 @in_virtual_time
+async def test_workers_that_start_together_on_a_new_store_are_in_nobodys_way() -> None:
+    """All of them find no group and make it; for all but one it is there by then."""
+    world = with_rooms()
+    wires = [world.wire() for _ in range(3)]
+
+    async def slowly(command: Command) -> None:
+        if command[0] == "XGROUP":
+            await asyncio.sleep(0.1)
+
+    for wire in wires:
+        wire.bus.writer.before = slowly  # type: ignore[attr-defined]  # a memory connection
+    with capture_logs() as logs:
+        async with world.running(*(world.consumer(hotel(Script()), wire, ordinal=n) for n, wire in enumerate(wires))):
+            await asyncio.sleep(1)
+            book(world, sagas=3)
+            await world.quiet()
+
+    assert free(world) == "94"
+    assert [line["event"] for line in logs if line["log_level"] != "info"] == []
+
+
+@in_virtual_time
 async def test_a_server_that_was_emptied_is_not_taken_for_a_new_one() -> None:
     """Group and registry are gone: the consumer stops consuming and says why."""
     world = with_rooms()
@@ -253,37 +278,6 @@ async def test_a_clean_stop_finishes_the_batch() -> None:
 
     assert free(world) == "0"
     assert world.unsettled() == []
-
-
-@in_virtual_time
-async def test_a_stop_while_idle_does_not_wait_for_the_block() -> None:
-    """The blocking read is given up at once."""
-    world = with_rooms(block=timedelta(seconds=60))
-    stop = asyncio.Event()
-    running = asyncio.create_task(world.consumer(hotel(Script())).run(stop))
-    await asyncio.sleep(5)
-    stop.set()
-    await running
-
-    assert world.loop.time() < 6
-
-
-@in_virtual_time
-async def test_a_stop_gives_calls_to_the_outside_their_time_and_no_more() -> None:
-    """A gateway that answers is waited for, one that does not is left; its step is still begun."""
-    world, gateway = World(stop_within=timedelta(seconds=10)), Gateway()
-    gateway.answers.clear()
-    world.tell(RoomHeld(nights=2, card="good"))
-    stop = asyncio.Event()
-    running = asyncio.create_task(world.consumer(bank(Script()), resources={Gateway: gateway}).run(stop))
-    await world.until(lambda: gateway.calls)
-    stopped_at = world.loop.time()
-    stop.set()
-    await running
-
-    assert 10 <= world.loop.time() - stopped_at < 11
-    assert world.ledger("bank", "charge_card").state is State.BEGUN
-    assert world.unsettled()
 
 
 @pytest.mark.parametrize("stops_first", [False, True], ids=["at work", "in its last batch"])
@@ -330,6 +324,37 @@ async def test_a_stop_is_clean_though_the_server_has_just_gone() -> None:
 
     assert free(world) == "98"
     assert len(world.events("hotel", RoomHeld)) == 1
+
+
+@in_virtual_time
+async def test_a_stop_while_idle_does_not_wait_for_the_block() -> None:
+    """The blocking read is given up at once."""
+    world = with_rooms(block=timedelta(seconds=60))
+    stop = asyncio.Event()
+    running = asyncio.create_task(world.consumer(hotel(Script())).run(stop))
+    await asyncio.sleep(5)
+    stop.set()
+    await running
+
+    assert world.loop.time() < 6
+
+
+@in_virtual_time
+async def test_a_stop_gives_calls_to_the_outside_their_time_and_no_more() -> None:
+    """A gateway that answers is waited for, one that does not is left; its step is still begun."""
+    world, gateway = World(stop_within=timedelta(seconds=10)), Gateway()
+    gateway.answers.clear()
+    world.tell(RoomHeld(nights=2, card="good"))
+    stop = asyncio.Event()
+    running = asyncio.create_task(world.consumer(bank(Script()), resources={Gateway: gateway}).run(stop))
+    await world.until(lambda: gateway.calls)
+    stopped_at = world.loop.time()
+    stop.set()
+    await running
+
+    assert 10 <= world.loop.time() - stopped_at < 11
+    assert world.ledger("bank", "charge_card").state is State.BEGUN
+    assert world.unsettled()
 
 
 @in_virtual_time

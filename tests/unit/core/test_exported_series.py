@@ -130,6 +130,7 @@ async def test_entries_that_were_trimmed_while_somebody_had_them_are_counted() -
             await asyncio.sleep(10)
 
         assert Told(telemetry.render())("trimmed_while_pending_total", service="hotel") == 1
+        assert world.letters("hotel") == []  # of what is gone there is nothing to put away
 
 
 @in_virtual_time

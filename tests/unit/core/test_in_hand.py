@@ -104,6 +104,46 @@ async def test_what_was_read_and_waits_for_room_is_called_once() -> None:
 
 
 @in_virtual_time
+async def test_what_a_read_brings_beyond_a_round_is_in_the_next_one() -> None:
+    """Every stream may give as much as there is room for; nobody waits until what was left over is claimed."""
+    world, post = World(batch=1, claim_idle=timedelta(minutes=30)), Post(each_s=0)
+    world.tell(RoomHeld(nights=1, card="good"), "one")
+    world.tell(RoomGivenBack(), "two")
+    async with world.running(world.consumer(mail(), resources={Post: post})):
+        await world.until(lambda: len(post.calls) == 2, timedelta(seconds=5))
+
+    assert sorted(post.calls) == ["one", "two"]
+
+
+@in_virtual_time
+async def test_what_a_dead_worker_left_is_found_behind_much_that_is_in_hand() -> None:
+    """One look at what was left takes in so many entries; the next goes on where it ended."""
+    world, post = World(batch=1, claim_idle=IDLE), Post(each_s=600)
+    stream = world.keys.of("hotel").events("RoomHeld")
+    entries = [world.tell(RoomHeld(nights=1, card="good"), f"saga-{number}") for number in range(31)]
+    world.server.call("XGROUP", "CREATE", stream, "mail", 0)
+    world.server.call("XREADGROUP", "GROUP", "mail", "mail-2", "STREAMS", stream, ">")
+    world.server.call("XCLAIM", stream, "mail", "mail-1", 0, *entries[:-1])
+    async with world.running(world.consumer(mail(), ordinal=1, resources={Post: post})):
+        await world.until(lambda: len(post.calls) == 31, timedelta(minutes=3))
+
+    assert not post.repeated
+
+
+@in_virtual_time
+async def test_what_waits_for_its_turn_when_the_server_fails_is_put_away_once() -> None:
+    """It is read again with what was in hand, and no ledger would tell that somebody put it away."""
+    world = World(batch=1)
+    wire = world.wire()
+    for name in ("RoomHeld", "RoomGivenBack"):
+        world.append("hotel", name, {"hello": "world"})
+    wire.lose_requests("EVALSHA")
+    await world.work(world.consumer(mail(), wire, resources={Post: Post(each_s=0)}))
+
+    assert len(world.letters("mail")) == 2
+
+
+@in_virtual_time
 async def test_a_second_attempt_that_takes_its_time_is_not_made_by_another_worker_as_well() -> None:
     """The call hangs for a minute; whoever looks meanwhile finds that somebody has it in hand."""
     world, post = World(claim_idle=IDLE), Post(each_s=60, fails=1)
@@ -200,9 +240,10 @@ async def test_what_a_silent_worker_has_in_hand_is_taken_by_another() -> None:
 async def test_a_worker_that_comes_back_and_takes_what_another_has_in_hand_does_no_harm(first: int) -> None:
     """It says that it has it in hand, and so the entry is its own again; whoever is first decides, and once."""
     world, gateways = World(claim_idle=IDLE), {1: Gateway(), 2: Gateway()}
-    wires = {1: world.wire(), 2: world.wire()}
+    wires, telemetry = {1: world.wire(), 2: world.wire()}, Telemetry("bank")
     came_back, took_over = (
-        world.consumer(bank(Script()), wires[n], ordinal=n, resources={Gateway: gateways[n]}) for n in (1, 2)
+        world.consumer(bank(Script()), wires[n], ordinal=n, resources={Gateway: gateways[n]}, telemetry=telemetry)
+        for n in (1, 2)
     )
     for gateway in gateways.values():
         gateway.answers.clear()
@@ -227,6 +268,7 @@ async def test_a_worker_that_comes_back_and_takes_what_another_has_in_hand_does_
     assert not world.events("bank", StepGaveUp)
     assert not world.letters("bank")
     assert world.call("ZCARD", "bank", "retries") == 0
+    assert b'trimmed_while_pending_total{service="bank"} 0.0' in telemetry.render()
 
 
 @in_virtual_time
@@ -277,19 +319,6 @@ async def test_a_second_attempt_is_kept_in_hand_though_a_renewal_is_not_answered
     assert post.calls == [SAGA, SAGA]
 
 
-@in_virtual_time
-async def test_an_attempt_that_was_taken_and_whose_fetching_is_not_answered_is_made_at_once() -> None:
-    """The server went away between the taking and the fetching: whoever took it does not keep it from everybody."""
-    world, post = World(claim_idle=IDLE), Post(each_s=1, fails=1)
-    wire = world.wire()
-    wire.lose_replies("XCLAIM")
-    world.tell(RoomHeld(nights=1, card="good"))
-    async with world.running(world.consumer(mail(), wire, resources={Post: post})):
-        await world.until(lambda: len(post.calls) == 2)
-
-    assert world.loop.time() < 5
-
-
 @pytest.mark.parametrize("code", ["OOM", "READONLY"])
 @in_virtual_time
 async def test_a_second_attempt_is_kept_in_hand_though_the_server_takes_no_writes_for_a_while(code: str) -> None:
@@ -311,6 +340,19 @@ async def test_a_second_attempt_is_kept_in_hand_though_the_server_takes_no_write
             await world.quiet()
 
     assert post.calls == [SAGA, SAGA]
+
+
+@in_virtual_time
+async def test_an_attempt_that_was_taken_and_whose_fetching_is_not_answered_is_made_at_once() -> None:
+    """The server went away between the taking and the fetching: whoever took it does not keep it from everybody."""
+    world, post = World(claim_idle=IDLE), Post(each_s=1, fails=1)
+    wire = world.wire()
+    wire.lose_replies("XCLAIM")
+    world.tell(RoomHeld(nights=1, card="good"))
+    async with world.running(world.consumer(mail(), wire, resources={Post: post})):
+        await world.until(lambda: len(post.calls) == 2)
+
+    assert world.loop.time() < 5
 
 
 @in_virtual_time

@@ -441,6 +441,18 @@ async def test_entries_that_are_nothing_like_events_are_buried() -> None:
 
 
 @in_virtual_time
+async def test_what_is_like_no_event_is_put_away_once_though_its_acknowledgement_does_not_get_through() -> None:
+    """No ledger knows it by then: nobody else would tell that it was put away."""
+    world = with_rooms()
+    wire = world.wire()
+    wire.lose_requests("XACK")
+    world.append("desk", "TripBooked", {"hello": "world"})
+    await world.work(world.consumer(hotel(Script()), wire))
+
+    assert len(world.letters("hotel")) == 1
+
+
+@in_virtual_time
 async def test_a_request_about_somebody_elses_step_is_buried_and_who_asked_is_told() -> None:
     """The loop goes on with the next request; a saga that waits for the answer must not wait in silence."""
     world = with_rooms()
@@ -627,9 +639,9 @@ async def test_an_undo_and_a_close_have_the_attempts_that_were_declared_for_them
 @in_virtual_time
 async def test_an_attempt_that_failed_after_somebody_else_had_settled_its_message_leaves_nothing_behind() -> None:
     """Seed 227: a worker was frozen in its call, another one made it; the first then noted that its own had failed."""
-    world = with_rooms()
+    world, telemetry = with_rooms(), Telemetry("hotel")
     entry = world.tell(TripBooked(nights=1), "settled")
-    async with world.running(world.consumer(hotel(Script()))):
+    async with world.running(world.consumer(hotel(Script()), telemetry=telemetry)):
         await world.until(lambda: world.ledger("hotel", "hold_room", "settled").state is State.DONE)
         await world.quiet()
         name = f"{world.keys.of('desk').events('TripBooked')}|{entry}"
@@ -640,6 +652,7 @@ async def test_an_attempt_that_failed_after_somebody_else_had_settled_its_messag
 
     assert world.hash("hotel", "failing:settled") == {}
     assert world.call("ZCARD", "hotel", "retries") == 0
+    assert b'trimmed_while_pending_total{service="hotel"} 0.0' in telemetry.render()
 
 
 @in_virtual_time

@@ -157,6 +157,7 @@ class _Counting(MemoryConnection):
 
 def _for_some(name: str, times: int, verdict: str, about: bytes = b"") -> Callable[[Command], str | None]:
     left = itertools.repeat(verdict, times)
+    about = b">" if name == "XREADGROUP" else about  # new entries: of its own a worker that has just begun has none
 
     def decide(command: Command) -> str | None:
         last = command[-1] if isinstance(command[-1], bytes) else str(command[-1]).encode()
