@@ -116,6 +116,60 @@ async def test_what_a_read_brings_beyond_a_round_is_in_the_next_one() -> None:
 
 
 @in_virtual_time
+async def test_what_is_called_while_reads_are_lost_is_not_called_again() -> None:
+    """All that is pending is read again after each of them, with what the worker has in hand by then."""
+    world, post = World(claim_idle=IDLE), Post(each_s=60)
+    wire = world.wire()
+    world.tell(RoomHeld(nights=1, card="good"))
+    async with world.running(world.consumer(mail(), wire, resources={Post: post})):
+        await world.until(lambda: post.calls)
+        wire.lose_replies("XREADGROUP", times=3)
+        await world.quiet()
+
+    assert post.calls == [SAGA]
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+@in_virtual_time
+async def test_a_call_whose_outcome_the_server_does_not_confirm_is_settled_at_once(arrives: bool) -> None:
+    """Only that commit is lost, all else goes on: nobody waits until what is pending is taken for left behind."""
+    world, gateway = World(claim_idle=timedelta(minutes=30)), Gateway()
+    gateway.answers.clear()
+    wire = world.wire()
+    world.tell(RoomHeld(nights=1, card="good"))
+    async with world.running(world.consumer(bank(Script()), wire, resources={Gateway: gateway})):
+        await world.until(lambda: gateway.calls)
+        (wire.lose_replies if arrives else wire.lose_requests)("EVALSHA")
+        gateway.answers.set()
+        await world.until(lambda: not world.unsettled(), timedelta(seconds=10))
+
+    assert len(world.events("bank", CardCharged)) == 1
+    assert len(gateway.charged) == 1
+
+
+@in_virtual_time
+async def test_what_a_call_decided_on_what_has_changed_meanwhile_is_decided_again_at_once() -> None:
+    """Its guard is refused: it does not stay with the worker until it is taken for left behind."""
+    world, post = World(claim_idle=timedelta(minutes=30)), Post(each_s=1)
+    mail = Participant("mail", retry=RETRY)
+
+    @mail.on(RoomHeld, outside=True)
+    async def tell_held(held: RoomHeld, tx: Transaction, post: Post) -> None:
+        (told,) = await tx.read("told", "times")
+        await post.send(tx.saga_id)
+        tx.expect("told", "times", told)
+
+    world.tell(RoomHeld(nights=1, card="good"))
+    async with world.running(world.consumer(mail, resources={Post: post})):
+        await world.until(lambda: post.calls)
+        world.call("HSET", "mail", "told", "times", 1)
+        await world.until(lambda: not world.unsettled(), timedelta(seconds=10))
+
+    assert post.calls == [SAGA, SAGA]
+    assert not world.letters("mail")
+
+
+@in_virtual_time
 async def test_what_a_dead_worker_left_is_found_behind_much_that_is_in_hand() -> None:
     """One look at what was left takes in so many entries; the next goes on where it ended."""
     world, post = World(batch=1, claim_idle=IDLE), Post(each_s=600)
@@ -340,6 +394,22 @@ async def test_a_second_attempt_is_kept_in_hand_though_the_server_takes_no_write
             await world.quiet()
 
     assert post.calls == [SAGA, SAGA]
+
+
+@in_virtual_time
+async def test_a_second_attempt_is_not_made_beside_itself_after_the_server_took_no_writes_for_long() -> None:
+    """Its lease is over by then, and whoever finds it due is the worker that still makes it."""
+    world, post = World(claim_idle=IDLE), Post(each_s=120, fails=1)
+    world.tell(RoomHeld(nights=1, card="good"))
+    async with world.running(world.consumer(mail(), resources={Post: post})):
+        await world.until(lambda: len(post.calls) == 2)
+        world.server.refuses = lambda name: ReplyError("OOM", "no writes") if name in (b"ZADD", b"HSET") else None
+        await asyncio.sleep(60)
+        world.server.refuses = None
+        await world.quiet()
+
+    assert post.calls == [SAGA, SAGA]
+    assert world.call("ZCARD", "mail", "retries") == 0
 
 
 @in_virtual_time
