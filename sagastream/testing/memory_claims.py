@@ -12,7 +12,7 @@ from sagastream.testing.memory_streams import entry_reply, id_text, interval, pa
 
 
 class _Claim:
-    """One consumer's claim: what it demands, and what it writes into the pending entry."""
+    """One consumer's claim on what has been idle for long enough."""
 
     def __init__(self, stream: Stream, group: Group, consumer: bytes, now: int, min_idle: int) -> None:
         self.stream = stream
@@ -20,59 +20,44 @@ class _Claim:
         self.consumer = consumer
         self.now = now
         self.min_idle = min_idle
-        self.delivered_ms = now
-        self.deliveries: int | None = None
-        self.is_forced = False
-        self.only_ids = False
 
     def is_too_fresh(self, pending: Pending) -> bool:
         """Say whether the entry has not been idle for long enough."""
         return self.min_idle > 0 and self.now - pending.delivered_ms < self.min_idle
 
-    def take(self, entry_id: EntryId, pending: Pending | None) -> Raw:
+    def take(self, entry_id: EntryId, pending: Pending, *, only_id: bool = False) -> Raw:
         """Hold an entry from now on; return what the reply says of it."""
-        count = 1 if pending is None else pending.deliveries
-        if self.deliveries is not None:
-            count = self.deliveries
-        elif not self.only_ids:
-            count += 1
-        self.group.hold(entry_id, Pending(self.consumer, self.delivered_ms, count))
-        return id_text(entry_id) if self.only_ids else entry_reply(entry_id, self.stream.entries[entry_id])
+        deliveries = pending.deliveries + (not only_id)
+        self.group.hold(entry_id, Pending(self.consumer, self.now, deliveries))
+        return id_text(entry_id) if only_id else entry_reply(entry_id, self.stream.entries[entry_id])
 
 
 def xclaim(space: Keyspace, args: Args) -> Raw:
-    """Answer ``XCLAIM key group consumer min-idle id … [IDLE | TIME | RETRYCOUNT | LASTID n] [FORCE] …``."""
+    """Answer ``XCLAIM key group consumer min-idle-ms id … [JUSTID]``."""
     stream, group = the_group(space, args[0], args[1])
     now = space.clock()
     claim = _Claim(stream, group, args[2], now, max(0, integer(args[3], "Invalid min-idle-time argument for XCLAIM")))
-    ids, at = _leading_ids(args[4:])
-    last_id = _xclaim_options(claim, args[4 + at :])
-    if last_id is not None and last_id > group.last_id:
-        group.last_id = last_id
+    ids, only_ids = _claimed(args[4:])
     group.see(claim.consumer, now)
     reply: list[Raw] = []
     for entry_id in ids:
         pending = group.pending.get(entry_id)
         if entry_id not in stream.entries:
             group.release(entry_id)
-        elif pending is not None:
-            if not claim.is_too_fresh(pending):
-                reply.append(claim.take(entry_id, pending))
-        elif claim.is_forced:
-            reply.append(claim.take(entry_id, None))
+        elif pending is not None and not claim.is_too_fresh(pending):
+            reply.append(claim.take(entry_id, pending, only_id=only_ids))
     return reply
 
 
 def xautoclaim(space: Keyspace, args: Args) -> Raw:
-    """Answer ``XAUTOCLAIM key group consumer min-idle-ms start [COUNT n] [JUSTID]``."""
-    min_idle, low, count, only_ids = _auto_claim(tuple(args[3:]))
+    """Answer ``XAUTOCLAIM key group consumer min-idle-ms start [COUNT n]``."""
+    min_idle, low, count = _auto_claim(tuple(args[3:]))
     stream, group = the_group(space, args[0], args[1])
     now = space.clock()
     group.see(args[2], now)
     if not group.pending:
         return [b"0-0", [], []]
     claim = _Claim(stream, group, args[2], now, min_idle)
-    claim.only_ids = only_ids
     held = [] if low is None else group.held(*low)
     attempts, looked = count * 10, 0
     claimed: list[Raw] = []
@@ -96,57 +81,27 @@ def xautoclaim(space: Keyspace, args: Args) -> Raw:
 
 
 @lru_cache(1024)
-def _auto_claim(args: tuple[bytes, ...]) -> tuple[int, tuple[EntryId, EntryId] | None, int, bool]:
+def _auto_claim(args: tuple[bytes, ...]) -> tuple[int, tuple[EntryId, EntryId] | None, int]:
     min_idle = max(0, integer(args[0], "Invalid min-idle-time argument for XAUTOCLAIM"))
     low = interval(args[1], b"+")
-    count, only_ids, at = 100, False, 2
-    while at < len(args):
-        word = args[at].upper()
-        if word == b"COUNT" and at + 1 < len(args):
-            at += 1
-            count = integer(args[at])
-            if count < 1:
-                raise ReplyError("ERR", "COUNT must be > 0")
-        elif word == b"JUSTID":
-            only_ids = True
-        else:
-            raise syntax_error()
-        at += 1
-    return min_idle, low, count, only_ids
+    if len(args) == 2:
+        return min_idle, low, 100
+    if len(args) != 4 or args[2].upper() != b"COUNT":
+        raise syntax_error()
+    count = integer(args[3])
+    if count < 1:
+        raise ReplyError("ERR", "COUNT must be > 0")
+    return min_idle, low, count
 
 
-def _leading_ids(args: Args) -> tuple[list[EntryId], int]:
+def _claimed(args: Args) -> tuple[list[EntryId], bool]:
+    """Return the ids that are claimed, and whether only ids are to be told."""
     ids: list[EntryId] = []
     for at, text in enumerate(args):
         try:
             ids.append(parse_id(text))
         except ReplyError:
-            return ids, at
-    return ids, len(args)
-
-
-def _xclaim_options(claim: _Claim, args: Args) -> EntryId | None:
-    last_id: EntryId | None = None
-    at = 0
-    while at < len(args):
-        word = args[at].upper()
-        if word == b"FORCE":
-            claim.is_forced = True
-        elif word == b"JUSTID":
-            claim.only_ids = True
-        elif word in (b"IDLE", b"TIME", b"RETRYCOUNT", b"LASTID") and at + 1 < len(args):
-            at += 1
-            if word == b"IDLE":
-                claim.delivered_ms = claim.now - integer(args[at], "Invalid IDLE option argument for XCLAIM")
-            elif word == b"TIME":
-                claim.delivered_ms = integer(args[at], "Invalid TIME option argument for XCLAIM")
-            elif word == b"RETRYCOUNT":
-                claim.deliveries = max(0, integer(args[at], "Invalid RETRYCOUNT option argument for XCLAIM"))
-            else:
-                last_id = parse_id(args[at])
-        else:
-            raise ReplyError("ERR", f"Unrecognized XCLAIM option '{args[at].decode(errors='replace')}'")
-        at += 1
-    if not 0 <= claim.delivered_ms <= claim.now:
-        claim.delivered_ms = claim.now
-    return last_id
+            if [option.upper() for option in args[at:]] != [b"JUSTID"]:
+                raise ReplyError("ERR", f"Unrecognized XCLAIM option '{text.decode(errors='replace')}'") from None
+            return ids, True
+    return ids, False

@@ -1,19 +1,9 @@
-"""Commands of the in-memory Redis on hashes, lists and sets."""
+"""Commands of the in-memory Redis on hashes and lists."""
 
 from __future__ import annotations
 
 from sagastream.errors import ReplyError
-from sagastream.testing.memory_keyspace import (
-    OK,
-    Args,
-    Hash,
-    Keyspace,
-    List,
-    Raw,
-    Set,
-    added,
-    integer,
-)
+from sagastream.testing.memory_keyspace import Args, Hash, Keyspace, List, Raw, added, integer
 
 # hashes
 
@@ -103,13 +93,6 @@ def rpush(space: Keyspace, args: Args) -> Raw:
     return len(found)
 
 
-def lpush(space: Keyspace, args: Args) -> Raw:
-    """Answer ``LPUSH key value …``."""
-    found = space.typed_or_new(args[0], List)
-    found[:0] = reversed(args[1:])
-    return len(found)
-
-
 def lrange(space: Keyspace, args: Args) -> Raw:
     """Answer ``LRANGE key first last``."""
     first, last = integer(args[1]), integer(args[2])
@@ -123,57 +106,8 @@ def llen(space: Keyspace, args: Args) -> Raw:
     return len(space.typed(args[0], List) or ())
 
 
-def ltrim(space: Keyspace, args: Args) -> Raw:
-    """Answer ``LTRIM key first last``."""
-    first, last = integer(args[1]), integer(args[2])
-    found = space.typed(args[0], List)
-    if found is not None:
-        found[:] = found[span(first, last, len(found))]
-        space.vanish_if_empty(args[0], found)
-    return OK
-
-
 def span(first: int, last: int, length: int) -> slice:
     """Turn inclusive indexes, negative ones from the end, into a slice."""
     start = max(0, first + length if first < 0 else first)
     stop = (last + length if last < 0 else last) + 1
     return slice(start, max(start, stop))
-
-
-# sets
-
-
-def sadd(space: Keyspace, args: Args) -> Raw:
-    """Answer ``SADD key member …``."""
-    found = space.typed_or_new(args[0], Set)
-    before = len(found)
-    found.update(dict.fromkeys(args[1:]))
-    return len(found) - before
-
-
-def srem(space: Keyspace, args: Args) -> Raw:
-    """Answer ``SREM key member …``."""
-    found = space.typed(args[0], Set)
-    if found is None:
-        return 0
-    before = len(found)
-    for member in args[1:]:
-        found.pop(member, None)
-    removed = before - len(found)
-    space.vanish_if_empty(args[0], found)
-    return removed
-
-
-def smembers(space: Keyspace, args: Args) -> Raw:
-    """Answer ``SMEMBERS key``."""
-    return [*(space.typed(args[0], Set) or ())]
-
-
-def sismember(space: Keyspace, args: Args) -> Raw:
-    """Answer ``SISMEMBER key member``."""
-    return int(args[1] in (space.typed(args[0], Set) or ()))
-
-
-def scard(space: Keyspace, args: Args) -> Raw:
-    """Answer ``SCARD key``."""
-    return len(space.typed(args[0], Set) or ())

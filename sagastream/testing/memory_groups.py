@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sagastream.errors import ReplyError
-from sagastream.testing.memory_keyspace import OK, Args, Keyspace, Raw, integer, syntax_error
+from sagastream.testing.memory_keyspace import OK, Args, Keyspace, Raw, syntax_error
 from sagastream.testing.memory_stream_log import ZERO, EntryId, Group, Pending, Stream
 from sagastream.testing.memory_stream_read import StreamRead, group_read
-from sagastream.testing.memory_streams import entry_reply, id_text, interval, parse_id
+from sagastream.testing.memory_streams import entry_reply, id_text, parse_id
 
 NEEDS_KEY = (
     "The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the "
@@ -15,18 +15,20 @@ NEEDS_KEY = (
 
 
 def xgroup(space: Keyspace, args: Args) -> Raw:
-    """Answer ``XGROUP CREATE | SETID | DESTROY | CREATECONSUMER | DELCONSUMER key group …``."""
+    """Answer ``XGROUP CREATE | SETID | DESTROY | DELCONSUMER key group …``."""
     if len(args) == 5 and args[0] == b"CREATE" and args[3] == b"0" and args[4] == b"MKSTREAM":
         known = space.values.get(args[1])  # what every start asks for, and mostly finds
         if type(known) is Stream and args[2] in known.groups:
             raise ReplyError("BUSYGROUP", "Consumer Group name already exists")
     word = args[0].upper()
-    sizes = {b"CREATE": 4, b"SETID": 4, b"DESTROY": 3, b"CREATECONSUMER": 4, b"DELCONSUMER": 4}
+    sizes = {b"CREATE": 4, b"SETID": 4, b"DESTROY": 3, b"DELCONSUMER": 4}
     if word not in sizes:
         raise ReplyError("ERR", f"unknown subcommand '{args[0].decode(errors='replace')}'. Try XGROUP HELP.")
-    if len(args) < sizes[word] or (len(args) > sizes[word] and word not in (b"CREATE", b"SETID")):
+    if len(args) < sizes[word] or (len(args) > sizes[word] and word != b"CREATE"):
         raise ReplyError("ERR", f"wrong number of arguments for 'xgroup|{word.decode().lower()}' command")
-    make, entries_read = _xgroup_options(args[4:], word)
+    make = len(args) > 4
+    if make and [option.upper() for option in args[4:]] != [b"MKSTREAM"]:
+        raise syntax_error()
     key, name = args[1], args[2]
     stream = space.typed(key, Stream)
     if stream is None and not make:
@@ -40,7 +42,7 @@ def xgroup(space: Keyspace, args: Args) -> Raw:
     if word == b"CREATE":
         if group is not None:
             raise ReplyError("BUSYGROUP", "Consumer Group name already exists")
-        stream.groups[name] = Group(last_id, entries_read)
+        stream.groups[name] = Group(last_id)
         return OK
     if word == b"DESTROY":
         if group is None:
@@ -51,18 +53,13 @@ def xgroup(space: Keyspace, args: Args) -> Raw:
     if group is None:
         raise _no_such_group(name, key)
     if word == b"SETID":
-        group.last_id, group.entries_read = last_id, entries_read
+        group.last_id, group.entries_read = last_id, None
         return OK
-    if word == b"CREATECONSUMER":
-        if args[3] in group.consumers:
-            return 0
-        group.see(args[3], space.clock())
-        return 1
     return _delete_consumer(group, args[3])
 
 
 def xreadgroup(space: Keyspace, args: Args) -> Raw:
-    """Answer ``XREADGROUP GROUP group consumer [COUNT n] [NOACK] STREAMS key … id …``; never block."""
+    """Answer ``XREADGROUP GROUP group consumer [COUNT n] STREAMS key … id …``; never block."""
     reading = group_read(tuple(args))
     if reading.position != b"GROUP":
         raise ReplyError("ERR", "Missing GROUP option for XREADGROUP")
@@ -100,33 +97,13 @@ def xack(space: Keyspace, args: Args) -> Raw:
 
 
 def xpending(space: Keyspace, args: Args) -> Raw:
-    """Answer ``XPENDING key group [[IDLE ms] low high count [consumer]]``."""
-    rest = list(args[2:])
-    min_idle = 0
-    if rest and rest[0].upper() == b"IDLE":
-        if len(rest) < 5:
-            raise syntax_error()
-        min_idle = integer(rest[1])
-        rest = rest[2:]
-    if rest and not 3 <= len(rest) <= 4:
-        raise syntax_error()
-    count = max(0, integer(rest[2])) if rest else 0
-    ends = interval(rest[0], rest[1]) if rest else None
+    """Answer ``XPENDING key group``: the summary."""
     group = the_group(space, args[0], args[1])[1]
-    if not rest:
-        return _pending_summary(group)
-    now = space.clock()
-    rows: list[Raw] = []
-    for entry_id in [] if ends is None else group.held(*ends):
-        if len(rows) >= count:
-            break
-        pending = group.pending[entry_id]
-        idle = max(0, now - pending.delivered_ms)
-        if len(rest) == 4 and pending.consumer != rest[3]:
-            continue
-        if idle >= min_idle:
-            rows.append([id_text(entry_id), pending.consumer, idle, pending.deliveries])
-    return rows
+    if not group.pending:
+        return [0, None, None, None]
+    names = {pending.consumer: None for pending in group.pending.values()}
+    consumers: list[Raw] = [[name, b"%d" % group.held_by(name)] for name in sorted(names)]
+    return [len(group.pending), id_text(group.held_order[0]), id_text(group.held_order[-1]), consumers]
 
 
 def the_group(space: Keyspace, key: bytes, name: bytes) -> tuple[Stream, Group]:
@@ -150,8 +127,7 @@ def _deliver(stream: Stream, group: Group, reading: StreamRead, now: int) -> lis
         else:
             group.entries_read = stream.position(entry_id)
         group.last_id = entry_id
-        if reading.keeps_pending:
-            group.hold(entry_id, Pending(reading.consumer, now))
+        group.hold(entry_id, Pending(reading.consumer, now))
         reply.append(entry_reply(entry_id, stream.entries[entry_id]))
     return reply
 
@@ -174,38 +150,12 @@ def _history(stream: Stream, group: Group, reading: StreamRead, after: EntryId, 
     return reply
 
 
-def _pending_summary(group: Group) -> Raw:
-    if not group.pending:
-        return [0, None, None, None]
-    names = {pending.consumer: None for pending in group.pending.values()}
-    consumers: list[Raw] = [[name, b"%d" % group.held_by(name)] for name in sorted(names)]
-    return [len(group.pending), id_text(group.held_order[0]), id_text(group.held_order[-1]), consumers]
-
-
 def _delete_consumer(group: Group, name: bytes) -> int:
     lost = [entry_id for entry_id, pending in group.pending.items() if pending.consumer == name]
     for entry_id in lost:
         group.release(entry_id)
     group.consumers.pop(name, None)
     return len(lost)
-
-
-def _xgroup_options(words: Args, command: bytes) -> tuple[bool, int | None]:
-    make, entries_read, at = False, None, 0
-    while at < len(words):
-        word = words[at].upper()
-        if word == b"MKSTREAM" and command == b"CREATE":
-            make = True
-        elif word == b"ENTRIESREAD" and at + 1 < len(words):
-            at += 1
-            entries_read = integer(words[at])
-            if entries_read < -1:
-                raise ReplyError("ERR", "value for ENTRIESREAD must be positive or -1")
-            entries_read = None if entries_read == -1 else entries_read
-        else:
-            raise syntax_error()
-        at += 1
-    return make, entries_read
 
 
 def _no_such_group(name: bytes, key: bytes) -> ReplyError:

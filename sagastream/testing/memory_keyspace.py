@@ -34,10 +34,6 @@ class Hash(dict[bytes, bytes]):
     """A hash: field to value, in the order of insertion."""
 
 
-class Set(dict[bytes, None]):
-    """A set that keeps the order of insertion, so that runs repeat."""
-
-
 class List(list[bytes]):
     """A list."""
 
@@ -69,12 +65,12 @@ class SortedSet:
         return True
 
 
-Value = bytes | Hash | Set | List | SortedSet | Stream
+Value = bytes | Hash | List | SortedSet | Stream
 
 Waiter = asyncio.Future[bool | None]
 """What a blocked reader awaits: None when something changed."""
 
-V = TypeVar("V", bytes, Hash, Set, List, SortedSet, Stream)
+V = TypeVar("V", bytes, Hash, List, SortedSet, Stream)
 
 
 class Keyspace:
@@ -118,7 +114,7 @@ class Keyspace:
         self.wake(key)
         return True
 
-    def vanish_if_empty(self, key: bytes, value: Hash | Set | List | SortedSet) -> None:
+    def vanish_if_empty(self, key: bytes, value: Hash | List | SortedSet) -> None:
         """Delete a collection that lost its last element."""
         if not value:
             self.remove(key)
@@ -189,14 +185,6 @@ def integer(text: bytes, message: str = "value is not an integer or out of range
     except ValueError:
         raise ReplyError("ERR", message) from None
     if b"%d" % value != text or not INT64_MIN <= value <= INT64_MAX:
-        raise ReplyError("ERR", message)
-    return value
-
-
-def natural(text: bytes, message: str = "value is out of range, must be positive") -> int:
-    """Read an integer that must not be negative."""
-    value = integer(text)
-    if value < 0:
         raise ReplyError("ERR", message)
     return value
 

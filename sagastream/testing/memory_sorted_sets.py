@@ -13,39 +13,15 @@ Pairs = list[tuple[float, bytes]]
 
 
 def zadd(space: Keyspace, args: Args) -> Raw:
-    """Answer ``ZADD key [NX | XX] [GT | LT] [CH] score member …``."""
-    flags: set[bytes] = set()
-    at = 1
-    while at < len(args) and (word := args[at].upper()) in (b"NX", b"XX", b"GT", b"LT", b"CH"):
-        flags.add(word)
-        at += 1
-    pairs = args[at:]
-    if not pairs or len(pairs) % 2:
+    """Answer ``ZADD key score member …``."""
+    if len(args) % 2 == 0:
         raise syntax_error()
-    if flags:
-        if {b"NX", b"XX"} <= flags:
-            raise ReplyError("ERR", "XX and NX options at the same time are not compatible")
-        if len(flags & {b"NX", b"GT", b"LT"}) > 1:
-            raise ReplyError("ERR", "GT, LT, and/or NX options at the same time are not compatible")
-    scores = [number(text) for text in pairs[::2]]
-    found = space.typed(args[0], SortedSet)
-    if found is None:
-        if b"XX" in flags:
-            return 0
-        found = space.typed_or_new(args[0], SortedSet)
-    new = changed = 0
-    for score, member in zip(scores, pairs[1::2], strict=True):
-        old = found.scores.get(member)
-        if old is None:
-            if b"XX" not in flags:
-                found.put(member, score)
-                new += 1
-        elif not (
-            old == score or b"NX" in flags or (b"GT" in flags and score <= old) or (b"LT" in flags and score >= old)
-        ):
-            found.put(member, score)
-            changed += 1
-    return new + changed if b"CH" in flags else new
+    scores = [number(text) for text in args[1::2]]
+    found = space.typed_or_new(args[0], SortedSet)
+    before = len(found)
+    for score, member in zip(scores, args[2::2], strict=True):
+        found.put(member, score)
+    return len(found) - before
 
 
 def zrem(space: Keyspace, args: Args) -> Raw:
@@ -83,30 +59,30 @@ def zcount(space: Keyspace, args: Args) -> Raw:
 
 def zrange(space: Keyspace, args: Args) -> Raw:
     """Answer ``ZRANGE key first last [BYSCORE] [REV] [LIMIT offset count] [WITHSCORES]``."""
-    by_score, reverse, with_scores, limit = _range_options(args[3:], all_words=True)
+    by_score, reverse, with_scores, limit = _range_options(args[3:])
     if limit is not None and not by_score:
         raise ReplyError("ERR", "syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX")
     if by_score:
-        low, high = (args[2], args[1]) if reverse else (args[1], args[2])
-        return _by_score(space, args[0], low, high, reverse, with_scores, limit)
+        bounds = _bounds(args[2], args[1]) if reverse else _bounds(args[1], args[2])
+        pairs = _between(space.typed(args[0], SortedSet), bounds)
+        pairs = pairs[::-1] if reverse else pairs
+        offset, count = limit or (0, -1)
+        return _reply([] if offset < 0 else pairs[offset : None if count < 0 else offset + count], with_scores)
     first, last = integer(args[1]), integer(args[2])
     found = space.typed(args[0], SortedSet)
     pairs = [] if found is None else found.order
-    if reverse:
-        pairs = pairs[::-1]
+    pairs = pairs[::-1] if reverse else pairs
     return _reply(pairs[span(first, last, len(pairs))], with_scores)
 
 
 def zrangebyscore(space: Keyspace, args: Args) -> Raw:
     """Answer ``ZRANGEBYSCORE key low high [LIMIT offset count] [WITHSCORES]``."""
-    _, _, with_scores, limit = _range_options(args[3:], all_words=False)
-    return _by_score(space, args[0], args[1], args[2], False, with_scores, limit)
+    return zrange(space, [*args[:3], b"BYSCORE", *args[3:]])
 
 
 def zrevrangebyscore(space: Keyspace, args: Args) -> Raw:
     """Answer ``ZREVRANGEBYSCORE key high low [LIMIT offset count] [WITHSCORES]``."""
-    _, _, with_scores, limit = _range_options(args[3:], all_words=False)
-    return _by_score(space, args[0], args[2], args[1], True, with_scores, limit)
+    return zrange(space, [*args[:3], b"BYSCORE", b"REV", *args[3:]])
 
 
 def number(text: bytes, message: str = "value is not a valid float") -> float:
@@ -127,7 +103,7 @@ def number_text(value: float) -> bytes:
     return b"%.17g" % value
 
 
-def _range_options(args: Args, *, all_words: bool) -> tuple[bool, bool, bool, tuple[int, int] | None]:
+def _range_options(args: Args) -> tuple[bool, bool, bool, tuple[int, int] | None]:
     by_score = reverse = with_scores = False
     limit: tuple[int, int] | None = None
     words = options(args)
@@ -136,9 +112,9 @@ def _range_options(args: Args, *, all_words: bool) -> tuple[bool, bool, bool, tu
         word = words[at]
         if word == b"WITHSCORES":
             with_scores = True
-        elif word == b"BYSCORE" and all_words:
+        elif word == b"BYSCORE":
             by_score = True
-        elif word == b"REV" and all_words:
+        elif word == b"REV":
             reverse = True
         elif word == b"LIMIT" and at + 2 < len(words):
             limit = (integer(words[at + 1]), integer(words[at + 2]))
@@ -147,25 +123,6 @@ def _range_options(args: Args, *, all_words: bool) -> tuple[bool, bool, bool, tu
             raise syntax_error()
         at += 1
     return by_score, reverse, with_scores, limit
-
-
-def _by_score(
-    space: Keyspace,
-    key: bytes,
-    low: bytes,
-    high: bytes,
-    reverse: bool,
-    with_scores: bool,
-    limit: tuple[int, int] | None,
-) -> Raw:
-    bounds = _bounds(low, high)
-    pairs = _between(space.typed(key, SortedSet), bounds)
-    if reverse:
-        pairs = pairs[::-1]
-    if limit is not None:
-        offset, count = limit
-        pairs = [] if offset < 0 else pairs[offset:] if count < 0 else pairs[offset : offset + count]
-    return _reply(pairs, with_scores)
 
 
 def _bounds(low: bytes, high: bytes) -> tuple[float, bool, float, bool]:

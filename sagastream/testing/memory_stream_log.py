@@ -33,9 +33,9 @@ class Group:
 
     __slots__ = ("consumers", "entries_read", "held_order", "last_id", "pending")
 
-    def __init__(self, last_id: EntryId, entries_read: int | None) -> None:
+    def __init__(self, last_id: EntryId) -> None:
         self.last_id = last_id
-        self.entries_read = entries_read
+        self.entries_read: int | None = None
         self.consumers: dict[bytes, int] = {}  # name → when it was seen last
         self.pending: dict[EntryId, Pending] = {}
         self.held_order: list[EntryId] = []

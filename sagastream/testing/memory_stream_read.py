@@ -18,13 +18,14 @@ class StreamRead:
         self.position = self.group = self.consumer = b""
         self.count: int | None = None
         self.block_ms: int | None = None
-        self.keeps_pending = True
         words = options(args)
         at = 0
         while at < len(words) and words[at] != b"STREAMS":
             word, left = words[at], len(words) - at - 1
             if word == b"GROUP" and left >= 2:
-                self._must_be_of(of_group, word)
+                if not of_group:
+                    told = "The GROUP option is only supported by XREADGROUP. You called XREAD instead."
+                    raise ReplyError("ERR", told)
                 self.position, self.group, self.consumer = word, args[at + 1], args[at + 2]
                 at += 2
             elif word == b"COUNT" and left:
@@ -36,9 +37,6 @@ class StreamRead:
                 if self.block_ms < 0:
                     raise ReplyError("ERR", "timeout is negative")
                 at += 1
-            elif word == b"NOACK":
-                self._must_be_of(of_group, word)
-                self.keeps_pending = False
             else:
                 raise syntax_error()
             at += 1
@@ -53,12 +51,6 @@ class StreamRead:
             )
         self.keys = names[: len(names) // 2]
         self.ids = names[len(names) // 2 :]
-
-    @staticmethod
-    def _must_be_of(of_group: bool, word: bytes) -> None:
-        if not of_group:
-            told = f"The {word.decode()} option is only supported by XREADGROUP. You called XREAD instead."
-            raise ReplyError("ERR", told)
 
 
 @lru_cache(4096)

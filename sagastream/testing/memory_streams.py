@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from sagastream.errors import ReplyError
-from sagastream.testing.memory_keyspace import Args, Keyspace, Raw, integer, natural, options, syntax_error
+from sagastream.testing.memory_keyspace import Args, Keyspace, Raw, integer, options, syntax_error
 from sagastream.testing.memory_stream_log import MAX, MAX_PART, ZERO, EntryId, Stream
 from sagastream.testing.memory_stream_read import StreamRead
 
@@ -29,20 +29,8 @@ class _Trim:
 
 
 def xadd(space: Keyspace, args: Args) -> Raw:
-    """Answer ``XADD key [NOMKSTREAM] [MAXLEN | MINID [= | ~] threshold [LIMIT n]] id field value …``."""
-    trim, make, at = None, True, 1
-    while at < len(args):
-        word = args[at].upper()
-        if word == b"*" or word[:1].isdigit():
-            break
-        if word == b"NOMKSTREAM":
-            make, at = False, at + 1
-        elif word in (b"MAXLEN", b"MINID") and trim is None:
-            trim, at = _trim(args, at)
-        elif word in (b"MAXLEN", b"MINID"):
-            raise syntax_error()
-        else:
-            raise ReplyError("ERR", INVALID_ID)
+    """Answer ``XADD key [MAXLEN | MINID [= | ~] threshold] id field value …``."""
+    trim, at = _trim(args, 1) if args[1].upper() in (b"MAXLEN", b"MINID") else (None, 1)
     fields = list(args[at + 1 :])
     if len(fields) < 2 or len(fields) % 2:
         raise ReplyError("ERR", "wrong number of arguments for 'xadd' command")
@@ -50,11 +38,7 @@ def xadd(space: Keyspace, args: Args) -> Raw:
     if wanted == ZERO and not any_seq:
         raise ReplyError("ERR", "The ID specified in XADD must be greater than 0-0")
     key = args[0]
-    stream = space.typed(key, Stream)
-    if stream is None:
-        if not make:
-            return None
-        stream = space.values[key] = Stream()
+    stream = space.typed_or_new(key, Stream)
     entry_id = _next_id(stream, space.clock(), wanted, any_seq)
     stream.append(entry_id, fields)
     if trim is not None:
@@ -103,7 +87,7 @@ def xdel(space: Keyspace, args: Args) -> Raw:
 
 
 def xtrim(space: Keyspace, args: Args) -> Raw:
-    """Answer ``XTRIM key MAXLEN | MINID [= | ~] threshold [LIMIT n]``."""
+    """Answer ``XTRIM key MAXLEN | MINID [= | ~] threshold``."""
     if args[1].upper() not in (b"MAXLEN", b"MINID"):
         raise syntax_error()
     trim, at = _trim(args, 1)
@@ -174,21 +158,10 @@ def _range(space: Keyspace, key: bytes, low: bytes, high: bytes, rest: Args, *, 
 
 def _trim(args: Args, at: int) -> tuple[_Trim, int]:
     by_length = args[at].upper() == b"MAXLEN"
-    at += 1
-    approximate = False
-    if at < len(args) and args[at] in (b"~", b"="):
-        approximate = args[at] == b"~"
-        at += 1
+    at += 2 if args[at + 1] in (b"~", b"=") else 1
     if at >= len(args):
         raise syntax_error()
-    trim = _Trim(by_length, args[at])
-    at += 1
-    if at + 1 < len(args) and args[at].upper() == b"LIMIT":
-        natural(args[at + 1], "The LIMIT argument must be >= 0.")
-        if not approximate:
-            raise ReplyError("ERR", "syntax error, LIMIT cannot be used without the special ~ option")
-        at += 2
-    return trim, at
+    return _Trim(by_length, args[at]), at + 1
 
 
 def _wanted_id(text: bytes) -> tuple[EntryId | None, bool]:

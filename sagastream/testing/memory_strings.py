@@ -13,13 +13,9 @@ from sagastream.testing.memory_keyspace import (
     Keyspace,
     List,
     Raw,
-    Set,
     SortedSet,
     Status,
-    added,
     integer,
-    natural,
-    options,
     syntax_error,
 )
 from sagastream.testing.memory_stream_log import Stream
@@ -28,7 +24,6 @@ TYPE_NAMES: dict[type, Status] = {
     type(None): Status(b"none"),
     bytes: Status(b"string"),
     Hash: Status(b"hash"),
-    Set: Status(b"set"),
     List: Status(b"list"),
     SortedSet: Status(b"zset"),
     Stream: Status(b"stream"),
@@ -48,12 +43,7 @@ def time(space: Keyspace, args: Args) -> Raw:
 
 def type_(space: Keyspace, args: Args) -> Raw:
     """Answer ``TYPE key``."""
-    return type_name(space, args[0])
-
-
-def type_name(space: Keyspace, key: bytes) -> Status:
-    """Return the name of a key's type; ``none`` when there is no such key."""
-    return TYPE_NAMES[type(space.look_up(key))]
+    return TYPE_NAMES[type(space.look_up(args[0]))]
 
 
 def exists(space: Keyspace, args: Args) -> Raw:
@@ -72,62 +62,30 @@ def get(space: Keyspace, args: Args) -> Raw:
 
 
 def set_(space: Keyspace, args: Args) -> Raw:
-    """Answer ``SET key value [NX | XX] [PX ms | EX seconds | KEEPTTL]``."""
+    """Answer ``SET key value [PX ms]``."""
     key, value, *rest = args
-    only_new = only_old = keep = False
-    due: int | None = None
-    words = options(rest)
-    at = 0
-    while at < len(words):
-        word = words[at]
-        if word == b"NX" and not only_old:
-            only_new = True
-        elif word == b"XX" and not only_new:
-            only_old = True
-        elif word == b"KEEPTTL" and due is None:
-            keep = True
-        elif word in (b"PX", b"EX") and due is None and not keep and at + 1 < len(words):
-            at += 1
-            due = _due(space, rest[at], 1000 if word == b"EX" else 1, "set", must_be_positive=True)
-        else:
-            raise syntax_error()
-        at += 1
-    there = space.look_up(key) is not None
-    if (only_new and there) or (only_old and not there):
-        return None
-    if there and type(space.values[key]) is not bytes:
+    if rest and (len(rest) != 2 or rest[0].upper() != b"PX"):
+        raise syntax_error()
+    due = _due(space, rest[1], "set", must_be_positive=True) if rest else None
+    if type(space.look_up(key)) is not bytes:
         space.remove(key)
     space.values[key] = value
+    space.expiries.pop(key, None)
     if due is not None:
         space.expiries[key] = due
-    elif not keep:
-        space.expiries.pop(key, None)
     return OK
-
-
-def incrby(space: Keyspace, args: Args) -> Raw:
-    """Answer ``INCRBY key step``."""
-    key, step = args
-    amount = integer(step)
-    old = space.typed(key, bytes)
-    total = added(0 if old is None else integer(old), amount)
-    space.values[key] = b"%d" % total
-    return total
-
-
-def incr(space: Keyspace, args: Args) -> Raw:
-    """Answer ``INCR key``."""
-    return incrby(space, (args[0], b"1"))
 
 
 def pexpire(space: Keyspace, args: Args) -> Raw:
     """Answer ``PEXPIRE key ms``."""
-    return _expire(space, args, 1, "pexpire")
-
-
-def expire(space: Keyspace, args: Args) -> Raw:
-    """Answer ``EXPIRE key seconds``."""
-    return _expire(space, args, 1000, "expire")
+    due = _due(space, args[1], "pexpire", must_be_positive=False)
+    if space.look_up(args[0]) is None:
+        return 0
+    if due <= space.clock():
+        space.remove(args[0])
+    else:
+        space.expiries[args[0]] = due
+    return 1
 
 
 def pttl(space: Keyspace, args: Args) -> Raw:
@@ -146,26 +104,22 @@ def keys(space: Keyspace, args: Args) -> Raw:
 
 def scan(space: Keyspace, args: Args) -> Raw:
     """Answer with everything at once: a cursor of 0 is always a legal end."""
-    natural(args[0], "invalid cursor")
-    pattern, wanted = b"*", None
+    if integer(args[0]) < 0:
+        raise ReplyError("ERR", "invalid cursor")
+    pattern = b"*"
     for at in range(1, len(args), 2):
         word = args[at].upper()
         if at + 1 == len(args):
             raise syntax_error()
         if word == b"MATCH":
             pattern = args[at + 1]
-        elif word == b"TYPE":
-            wanted = args[at + 1].lower()
         elif word == b"COUNT":
             if integer(args[at + 1]) < 1:
                 raise syntax_error()
         else:
             raise syntax_error()
     fits = _glob(pattern)
-    found: list[Raw] = [
-        key for key in space.live_keys() if fits.fullmatch(key) and (wanted is None or type_name(space, key) == wanted)
-    ]
-    return [b"0", found]
+    return [b"0", [key for key in space.live_keys() if fits.fullmatch(key)]]
 
 
 def dbsize(space: Keyspace, args: Args) -> Raw:
@@ -191,25 +145,12 @@ def config(space: Keyspace, args: Args) -> Raw:
     return []
 
 
-def _expire(space: Keyspace, args: Args, unit: int, command: str) -> int:
-    due = _due(space, args[1], unit, command, must_be_positive=False)
-    if len(args) > 2:
-        raise ReplyError("ERR", f"Unsupported option {args[2].decode(errors='replace')}")
-    if space.look_up(args[0]) is None:
-        return 0
-    if due <= space.clock():
-        space.remove(args[0])
-    else:
-        space.expiries[args[0]] = due
-    return 1
-
-
-def _due(space: Keyspace, text: bytes, unit: int, command: str, *, must_be_positive: bool) -> int:
+def _due(space: Keyspace, text: bytes, command: str, *, must_be_positive: bool) -> int:
     amount = integer(text)
     now = space.clock()
-    if (must_be_positive and amount <= 0) or abs(amount) * unit > INT64_MAX - now:
+    if (must_be_positive and amount <= 0) or abs(amount) > INT64_MAX - now:
         raise ReplyError("ERR", f"invalid expire time in '{command}' command")
-    return now + amount * unit
+    return now + amount
 
 
 def _glob(pattern: bytes) -> re.Pattern[bytes]:

@@ -101,10 +101,10 @@ def test_a_lost_reply_leaves_the_command_done() -> None:
     async def main() -> list[Reply | ReplyError]:
         redis = connected()
         with pytest.raises(ServerUnavailable):
-            await MemoryConnection(redis.server, after=lose).execute("INCRBY", "done", 1)
+            await MemoryConnection(redis.server, after=lose).execute("HINCRBY", "done", "times", 1)
         with pytest.raises(ServerUnavailable):
-            await MemoryConnection(redis.server, before=lose).execute("INCRBY", "never", 1)
-        return await redis.pipeline([("GET", "done"), ("HGET", "done", "f"), ("GET", "never")])
+            await MemoryConnection(redis.server, before=lose).execute("HINCRBY", "never", "times", 1)
+        return await redis.pipeline([("HGET", "done", "times"), ("GET", "done"), ("GET", "never")])
 
     done, error, never = run(main())
     assert (done, never) == ("1", None)
