@@ -7,7 +7,6 @@ import json
 import re
 from collections import deque
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from bench.load import PRICE_CENTS, PRODUCTS, STORE, product
@@ -42,9 +41,7 @@ class Customers:
         """Return themselves; the first order connects."""
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close all connections."""
         for wire in self._all:
             wire.close()

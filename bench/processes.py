@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Self
 
 from bench.workers import Cast, running, settle_memory, the_shop
@@ -55,9 +54,7 @@ class Processes:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the pipes, which ends the workers, and wait for them."""
         for pipe in self._pipes:
             pipe.close()

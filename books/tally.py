@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from types import TracebackType
 from typing import Self
 
 from books.facts import Account, saga_of
@@ -38,9 +37,7 @@ class Tally:
         self._store.executescript(f"PRAGMA journal_mode = OFF; {_TABLES}")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Forget everything."""
         self._store.close()
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
-from types import TracebackType
 from typing import Self
 
 from payment_service import provider_books as books
@@ -98,20 +97,18 @@ class Provider:
         try:
             self._accounts = books.accounts(self._record.replay())
         except BaseException:
-            await self._record.__aexit__(None, None, None)
+            await self._record.__aexit__()
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """End the calls under way, landed or not, and close the record."""
         calls = tuple(self._calls)
         for call in calls:
             call.cancel()
         if calls:
             await asyncio.wait(calls)
-        await self._record.__aexit__(kind, error, trace)
+        await self._record.__aexit__()
 
     async def charge(self, key: str, amount_cents: int, currency: str, method: str) -> Charged | Refused:
         """Take the money once, as the method behaves.

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 from pydantic import ValidationError
@@ -42,9 +41,7 @@ class Record(Protocol):
         """Open it for writing."""
         ...
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close it."""
         ...
 
@@ -90,9 +87,7 @@ class FileRecord:
         os.ftruncate(file, _end_of_last_line(file))
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close the file, which frees the lock."""
         if self._file >= 0:
             os.close(self._file)
@@ -147,9 +142,7 @@ class MemoryRecord:
         """Do nothing: there is nothing to open."""
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Do nothing: what is recorded stays for the next provider."""
 
     def append(self, call: Call) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
-from types import TracebackType
 from typing import Self
 
 from sagastream import keys as names
@@ -37,9 +36,7 @@ class Endings:
         """Return it, ready; nothing is read before somebody waits."""
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop reading; whoever still waits is told that the saga has not ended."""
         if self._watch is not None:
             self._watch.cancel()

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -83,13 +82,11 @@ class Runtime:
         try:
             await asyncio.gather(*map(_tried, self._workers, tasks))
         except asyncio.CancelledError:
-            await self.__aexit__(None, None, None)
+            await self.__aexit__()
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Let everybody finish what is at hand, within ``STOP_WITHIN``, and close the connections."""
         try:
             await self._running.aclose()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 CHUNK = 1 << 18
@@ -98,9 +97,7 @@ class Wire:
         self.url = f"redis://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}/0"
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         assert self._listener is not None  # entered
         self._listener.close()
         self.clear()
