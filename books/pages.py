@@ -11,9 +11,8 @@ from books.tally import Tally
 from sagastream import keys as names
 from sagastream.audit import Scene
 from sagastream.bus import Reply
-from sagastream.envelope import pairs
-from sagastream.errors import ReplyError
 from sagastream.keys import COORDINATOR, Keys
+from sagastream.replies import listed, named, sound, texts
 
 _MILLISECOND_SLACK = 1_000
 
@@ -61,12 +60,12 @@ class Pages:
         for owner, kind in (("order", "order"), ("stock", "reservation"), ("payment", "payment"),
                             ("notification", "notification")):  # fmt: skip
             commands += [("HGETALL", self._keys(owner).key(f"{kind}:{id_}")) for id_ in ids]
-        replies = [_listed(reply) for reply in await self._connection.pipeline(commands)]
+        replies = [sound(reply) for reply in await self._connection.pipeline(commands)]
         count = len(ids)
-        hashes = [[pairs([str(part) for part in reply]) for reply in replies[at : at + count]]
-                  for at in range(count, len(replies), count)]  # fmt: skip
+        hashes = [list(map(named, replies[at : at + count])) for at in range(count, len(replies), count)]
         orders, reservations, payments, notices = (dict(zip(ids, part, strict=True)) for part in hashes)
-        sagas = {id_: self._saga(id_, told) for id_, told in zip(saga_ids, replies[:count], strict=True) if told[0]}
+        records = zip(saga_ids, map(listed, replies[:count]), strict=True)
+        sagas = {id_: self._saga(id_, told) for id_, told in records if told[0]}
         return Books(
             sagas=sagas,
             orders={id_: order_of(id_, fields) for id_, fields in orders.items()},
@@ -101,11 +100,5 @@ async def members(scene: Scene, owner: str, index: str) -> AsyncIterator[list[st
     count = int(str(await scene.connection.execute("ZCARD", key)))
     for start in range(0, count, scene.page):
         last = min(start + scene.page, count) - 1
-        yield [str(member) for member in _listed(await scene.connection.execute("ZRANGE", key, start, last))]
+        yield texts(await scene.connection.execute("ZRANGE", key, start, last))
         await scene.pause()
-
-
-def _listed(reply: Reply | ReplyError) -> list[Reply]:
-    if isinstance(reply, ReplyError):
-        raise reply
-    return reply if isinstance(reply, list) else []

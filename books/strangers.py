@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from books.facts import Level
 from books.pages import members
@@ -11,12 +11,10 @@ from books.reading import PROCESS, level_of
 from books.rules import Difference
 from sagastream import keys as names
 from sagastream.audit import Scene
-from sagastream.audit.strays import absent
-from sagastream.envelope import pairs
+from sagastream.audit.strays import absent, scanned
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.ledger import BEGINNING, parse
-
-AT_ONCE = 1_000
+from sagastream.replies import named
 
 
 async def levels(scene: Scene) -> dict[str, Level]:
@@ -26,8 +24,7 @@ async def levels(scene: Scene) -> dict[str, Level]:
     async for page in members(scene, "stock", "levels"):
         replies = await scene.connection.pipeline([("HGETALL", key(f"level:{name}")) for name in page])
         for name, reply in zip(page, replies, strict=True):
-            fields = pairs([str(part) for part in reply]) if isinstance(reply, list) else {}
-            found[name] = level_of(name, fields)
+            found[name] = level_of(name, named(reply))
     return found
 
 
@@ -37,7 +34,7 @@ async def strangers(scene: Scene) -> list[Difference]:
     async for ids in members(scene, "stock", "reservations"):
         for id_ in await _without_order(scene, ids):
             found.append(Difference(f"order {id_}", "has a reservation, but is not an order"))
-    async for keys in _requests(scene):
+    async for keys in scanned(scene.connection, _keys(scene, "order").key("request:*")):
         told = await scene.connection.pipeline([("HGET", key, "order_id") for key in keys])
         ids = [str(reply) for reply in told if isinstance(reply, str)]
         for id_ in await _without_order(scene, ids):
@@ -82,17 +79,6 @@ def _order_in(told: str) -> str:
 async def _without_order(scene: Scene, ids: Sequence[str]) -> list[str]:
     key = _keys(scene, "order").key
     return await absent(scene.connection, {id_: key(f"order:{id_}") for id_ in ids})
-
-
-async def _requests(scene: Scene) -> AsyncIterator[list[str]]:
-    cursor, pattern = "0", _keys(scene, "order").key("request:*")
-    while True:
-        reply = await scene.connection.execute("SCAN", cursor, "MATCH", pattern, "COUNT", AT_ONCE)
-        assert isinstance(reply, list)  # SCAN has no other answer
-        cursor, keys = str(reply[0]), reply[1]
-        yield [str(key) for key in keys] if isinstance(keys, list) else []
-        if cursor == "0":
-            return
 
 
 def _keys(scene: Scene, owner: str) -> Keys:

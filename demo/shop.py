@@ -15,11 +15,12 @@ from pathlib import Path
 import httpx
 
 from events import OrderCreated
-from sagastream.bus import Bus, Reply, connect
-from sagastream.envelope import pairs
+from sagastream.bus import Bus, connect
+from sagastream.envelope import flattened
 from sagastream.keys import Keys
 from sagastream.offspring import dies_with_parent
 from sagastream.ports import free_port
+from sagastream.replies import entries, listed, named
 from sagastream.rundir import RunDir
 
 ROOT = Path(__file__).parents[1]
@@ -85,17 +86,16 @@ class Shop:
         Raises: ``ShopTrouble``.
         """
         stream = Keys(PREFIX, OrderCreated.by).events(OrderCreated.type_name())
-        for entry in _list(await self.bus.query.execute("XREVRANGE", stream, "+", "-", "COUNT", 100)):
-            fields = [str(field) for field in _list(_list(entry)[1])]
-            if pairs(fields)["correlationid"] == placed.saga_id:
-                await self.bus.writer.execute("XADD", stream, "*", *fields)
+        for _, fields in entries(await self.bus.query.execute("XREVRANGE", stream, "+", "-", "COUNT", 100)):
+            if fields["correlationid"] == placed.saga_id:
+                await self.bus.writer.execute("XADD", stream, "*", *flattened(fields))
                 return await self._read_by_all(stream)
         raise ShopTrouble(f"there is no {OrderCreated.type_name()} of saga {placed.saga_id}")
 
     async def _read_by_all(self, stream: str) -> None:
         until = asyncio.get_running_loop().time() + _READ_WITHIN.total_seconds()
         while asyncio.get_running_loop().time() < until:
-            groups = [_named(group) for group in _list(await self.bus.query.execute("XINFO", "GROUPS", stream))]
+            groups = list(map(named, listed(await self.bus.query.execute("XINFO", "GROUPS", stream))))
             if groups and all(group["lag"] == group["pending"] == "0" for group in groups):
                 return
             await asyncio.sleep(0.02)
@@ -173,11 +173,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []
-
-
-def _named(reply: Reply) -> dict[str, str]:
-    return pairs([str(value) for value in _list(reply)])

@@ -10,7 +10,7 @@ from sagastream.coalescer import Coalescer
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 from sagastream.keys import Keys
-from sagastream.replies import listed, sound, texts
+from sagastream.replies import listed, sound, texts, values
 from sagastream.script import packaged
 
 _AT_ONCE = 500
@@ -29,8 +29,7 @@ class Reader:
 
     async def read(self, key: str, *fields: str) -> list[str | None]:
         """Return fields of a hash, None for each that is absent."""
-        reply = await self.command("HMGET", self.keys.key(key), *fields)
-        return [str(value) if value is not None else None for value in listed(reply)]
+        return values(await self.command("HMGET", self.keys.key(key), *fields))
 
     async def read_each(self, keys: Iterable[str], *fields: str) -> list[list[str | None] | ReplyError]:
         """Return the same fields of several hashes, the refusal for each that is none; no task and no wait for each."""

@@ -1,4 +1,4 @@
-"""What the server answers, read: its elements, its names and values, its entries. Pure."""
+"""What the server answers, read: its elements, its names and values, its scores, its entries. Pure."""
 
 from __future__ import annotations
 
@@ -31,9 +31,25 @@ def texts(reply: Reply | ReplyError) -> list[str]:
     return [str(value) for value in listed(reply)]
 
 
+def values(reply: Reply | ReplyError) -> list[str | None]:
+    """Return the elements of a list as texts, None where there is nothing."""
+    return [None if value is None else str(value) for value in listed(reply)]
+
+
 def named(reply: Reply | ReplyError) -> dict[str, str]:
-    """Return a list of names and values as a mapping."""
-    return pairs(texts(reply))
+    """Return a list of names and values as a mapping; a value that is not there is empty."""
+    return pairs(["" if value is None else str(value) for value in listed(reply)])
+
+
+def scores(reply: Reply | ReplyError) -> list[int | None]:
+    """Return scores as the server tells them of each member that was asked for."""
+    return [None if score is None else int(float(str(score))) for score in listed(reply)]
+
+
+def scored(reply: Reply | ReplyError) -> list[tuple[str, int]]:
+    """Return the members of a sorted set with their scores."""
+    flat = texts(reply)
+    return list(zip(flat[::2], (int(float(score)) for score in flat[1::2]), strict=True))
 
 
 def entries(reply: Reply | ReplyError) -> Iterator[tuple[str, dict[str, str]]]:

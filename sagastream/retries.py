@@ -14,7 +14,7 @@ from sagastream.clock import ServerClock
 from sagastream.errors import ServerUnavailable
 from sagastream.keys import ATTEMPTS, RETRIES, failing
 from sagastream.reader import Reader
-from sagastream.replies import texts
+from sagastream.replies import scored, scores
 from sagastream.transaction import Transaction, Transactor
 
 _AT_ONCE = 50
@@ -80,8 +80,7 @@ class Retries:
         """
         now = self._clock.now_ms()
         reply = await self._reader.command("ZRANGE", self._reader.keys.key(RETRIES), 0, _AT_ONCE, "WITHSCORES")
-        flat = texts(reply)
-        waiting = list(zip(flat[::2], (int(float(score)) for score in flat[1::2]), strict=True))
+        waiting = scored(reply)
         due = {name: at for name, at in waiting if at <= now or (name not in in_hand and self._has_put_off(name, at))}
         later = next((at for name, at in waiting if name not in due), None)
         self._unanswered = {name: at for name, at in self._unanswered.items() if name in self._leases}
@@ -150,9 +149,7 @@ class Retries:
     async def _scores(self, names: Sequence[str]) -> dict[str, int | None]:
         """Return the instant that is noted for each of these messages, None where there is none."""
         reply = await self._reader.command("ZMSCORE", self._reader.keys.key(RETRIES), *names)
-        assert isinstance(reply, list)  # ZMSCORE has no other answer
-        scores = (None if score is None else int(float(str(score))) for score in reply)
-        return dict(zip(names, scores, strict=True))
+        return dict(zip(names, scores(reply), strict=True))
 
     def _transaction(self, saga_id: str = "") -> Transaction:
         return Transaction(self._reader, saga_id=saga_id, key="", now_ms=self._clock.now_ms())

@@ -16,7 +16,7 @@ from sagastream.coordinator.records import FIELDS, read_record
 from sagastream.errors import ReplyError, Undecodable
 from sagastream.keys import TIMERS
 from sagastream.ledger import parse
-from sagastream.replies import listed, named, sound
+from sagastream.replies import listed, named, scores, sound, values
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 
@@ -62,10 +62,10 @@ class Cases:
         records = list(islice(replies, len(saga_ids)))
         histories = list(islice(replies, len(saga_ids)))
         ledgers = [list(islice(replies, len(self._participants))) for _ in saga_ids]
-        timers, *scores = ([_score(score) for score in listed(sound(reply))] for reply in replies)
+        timers, *listings = (scores(sound(reply)) for reply in replies)
         found: list[Case | Unreadable] = []
         for at, saga_id in enumerate(saga_ids):
-            stands_in = [name for name, members in zip(indexes, scores, strict=True) if members[at] is not None]
+            stands_in = [name for name, members in zip(indexes, listings, strict=True) if members[at] is not None]
             try:
                 case = self._case(saga_id, records[at], histories[at], ledgers[at], timers[at], stands_in)
             except Undecodable as error:
@@ -102,7 +102,7 @@ class Cases:
         indexes: Sequence[str],
     ) -> Case:
         try:
-            *fields, ended = [None if value is None else str(value) for value in listed(sound(record))]
+            *fields, ended = values(sound(record))
             read = read_record(saga_id, fields)
             if read is None:
                 raise _Absent("there is no record")
@@ -155,7 +155,3 @@ class _Absent(Undecodable):
 
 class _Foreign(Undecodable):
     pass
-
-
-def _score(reply: Reply) -> int | None:
-    return None if reply is None else int(float(str(reply)))

@@ -26,7 +26,7 @@ async def begun_sagas_exist(scene: Scene, findings: Findings, acknowledged: Iter
     until_ms = await cut(scene, await server_ms(scene.connection))
     records = scene.keys.key(names.record(""))
     ledgers = {scene.keys.of(saga.begun_by).key(names.ledger("")) for saga in scene.sagas}
-    async for keys in _all_keys(scene):
+    async for keys in scanned(scene.connection, f"{_literal(scene.settings.key_prefix)}*"):
         await _listed(scene, findings, [key.removeprefix(records) for key in keys if key.startswith(records)])
         for ledger in ledgers:
             begun = [key.removeprefix(ledger) for key in keys if key.startswith(ledger)]
@@ -89,12 +89,12 @@ async def absent(connection: Connection, keys: Mapping[str, str]) -> list[str]:
     return found
 
 
-async def _all_keys(scene: Scene) -> AsyncIterator[list[str]]:
-    cursor, pattern = "0", f"{_literal(scene.settings.key_prefix)}*"
+async def scanned(connection: Connection, pattern: str) -> AsyncIterator[list[str]]:
+    """Yield the keys of a pattern, some at a time; one may come twice."""
+    cursor = "0"
     while True:
-        reply = await scene.connection.execute("SCAN", cursor, "MATCH", pattern, "COUNT", AT_ONCE)
-        assert isinstance(reply, list)  # SCAN has no other answer
-        cursor, keys = str(reply[0]), reply[1]
+        told, keys = listed(await connection.execute("SCAN", cursor, "MATCH", pattern, "COUNT", AT_ONCE))
+        cursor = str(told)
         yield texts(keys)
         if cursor == "0":
             return

@@ -11,7 +11,7 @@ from sagastream.bus import Connection, Reply
 from sagastream.envelope import decode, pairs
 from sagastream.errors import ReplyError, Undecodable
 from sagastream.event import LIBRARY_FACTS, REQUESTS
-from sagastream.replies import listed, taken_ms, texts
+from sagastream.replies import listed, named, taken_ms, texts
 
 AT_ONCE = 500
 FEW = 100  # where others wait for each of them to be looked through
@@ -110,11 +110,10 @@ def _horizon(reply: Reply | ReplyError) -> int:
         if "no such key" in str(reply):
             return 0  # nothing was ever published to it
         raise reply
-    flat = listed(reply)
-    told = dict(zip((str(name) for name in flat[::2]), flat[1::2], strict=True))
+    told = named(reply)
     if told["entries-added"] == told["length"]:
         return 0
-    kept_from = told["recorded-first-entry-id"] if told["length"] else told["last-generated-id"]
+    kept_from = told["recorded-first-entry-id"] if told["length"] != "0" else told["last-generated-id"]
     return max(taken_ms(kept_from), taken_ms(told["max-deleted-entry-id"])) + 1
 
 

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sagastream import keys as names
-from sagastream import replies
 from sagastream.audit.findings import Difference, Findings
 from sagastream.audit.rules import COUNTS, INDEXED, TIMER
 from sagastream.audit.scene import Scene
@@ -22,7 +21,7 @@ from sagastream.coordinator.records import FIELDS, Record, read_record
 from sagastream.errors import ReplyError, Undecodable
 from sagastream.keys import COUNTS as COUNTERS
 from sagastream.keys import TIMERS
-from sagastream.replies import named, sound
+from sagastream.replies import named, sound, texts, values
 from sagastream.saga.advance import Advance
 from sagastream.saga.counting import counted, name
 from sagastream.saga.definition import Saga
@@ -163,10 +162,10 @@ async def _total(scene: Scene) -> tuple[Counter[str], int]:
     meanings = Meanings(scene.sagas)
     total: Counter[str] = Counter()
     unknown = 0
-    async for saga_ids in listed(scene):
+    async for saga_ids in pages(scene):
         commands = [("HMGET", scene.keys.key(names.record(saga_id)), *FIELDS) for saga_id in saga_ids]
         for saga_id, reply in zip(saga_ids, await scene.connection.pipeline(commands), strict=True):
-            record = read_record(saga_id, reply if isinstance(reply, ReplyError) else _texts(reply))
+            record = read_record(saga_id, reply if isinstance(reply, ReplyError) else values(reply))
             if record is None:
                 continue
             try:
@@ -186,23 +185,19 @@ def _share(saga: Saga, record: Record) -> Mapping[str, int]:
     return counted(saga, nothing, Advance(progress, Status(record.status), news, (), (), None, 0))
 
 
-async def listed(scene: Scene) -> AsyncIterator[list[str]]:
+async def pages(scene: Scene) -> AsyncIterator[list[str]]:
     """Yield all sagas, a page at a time; one that is added or moved meanwhile may be missing or come twice."""
     index = scene.keys.key(names.index("all"))
     start = 0
     while True:
         reply = await scene.connection.execute("ZRANGE", index, start, start + scene.page - 1)
-        page = _texts(reply)
+        page = texts(reply)
         if not page:
             return
-        yield [str(saga_id) for saga_id in page]
+        yield page
         start += len(page)
         await scene.pause()
 
 
 def _numbers(reply: Reply | ReplyError) -> dict[str, int]:
     return {counter: int(value) for counter, value in named(sound(reply)).items()}
-
-
-def _texts(reply: Reply) -> list[str | None]:
-    return [None if part is None else str(part) for part in replies.listed(reply)]

@@ -13,7 +13,7 @@ from sagastream import keys as names
 from sagastream.audit.case import Sighting
 from sagastream.audit.scene import Scene
 from sagastream.audit.streams import Stream, horizon
-from sagastream.replies import sound, texts
+from sagastream.replies import scored, sound
 from sagastream.saga.advance import ENDS
 
 SLACK_MS = 1_000  # by so much the instants of a saga's start and of its first entries may differ
@@ -136,8 +136,7 @@ class Walk:
             reply = await self._scene.connection.execute(
                 "ZRANGE", index, self._position, cut_ms, "BYSCORE", "LIMIT", 0, count, "WITHSCORES"
             )
-            flat = texts(reply)
-            found = list(zip(flat[::2], (int(float(score)) for score in flat[1::2]), strict=True))
+            found = scored(reply)
             fresh = [(saga_id, start) for saga_id, start in found if saga_id not in self._at_position]
             if len(fresh) >= self._scene.page or len(found) < count:
                 break

@@ -14,11 +14,12 @@ from typing import NamedTuple
 import structlog
 
 from sagastream import keys as names
-from sagastream.bus import Bus, Reply
+from sagastream.bus import Bus
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import Note, Record, Records
 from sagastream.errors import ReplyError, ServerUnavailable, Undecodable, UnknownTable
 from sagastream.keys import COORDINATOR, TIMERS, Keys
+from sagastream.replies import listed, texts
 from sagastream.saga.advance import tick
 from sagastream.saga.definition import Saga
 from sagastream.script import packaged
@@ -136,7 +137,7 @@ class Deadlines:
 
     async def _look(self, skip: int = 0) -> Look:
         reply = await packaged("due.lua").run(self._query, self._keys, self._group, self._streams, skip, AT_ONCE)
-        now_ms, next_ms, *rest = _list(reply)
+        now_ms, next_ms, *rest = listed(reply)
         look = Look(int(str(now_ms)), None if next_ms is None else int(str(next_ms)))
         if not rest:
             return look
@@ -144,7 +145,7 @@ class Deadlines:
         return look._replace(
             upto_ms=int(str(upto_ms)),
             behind=None if behind is None else str(behind),
-            due=tuple(str(saga_id) for saga_id in _list(due)),
+            due=tuple(texts(due)),
         )
 
     async def _turn_of(self, saga_id: str, now_ms: int) -> Transaction | None:
@@ -210,7 +211,3 @@ class Deadlines:
             self.held_back_by = "a step of the server's clock"
             self._steady_from = monotonic + SETTLES.total_seconds()
         return monotonic >= self._steady_from
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sagastream import keys as names
-from sagastream.bus import Connection, Reply
+from sagastream.bus import Connection
 from sagastream.clock import ms_of
 from sagastream.coordinator.counts import Counts
 from sagastream.keys import COUNTS, TIMERS, Keys
 from sagastream.reader import Reader
-from sagastream.replies import listed, named, sound
+from sagastream.replies import named, scored, sound
 from sagastream.saga.lifecycle import Status
 
 UNFINISHED = tuple(status for status in Status if not status.is_end)
@@ -52,21 +52,16 @@ async def read_fleet(connection: Connection, keys: Keys, processes: Sequence[str
         [command for index in indexes for command in (("ZCARD", index), ("ZRANGE", index, 0, 0, "WITHSCORES"))]
     )
     sizes, oldest = ([sound(reply) for reply in second[at::2]] for at in (0, 1))
-    starts = [start for start in map(_score, oldest) if start is not None]
+    starts = [start for reply in oldest for _, start in scored(reply)]
     return Fleet(
         now_ms=ms_of(time),
         counts=counts,
         active={cell: int(str(size)) for cell, size in zip(cells, sizes, strict=True)},
         oldest_ms=min(starts, default=None),
-        due_ms=_score(timer),
+        due_ms=next((due_ms for _, due_ms in scored(timer)), None),
     )
 
 
 async def read_processes(reader: Reader) -> list[str]:
     """Return the names of all processes of which there ever was a saga."""
     return Counts.of(await reader.read_all(COUNTS)).processes()
-
-
-def _score(reply: Reply) -> int | None:
-    found = listed(reply)
-    return int(float(str(found[1]))) if found else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import sub
 from typing import cast
@@ -13,7 +13,7 @@ from sagastream.coordinator.meaning import Meanings
 from sagastream.errors import ReplyError
 from sagastream.event import LIFECYCLE
 from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
-from sagastream.replies import entries, listed, sound, taken_ms, texts
+from sagastream.replies import entries, listed, named, sound, taken_ms, texts
 from sagastream.saga.definition import Saga
 
 UNHEARD_AT_MOST = 100  # of each stream; that there are any says enough
@@ -71,17 +71,19 @@ def owners(sagas: Sequence[Saga]) -> list[str]:
 async def read_lags(connection: Connection, streams: Sequence[str]) -> list[Lag]:
     """Return how far each group is behind, in two round trips; a stream that does not exist yet has none."""
     replies = await connection.pipeline([("XINFO", "GROUPS", stream) for stream in streams])
-    groups = [(stream, told) for stream, reply in zip(streams, replies, strict=True) for told in _groups(reply)]
-    held = [(stream, told["name"] or "") for stream, told in groups if told["pending"] not in (None, "0")]
+    groups = [
+        (stream, told) for stream, reply in zip(streams, replies, strict=True) for told in map(named, listed(reply))
+    ]
+    held = [(stream, told["name"]) for stream, told in groups if told["pending"] != "0"]
     summaries = await connection.pipeline([("XPENDING", stream, name) for stream, name in held])
     oldest = {key: _oldest_ms(summary) for key, summary in zip(held, summaries, strict=True)}
     return [
         Lag(
             stream=stream,
-            group=told["name"] or "",
-            unread=None if (lag := told.get("lag")) is None else int(lag),
-            pending=int(told["pending"] or 0),
-            oldest_ms=oldest.get((stream, told["name"] or "")),
+            group=told["name"],
+            unread=int(lag) if (lag := told.get("lag")) else None,
+            pending=int(told["pending"]),
+            oldest_ms=oldest.get((stream, told["name"])),
         )
         for stream, told in groups
     ]
@@ -122,7 +124,7 @@ async def read_unheard(connection: Connection, keys: Keys, sagas: Sequence[Saga]
     read_to = {
         stream: told["last-delivered-id"]
         for stream, reply in zip(wanted, replies, strict=True)
-        for told in _groups(reply)
+        for told in map(named, listed(reply))
         if told["name"] == keys.owner
     }
     unread = await connection.pipeline(
@@ -134,12 +136,6 @@ async def read_unheard(connection: Connection, keys: Keys, sagas: Sequence[Saga]
             first = cast("list[Reply]", reply[0])
             found.append(Unheard(stream, len(reply), taken_ms(first[0])))
     return found
-
-
-def _groups(reply: Reply | ReplyError) -> Iterator[dict[str, str | None]]:
-    for group in listed(reply):
-        told = [None if value is None else str(value) for value in listed(group)]
-        yield dict(zip(map(str, told[::2]), told[1::2], strict=True))
 
 
 def _oldest_ms(summary: Reply | ReplyError) -> int | None:

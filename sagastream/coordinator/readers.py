@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from sagastream.bus import Command, Connection, Reply
 from sagastream.clock import ms_of
 from sagastream.coordinator.lags import owners, streams
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 from sagastream.keys import GROUPS, OWNER, STREAMS, Keys
-from sagastream.replies import entry_id, listed, sound, taken_ms
+from sagastream.replies import entry_id, listed, named, sound, taken_ms
 from sagastream.saga.definition import Saga
 
 
@@ -101,8 +100,8 @@ async def read_streams(connection: Connection, keys: Keys, sagas: Sequence[Saga]
     )
     registered: dict[str, list[_Registered]] = {}
     for name, groups, stream in zip(names, replies[::2], replies[1::2], strict=True):
-        about = _pairs(stream)
-        registered[name] = [_registered(name, _pairs(group), about) for group in listed(groups)]
+        about = named(stream)
+        registered[name] = [_registered(name, named(group), about) for group in listed(groups)]
     asked = [(group, group.commands) for name in names for group in registered[name]]
     answers = iter(await connection.pipeline([command for _, commands in asked for command in commands]))
     found: dict[str, list[Group]] = {name: [] for name in names}
@@ -121,7 +120,7 @@ def _expected(
     for owner, read, published in zip(readers, told[::2], told[1::2], strict=True):
         for name in listed(read):
             seen.setdefault(str(name), set()).add(owner)
-        for name, groups in _pairs(published).items():
+        for name, groups in named(published).items():
             seen.setdefault(keys.of(owner).key(name), set()).update(groups.split())
     return {name: frozenset(groups) for name, groups in seen.items()}
 
@@ -148,7 +147,7 @@ def _group(group: _Registered, answers: Mapping[str, Reply | ReplyError]) -> Gro
     first = listed(answers.get("XRANGE"))
     unread_ms = taken_ms(listed(first[0])[0]) if first else None
     pending = listed(answers.get("XPENDING"))
-    consumers = [_pairs(each) for each in listed(answers.get("XINFO"))]
+    consumers = [named(each) for each in listed(answers.get("XINFO"))]
     return Group(
         name=group.group["name"],
         lag=group.unread if unread_ms is not None else 0,
@@ -171,9 +170,4 @@ def _stream(name: str, groups: list[Group], expected: frozenset[str], told: Repl
     missing = [Group(each, is_missing=True) for each in sorted(expected - here) if OWNER.fullmatch(each)]
     owner = name.rpartition("}")[0].rpartition("{")[2]
     problem = str(told) if isinstance(told, ReplyError) and "no such key" not in str(told) else None
-    return Stream(name, owner, int(_pairs(told).get("length", "0")), (*groups, *missing), problem)
-
-
-def _pairs(reply: Reply | ReplyError) -> dict[str, str]:
-    """Return names and values; what is absent is empty."""
-    return pairs(["" if value is None else str(value) for value in listed(reply)])
+    return Stream(name, owner, int(named(told).get("length", "0")), (*groups, *missing), problem)

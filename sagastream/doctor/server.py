@@ -12,6 +12,7 @@ from sagastream.durability import UNKNOWN, read_durability, read_info
 from sagastream.errors import ServerUnavailable
 from sagastream.keys import DOCTOR, STORE
 from sagastream.reader import Reader
+from sagastream.replies import values
 from sagastream.store import FORMAT
 from sagastream.transaction import Transaction, Transactor
 
@@ -105,10 +106,7 @@ async def clock(patient: Patient, now_ns: Callable[[], int] = time.time_ns) -> l
 async def store(patient: Patient) -> list[Finding]:
     """Tell whether it is the store it should be, written by a version that is known here."""
     key, prefix, wanted = patient.keys.key(STORE), patient.settings.key_prefix, patient.settings.store
-    reply = await patient.bus.query.execute("HMGET", key, "format", "born", "name")
-    form, born, name = (
-        (None if value is None else str(value) for value in reply) if isinstance(reply, list) else 3 * [None]
-    )
+    form, born, name = values(await patient.bus.query.execute("HMGET", key, "format", "born", "name"))
     found = []
     if form is not None and (not form.isdigit() or int(form) > FORMAT):
         told = f"written in format {form}, this version knows {FORMAT}: install the version that wrote it"

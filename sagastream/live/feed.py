@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sagastream.bus import Bus, Reply
+from sagastream.bus import Bus
 from sagastream.keys import CHANGES, Keys
-from sagastream.replies import listed
+from sagastream.replies import entries
 
 START = "0-0"  # the position before anything ever changed
 MOST_SAGAS = 1000
@@ -37,8 +37,8 @@ class Feed:
 
     async def end(self) -> str:
         """Return the position of the latest change."""
-        entries = listed(await self._query.execute("XREVRANGE", self._key, "+", "-", "COUNT", 1))
-        return _entry(entries[0])[0] if entries else START
+        latest = entries(await self._query.execute("XREVRANGE", self._key, "+", "-", "COUNT", 1))
+        return next((position for position, _ in latest), START)
 
     async def wait(self, position: str, longest: timedelta) -> None:
         """Return once something changed after a position, or after a while."""
@@ -50,24 +50,17 @@ class Feed:
         at = position
         while True:
             low = "-" if at == START else at
-            entries = listed(await self._query.execute("XRANGE", self._key, low, "+", "COUNT", _AT_ONCE))
-            told = list(map(_entry, entries))
+            told = list(entries(await self._query.execute("XRANGE", self._key, low, "+", "COUNT", _AT_ONCE)))
+            is_last = len(told) < _AT_ONCE
             if at != START:
                 if not told or told[0][0] != at:
                     return None
                 told = told[1:]
             for _, mentioned in told:
-                sagas |= dict.fromkeys(mentioned)
+                sagas |= dict.fromkeys(mentioned.get("names", "").split())
             if len(sagas) > MOST_SAGAS:
                 return None
             if told:
                 at = told[-1][0]
-            if len(entries) < _AT_ONCE:
+            if is_last:
                 return Changes(at, tuple(sagas))
-
-
-def _entry(reply: Reply) -> tuple[str, list[str]]:
-    position, fields = listed(reply)
-    flat = [str(part) for part in listed(fields)]
-    told = dict(zip(flat[::2], flat[1::2], strict=True))
-    return str(position), told.get("names", "").split()

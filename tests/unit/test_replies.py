@@ -6,7 +6,7 @@ import pytest
 
 from sagastream.bus import Reply
 from sagastream.errors import ReplyError
-from sagastream.replies import entries, entry_id, listed, named, sound, taken_ms, texts
+from sagastream.replies import entries, entry_id, listed, named, scored, scores, sound, taken_ms, texts, values
 
 REFUSED = ReplyError("NOPERM", "not you")
 
@@ -24,7 +24,13 @@ def test_what_is_no_list_has_no_elements(nothing: Reply) -> None:
 
 
 def test_names_and_values_follow_each_other() -> None:
-    assert named(["free", "8", "taken", 2]) == {"free": "8", "taken": "2"}
+    assert named(["free", "8", "taken", 2, "lag", None]) == {"free": "8", "taken": "2", "lag": ""}
+    assert values(["8", None, 2]) == ["8", None, "2"]
+
+
+def test_scores_are_whole_however_the_server_writes_them() -> None:
+    assert scored(["a", "1700000000000", "b", "1.7e+12"]) == [("a", 1_700_000_000_000), ("b", 1_700_000_000_000)]
+    assert scores(["1.7e+12", None]) == [1_700_000_000_000, None]
 
 
 def test_an_entry_that_is_gone_is_left_out() -> None:
