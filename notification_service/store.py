@@ -10,20 +10,11 @@ No address and no text is kept here; the words follow from the model's fields.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from notification_service.model import Kind, Notice, Status
 from sagastream import Transaction
+from sagastream.reader import Reads
 
 NOTIFICATIONS = "notifications"
-
-
-class Reads(Protocol):
-    """Whatever can read a whole hash: a transaction, or a reader outside one."""
-
-    async def read_all(self, key: str) -> dict[str, str]:
-        """Return all fields of a hash, none if it is absent."""
-        ...
 
 
 def notification_key(order_id: str) -> str:

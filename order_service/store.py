@@ -12,24 +12,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Protocol
 
 from pydantic_core import from_json, to_json
 
 from order_service.model import Earlier, Line, Order, Status
 from sagastream import Transaction
 from sagastream.envelope import derived_id
+from sagastream.reader import Reads
 
 ORDERS = "orders"
 REMEMBERED = timedelta(days=7)
-
-
-class Reads(Protocol):
-    """Whatever can read a whole hash: a transaction, or a reader outside one."""
-
-    async def read_all(self, key: str) -> dict[str, str]:
-        """Return all fields of a hash, none if it is absent."""
-        ...
 
 
 def order_key(order_id: str) -> str:

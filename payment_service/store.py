@@ -8,20 +8,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from payment_service.model import Payment, Status
 from sagastream import Transaction
+from sagastream.reader import Reads
 
 PAYMENTS = "payments"
-
-
-class Reads(Protocol):
-    """Whatever can read a whole hash: a transaction, or a reader outside one."""
-
-    async def read_all(self, key: str) -> dict[str, str]:
-        """Return all fields of a hash, none if it is absent."""
-        ...
 
 
 def payment_key(order_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Protocol, cast
 
 from sagastream.bus import Command, Connection, Reply
 from sagastream.coalescer import Coalescer
@@ -14,6 +14,18 @@ from sagastream.replies import listed, sound, texts, values
 from sagastream.script import packaged
 
 _AT_ONCE = 500
+
+
+class Reads(Protocol):
+    """Whatever can read whole hashes: a transaction, or a reader outside one."""
+
+    async def read_all(self, key: str) -> dict[str, str]:
+        """Return all fields of a hash, none if it is absent."""
+        ...
+
+    async def read_all_each(self, keys: Sequence[str]) -> list[dict[str, str]]:
+        """Return the same of several hashes, asked for at once."""
+        ...
 
 
 class Reader:

@@ -14,30 +14,18 @@ Ids never contain a colon, so no two of these names can meet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Protocol
 
 from pydantic_core import from_json, to_json
 
 from sagastream import Transaction
+from sagastream.reader import Reads
 from stock_service.model import Level, Reservation, ReservationStatus
 
 LEVELS = "levels"
 RESERVATIONS = "reservations"
 REMEMBERED = timedelta(days=7)
-
-
-class Reads(Protocol):
-    """Whatever can read whole hashes: a transaction, or a reader outside one."""
-
-    async def read_all(self, key: str) -> dict[str, str]:
-        """Return all fields of a hash, none if it is absent."""
-        ...
-
-    async def read_all_each(self, keys: Sequence[str]) -> list[dict[str, str]]:
-        """Return the same of several hashes, asked for at once."""
-        ...
 
 
 def level_key(store_id: str, product_id: str) -> str:
