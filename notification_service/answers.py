@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from pydantic import AwareDatetime, BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from pydantic import AwareDatetime, ConfigDict
 from pydantic.config import JsonDict
 
 from notification_service.model import Kind, Notice, Status
 from notification_service.templates import Text
+from sagastream.answers import Answer, instant
 from sagastream.pages import EXAMPLE_CURSOR
 
 _EXAMPLE_NOTICE: JsonDict = {
@@ -21,12 +19,6 @@ _EXAMPLE_NOTICE: JsonDict = {
     "decidedAt": "2026-01-31T12:00:00.612Z",
 }
 _EXAMPLE_ORDER: JsonDict = {"orderId": "388292668e9a475180f2f4ab76ae0a0a"}
-
-
-class Answer(BaseModel):
-    """A frozen answer in camelCase."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
 class NoticeView(Answer):
@@ -98,14 +90,13 @@ def notices_view(order_id: str, notices: tuple[Notice, ...]) -> NotificationsVie
 
 def notice_view(notice: Notice) -> NoticeView:
     """Return a notice as shown."""
-    seconds, rest = divmod(notice.decided_ms, 1000)
     return NoticeView(
         kind=notice.kind,
         status=notice.status,
         channel=notice.channel,
         message_id=notice.message_id,
         reason=notice.reason,
-        decided_at=datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000),
+        decided_at=instant(notice.decided_ms),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict
 from pydantic.config import JsonDict
 
 from money import currency
 from order_service.model import Order, Status
+from sagastream.answers import Answer, instant, moment
 from sagastream.pages import EXAMPLE_CURSOR
 
 EXAMPLE_IDS: JsonDict = {
@@ -38,12 +38,6 @@ _EXAMPLE_ORDER: JsonDict = {
     "createdAt": "2026-01-31T12:00:00.541Z",
     "settledAt": "2026-01-31T12:00:00.575Z",
 }
-
-
-class Answer(BaseModel):
-    """A frozen answer in camelCase."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
 class Accepted(Answer):
@@ -120,7 +114,7 @@ def view(order: Order) -> OrderView:
         ],
         email=order.email,
         created_at=instant(order.placed_ms),
-        settled_at=None if order.settled_ms is None else instant(order.settled_ms),
+        settled_at=moment(order.settled_ms),
     )
 
 
@@ -132,9 +126,3 @@ def state_path(saga_id: str) -> str:
 def course_path(order_id: str) -> str:
     """Return where the course of an order's saga is shown."""
     return f"/api/orders/{order_id}/saga"
-
-
-def instant(ms: int) -> datetime:
-    """Return epoch milliseconds as an instant."""
-    seconds, rest = divmod(ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)

@@ -13,9 +13,10 @@ from enum import StrEnum
 from pydantic import ConfigDict
 from pydantic.config import JsonDict
 
-from order_service.answers import EXAMPLE_IDS, Answer, instant
+from order_service.answers import EXAMPLE_IDS
 from order_service.model import Order, Status
 from order_service.promises import PROMISES
+from sagastream.answers import Answer, instant
 from sagastream.coordinator.records import Record
 from sagastream.event import (
     BarRequested,

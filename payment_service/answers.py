@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from pydantic import AwareDatetime, BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from pydantic import AwareDatetime, ConfigDict
 from pydantic.config import JsonDict
 
 from money import currency
 from payment_service.model import Payment, Status
+from sagastream.answers import Answer, instant, moment
 from sagastream.pages import EXAMPLE_CURSOR
 
 _EXAMPLE: JsonDict = {
@@ -24,12 +22,6 @@ _EXAMPLE: JsonDict = {
     "refundedAmount": "299.99",
     "refundedAt": "2026-01-31T12:00:09.120Z",
 }
-
-
-class Answer(BaseModel):
-    """A frozen answer in camelCase."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
 class PaymentView(Answer):
@@ -64,7 +56,7 @@ class PaymentsView(Answer):
 def view(payment: Payment) -> PaymentView:
     """Return a payment as clients are shown it."""
     amount = _shown(payment.amount_cents, payment.currency)
-    refunded_at = None if payment.refunded_ms is None else _instant(payment.refunded_ms)
+    refunded_at = moment(payment.refunded_ms)
     return PaymentView(
         order_id=payment.order_id,
         payment_id=payment.reference,
@@ -73,7 +65,7 @@ def view(payment: Payment) -> PaymentView:
         currency=payment.currency,
         payment_method=payment.method,
         reason=payment.reason,
-        decided_at=_instant(payment.decided_ms),
+        decided_at=instant(payment.decided_ms),
         refunded_amount=amount if refunded_at else None,  # what was taken is given back whole
         refunded_at=refunded_at,
     )
@@ -84,8 +76,3 @@ def _shown(cents: int, code: str) -> str:
         return currency(code).show(cents)
     except ValueError:  # what a provider says it took may be anything, and must be seen above all then
         return f"{cents} minor units"
-
-
-def _instant(ms: int) -> datetime:
-    seconds, rest = divmod(ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)

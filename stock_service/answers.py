@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict
 from pydantic.config import JsonDict
 
 from money import Currency
 from money import currency as currency_of
+from sagastream.answers import Answer, instant, moment
 from stock_service.model import Level, Reservation, ReservationStatus
 
 _EXAMPLE_LEVEL: JsonDict = {
@@ -33,12 +33,6 @@ _EXAMPLE_RESERVATION: JsonDict = {
     "releasedAt": "2026-01-31T12:00:13.062Z",
     "ageSeconds": 12.5,
 }
-
-
-class Answer(BaseModel):
-    """A frozen answer in camelCase."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
 class LevelView(Answer):
@@ -118,12 +112,7 @@ def reservation_view(reservation: Reservation, now_ms: int) -> ReservationView:
         store_id=reservation.store_id,
         status=reservation.status,
         items=[PiecesView(product_id=product, quantity=quantity) for product, quantity in reservation.pieces.items()],
-        since=_instant(reservation.since_ms),
-        released_at=None if reservation.released_ms is None else _instant(reservation.released_ms),
+        since=instant(reservation.since_ms),
+        released_at=moment(reservation.released_ms),
         age_seconds=reservation.age_ms(now_ms) / 1000,
     )
-
-
-def _instant(ms: int) -> datetime:
-    seconds, rest = divmod(ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)

@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from sagastream.answers import moment
 from sagastream.bus import Bus
 from sagastream.cli.exits import DONE, NO_SUCH_SAGA
 from sagastream.cli.follower import Follower
@@ -14,7 +15,7 @@ from sagastream.cli.screen import Screen
 from sagastream.cli.sight import page
 from sagastream.coordinator.listing import Filter
 from sagastream.coordinator.missing import missing
-from sagastream.coordinator.views import SagaView, moment
+from sagastream.coordinator.views import SagaView
 from sagastream.drawing import TONES, Line, Part, Tone
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.definition import Saga

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sagastream.coordinator import examples, views
+from sagastream.answers import Answer, Moment, instant, moment
+from sagastream.coordinator import examples
 from sagastream.coordinator.campaign import Campaign, Count, Plan, State
 from sagastream.coordinator.finding import Search
 from sagastream.coordinator.instant import Instant
 from sagastream.coordinator.listing import Filter
 from sagastream.coordinator.repair_views import ActorName, Evidence, Reason
-from sagastream.coordinator.views import Answer, Moment
 from sagastream.saga.attention import Effect
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.repair import Act, Action
@@ -184,7 +184,7 @@ def shown(campaign: Campaign) -> CampaignView:
     return CampaignView(
         id=campaign.id, action=plan.action.act, actor=plan.action.actor, reason=plan.action.reason,
         state=campaign.state, at_most=plan.most, per_second=plan.per_second, stop_at_error_rate=plan.stop_at,
-        created_at=views.instant(campaign.created_ms), ended_at=views.moment(campaign.ended_ms),
+        created_at=instant(campaign.created_ms), ended_at=moment(campaign.ended_ms),
         visited=campaign.visited, changed=campaign.count(Count.CHANGED),
         unchanged=campaign.count(Count.UNCHANGED), refused=campaign.count(Count.REFUSED),
         failed=campaign.count(Count.FAILED), problem=campaign.problem or None, why=campaign.why or None,

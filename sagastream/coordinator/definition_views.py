@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from pydantic import ConfigDict, Field
 
+from sagastream.answers import Answer
 from sagastream.coordinator import examples
-from sagastream.coordinator.views import Answer
 from sagastream.event import Event
 from sagastream.saga.definition import Saga
 

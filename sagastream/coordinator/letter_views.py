@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from sagastream.answers import Answer, Moment, instant
 from sagastream.coordinator import examples
 from sagastream.coordinator.letter import Dealt, Letter, Place
 from sagastream.coordinator.repair_views import ActorName, Reason
-from sagastream.coordinator.views import Answer, Moment, instant
 from sagastream.masking import legible, masked, masked_json, masked_message
 from sagastream.saga.lifecycle import Status
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from pydantic import ConfigDict
 
+from sagastream.answers import Answer
 from sagastream.coordinator import examples
-from sagastream.coordinator.views import Answer
 from sagastream.series import PREFIX
 from sagastream.telemetry import Figure, Spread
 

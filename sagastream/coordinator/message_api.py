@@ -13,11 +13,11 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import ConfigDict, Field
 
 from sagastream.admission import NOT_ADMITTED, Admission
+from sagastream.answers import Answer
 from sagastream.bus import Bus
 from sagastream.coordinator import examples
 from sagastream.coordinator.api import SagaId
 from sagastream.coordinator.messages import Messages
-from sagastream.coordinator.views import Answer
 from sagastream.documented import problems
 from sagastream.masking import legible, masked_message
 from sagastream.problems import Problem

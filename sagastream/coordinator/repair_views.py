@@ -6,12 +6,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from sagastream.answers import Answer, Moment, instant
 from sagastream.coordinator import examples, views
 from sagastream.coordinator.listing import Stored
 from sagastream.coordinator.records import Record
 from sagastream.coordinator.repair import Repaired
 from sagastream.coordinator.trail import Entry
-from sagastream.coordinator.views import Answer, Moment, SagaView
+from sagastream.coordinator.views import SagaView
 from sagastream.masking import masked
 from sagastream.saga.attention import Effect
 from sagastream.saga.repair import Act
@@ -110,7 +111,7 @@ def traced(entry: Entry) -> TraceView:
     required = {name: told.pop(name, "") for name in ("id", "action", "actor", "reason", "told")}
     names = {"saga": "saga_id", "process": "business_process"}
     return TraceView(
-        at=views.instant(entry.at_ms), **required, **{names.get(name, name): value for name, value in told.items()}
+        at=instant(entry.at_ms), **required, **{names.get(name, name): value for name, value in told.items()}
     )
 
 

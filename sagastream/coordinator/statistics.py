@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import ConfigDict, Field
 
+from sagastream.answers import Answer, Moment, instant, moment
 from sagastream.coordinator import examples
 from sagastream.coordinator.counts import Counts, Durations
 from sagastream.coordinator.fleet import UNFINISHED, Fleet
 from sagastream.coordinator.snapshots import Snapshot
-from sagastream.coordinator.views import Answer, Moment, instant, moment
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Kind

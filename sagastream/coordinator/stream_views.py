@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from pydantic import ConfigDict, Field
 
+from sagastream.answers import Answer, Moment, instant
 from sagastream.coordinator import examples
 from sagastream.coordinator.readers import Group, Stream
-from sagastream.coordinator.views import Answer, Moment, instant
 from sagastream.masking import legible
 
 

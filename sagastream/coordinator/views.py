@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from sagastream.answers import Answer, Moment, instant, moment
 from sagastream.coordinator import examples
 from sagastream.coordinator.failing import Failing
 from sagastream.coordinator.listing import Page, Stored
@@ -21,25 +20,6 @@ from sagastream.saga.lifecycle import Status
 from sagastream.saga.outlook import next_turn
 from sagastream.saga.progress import Progress
 from sagastream.saga.standing import StepStatus, UndoStatus
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _written(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-Moment = Annotated[
-    datetime,
-    PlainSerializer(_written, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
-]
-
-
-class Answer(BaseModel):
-    """A frozen answer in camelCase."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
 class WaitView(Answer):
@@ -209,16 +189,6 @@ def _failing(one: Failing) -> FailingView:
         reason=legible(one.reason),
         again=instant(one.again_ms),
     )
-
-
-def moment(ms: int | None) -> datetime | None:
-    """Return epoch milliseconds as an instant, if there are any."""
-    return None if ms is None else instant(ms)
-
-
-def instant(ms: int) -> datetime:
-    """Return epoch milliseconds as an instant."""
-    return _EPOCH + timedelta(milliseconds=ms)
 
 
 def _failure(stored: Stored, saga: Saga | None) -> str | None:

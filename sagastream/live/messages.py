@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sagastream.coordinator.views import instant
+from sagastream.answers import instant
 from sagastream.live.feed import START
 from sagastream.replies import taken_ms
 from sagastream.saga.lifecycle import Status

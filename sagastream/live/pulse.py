@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from pydantic import Field
 
+from sagastream.answers import Answer, Moment, instant
 from sagastream.coordinator.fleet import Fleet
 from sagastream.coordinator.statistics import StatisticsView, statistics
-from sagastream.coordinator.views import Answer, Moment, instant
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
+from sagastream.answers import Answer, Moment, moment
 from sagastream.bus import Bus
 from sagastream.consumer import Consumer
 from sagastream.coordinator.listing import Listing
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import Records
-from sagastream.coordinator.views import Answer, Moment, SagaView, glance, moment
+from sagastream.coordinator.views import SagaView, glance
 from sagastream.envelope import derived_id
 from sagastream.errors import DefinitionError
 from sagastream.event import SagaAborted, SagaCompensationCompleted, SagaCompleted, SagaFailed

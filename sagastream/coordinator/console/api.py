@@ -8,10 +8,10 @@ from fastapi import APIRouter, Header, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ConfigDict, Field, JsonValue
 
+from sagastream.answers import Answer
 from sagastream.coordinator import examples
 from sagastream.coordinator.console.assets import PAGE, Asset, read_assets
 from sagastream.coordinator.console.trial import Trial
-from sagastream.coordinator.views import Answer
 from sagastream.documented import problems
 from sagastream.problems import Problem
 from sagastream.version import VERSION

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from sagastream.answers import moment
 from sagastream.cli.followed import Followed
 from sagastream.coordinator.listing import Stored
 from sagastream.coordinator.records import Note, Record
-from sagastream.coordinator.views import moment
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Fact, Happening, Kind, Progress
 from tests.trip import TRIP

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sagastream.answers import instant
 from sagastream.coordinator.listing import Stored
 from sagastream.coordinator.records import Record
-from sagastream.coordinator.views import StateView, instant, state
+from sagastream.coordinator.views import StateView, state
 from sagastream.saga.advance import advance
 from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
