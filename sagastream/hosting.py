@@ -14,6 +14,7 @@ import structlog
 from sagastream.durability import read_durability
 from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
 from sagastream.store import StoreMark, WrongStore
+from sagastream.together import set_within
 
 if TYPE_CHECKING:
     from sagastream.bus import Connection
@@ -126,7 +127,7 @@ class Host:
                 self.trouble = None
                 return True
             self._tried.set()
-            await _wait(self._stop, _STORE_PAUSE)
+            await set_within(self._stop, _STORE_PAUSE)
         return False
 
     async def _tell_what_may_be_forgotten(self) -> None:
@@ -169,14 +170,9 @@ async def wait_for_server(
             return True
         if tried is not None:
             tried.set()
-        await _wait(stop, pause)
+        await set_within(stop, pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
     return False
-
-
-async def _wait(stop: asyncio.Event, pause: timedelta) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), pause.total_seconds())
 
 
 def without_secrets(url: str) -> str:

@@ -24,6 +24,7 @@ from sagastream.project import Project
 from sagastream.rundir import RunDir
 from sagastream.serving import PortInUse, address, listen, stopped_by_signals
 from sagastream.settings import Settings
+from sagastream.together import set_within
 from sagastream.tokens import token_of_its_own
 
 _log = structlog.get_logger()
@@ -31,6 +32,7 @@ _PROGRAM = "sagastream.cli"
 _PAUSES = tuple(timedelta(seconds=each) for each in (0.2, 0.5, 1, 2, 5))
 _STEADY = timedelta(seconds=5)
 _READY_WITHIN = timedelta(seconds=60)
+_LOOK_AGAIN = timedelta(milliseconds=50)
 
 
 @dataclass(frozen=True)
@@ -86,14 +88,13 @@ class Keeper:
             if self._is_stopping:
                 break
             deaths = 0 if loop.time() - began > _STEADY.total_seconds() else deaths
-            pause = _PAUSES[min(deaths, len(_PAUSES) - 1)].total_seconds()
+            pause = _PAUSES[min(deaths, len(_PAUSES) - 1)]
             deaths += 1
             if not self._settings.restart:
                 _log.error("process.ended", process=self.program.name, code=code)
                 break
-            _log.warning("process.ended", process=self.program.name, code=code, again_in_s=pause)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._again.wait(), pause)
+            _log.warning("process.ended", process=self.program.name, code=code, again_in_s=pause.total_seconds())
+            await set_within(self._again, pause)
 
     async def _run_once(self) -> int:
         self._process = await asyncio.create_subprocess_exec(
@@ -225,8 +226,7 @@ async def _is_ready(url: str, stop: asyncio.Event) -> bool:
             if asyncio.get_running_loop().time() > until:
                 _log.error("shop.not_ready", after_s=_READY_WITHIN.total_seconds(), told=told)
                 return False
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 0.05)
+            await set_within(stop, _LOOK_AGAIN)
     return False
 
 

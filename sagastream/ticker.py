@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from sagastream.together import set_within
+
 WATCH = timedelta(seconds=1)  # a clock that was put back delays nothing for longer
 LATE = timedelta(milliseconds=100)  # by this a scheduler that is awake is not
 
@@ -41,7 +43,7 @@ async def every(period: timedelta, call: Callable[[], Awaitable[None]], stop: as
     job = scheduler.add_job(tick, _FromNow(period), coalesce=True, max_instances=1, misfire_grace_time=None)
     scheduler.start()
     try:
-        while not await _is_set(stop, within=WATCH):
+        while not await set_within(stop, WATCH):
             if not -LATE <= job.next_run_time - _now() <= period:
                 job.modify(next_run_time=_now())  # which wakes the scheduler, too
     finally:
@@ -74,12 +76,6 @@ class _FromNow(BaseTrigger):  # type: ignore[misc]  # untyped
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         """Return when to fire next."""
         return now + self._period
-
-
-async def _is_set(event: asyncio.Event, *, within: timedelta) -> bool:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), within.total_seconds())
-    return event.is_set()
 
 
 def _now() -> datetime:

@@ -1,9 +1,11 @@
-"""Several at once, their results in order. Knows nothing of what it waits for."""
+"""Several at once, their results in order; an event, for so long. Knows nothing of what it waits for."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -24,3 +26,10 @@ async def all_of(awaited: Iterable[asyncio.Future[T] | Coroutine[Any, Any, T]]) 
         for future in futures:
             future.cancel()  # also of one that has failed: or it would be told as forgotten, for nobody looks at it
         raise
+
+
+async def set_within(event: asyncio.Event, so_long: timedelta) -> bool:
+    """Wait until an event is set, or so long; tell whether it is."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), so_long.total_seconds())
+    return event.is_set()

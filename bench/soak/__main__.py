@@ -12,7 +12,7 @@ import csv
 import os
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 from bench.latencies.shop import opened
@@ -20,6 +20,7 @@ from bench.machine import described
 from bench.soak.customers import Customers, fill_shelves
 from bench.soak.growth import Growth
 from bench.soak.shop import RETENTION, Series, Watch
+from sagastream.together import set_within
 
 LOOKS = 60  # over the whole time
 
@@ -55,8 +56,7 @@ async def _soaked(seconds: float, rate: float) -> tuple[Customers, Watch]:
             tasks.create_task(customers.run(rate, stop))
             try:
                 while loop.time() < over:
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(stop.wait(), min(seconds / LOOKS, over - loop.time()))
+                    await set_within(stop, timedelta(seconds=min(seconds / LOOKS, over - loop.time())))
                     await watch.look(customers.placed)
             finally:
                 stop.set()

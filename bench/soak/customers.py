@@ -6,18 +6,20 @@ import asyncio
 import random
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 
 from demo.scenes import SCENES, Twist
 from money import currency
 from sagastream import Entrance, Settings, connect
+from sagastream.together import set_within
 from stock_service.catalogue import demo_levels, seed
 from stock_service.handlers import stock
 
 LOOKS = ("/api/choreographedsaga/states?limit=50", "/api/choreographedsaga/statistics", "/metrics", "/health")
 _SHARES = (60, 5, 12, 5, 6, 5, 5, 2)  # of the demo's scenes, in their order
-_LOOK_EVERY_S = 2.0
+_LOOK_EVERY = timedelta(seconds=2)
 _TRIES = 5
 _SHORT = ("scarce-product", "sold-out-product")
 _PIECES = 10**9
@@ -80,5 +82,4 @@ class Customers:
         while not stop.is_set():
             for path in LOOKS:
                 await self._asked("GET", path)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _LOOK_EVERY_S)
+            await set_within(stop, _LOOK_EVERY)

@@ -31,6 +31,7 @@ from sagastream.saga.definition import Saga
 from sagastream.saga.repair import Because
 from sagastream.settings import Settings
 from sagastream.store import StoreMark, WrongStore
+from sagastream.together import set_within
 from sagastream.transaction import Kind, Transaction, Transactor
 
 log = structlog.get_logger(__name__)
@@ -72,7 +73,7 @@ class Campaigner:
             while not stop.is_set():
                 with suppress(ServerUnavailable, ReplyError, WrongStore):
                     await self._look(stop)
-                await _pause(stop, LOOK)
+                await set_within(stop, LOOK)
             await asyncio.gather(*self._driven.values(), return_exceptions=True)
         finally:
             self._is_running = False
@@ -150,7 +151,7 @@ class Campaigner:
                 if campaign.visited >= campaign.plan.most:
                     return await self._end(campaign, State.DONE, "as many were visited as the preview told")
                 while (wait := timedelta(seconds=next_at - loop.time())) > timedelta(0) and not stop.is_set():
-                    await _pause(stop, min(wait, HOLD / 2))
+                    await set_within(stop, min(wait, HOLD / 2))
                     if wait > HOLD / 2:
                         campaign = await self._held(campaign, await server_ms(self._query))
                 if stop.is_set():
@@ -248,9 +249,3 @@ def _held_for(campaign: Campaign, now_ms: int) -> timedelta:
     """Return how long nobody else may drive a campaign; where it is long beyond a hold the clock was put back since."""
     left = (campaign.until_ms - now_ms) * _MS
     return left if left <= 2 * HOLD else timedelta(0)
-
-
-async def _pause(stop: asyncio.Event, how_long: timedelta) -> None:
-    if how_long > timedelta(0):
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), how_long.total_seconds())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import timedelta
 
 from sagastream.audit import Audit
@@ -13,6 +12,7 @@ from sagastream.audit.results import figures
 from sagastream.bus import Bus
 from sagastream.series import Series
 from sagastream.testing.memory_connection import MemoryConnection
+from sagastream.together import set_within
 from tests.trip import TRIP
 from tests.unit.audit.trips import Trips
 
@@ -26,8 +26,7 @@ async def steadily(period: timedelta, call: Callable[[], Awaitable[None]], stop:
         under_way.cancel()
         await asyncio.wait([under_way])
         stopping.cancel()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), period.total_seconds())
+        await set_within(stop, period)
 
 
 def auditor(trips: Trips, *projects: Audit, ordinal: int = 1, **settings: object) -> Auditor:
