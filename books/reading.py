@@ -10,10 +10,11 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from books.facts import Account, Books, Level, Order, Payment, Reservation, Saga, Told
 from sagastream import Reader
@@ -26,6 +27,7 @@ PAGE = 500
 PROCESS = "order"
 OUTBOX = "outbox"
 NO_ACCOUNT = Account()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,10 @@ async def read_books(sources: Sources) -> Books:
     now_ms = await server_ms(sources.connection)
     return Books(
         sagas=sagas,
-        orders=await _orders(sources.of("order")),
-        levels=await _levels(sources.of("stock")),
-        reservations=await _reservations(sources.of("stock")),
-        payments=await _payments(sources.of("payment")),
+        orders=await _each(sources.of("order"), "orders", order_of),
+        levels=await _each(sources.of("stock"), "levels", level_of),
+        reservations=await _each(sources.of("stock"), "reservations", reservation_of),
+        payments=await _each(sources.of("payment"), "payments", payment_of),
         told=await _told(sources.of("notification"), read_outbox(sources.outbox)),
         accounts=read_accounts(sources.calls),
         now_ms=now_ms,
@@ -126,12 +128,8 @@ async def _sagas(reader: Reader) -> dict[str, Saga]:
     return found
 
 
-async def _orders(reader: Reader) -> dict[str, Order]:
-    found: dict[str, Order] = {}
-    async for ids in _pages(reader, "orders"):
-        for id_, fields in zip(ids, await _hashes(reader, "order", ids), strict=True):
-            found[id_] = order_of(id_, fields)
-    return found
+async def _each(reader: Reader, index: str, read: Callable[[str, Mapping[str, str]], T]) -> dict[str, T]:
+    return {id_: read(id_, fields) async for id_, fields in _hashes(reader, index)}
 
 
 def order_of(id_: str, fields: Mapping[str, str]) -> Order:
@@ -151,40 +149,16 @@ def order_of(id_: str, fields: Mapping[str, str]) -> Order:
     )
 
 
-async def _levels(reader: Reader) -> dict[str, Level]:
-    found: dict[str, Level] = {}
-    async for ids in _pages(reader, "levels"):
-        for name, fields in zip(ids, await _hashes(reader, "level", ids), strict=True):
-            found[name] = level_of(name, fields)
-    return found
-
-
 def level_of(name: str, fields: Mapping[str, str]) -> Level:
     """Return a level as its hash tells it."""
     counts = (int(fields.get(what, 0)) for what in ("available", "reserved", "initial", "restocked"))
     return Level(name, *counts)
 
 
-async def _reservations(reader: Reader) -> dict[str, Reservation]:
-    found: dict[str, Reservation] = {}
-    async for ids in _pages(reader, "reservations"):
-        for id_, fields in zip(ids, await _hashes(reader, "reservation", ids), strict=True):
-            found[id_] = reservation_of(id_, fields)
-    return found
-
-
 def reservation_of(id_: str, fields: Mapping[str, str]) -> Reservation:
     """Return a reservation as its hash tells it."""
     pieces = {f"{fields['store_id']}:{what}": many for what, many in json.loads(fields["pieces"]).items()}
     return Reservation(id_, fields["saga_id"], fields["status"] == "Held", pieces)
-
-
-async def _payments(reader: Reader) -> dict[str, Payment]:
-    found: dict[str, Payment] = {}
-    async for ids in _pages(reader, "payments"):
-        for id_, fields in zip(ids, await _hashes(reader, "payment", ids), strict=True):
-            found[id_] = payment_of(id_, fields)
-    return found
 
 
 def payment_of(id_: str, fields: Mapping[str, str]) -> Payment:
@@ -194,9 +168,8 @@ def payment_of(id_: str, fields: Mapping[str, str]) -> Payment:
 
 async def _told(reader: Reader, mails: Counter[tuple[str, str]]) -> dict[str, Told]:
     found = {order_id: Told(mails[order_id, "notify"], mails[order_id, "tell_cancelled"]) for order_id, _ in mails}
-    async for ids in _pages(reader, "notifications"):
-        for id_, fields in zip(ids, await _hashes(reader, "notification", ids), strict=True):
-            found[id_] = told_by(fields, found.get(id_, Told()))
+    async for id_, fields in _hashes(reader, "notifications"):
+        found[id_] = told_by(fields, found.get(id_, Told()))
     return found
 
 
@@ -211,8 +184,11 @@ def told_by(fields: Mapping[str, str], mailed: Told, *, outbox: str = OUTBOX) ->
     return told
 
 
-async def _hashes(reader: Reader, kind: str, ids: Sequence[str]) -> list[dict[str, str]]:
-    return await asyncio.gather(*(reader.read_all(f"{kind}:{id_}") for id_ in ids))
+async def _hashes(reader: Reader, index: str) -> AsyncIterator[tuple[str, dict[str, str]]]:
+    """Yield the members of an index with their hashes, whose names are the index's in the singular."""
+    async for ids in _pages(reader, index):
+        for read in zip(ids, await reader.read_all_each([f"{index[:-1]}:{id_}" for id_ in ids]), strict=True):
+            yield read
 
 
 async def _pages(reader: Reader, index: str) -> AsyncIterator[list[str]]:

@@ -52,15 +52,9 @@ def pieces_come_from_somewhere(books: Books) -> Findings:
     for level in books.levels.values():
         has, got = level.available + level.reserved, level.initial + level.restocked
         is_sound = has == got and min(level.available, level.reserved) >= 0
-        yield (
-            None
-            if is_sound
-            else Difference(
-                f"level {level.name}",
-                f"available {level.available} + reserved {level.reserved}, "
-                f"but initial {level.initial} + restocked {level.restocked}",
-            )
-        )
+        told = f"available {level.available} + reserved {level.reserved}, "
+        told += f"but initial {level.initial} + restocked {level.restocked}"
+        yield None if is_sound else Difference(f"level {level.name}", told)
 
 
 def reserved_is_held_for_somebody(books: Books, held: Mapping[str, int] | None = None) -> Findings:
@@ -71,22 +65,16 @@ def reserved_is_held_for_somebody(books: Books, held: Mapping[str, int] | None =
     for name in books.levels.keys() | held.keys():
         reserved = books.levels[name].reserved if name in books.levels else 0
         mine = held.get(name, 0)
-        yield (
-            None
-            if reserved == mine
-            else Difference(f"level {name}", f"{reserved} reserved, but {mine} held for orders")
-        )
+        told = f"{reserved} reserved, but {mine} held for orders"
+        yield None if reserved == mine else Difference(f"level {name}", told)
 
 
 def orders_have_sagas(books: Books) -> Findings:
     """Every saga carries an order, and every settled order had a saga."""
     carried = {order.saga_id for order in books.orders.values()}
     for saga in books.sagas.values():
-        yield (
-            None
-            if saga.id in carried
-            else Difference(f"saga {saga.id}", f"is {saga.status}, but has no order", saga.id)
-        )
+        told = f"is {saga.status}, but has no order"
+        yield None if saga.id in carried else Difference(f"saga {saga.id}", told, saga.id)
 
 
 def orders_stand_as_their_sagas(books: Books) -> Findings:
@@ -94,11 +82,8 @@ def orders_stand_as_their_sagas(books: Books) -> Findings:
     expected = {Course.DONE: "Confirmed", Course.UNDONE: "Cancelled"}
     for order in books.orders.values():
         wanted = expected.get(books.course(order.saga_id))
-        yield (
-            None
-            if wanted in (None, order.status)
-            else _difference(books, order, f"the order is {order.status}, not {wanted}")
-        )
+        told = f"the order is {order.status}, not {wanted}"
+        yield None if wanted in (None, order.status) else _difference(books, order, told)
 
 
 def stock_is_held_for_done_sagas_only(books: Books) -> Findings:
@@ -107,10 +92,7 @@ def stock_is_held_for_done_sagas_only(books: Books) -> Findings:
         reservation = books.reservations.get(order.id)
         is_held = reservation is not None and reservation.is_held
         problem = None
-        if reservation is not None and (reservation.pieces, reservation.saga_id) != (
-            order.pieces,
-            order.saga_id,
-        ):
+        if reservation is not None and (reservation.pieces, reservation.saga_id) != (order.pieces, order.saga_id):
             problem = f"the reservation is {dict(reservation.pieces)} for saga {reservation.saga_id}"
         elif is_held and books.course(order.saga_id) is Course.UNDONE:
             problem = "its stock is still held"
@@ -158,17 +140,10 @@ def payments_say_what_the_provider_says(books: Books) -> Findings:
             continue
         account = books.accounts.get(payment.key, Account())
         taken, returned = _expected(payment)
+        told = f"the payment is {payment.status} ({payment.amount_cents}), but the provider "
+        told += f"took {account.taken_cents} and gave back {account.returned_cents}"
         agrees = (account.taken_cents, account.returned_cents) == (taken, returned)
-        yield (
-            None
-            if agrees
-            else _difference(
-                books,
-                order,
-                f"the payment is {payment.status} ({payment.amount_cents}), but the provider "
-                f"took {account.taken_cents} and gave back {account.returned_cents}",
-            )
-        )
+        yield None if agrees else _difference(books, order, told)
 
 
 def customers_are_told_once(books: Books) -> Findings:
