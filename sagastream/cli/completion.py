@@ -44,10 +44,9 @@ def _commands(parser: argparse.ArgumentParser, path: tuple[str, ...]) -> Iterato
 
 
 def _choices(parser: argparse.ArgumentParser) -> list[str]:
-    """Return what is chosen from, where there are few."""
+    """Return what is chosen from."""
     chosen = [action.choices for action in parser._actions if not isinstance(action, argparse._SubParsersAction)]
-    few = [each for each in chosen if isinstance(each, Sequence) and not isinstance(each, range)]
-    return list(dict.fromkeys(str(word) for each in few for word in each))
+    return list(dict.fromkeys(str(word) for each in chosen if each for word in each))
 
 
 def _key(path: Sequence[str]) -> str:

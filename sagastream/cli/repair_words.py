@@ -6,18 +6,18 @@ import argparse
 import getpass
 import math
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from sagastream.cli.arguments import instant, limit, matching, one_of, saga_id
 from sagastream.saga.attention import Effect
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.repair import Act
 
 if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # what add_subparsers() returns
-Type = Callable[[str], object]
 REPAIRS = (*Act, "repairs", "dead-letters", "trail")
 UNFINISHED = tuple(status for status in Status if not status.is_end)
+_NAME = r"[!-~]([ -~]{0,62}[!-~])?"
 _HELP = {
     Act.COMPENSATE: "turn sagas back, unless their pivot is done",
     Act.RETRY: "have everything that is open in sagas asked again at once",
@@ -32,11 +32,12 @@ The shop is asked at BASE_URL, or where the one running here with the same DATA_
 OPERATOR_TOKEN, or from its run directory. Exit 3: no such saga; 6: refused, told why; 7: not confirmed."""
 
 
-def add_repairs(commands: Commands, *, json: argparse.ArgumentParser, saga_id: Type, instant: Type) -> None:
+def add_repairs(commands: Commands, json: argparse.ArgumentParser) -> None:
     """Add the commands of operators."""
     wide = argparse.RawDescriptionHelpFormatter
+    name = matching(_NAME, "no name of 1 to 64 printable ASCII characters")
     operator = argparse.ArgumentParser(add_help=False)
-    operator.add_argument("--as", dest="actor", type=_actor, metavar="NAME", default=_user(), help="who does it (you)")
+    operator.add_argument("--as", dest="actor", type=name, metavar="NAME", default=_user(), help="who does it (you)")
     does = argparse.ArgumentParser(add_help=False, parents=[json, operator])
     does.add_argument("--reason", required=True, help="why; it stands in the history and in the audit trail")
     does.add_argument("--yes", action="store_true", help="do not ask whether to go on")
@@ -45,23 +46,26 @@ def add_repairs(commands: Commands, *, json: argparse.ArgumentParser, saga_id: T
         one.add_argument("saga_ids", metavar="SAGA_ID", nargs="*", type=saga_id)
         if act is Act.RESOLVE:
             one.add_argument("--step", required=True, help="the step it is about, such as 'charge payment'")
-            one.add_argument("--effect", required=True, type=Effect, choices=list(Effect), help="what is true of it")
+            effect = one_of(Effect, "no effect")
+            one.add_argument("--effect", required=True, type=effect, choices=list(Effect), help="what is true of it")
             one.add_argument("--evidence", required=True, help="how that is known: a statement, a ticket")
-        _add_filter(one, instant)
+        _add_filter(one)
     repairs = commands.add_parser("repairs", parents=[json, operator], help="list repairs of many sagas, or stop one")
-    repairs.add_argument("repair_id", metavar="REPAIR_ID", nargs="?", type=_repair_id)
+    repairs.add_argument("repair_id", metavar="REPAIR_ID", nargs="?", type=matching(r"[0-9a-f]{16}", "no repair's id"))
     repairs.add_argument("--stop", metavar="REASON", help="stop it after the saga it is at")
     trail = commands.add_parser("trail", parents=[json], help="show who did what to which saga, when and why")
     trail.add_argument("--saga", type=saga_id, metavar="SAGA_ID")
     trail.add_argument("--actor", metavar="NAME")
     trail.add_argument("--action", metavar="ACTION", help="such as retry, or 'letter dropped'")
     _add_page(trail)
-    _add_letters(commands, json, does, saga_id)
+    _add_letters(commands, json, does)
 
 
-def _add_filter(one: argparse.ArgumentParser, instant: Type) -> None:
+def _add_filter(one: argparse.ArgumentParser) -> None:
     which = one.add_argument_group("which sagas, without SAGA_IDs")
-    which.add_argument("--status", type=_unfinished, help=f"one of {', '.join(UNFINISHED)}")
+    which.add_argument(
+        "--status", type=one_of(UNFINISHED, "no status that can be repaired"), help=f"one of {', '.join(UNFINISHED)}"
+    )
     which.add_argument("--process", metavar="NAME", help="only sagas of this table")
     which.add_argument("--initiator", metavar="ID", help="only sagas begun for this one")
     which.add_argument("--at", metavar="STEP", help="only those that wait at this step")
@@ -73,12 +77,7 @@ def _add_filter(one: argparse.ArgumentParser, instant: Type) -> None:
     which.add_argument("--no-wait", action="store_true", help="do not wait for the end")
 
 
-def _add_letters(
-    commands: Commands,
-    json: argparse.ArgumentParser,
-    does: argparse.ArgumentParser,
-    saga_id: Type,
-) -> None:
+def _add_letters(commands: Commands, json: argparse.ArgumentParser, does: argparse.ArgumentParser) -> None:
     letters = commands.add_parser("dead-letters", help="messages that could not be handled")
     verbs = letters.add_subparsers(dest="verb", required=True, metavar="VERB")
     listed = verbs.add_parser("list", parents=[json], help="list them, the newest first")
@@ -96,13 +95,14 @@ def _add_letters(
     all_ended.add_argument("--owner", metavar="NAME", help="only this participant's (everybody's but of webhooks)")
     aborted = "also those of aborted sagas, whose letters can only be dropped: look at what they left open first"
     all_ended.add_argument("--aborted", action="store_true", help=aborted)
+    letter_id = matching(r"\d{1,15}-\d{1,10}", "no letter's id, such as 1700000000000-0")
     for verb in (shown, replayed, dropped):
         verb.add_argument("owner", metavar="OWNER")
-        verb.add_argument("letter_id", metavar="LETTER_ID", type=_letter_id)
+        verb.add_argument("letter_id", metavar="LETTER_ID", type=letter_id)
 
 
 def _add_page(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--limit", type=int, default=50, choices=range(1, 201), metavar="N", help="1 to 200 (50)")
+    one.add_argument("--limit", type=limit, default=50, metavar="N", help="1 to 200 (50)")
     one.add_argument("--cursor", help="`next` of the page before")
 
 
@@ -111,24 +111,7 @@ def _user() -> str | None:
         name = getpass.getuser()
     except (KeyError, OSError):
         return None
-    return name if _is_name(name) else None
-
-
-def _is_name(text: str) -> bool:
-    return re.fullmatch(r"[!-~]([ -~]{0,62}[!-~])?", text) is not None
-
-
-def _actor(text: str) -> str:
-    if not _is_name(text):
-        raise argparse.ArgumentTypeError("a name has 1 to 64 printable ASCII characters")
-    return text
-
-
-def _unfinished(text: str) -> Status:
-    for status in UNFINISHED:
-        if text.casefold() == status.casefold():
-            return status
-    raise argparse.ArgumentTypeError(f"{text!r} is no status that can be repaired; there are {', '.join(UNFINISHED)}")
+    return name if re.fullmatch(_NAME, name) else None
 
 
 def _number(text: str) -> float:
@@ -139,15 +122,3 @@ def _number(text: str) -> float:
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"{text!r} is no number")
     return number
-
-
-def _repair_id(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{16}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no repair's id")
-    return text
-
-
-def _letter_id(text: str) -> str:
-    if not re.fullmatch(r"\d{1,15}-\d{1,10}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is no letter's id, such as 1700000000000-0")
-    return text

@@ -1,18 +1,15 @@
-"""What may be said to the command `sagastream`: its words, their help, and how instants are written."""
+"""What may be said to the command `sagastream`: its words, and their help."""
 
 from __future__ import annotations
 
 import argparse
-import re
-import time
-from datetime import datetime, timedelta
 from pathlib import Path
 
+from sagastream.cli.arguments import cursor, instant, limit, matching, one_of, saga_id, whole
 from sagastream.cli.completion import SHELLS
 from sagastream.cli.exits import MEANINGS
 from sagastream.cli.repair_words import add_repairs
 from sagastream.keys import OWNER
-from sagastream.pages import Position
 from sagastream.saga.lifecycle import Status
 from sagastream.version import VERSION
 
@@ -32,18 +29,13 @@ no such saga. With --json each line is one JSON object.
 … waiting   ○ to come       ☞ an operator"""
 _STREAMS = """One line for each group on each stream. LAG: entries it has not read, ? where nobody can tell because
 entries were removed; PENDING: read and not settled. Both with the age of the oldest. CONSUMERS: its processes."""
-_STORE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_STORE_NAME = r"[A-Za-z0-9_.-]{1,64}"
 _AUDIT = """Without SAGA_ID everything is compared, by the library's rules and those the project names under `audits`:
 records, histories, ledgers, events, counters, and the project's own books. It only reads, and may run beside a shop
 at work; what is not decided yet is left out and counted as unknown. Exit 5 if some rule does not hold.
 Coordinators audit, too, and keep what they find until they see it mended: --kept. What they can never see mended, such
 as of events that were trimmed, you take back once you have settled it: --take-back one-end 'saga SAGA_ID'.
 docs/reference/audit.md tells what each rule proves and what it cannot."""
-_AGO = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
-_EPOCH_MS = re.compile(r"\d{5,15}", re.ASCII)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_LAST_PORT = 65_535
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,11 +49,14 @@ def parser() -> argparse.ArgumentParser:
     _add_running(commands)
     commands.add_parser("check", help="report sagas and participants that do not fit")
     forget = commands.add_parser("forget", help="forget a group that is gone for good: nothing is kept for it any more")
-    forget.add_argument("group", metavar="GROUP", type=_group, help="its name, such as webhooks")
+    forget.add_argument(
+        "group", metavar="GROUP", type=matching(OWNER.pattern, "no group's name"), help="its name, such as webhooks"
+    )
     forget.add_argument("event", metavar="EVENT", nargs="?", help="only an event that it handles no more")
     forget.add_argument("--yes", action="store_true", help="do not ask whether to go on")
+    name = matching(_STORE_NAME, "no name of 1 to 64 letters, digits, '_', '.' and '-'")
     init = commands.add_parser("init", help="name the store, so that nothing starts on another, empty one")
-    init.add_argument("name", metavar="NAME", type=_store_name, help="letters, digits, `_`, `.` and `-`")
+    init.add_argument("name", metavar="NAME", type=name, help="letters, digits, `_`, `.` and `-`")
     diagram = commands.add_parser("diagram", help="print a saga's sequence diagram")
     diagram.add_argument("saga", nargs="?")
     transitions = commands.add_parser("transitions", help="print what happens to a saga, however it stands")
@@ -73,18 +68,18 @@ def parser() -> argparse.ArgumentParser:
     json.add_argument("--json", action="store_true", help="print what the HTTP routes answer, for programs")
 
     sagas = commands.add_parser("sagas", parents=[json], help="list sagas, the newest first")
-    sagas.add_argument("--status", type=_status, help=f"only these: {', '.join(Status)}")
+    sagas.add_argument("--status", type=one_of(Status, "no status"), help=f"only these: {', '.join(Status)}")
     sagas.add_argument("--process", metavar="NAME", help="only sagas of this table")
     sagas.add_argument("--initiator", metavar="ID", help="only sagas begun for this one")
     when = "2026-01-31T12:00:00Z, milliseconds since 1970, or so long ago: 90s, 15m, 2h, 7d"
     sagas.add_argument("--from", dest="from_ms", type=instant, metavar="INSTANT", help=f"begun then or later: {when}")
     sagas.add_argument("--to", dest="to_ms", type=instant, metavar="INSTANT", help="begun then or earlier")
-    sagas.add_argument("--limit", type=_limit, default=50, metavar="N", help="how many at most, 1 to 200 (50)")
-    sagas.add_argument("--cursor", type=_cursor, help="`next` of the page before")
+    sagas.add_argument("--limit", type=limit, default=50, metavar="N", help="how many at most, 1 to 200 (50)")
+    sagas.add_argument("--cursor", type=cursor, help="`next` of the page before")
     show = commands.add_parser(
         "show", parents=[json], help="show a saga's timeline", epilog="Exit 3 if there is no such saga."
     )
-    show.add_argument("saga_id", type=_saga_id, metavar="SAGA_ID")
+    show.add_argument("saga_id", type=saga_id, metavar="SAGA_ID")
     commands.add_parser(
         "streams", parents=[json], help="list streams: who reads them, and how far", epilog=_STREAMS,
         formatter_class=wide,
@@ -96,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_WATCH,
         formatter_class=wide,
     )
-    watch.add_argument("saga_id", type=_saga_id, metavar="SAGA_ID", nargs="?")
+    watch.add_argument("saga_id", type=saga_id, metavar="SAGA_ID", nargs="?")
     audit = commands.add_parser(
         "audit",
         parents=[json],
@@ -104,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_AUDIT,
         formatter_class=wide,
     )
-    audit.add_argument("saga_id", type=_saga_id, metavar="SAGA_ID", nargs="?")
+    audit.add_argument("saga_id", type=saga_id, metavar="SAGA_ID", nargs="?")
     audit.add_argument("--at-rest", action="store_true", help="nothing is under way: what is left over is a difference")
     audit.add_argument("--wait", type=float, default=10.0, metavar="SECONDS", help="for rest, at most (10)")
     audit.add_argument(
@@ -113,25 +108,13 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--kept", action="store_true", help="only what the coordinators found and have not seen mended")
     audit.add_argument("--take-back", nargs=2, metavar=("RULE", "ABOUT"), help="drop one of these, which is settled")
     commands.add_parser("doctor", parents=[json], help="say what is wrong here, and which command helps")
-    add_repairs(commands, json=json, saga_id=_saga_id, instant=instant)
+    add_repairs(commands, json)
     return root
-
-
-def _group(text: str) -> str:
-    if not OWNER.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no group's name")
-    return text
-
-
-def _store_name(text: str) -> str:
-    if not _STORE_NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError("a name has 1 to 64 letters, digits, '_', '.' and '-'")
-    return text
 
 
 def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     port = argparse.ArgumentParser(add_help=False)
-    port.add_argument("--port", type=_port, help="the port to listen on, 0 for a free one")
+    port.add_argument("--port", type=whole(0, 65_535, "not a port"), help="the port to listen on, 0 for a free one")
     dev = commands.add_parser("dev", parents=[port], help="run the whole project here")
     dev.add_argument("--procs", action="store_true", help="one process per service instead of one for all")
     dev.add_argument("--no-restart", action="store_true", help="leave processes that died alone")
@@ -146,58 +129,3 @@ def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     front.add_argument("--of", help=argparse.SUPPRESS)
     passed_on = "where a service is: /services/NAME/... is passed on to it; once for each service"
     front.add_argument("--upstream", action="append", default=[], metavar="NAME=URL", help=passed_on)
-
-
-def instant(text: str, now_ms: int | None = None) -> int:
-    """Return the epoch milliseconds of an instant, or of so long ago.
-
-    Raises: ``argparse.ArgumentTypeError``.
-    """
-    ago = _AGO.fullmatch(text)
-    if ago:
-        now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-        return now_ms - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) // timedelta(milliseconds=1)
-    if _EPOCH_MS.fullmatch(text):
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither an instant with its zone (2026-01-31T12:00:00Z), nor milliseconds since 1970, "
-            "nor so long ago (15m)"
-        )
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _status(text: str) -> Status:
-    for status in Status:
-        if text.casefold() == status.casefold():
-            return status
-    raise argparse.ArgumentTypeError(f"{text!r} is no status; there are {', '.join(Status)}")
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to {_LAST_PORT}")
-    return int(text)
-
-
-def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 200:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 200")
-    return int(text)
-
-
-def _cursor(text: str) -> Position:
-    try:
-        return Position.of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _saga_id(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no saga's id")
-    return text

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from sagastream.cli import main
+from sagastream.cli.arguments import instant
 from sagastream.cli.exits import DONE, FAILED, MEANINGS, WRONG_WORDS
-from sagastream.cli.words import instant, parser
+from sagastream.cli.words import parser
 from sagastream.pages import Position
 from sagastream.saga.lifecycle import Status
 
@@ -62,6 +63,9 @@ def test_the_filters_are_those_of_the_routes() -> None:
         ["sagas", "--status", "Lost"],
         ["sagas", "--limit", "0"],
         ["sagas", "--limit", "201"],
+        ["trail", "--limit", "201"],
+        ["dead-letters", "list", "--limit", "0"],
+        ["resolve", "a", "--reason", "seen", "--evidence", "a ticket", "--step", "pay", "--effect", "perhaps"],
         ["sagas", "--cursor", "no"],
         ["sagas", "--from", "noon"],
         ["show"],
@@ -85,6 +89,8 @@ def test_wrong_words_are_told_in_one_line_and_end_with_2(wrong: list[str], capsy
     assert ended.value.code == WRONG_WORDS
     assert "Traceback" not in told
     assert "Act." not in told, "commands are named as they are said"
+    assert "Effect" not in told
+    assert len(told.splitlines()[-1]) < 500, "what is allowed is told, and not listed one by one"
 
 
 @pytest.mark.parametrize(
