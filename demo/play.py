@@ -58,14 +58,14 @@ class Stage:
         twist: asyncio.Task[None] | None = None
         view: StateView | None = None
         try:
-            with self._screen.drawing() as drawing:
+            with self._screen.drawing() as show:
                 while view is None or not _is_over(scene.twist, view):
                     for change in await self._follower.changes(timedelta(seconds=1)):
                         view = change.view
                     if view is None:
                         continue
                     now = now_of(self._follower)
-                    drawing.show(timeline(view, now=now, look=self._screen.look))
+                    show(timeline(view, now=now, look=self._screen.look))
                     if twist is None and _is_cue(scene.twist, view):
                         twist = asyncio.create_task(self._twist(scene.twist, placed))
             if twist is not None:

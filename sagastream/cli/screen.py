@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -29,14 +29,6 @@ _STYLES = {
 }
 
 _SHAPES = "●✗◀↶⊘→↻≡…○■☞"
-
-
-class Drawing(Protocol):
-    """A picture that changes while it is looked at."""
-
-    def show(self, lines: Sequence[Line]) -> None:
-        """Show these lines now."""
-        ...
 
 
 class Screen:
@@ -63,13 +55,15 @@ class Screen:
         self._out.flush()
 
     @contextmanager
-    def drawing(self) -> Iterator[Drawing]:
-        """Open a drawing that stays as it was shown last."""
+    def drawing(self) -> Iterator[Callable[[Sequence[Line]], None]]:
+        """Open a drawing that shows the lines it is told, and stays as it was shown last."""
         if not self.is_live:
-            yield _Appending(self)
+            yield self._appending()
             return
         with Live(console=self._console, auto_refresh=False) as live:
-            yield _Redrawing(live)
+            # Lines that do not fit are cut: a wrapped one would tear the columns.
+            column = Text("\n", no_wrap=True, overflow="ellipsis")
+            yield lambda lines: live.update(column.join(map(_text, lines)), refresh=True)
 
     @contextmanager
     def progress(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
@@ -86,33 +80,22 @@ class Screen:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)
 
+    def _appending(self) -> Callable[[Sequence[Line]], None]:
+        shown: set[str] = set()
+
+        def show(lines: Sequence[Line]) -> None:
+            fresh = [line for line in lines if not line.is_passing and line.key not in shown]
+            shown.update(line.key for line in fresh)
+            self.say(*fresh)
+
+        return show
+
     def _knows_shapes(self) -> bool:
         try:
             _SHAPES.encode(getattr(self._out, "encoding", None) or "ascii")
         except (UnicodeEncodeError, LookupError):
             return False
         return True
-
-
-class _Redrawing:
-    def __init__(self, live: Live) -> None:
-        self._live = live
-
-    def show(self, lines: Sequence[Line]) -> None:
-        # Lines that do not fit are cut: a wrapped one would tear the columns.
-        text = Text("\n", no_wrap=True, overflow="ellipsis").join(_text(line) for line in lines)
-        self._live.update(text, refresh=True)
-
-
-class _Appending:
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-        self._shown: set[str] = set()
-
-    def show(self, lines: Sequence[Line]) -> None:
-        fresh = [line for line in lines if not line.is_passing and line.key not in self._shown]
-        self._shown |= {line.key for line in fresh}
-        self._screen.say(*fresh)
 
 
 def _text(line: Line) -> Text:

@@ -56,10 +56,10 @@ async def watch(words: Namespace, bus: Bus, prefix: str, sagas: Sequence[Saga]) 
 async def draw(screen: Screen, follower: Follower, first: Change) -> StateView:
     """Draw a saga's timeline as it happens; return how it ended."""
     last = first.view
-    with screen.drawing() as drawing:
+    with screen.drawing() as show:
         async for change in _until_ended(follower, first):
             last = change.view
-            drawing.show(timeline(last, now=now_of(follower), look=screen.look))
+            show(timeline(last, now=now_of(follower), look=screen.look))
     return last
 
 

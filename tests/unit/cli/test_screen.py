@@ -38,9 +38,9 @@ def terminal_type(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_gets_each_line_once_and_nothing_that_passes() -> None:
     """What is drawn again is not repeated, and waits never stand where they would stay."""
     out = io.StringIO()
-    with Screen(out).drawing() as drawing:
-        drawing.show([line("one"), line("waiting", is_passing=True)])
-        drawing.show([line("one"), line("two")])
+    with Screen(out).drawing() as show:
+        show([line("one"), line("waiting", is_passing=True)])
+        show([line("one"), line("two")])
 
     assert out.getvalue() == "one\ntwo\n"
 
@@ -55,9 +55,9 @@ def test_a_file_gets_no_colours_and_whole_lines() -> None:
 def test_a_terminal_is_redrawn_in_place_and_in_colour() -> None:
     """The drawing that stays is the one shown last."""
     out = Terminal()
-    with Screen(out).drawing() as drawing:
-        drawing.show([line("waiting", is_passing=True)])
-        drawing.show([line("done")])
+    with Screen(out).drawing() as show:
+        show([line("waiting", is_passing=True)])
+        show([line("done")])
 
     shown = out.getvalue()
     assert "\x1b[32m" in shown
@@ -96,8 +96,8 @@ def test_what_others_word_does_not_steer_the_terminal(kind: type[io.StringIO]) -
     """A reason or a name can hold anything: it is spelled out, and stays one line."""
     out = kind()
     Screen(out).say("declined\x1b]0;taken\x07\x1b[2J\x9b2J\n2026  ann  Completed")
-    with Screen(out).drawing() as drawing:
-        drawing.show([line("\x1b[8mhidden")])
+    with Screen(out).drawing() as show:
+        show([line("\x1b[8mhidden")])
 
     shown = out.getvalue()
     assert "declined\\u001b]0;taken\\u0007\\u001b[2J\\u009b2J\\u000a2026  ann  Completed\n" in shown
