@@ -29,7 +29,6 @@ from sagastream.errors import SagastreamError
 from sagastream.measured import held_back
 from sagastream.problems import Problem
 
-MOST_NOTES = 1000
 Asked = TypeVar("Asked")
 
 
@@ -110,7 +109,7 @@ def order_routes(at: Desk) -> APIRouter:
     async def show_course(order_id: OrderId) -> CourseView:
         """Show how an order's saga stands and what happened to it so far."""
         order = await desk.existing(order_id, at)
-        found = await at.sagas.whole(order.saga_id, MOST_NOTES)
+        found = await at.sagas.whole(order.saga_id)
         shown = course(order, *((found[0].record, found[1]) if found else (None, [])))
         if shown is None:
             raise Problem(404, f"order {order_id} is settled, and the record of its saga is no longer kept")

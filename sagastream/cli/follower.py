@@ -13,12 +13,13 @@ from sagastream.bus import Bus, Reply
 from sagastream.cli.attempts import Attempt, attempts
 from sagastream.cli.followed import Change, Followed
 from sagastream.clock import ServerClock, server_ms
+from sagastream.coordinator.lags import streams
 from sagastream.coordinator.listing import Listing, Stored
 from sagastream.coordinator.meaning import Meaning, Meanings
 from sagastream.coordinator.records import Note, Records, unwritten
 from sagastream.envelope import Envelope, decode, flattened
 from sagastream.errors import Undecodable
-from sagastream.event import LIFECYCLE, REQUESTS
+from sagastream.event import REQUESTS
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.replies import entries
 from sagastream.saga.advance import ENDS
@@ -27,7 +28,6 @@ from sagastream.saga.progress import Happening
 from sagastream.timeline import REPEATED, RETRY
 from sagastream.work import payload
 
-MOST_NOTES = 1000
 MOST_ENDED = 1000
 QUIET = timedelta(milliseconds=150)  # after so long without news, look for what no stream tells
 
@@ -45,11 +45,7 @@ class Follower:
         self._clock = ServerClock()
         self._opened_ms = 0
         self._participants = tuple(dict.fromkeys(name for saga in sagas for name in saga.participants))
-        self._streams = [
-            *self._meanings.streams(keys),
-            *(keys.requests(name) for name in self._participants),
-            *(keys.events(kind.type_name()) for kind in LIFECYCLE),
-        ]
+        self._streams = streams(sagas, keys)
         self._positions: list[str] = []
         self._open: dict[str, Followed] = {}
         self._ended: dict[str, Followed] = {}
@@ -151,7 +147,7 @@ class Follower:
         followed.hear(told, happening)
 
     async def _read(self, saga_id: str, followed: Followed | None = None) -> Followed | None:
-        whole = await self._listing.whole(saga_id, MOST_NOTES)
+        whole = await self._listing.whole(saga_id)
         if whole is not None:
             stored, history = whole
             followed = followed or Followed(stored, self._table(stored))

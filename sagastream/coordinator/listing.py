@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 MOST_SCANNED = 1000
 _STORED = (*FIELDS, "ended_ms")
 _STATUSES = frozenset(map(str, Status))
+_MOST_NOTES = 1000
 _READS = 5  # of a saga that goes on faster than it is read; then its last record stands with the history before it
 
 
@@ -113,7 +114,7 @@ class Listing:
         told = await self._reader.read_at_once([names.record(saga_id) for saga_id in saga_ids], *_STORED)
         return [_legible(saga_id, values) for saga_id, values in zip(saga_ids, told, strict=True)]
 
-    async def whole(self, saga_id: str, most: int) -> tuple[Stored, list[str]] | None:
+    async def whole(self, saga_id: str) -> tuple[Stored, list[str]] | None:
         """Return one saga with the latest notes of its history, both of one instant; None if nothing is known of it.
 
         A commit between the two reads would show an end that the status does not know of: they are read again.
@@ -123,7 +124,8 @@ class Listing:
         for _ in range(_READS):
             if stored is None:
                 return None
-            history = await self.history(saga_id, most)
+            told = await self._reader.command("LRANGE", self._key(names.history(saga_id)), -_MOST_NOTES, -1)
+            history = texts(told)
             known, stored = stored, await self.find(saga_id)
             if stored is not None and stored.record.version == known.record.version:
                 break
@@ -138,11 +140,6 @@ class Listing:
         high = "+inf" if wanted.to_ms is None else wanted.to_ms
         replies = await self._reader.commands([("ZCOUNT", self._key(index), low, high) for index in sets[0]])
         return sum(int(str(reply)) for reply in replies)
-
-    async def history(self, saga_id: str, most: int) -> list[str]:
-        """Return the latest notes of a saga's history as stored, oldest first."""
-        reply = await self._reader.command("LRANGE", self._key(names.history(saga_id)), -most, -1)
-        return texts(reply)
 
     async def page(self, wanted: Filter, after: Position | None, limit: int, *, oldest_first: bool = False) -> Page:
         """Return the wanted sagas that follow a position; one whose record cannot be read is left out, and logged."""

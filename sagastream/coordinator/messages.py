@@ -19,7 +19,6 @@ from sagastream.reader import Reader
 from sagastream.replies import entries
 from sagastream.saga.definition import Saga
 
-MOST_NOTES = 1000
 _AROUND_MS = 5_000  # between the instant a note tells and the place of its entry lies one call of a script
 _CHUNK = 500
 _MOST_SCANNED = 20_000
@@ -36,7 +35,7 @@ class Messages:
 
     async def find(self, saga_id: str, event_id: str) -> tuple[str, dict[str, str]] | None:
         """Return an event of a saga's history with its entry; None where nothing is known of it, or kept any more."""
-        found = await self._listing.whole(saga_id, MOST_NOTES)
+        found = await self._listing.whole(saga_id)
         if found is None:
             return None
         stored, history = found

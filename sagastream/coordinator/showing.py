@@ -16,8 +16,6 @@ from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
 
-MOST_NOTES = 1000
-
 
 class Showing:
     """Shows sagas, those of the given tables with all that follows from them."""
@@ -34,7 +32,7 @@ class Showing:
 
         Raises: ``Undecodable`` for one whose record this library did not write.
         """
-        found = await self._listing.whole(saga_id, MOST_NOTES)
+        found = await self._listing.whole(saga_id)
         if found is None:
             return None
         stored, history = found

@@ -68,7 +68,7 @@ async def test_record_and_history_are_of_one_instant() -> None:
     """What the routes show: neither an end without its status, nor a status without its end."""
     listing = Listing(Records(await ending(), Keys("w:", COORDINATOR)))
 
-    found = await listing.whole(SAGA, 1000)
+    found = await listing.whole(SAGA)
 
     assert found is not None
     stored, history = found
