@@ -46,7 +46,7 @@ class Customers:
         for wire in self._all:
             wire.close()
 
-    async def order(self, number: int, *, is_declined: bool = False) -> Answer:
+    async def order(self, number: int) -> Answer:
         """Place an order.
 
         Raises: ``ConnectionError`` if the shop hangs up, ``TimeoutError`` if it does not answer.
@@ -55,7 +55,7 @@ class Customers:
             while self._free and not self._free[-1].is_open:  # the shop hangs up on who says nothing for some seconds
                 self._free.pop()
             wire = self._free.pop() if self._free else await self._connected()
-            answer = await wire.ask(request(number, is_declined=is_declined))
+            answer = await wire.ask(request(number))
             self._free.append(wire)
         return answer
 
@@ -65,13 +65,13 @@ class Customers:
         return wire
 
 
-def request(number: int, *, is_declined: bool = False) -> bytes:
+def request(number: int) -> bytes:
     """Return an order as it goes over the wire."""
     price = f"{PRICE_CENTS / 100:.2f}"
     body = json.dumps({
         "customerId": f"customer-{number % 100}",
         "storeId": STORE,
-        "paymentMethod": "DeclinedCard" if is_declined else "CreditCard",
+        "paymentMethod": "CreditCard",
         "totalAmount": f"{(2 * PRICE_CENTS + 1) / 100:.2f}",
         "items": [{
             "productId": product(number % PRODUCTS), "quantity": 2, "unitPrice": price,

@@ -58,10 +58,10 @@ class Life:
     began_ms: int
 
 
-def lives(count: int, *, now_ms: int, seed: int = 1) -> Iterator[Life]:
+def lives(count: int, *, now_ms: int) -> Iterator[Life]:
     """Yield sagas of every table and status, begun at any time of the last weeks; unfinished ones within the hour."""
-    chance = random.Random(seed)
-    statuses = random.Random(seed).choices(list(STORIES), [share for share, _ in STORIES.values()], k=count)
+    chance = random.Random(1)
+    statuses = random.Random(1).choices(list(STORIES), [share for share, _ in STORIES.values()], k=count)
     for at, status in enumerate(statuses):
         ago = chance.randrange((_RECENT if status in _UNFINISHED else _PAST) // timedelta(milliseconds=1))
         (saga,) = chance.choices(TABLES, _HOW_MANY)
@@ -70,17 +70,15 @@ def lives(count: int, *, now_ms: int, seed: int = 1) -> Iterator[Life]:
         yield Life(derived_id("stored", str(at)), saga, status, initiator, now_ms - ago)
 
 
-async def fill(
-    url: str, count: int, *, already: int = 0, settings: Settings | None = None, seed: int = 1
-) -> list[Life]:
+async def fill(url: str, count: int, *, already: int = 0) -> list[Life]:
     """Store sagas until there are so many, where ``already`` are stored; return all of them."""
-    settings = settings or Settings(redis_url=url)
+    settings = Settings(redis_url=url)
     bus = connect(url, name="bench-fill", block=settings.block)
     try:
         keys = Keys(settings.key_prefix, COORDINATOR)
         records = Records(bus, keys)
         transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
-        stored = list(lives(count, now_ms=await server_ms(bus.query), seed=seed))
+        stored = list(lives(count, now_ms=await server_ms(bus.query)))
         for at in range(already, count, _AT_ONCE):
             batch = [tx for life in stored[at : at + _AT_ONCE] for tx in turns(records, life)]
             receipt = await transactor.commit(batch)

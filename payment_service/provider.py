@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
@@ -78,12 +78,10 @@ class Provider:
         record: Record,
         *,
         delays: Delays | None = None,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         now_ms: Callable[[], int] = _wall_clock_ms,
     ) -> None:
         self._record = record
         self._delays = delays or Delays()
-        self._sleep = sleep
         self._now_ms = now_ms
         self._accounts: dict[str, Account] = {}
         self._calls: set[asyncio.Task[Charged | Refused]] = set()
@@ -143,10 +141,10 @@ class Provider:
 
     async def _charge_in_time(self, key: str, terms: Terms, behaviour: Behaviour) -> Charged | Refused:
         if behaviour.is_slow:
-            await self._sleep(self._delays.slow.total_seconds())
+            await asyncio.sleep(self._delays.slow.total_seconds())
         answer = self._land(key, terms, behaviour)
         if behaviour.is_silent:
-            await self._sleep(self._delays.silence.total_seconds())
+            await asyncio.sleep(self._delays.silence.total_seconds())
         return answer
 
     def _land(self, key: str, terms: Terms, behaviour: Behaviour) -> Charged | Refused:

@@ -23,11 +23,11 @@ class Disorder:
     ``touched`` are the sagas it did anything to.
     """
 
-    def __init__(self, bus: Bus, *, shuffled: float, poison: float, seed: int = 1) -> None:
+    def __init__(self, bus: Bus, *, shuffled: float, poison: float) -> None:
         self._bus = bus
         self._shuffled = shuffled
         self._poison = poison
-        self._chance = random.Random(seed)
+        self._chance = random.Random(1)
         self._streams = [Keys(Settings().key_prefix, kind.by).events(kind.type_name()) for kind in _MINE]
         self.touched: set[str] = set()
         self.told_again = self.poisoned = 0

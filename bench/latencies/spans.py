@@ -37,10 +37,10 @@ class Streams:
         """Return the stream on which a participant is asked."""
         return Keys(self._prefix, participant).requests(participant)
 
-    async def entries(self, stream: str, *, from_ms: int = 0) -> list[Entry]:
-        """Return everything in a stream that is not older."""
+    async def entries(self, stream: str) -> list[Entry]:
+        """Return everything in a stream."""
         found: list[Entry] = []
-        start = str(from_ms)
+        start = "-"
         while True:
             reply = await self._connection.execute("XRANGE", stream, start, "+", "COUNT", _AT_ONCE)
             page = [entry for entry in reply if isinstance(entry, list)] if isinstance(reply, list) else []
@@ -51,10 +51,10 @@ class Streams:
             if len(page) < _AT_ONCE:
                 return found
 
-    async def first(self, stream: str, *types: str, from_ms: int = 0) -> dict[str, int]:
+    async def first(self, stream: str, *types: str) -> dict[str, int]:
         """Return when each saga was first told of in a stream, only by these types if any are named."""
         told: dict[str, int] = {}
-        for entry in await self.entries(stream, from_ms=from_ms):
+        for entry in await self.entries(stream):
             if not types or entry.fields.get("type") in types:
                 told.setdefault(entry.fields.get("correlationid", ""), entry.at_ms)
         return told

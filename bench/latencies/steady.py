@@ -15,10 +15,10 @@ from sagastream.bus import Bus
 class Steady:
     """Places orders through the shop's own entrance; ``methods`` are their shares."""
 
-    def __init__(self, bus: Bus, methods: Mapping[str, float], *, seed: int = 1, first: int = 0) -> None:
+    def __init__(self, bus: Bus, methods: Mapping[str, float], *, first: int = 0) -> None:
         self._entrance = Entrance(order, bus=bus, settings=Settings())
         self._methods = methods
-        self._chance = random.Random(seed)
+        self._chance = random.Random(1)
         self._next = first
 
     async def run(self, rate: float, seconds: float) -> dict[str, str]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,11 +64,6 @@ async def size_mb(connection: Connection, names: Sequence[str]) -> float:
     lives = _whole(await connection.pipeline([("PTTL", name) for name in few]))
     in_tables = _IN_TABLES * len(sizes) + _IN_EXPIRIES * sum(life >= 0 for life in lives)
     return (sum(sizes) + in_tables) / max(1, len(sizes)) * len(names) / 2**20
-
-
-def counted(found: dict[str, list[str]]) -> Counter[str]:
-    """Return how many keys there are of each kind."""
-    return Counter({kind: len(names) for kind, names in found.items()})
 
 
 def _whole(replies: Sequence[Reply | Exception]) -> list[int]:

@@ -81,9 +81,9 @@ class Page:
         """Return the text that is shown."""
         return str(await self.ask(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
 
-    async def shows(self, words: str, within_s: float = 10) -> None:
+    async def shows(self, words: str) -> None:
         """Wait until words are shown."""
-        await self.until(f"document.body.innerText.includes({json.dumps(words)})", within_s)
+        await self.until(f"document.body.innerText.includes({json.dumps(words)})")
 
     async def click(self, words: str, within: str = _CLICKABLE) -> None:
         """Click, with the mouse, on what says just these words."""

@@ -123,9 +123,9 @@ class Stand:
             await self._commit([self._added(saga_id, initiator, at_ms, step, kind, "".join(reason))])
         return saga_id
 
-    async def add(self, saga_id: str, step: str, kind: Kind, reason: str = "") -> None:
+    async def add(self, saga_id: str, step: str, kind: Kind) -> None:
         """Let something happen to a saga right now."""
-        await self.add_each([(saga_id, step, kind)], reason)
+        await self.add_each([(saga_id, step, kind)])
 
     async def add_each(self, happened: Sequence[tuple[str, str, Kind]], reason: str = "") -> None:
         """Let something happen to each of many sagas right now, in one commit; they need not have begun before."""

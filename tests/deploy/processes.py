@@ -63,6 +63,6 @@ def wait_until(ask: Callable[[], bool], what: str, process: subprocess.Popen[byt
         time.sleep(PERIOD_S)
 
 
-def tail(log: Path, lines: int = 15) -> str:
+def tail(log: Path) -> str:
     """Return the last lines of a log."""
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])

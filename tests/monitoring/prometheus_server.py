@@ -52,9 +52,9 @@ class Prometheus:
         found = self._get("query", query=text, time=self._at())["result"]
         return [(each["metric"], float(each["value"][1])) for each in found]
 
-    def ask_range(self, text: str, last_s: int = 30) -> list[Sample]:
-        """Return all points a query gives for each of the last so many seconds."""
-        found = self._get("query_range", query=text, start=self._at() - last_s, end=self._at(), step=1)["result"]
+    def ask_range(self, text: str) -> list[Sample]:
+        """Return all points a query gives for each of the last 30 seconds."""
+        found = self._get("query_range", query=text, start=self._at() - 30, end=self._at(), step=1)["result"]
         return [(each["metric"], float(value)) for each in found for _, value in each["values"]]
 
     def value(self, text: str) -> float:

@@ -37,9 +37,9 @@ class Trap:
         if not holds:
             self._released.set()
 
-    async def caught(self, within_s: float = 30.0) -> None:
+    async def caught(self) -> None:
         """Wait until the command has come."""
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(30):
             await self._sprung.wait()
 
     def release(self) -> None:

@@ -9,12 +9,12 @@ import pytest
 from bench.soak.growth import Sample, growth
 
 
-def samples(*, per_s: float = 0.0, noise: float = 0.0, peak: float = 0.0, from_s: float = 5000.0) -> list[Sample]:
+def samples(*, per_s: float = 0.0, noise: float = 0.0, peak: float = 0.0) -> list[Sample]:
     """Half an hour, a look every 30 s: 20 that grows in the first third as everything does."""
     chance = random.Random(1)
     return [
         Sample(
-            from_s + at * 30,
+            5000 + at * 30,
             100 + min(at, 20) + per_s * at * 30 + noise * chance.uniform(-1, 1) + (peak if at == 40 else 0),
         )
         for at in range(60)

@@ -197,8 +197,8 @@ async def test_a_hash_is_kept_once_per_period_with_what_the_call_has_counted_so_
     """Also one that is not there yet, and one with more counters than Lua could unpack."""
     now_ms = await server_ms(desk.bus.query)
 
-    def keeping(since_ms: int, life: timedelta = DAY) -> Transaction:
-        return desk.transaction(lambda tx: tx.keep("counts", "past", since_ms=since_ms, life=life))
+    def keeping(since_ms: int) -> Transaction:
+        return desk.transaction(lambda tx: tx.keep("counts", "past", since_ms=since_ms, life=DAY))
 
     first = await desk.commit_all(keeping(now_ms), keeping(now_ms))
     later = await desk.commit_all(

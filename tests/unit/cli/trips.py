@@ -33,9 +33,9 @@ def at(ms: int) -> datetime:
     return found
 
 
-def a_trip(*told: Told, saga: Saga | None = TRIP, initiator: str = "ann") -> Followed:
+def a_trip(*told: Told, saga: Saga | None = TRIP) -> Followed:
     """Return a trip of which these facts were heard."""
-    progress = Progress("trip-1", "trip", 1, initiator)
+    progress = Progress("trip-1", "trip", 1, "ann")
     followed = Followed(Stored(Record(progress, "Started", 0), None), saga)
     for each in told:
         hear(followed, *each)

@@ -55,10 +55,10 @@ def campaigns(world: World) -> Campaigns:
     return Campaigns([TRIP], bus=world.wire().bus, settings=world.settings)
 
 
-async def begun(world: World, action: Action = RETRY, *, most: int = 1000, per_second: float = 10, stop_at: float = 0.1,
+async def begun(world: World, action: Action = RETRY, *, most: int = 1000, per_second: float = 10,
                 step: str | None = None) -> Campaign:  # fmt: skip
     search = Search(Filter(Status.NEEDS_ATTENTION, to_ms=world.now_ms()), step=step)
-    return await campaigns(world).begin(Plan(action, search, most, per_second, stop_at), world.now_ms())
+    return await campaigns(world).begin(Plan(action, search, most, per_second, 0.1), world.now_ms())
 
 
 def campaigner(world: World, ordinal: int = 1, wire: Wire | None = None) -> Campaigner:

@@ -37,9 +37,9 @@ async def only(world: World, owner: str, fate: Dealt | None = Dealt.OPEN) -> Let
     return letter
 
 
-def broken(script: Script, trouble: str = "the door is locked") -> Script:
+def broken(script: Script) -> Script:
     def fail(saga_id: str) -> None:
-        raise RuntimeError(trouble)
+        raise RuntimeError("the door is locked")
 
     script.before = fail
     return script

@@ -20,10 +20,10 @@ from tests.unit.core.world import SAGA, Wire, World, in_virtual_time
 FORWARD = (TripBooked(nights=2), RoomHeld(nights=2, card="good"), CardCharged(nights=2))
 
 
-async def act(world: World, act: Act, wire: Wire | None = None, saga_id: str = SAGA) -> Repaired:
+async def act(world: World, act: Act, wire: Wire | None = None) -> Repaired:
     """Act as ann."""
     repairs = Repairs([TRIP], bus=(wire or world.wire()).bus, settings=world.settings)
-    done = await repairs.act(saga_id, Action(act, "ann", "the customer called"))
+    done = await repairs.act(SAGA, Action(act, "ann", "the customer called"))
     assert done is not None
     return done
 

@@ -96,9 +96,9 @@ class Wire:
         """Lose the next replies to a command; the command itself happens."""
         self.on_way_back = _for_some(name, times, "lost")
 
-    def lose_requests(self, name: str, times: int = 1) -> None:
-        """Lose the next commands of a name before they happen."""
-        self.on_way_there = _for_some(name, times, "lost")
+    def lose_requests(self, name: str) -> None:
+        """Lose the next command of a name before it happens."""
+        self.on_way_there = _for_some(name, 1, "lost")
 
     def die_after(self, name: str, about: bytes = b"") -> None:
         """End the worker between a command and its reply; ``about`` is in the last argument of the one meant."""

@@ -195,11 +195,11 @@ def test_nothing_known_at_all_can_be_acted_upon(act: Act) -> None:
     assert repair(ORDER, progress, Action(act, "ann", "why not"), id="act-1", now_ms=at(0)).told
 
 
-def resolved(step: str, effect: Effect, *facts: str, saga: Saga = ORDER, **asks: Ask) -> Verdict:
+def resolved(step: str, effect: Effect, *facts: str, **asks: Ask) -> Verdict:
     """Let ann state what is true of a step."""
-    progress = replace(known(*facts, saga=saga), asks=asks)
+    progress = replace(known(*facts), asks=asks)
     action = Action(Act.RESOLVE, "ann", "they lost it", step, effect, "ticket 4711")
-    return repair(saga, progress, action, id="act-1", now_ms=at(100))
+    return repair(ORDER, progress, action, id="act-1", now_ms=at(100))
 
 
 RESOLVABLE: list[tuple[str, tuple[str, ...], str, Effect, Status, list[tuple[str, Request]]]] = [
