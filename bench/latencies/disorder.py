@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from events import OrderConfirmed, OrderCreated, PaymentProcessed, StockReserved
 from sagastream import Settings
 from sagastream.bus import Bus
+from sagastream.envelope import flattened
 from sagastream.keys import Keys
+from sagastream.replies import entries, listed
 
 _MINE = (OrderCreated, StockReserved, PaymentProcessed, OrderConfirmed)
 _EVENTS_OF_A_SAGA = 5
@@ -40,28 +42,23 @@ class Disorder:
             reply = await self._bus.reader.execute(
                 "XREAD", "COUNT", _AT_ONCE, "BLOCK", _BLOCK_MS, "STREAMS", *seen, *seen.values()
             )
-            for part in reply if isinstance(reply, list) else []:
-                assert isinstance(part, list)  # what XREAD answers
-                stream, entries = part
-                for entry in entries if isinstance(entries, list) else []:
-                    assert isinstance(entry, list)
-                    seen[str(stream)] = str(entry[0])
-                    fields = [str(value) for value in entry[1]] if isinstance(entry[1], list) else []
+            for stream, told in map(listed, listed(reply)):
+                for entry_id, fields in entries(told):
+                    seen[str(stream)] = entry_id
                     self._meet(str(stream), fields, held)
             if len(held) >= self._chance.randint(1, 40):
                 self._chance.shuffle(held)
                 await self._put(held)
                 held = []
 
-    def _meet(self, stream: str, fields: list[str], held: list[tuple[str, list[str]]]) -> None:
-        if "again" in fields or "poison" in fields:
+    def _meet(self, stream: str, told: Mapping[str, str], held: list[tuple[str, list[str]]]) -> None:
+        if "again" in told or "poison" in told:
             return
-        told = dict(zip(fields[::2], fields[1::2], strict=True))
         saga_id = told["correlationid"]
         # By the saga, so that all events of one are told again, or none.
         if random.Random(saga_id).random() < self._shuffled:
             self.touched.add(saga_id)
-            held.append((stream, [*fields, "again", "1"]))
+            held.append((stream, flattened({**told, "again": "1"})))
             self.told_again += 1
         if self._chance.random() < self._poison * _EVENTS_OF_A_SAGA / len(_MINE):
             self.touched.add(saga_id)
@@ -76,4 +73,4 @@ def _torn(told: Mapping[str, str]) -> list[str]:
     """Return an event that names its saga and has lost its payload."""
     kept = {**told, "poison": "1"}
     del kept["data"]
-    return [part for pair in kept.items() for part in pair]
+    return flattened(kept)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from bench.times import Times
 from sagastream.bus import Connection
-from sagastream.envelope import pairs
 from sagastream.keys import Keys
+from sagastream.replies import entries, taken_ms
 from sagastream.settings import Settings
 
 _AT_ONCE = 1000
@@ -42,11 +42,9 @@ class Streams:
         found: list[Entry] = []
         start = "-"
         while True:
-            reply = await self._connection.execute("XRANGE", stream, start, "+", "COUNT", _AT_ONCE)
-            page = [entry for entry in reply if isinstance(entry, list)] if isinstance(reply, list) else []
-            for id_, flat in page:
-                assert isinstance(flat, list)  # what XRANGE answers
-                found.append(Entry(int(str(id_).partition("-")[0]), pairs([str(value) for value in flat])))
+            page = list(entries(await self._connection.execute("XRANGE", stream, start, "+", "COUNT", _AT_ONCE)))
+            for id_, fields in page:
+                found.append(Entry(taken_ms(id_), fields))
                 start = f"({id_}"
             if len(page) < _AT_ONCE:
                 return found

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from sagastream.audit.strays import scanned
 from sagastream.bus import Connection, Reply
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -40,16 +41,11 @@ async def used_mb(connection: Connection) -> float:
 async def keys(connection: Connection) -> dict[str, list[str]]:
     """Return every key, by owner and the first word of its name."""
     found: dict[str, list[str]] = {}
-    cursor = "0"
-    while True:
-        reply = await connection.execute("SCAN", cursor, "COUNT", _AT_ONCE)
-        assert isinstance(reply, list)  # what SCAN answers
-        cursor, page = str(reply[0]), reply[1]
-        for key in page if isinstance(page, list) else []:
-            kind = _KIND.search(str(key))
-            found.setdefault(kind[0] if kind else str(key), []).append(str(key))
-        if cursor == "0":
-            return found
+    async for page in scanned(connection, "*"):
+        for key in page:
+            kind = _KIND.search(key)
+            found.setdefault(kind[0] if kind else key, []).append(key)
+    return found
 
 
 async def entries(connection: Connection, streams: Sequence[str]) -> int:

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
 
 import httpx
 from pydantic import SecretStr
@@ -27,6 +26,7 @@ from sagastream.embedded import EmbeddedServer
 from sagastream.envelope import derived_id
 from sagastream.event import Event
 from sagastream.keys import ATTEMPTS, CHANGES, COORDINATOR, LETTERS, RETRIES, Keys
+from sagastream.replies import entries, taken_ms
 from sagastream.saga.advance import Advance, advance, tick
 from sagastream.saga.progress import Fact, Happening, Kind, Progress
 from sagastream.service import Context, Service, create_app, opened_context
@@ -156,12 +156,8 @@ class Stand:
 
     async def entries(self) -> list[tuple[int, list[str]]]:
         """Return the feed of changes as far as it is kept: the instant (epoch ms) of each entry's id, and its sagas."""
-        reply = await self._context.bus.query.execute("XRANGE", self._keys.key(CHANGES), "-", "+")
-        found = []
-        for entry_id, fields in cast(list[tuple[str, list[str]]], reply):
-            told = dict(zip(fields[::2], fields[1::2], strict=True))
-            found.append((int(entry_id.partition("-")[0]), told["names"].split()))
-        return found
+        told = entries(await self._context.bus.query.execute("XRANGE", self._keys.key(CHANGES), "-", "+"))
+        return [(taken_ms(entry_id), fields["names"].split()) for entry_id, fields in told]
 
     def _added(
         self, saga_id: str, initiator: str, at_ms: int, step: str, kind: Kind, reason: str

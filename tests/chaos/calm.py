@@ -12,9 +12,9 @@ from pathlib import Path
 
 from sagastream import keys as names
 from sagastream.bus import Reply
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 from sagastream.keys import COORDINATOR, FOUND, RETRIES, Keys
+from sagastream.replies import named
 from sagastream.saga.lifecycle import Status
 from tests.chaos.scene import CAST, GROUPS, PACE, Scene, streams_of
 from tests.processes.child import ROOT, environment
@@ -121,7 +121,7 @@ def _verdict(data_dir: Path, said: bytes, complaints: bytes, found: Reply) -> Ve
     unknown: Counter[str] = Counter()
     for rule in told["rules"]:
         unknown.update(rule["unknown"])
-    meanwhile = pairs([str(part) for part in found]) if isinstance(found, list) else {}
+    meanwhile = named(found)
     return Verdict(
         compared=sum(rule["compared"] for rule in told["rules"]),
         unknown=unknown,

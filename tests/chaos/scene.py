@@ -19,11 +19,11 @@ from sagastream.bus import Argument, Bus, Command, Reply, connect
 from sagastream.consumer import subscriptions
 from sagastream.coordinator.meaning import Meanings
 from sagastream.embedded import EmbeddedServer
-from sagastream.envelope import pairs
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import COORDINATOR as SAGA
 from sagastream.keys import Keys
 from sagastream.ports import free_port
+from sagastream.replies import listed, named
 from stock_service.handlers import stock
 from tests.chaos.storm import Storm
 from tests.processes.crew import ALL, COORDINATOR, PROVIDER, Crew
@@ -84,9 +84,7 @@ class Scene:
     async def group(self, stream: str, name: str) -> dict[str, str]:
         """Return how far a group has read a stream, nothing if there is no such group."""
         (reply,) = await self.insist_all([("XINFO", "GROUPS", stream)])
-        groups = [] if isinstance(reply, ReplyError) or not isinstance(reply, list) else reply
-        told = (pairs([str(value) for value in group]) for group in groups if isinstance(group, list))
-        return next((group for group in told if group["name"] == name), {})
+        return next((group for group in map(named, listed(reply)) if group["name"] == name), {})
 
     async def _insisted(self, ask: Callable[[], Awaitable[T]]) -> T:
         async def safely() -> tuple[T] | None:

@@ -14,12 +14,11 @@ from urllib.parse import urlsplit
 from sagastream import Bus, Consumer, Entrance, Participant, Settings
 from sagastream.audit.scene import Scene
 from sagastream.audit.whole import audit
-from sagastream.bus import Reply
 from sagastream.clock import server_ms
 from sagastream.coordinator.records import Records
 from sagastream.coordinator.repair import Repairs
 from sagastream.coordinator.tracker import Coordinator
-from sagastream.envelope import Envelope, decode, flattened, instant, pairs
+from sagastream.envelope import Envelope, decode, flattened, instant
 from sagastream.event import (
     BarRequested,
     Event,
@@ -32,6 +31,7 @@ from sagastream.event import (
 )
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.offspring import dies_with_parent
+from sagastream.replies import entries, listed, named
 from sagastream.saga.repair import Act, Action
 from sagastream.service import Worker
 from sagastream.telemetry import Telemetry
@@ -150,7 +150,7 @@ class Agency:
     async def has_settled(self, stream: str, entry: str) -> bool:
         """Tell whether the bank has read a stream up to an entry and holds nothing of it."""
         reply = await self.bus.query.execute("XINFO", "GROUPS", stream)
-        groups = [pairs([str(part) for part in _list(group)]) for group in _list(reply)]
+        groups = map(named, listed(reply))
         return any(
             one["name"] == "bank" and one["last-delivered-id"] == entry and one["pending"] == "0" for one in groups
         )
@@ -169,7 +169,7 @@ class Agency:
     async def again(self, stream: str) -> None:
         """Publish the newest entry of a stream once more."""
         *_, (_, fields) = await self._entries(stream)
-        await self.bus.writer.execute("XADD", stream, "*", *(part for pair in fields.items() for part in pair))
+        await self.bus.writer.execute("XADD", stream, "*", *flattened(fields))
 
     async def is_true(self) -> bool:
         """Tell whether the auditor finds everything settled and nothing wrong, within a while; else fail with what."""
@@ -181,10 +181,4 @@ class Agency:
         return True
 
     async def _entries(self, stream: str) -> list[tuple[str, dict[str, str]]]:
-        reply = await self.bus.query.execute("XRANGE", stream, "-", "+")
-        entries = map(_list, _list(reply))
-        return [(str(id), pairs([str(part) for part in _list(flat)])) for id, flat in entries]
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []
+        return list(entries(await self.bus.query.execute("XRANGE", stream, "-", "+")))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from sagastream.envelope import epoch_ms, instant, pairs
+from sagastream.envelope import epoch_ms, flattened, instant
+from sagastream.replies import entries, listed, named, texts
 from sagastream.testing.memory_server import MemoryServer
 
 STEP_MS = 50  # between the starts of two copies
@@ -50,12 +51,12 @@ class Original:
     def _commands(self, prefix: str, saga_id: str, order_id: str) -> Iterator[Command]:
         mine = {saga_id, order_id}
         entries: list[tuple[str, Command]] = []
-        for key in _strings(self._server.call("KEYS", f"{prefix}*")):
+        for key in texts(self._server.call("KEYS", f"{prefix}*")):
             match self._server.call("TYPE", key):
                 case "hash" if key.rpartition(":")[2] in mine:
-                    yield ("HSET", key, *_strings(self._server.call("HGETALL", key)))
+                    yield ("HSET", key, *texts(self._server.call("HGETALL", key)))
                 case "list" if key.rpartition(":")[2] in mine:
-                    yield ("RPUSH", key, *_strings(self._server.call("LRANGE", key, 0, -1)))
+                    yield ("RPUSH", key, *texts(self._server.call("LRANGE", key, 0, -1)))
                 case "zset":
                     for member in mine:
                         score = self._server.call("ZSCORE", key, member)
@@ -67,25 +68,19 @@ class Original:
             yield command
 
     def _entries(self, key: str, saga_id: str) -> Iterator[tuple[str, Command]]:
-        reply = self._server.call("XRANGE", key, "-", "+")
-        for entry in reply if isinstance(reply, list) else []:
-            assert isinstance(entry, list)
-            flat = _strings(entry[1])
-            fields = pairs(flat)
+        for place, fields in entries(self._server.call("XRANGE", key, "-", "+")):
             if fields.get("correlationid") == saga_id:
                 # An entry's place says the instant of its event: the copies of one stream stay in order.
-                yield str(entry[0]), ("XADD", key, f"{epoch_ms(fields['time'])}-*", *flat)
+                yield place, ("XADD", key, f"{epoch_ms(fields['time'])}-*", *flattened(fields))
 
 
 def groups(server: MemoryServer, prefix: str) -> list[Command]:
     """Return the commands that make every group, as one that has read everything."""
     found: list[Command] = []
-    for key in _strings(server.call("KEYS", f"{prefix}*")):
+    for key in texts(server.call("KEYS", f"{prefix}*")):
         if server.call("TYPE", key) == "stream":
-            reply = server.call("XINFO", "GROUPS", key)
-            for group in reply if isinstance(reply, list) else []:
-                assert isinstance(group, list)
-                found.append(("XGROUP", "CREATE", key, str(group[1]), "$", "MKSTREAM"))
+            for group in map(named, listed(server.call("XINFO", "GROUPS", key))):
+                found.append(("XGROUP", "CREATE", key, group["name"], "$", "MKSTREAM"))
     return found
 
 
@@ -116,7 +111,3 @@ def resp(words: Sequence[str]) -> bytes:
 
 def _ms(token: bytes) -> int:
     return int(token) if len(token) == 13 else epoch_ms(token.decode())
-
-
-def _strings(reply: object) -> list[str]:
-    return [str(part) for part in reply] if isinstance(reply, Iterable) else []

@@ -21,6 +21,7 @@ from sagastream.cli.exits import DIFFERENT, DONE
 from sagastream.cli.words import parser
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.reader import Reader
+from sagastream.replies import texts
 from sagastream.transaction import Transaction, Transactor
 from tests.trip import TRIP, TripBooked, bank, desk, hotel
 
@@ -169,5 +170,4 @@ async def test_many_differences_are_cut_short(trips: Runtime, capsys: pytest.Cap
 
 
 async def _listed(trips: Runtime, index: str) -> list[str]:
-    reply = await trips.bus.query.execute("ZRANGE", KEYS.key(index), 0, -1)
-    return [str(saga_id) for saga_id in reply] if isinstance(reply, list) else []
+    return texts(await trips.bus.query.execute("ZRANGE", KEYS.key(index), 0, -1))

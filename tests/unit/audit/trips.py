@@ -10,6 +10,8 @@ from datetime import timedelta
 
 from sagastream.audit import Audited, Scene, audit
 from sagastream.bus import Reply
+from sagastream.envelope import pairs
+from sagastream.replies import listed, named, texts
 from sagastream.testing.memory_connection import MemoryConnection
 from tests.trip import TRIP, TripBooked, bank, desk, hotel
 from tests.unit.core.world import World
@@ -70,19 +72,14 @@ class Trips:
 
     def entries(self, stream: str) -> list[tuple[str, list[str]]]:
         """Return a stream's entries as they are."""
-        reply = self.server.call("XRANGE", stream, "-", "+")
-        assert isinstance(reply, list)
-        found = []
-        for entry in reply:
-            assert isinstance(entry, list)
-            assert isinstance(entry[1], list)
-            found.append((str(entry[0]), [str(part) for part in entry[1]]))
-        return found
+        return [
+            (str(at), texts(flat)) for at, flat in map(listed, listed(self.server.call("XRANGE", stream, "-", "+")))
+        ]
 
     def entry(self, owner: str, kind: str, saga: str) -> tuple[str, dict[str, str]]:
         """Return a saga's event of one type: its place and its fields."""
         for entry_id, flat in self.entries(self.world.keys.of(owner).events(kind)):
-            fields = dict(zip(flat[::2], flat[1::2], strict=True))
+            fields = pairs(flat)
             if fields["correlationid"] == self.ids[saga]:
                 return entry_id, fields
         raise LookupError(f"{saga} has no {kind}")
@@ -115,10 +112,8 @@ class Trips:
 
     def _read(self, stream: str) -> None:
         last = self.entries(stream)[-1][0]
-        reply = self.server.call("XINFO", "GROUPS", stream)
-        for group in reply if isinstance(reply, list) else []:
-            assert isinstance(group, list)
-            self.server.call("XGROUP", "SETID", stream, str(group[1]), last)
+        for group in map(named, listed(self.server.call("XINFO", "GROUPS", stream))):
+            self.server.call("XGROUP", "SETID", stream, group["name"], last)
 
     async def begin(self, key: str, trip: TripBooked) -> str:
         """Begin a trip and return its saga."""

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sagastream.bus import Command, Reply
-from sagastream.envelope import pairs
+from sagastream.bus import Command
 from sagastream.keys import COORDINATOR
+from sagastream.replies import listed, named
 from sagastream.settings import Settings
 from sagastream.testing.memory_server import encoded
 from tests.trip import TRIP, RoomHeld, TripBooked
@@ -40,11 +40,6 @@ def die_holding(wire: Wire) -> None:
 def entries(world: World, owner: str, stream: str) -> int:
     """Return how many entries a stream has."""
     return int(str(world.call("XLEN", owner, stream)))
-
-
-def listed(reply: Reply) -> list[Reply]:
-    """Return a list, empty for anything else."""
-    return reply if isinstance(reply, list) else []
 
 
 @in_virtual_time
@@ -142,7 +137,7 @@ async def test_a_consumer_that_is_gone_is_forgotten_once_it_holds_nothing() -> N
 def consumers(world: World) -> set[str]:
     """Return the names the coordinators' group knows on one stream."""
     told = world.server.call("XINFO", "CONSUMERS", world.keys.of("desk").events("TripBooked"), COORDINATOR)
-    return {pairs([str(value) for value in listed(each)])["name"] for each in listed(told)}
+    return {named(each)["name"] for each in listed(told)}
 
 
 @in_virtual_time

@@ -19,12 +19,13 @@ from sagastream.bus import Bus, Command, Reply
 from sagastream.consumer import Consumer
 from sagastream.coordinator.tracker import Coordinator
 from sagastream.entrance import Entrance
-from sagastream.envelope import Envelope, instant, pairs
+from sagastream.envelope import Envelope, flattened, instant, pairs
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.event import Event, StepRequest
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.ledger import Remembered, parse
 from sagastream.participant import Participant
+from sagastream.replies import entries, listed, named, texts
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
 from sagastream.telemetry import Telemetry
@@ -261,13 +262,12 @@ class World:
 
     def _groups(self) -> Iterator[tuple[str, Mapping[str, str]]]:
         for stream in self.streams():
-            for group in _listed(self.server.call("XINFO", "GROUPS", stream)):
-                yield stream, pairs([str(value) for value in _listed(group)])
+            for group in listed(self.server.call("XINFO", "GROUPS", stream)):
+                yield stream, named(group)
 
     def streams(self) -> list[str]:
         """Return the names of all streams."""
-        names = [str(key) for key in _listed(self.server.call("KEYS", "*"))]
-        return [name for name in names if self.server.call("TYPE", name) == "stream"]
+        return [name for name in texts(self.server.call("KEYS", "*")) if self.server.call("TYPE", name) == "stream"]
 
     def call(self, command: str, owner: str, key: str, *arguments: str | int) -> Reply:
         """Send a command about an owner's key, past all wires."""
@@ -291,20 +291,17 @@ class World:
 
     def append(self, by: str, type_name: str, fields: Mapping[str, str]) -> str:
         """Append any fields to a stream of events."""
-        flat = [part for pair in fields.items() for part in pair]
-        return str(self.call("XADD", by, f"events:{type_name}", "*", *flat))
+        return str(self.call("XADD", by, f"events:{type_name}", "*", *flattened(fields)))
 
     def ask(self, participant: str, request: StepRequest, saga_id: str = SAGA) -> None:
         """Ask a participant as the coordinator does."""
         fields = self.fields(request, saga_id, f"{request.type_name()}-{next(self._names)}")
-        flat = [part for pair in fields.items() for part in pair]
-        self.call("XADD", COORDINATOR, f"requests:{participant}", "*", *flat)
+        self.call("XADD", COORDINATOR, f"requests:{participant}", "*", *flattened(fields))
 
     def events(self, by: str, event: type[Event], saga_id: str | None = None) -> list[dict[str, str]]:
         """Return the events of one type, as published."""
-        entries = _listed(self.call("XRANGE", by, f"events:{event.type_name()}", "-", "+"))
-        told = [pairs([str(value) for value in _listed(_listed(entry)[1])]) for entry in entries]
-        return [fields for fields in told if saga_id in (None, fields["correlationid"])]
+        told = entries(self.call("XRANGE", by, f"events:{event.type_name()}", "-", "+"))
+        return [fields for _, fields in told if saga_id in (None, fields["correlationid"])]
 
     def ledger(self, participant: str, handler: str, saga_id: str = SAGA) -> Remembered:
         """Return what a participant remembers of one handler."""
@@ -314,15 +311,15 @@ class World:
     def letters(self, owner: str) -> list[dict[str, Any]]:
         """Return the dead letters of an owner, the message decoded."""
         found = []
-        for entry in _listed(self.call("XRANGE", owner, "letters", "-", "+")):
-            letter: dict[str, Any] = dict(pairs([str(value) for value in _listed(_listed(entry)[1])]))
+        for _, fields in entries(self.call("XRANGE", owner, "letters", "-", "+")):
+            letter: dict[str, Any] = dict(fields)
             letter["message"] = json.loads(letter["message"])
             found.append(letter)
         return found
 
     def hash(self, owner: str, key: str) -> dict[str, str]:
         """Return a hash."""
-        return pairs([str(value) for value in _listed(self.call("HGETALL", owner, key))])
+        return named(self.call("HGETALL", owner, key))
 
     def status(self, saga_id: str = SAGA) -> str:
         """Return the status of a saga, empty if there is no record of it."""
@@ -334,14 +331,12 @@ class World:
 
     def history(self, saga_id: str = SAGA) -> list[dict[str, Any]]:
         """Return the history of a saga."""
-        lines = _listed(self.call("LRANGE", COORDINATOR, f"history:{saga_id}", 0, -1))
-        return [json.loads(str(line)) for line in lines]
+        return [json.loads(line) for line in texts(self.call("LRANGE", COORDINATOR, f"history:{saga_id}", 0, -1))]
 
     def requests(self, participant: str) -> list[str]:
         """Return what a participant was asked, as ``UndoRequested RoomHeld``."""
-        entries = _listed(self.call("XRANGE", COORDINATOR, f"requests:{participant}", "-", "+"))
-        told = [pairs([str(value) for value in _listed(_listed(entry)[1])]) for entry in entries]
-        return [f"{fields['type']} {json.loads(fields['data'])['step']}" for fields in told]
+        told = entries(self.call("XRANGE", COORDINATOR, f"requests:{participant}", "-", "+"))
+        return [f"{fields['type']} {json.loads(fields['data'])['step']}" for _, fields in told]
 
     async def _every(self, period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
         while True:
@@ -350,7 +345,3 @@ class World:
 
     def _settings(self, ordinal: int) -> Settings:
         return self.settings.model_copy(update={"consumer": ordinal})
-
-
-def _listed(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []

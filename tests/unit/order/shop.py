@@ -24,6 +24,7 @@ from sagastream.keys import COORDINATOR, Keys
 from sagastream.ledger import BEGINNING, Entry, State, parse
 from sagastream.overload import Overload
 from sagastream.reader import Reader
+from sagastream.replies import entries
 from sagastream.service import bare_app
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
@@ -72,14 +73,7 @@ class Shop:
 
     def published(self, kind: str) -> list[dict[str, str]]:
         """Return the events of one type, oldest first."""
-        entries = self.server.call("XRANGE", self.keys.events(kind), "-", "+")
-        assert isinstance(entries, list)
-        found = []
-        for entry in entries:
-            assert isinstance(entry, list)
-            assert isinstance(entry[1], list)
-            found.append(dict(zip(map(str, entry[1][::2]), map(str, entry[1][1::2]), strict=True)))
-        return found
+        return [fields for _, fields in entries(self.server.call("XRANGE", self.keys.events(kind), "-", "+"))]
 
     def let_stock_catch_up(self) -> None:
         """Let the stock service read every order there is."""
