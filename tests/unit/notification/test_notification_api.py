@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import httpx
 import pytest
@@ -13,11 +12,8 @@ from notification_service import model, store, templates
 from notification_service.api import notification_routes
 from notification_service.channels import Receipt, Undeliverable
 from notification_service.model import Kind, Notice
-from sagastream import Reader, Transaction, problems
-from sagastream.keys import Keys
-from sagastream.testing.memory_connection import MemoryConnection
-from sagastream.testing.memory_server import MemoryServer
-from sagastream.transaction import Transactor
+from sagastream import problems
+from tests.unit.slot import Slot
 
 NOW_MS = 1_767_225_600_123
 CONFIRMED = model.notice(
@@ -26,26 +22,21 @@ CONFIRMED = model.notice(
 REFUSED = model.notice("order-1", Kind.CANCELLATION, Undeliverable("email", "refused for good (550)"), NOW_MS)
 
 
-class Told:
+class Told(Slot):
     """The notices on the in-memory server."""
-
-    def __init__(self) -> None:
-        self.connection, keys = MemoryConnection(MemoryServer(lambda: NOW_MS)), Keys("saga:", "notification")
-        self.reader = Reader(self.connection, keys)
-        self._transactor = Transactor(self.connection, keys, retention=timedelta(days=7))
 
     async def write(self, *notices: Notice) -> None:
         """Write notices as the handlers do."""
         for notice in notices:
-            tx = Transaction(self.reader, saga_id="", key="", now_ms=NOW_MS)
+            tx = self.transaction()
             store.save(tx, notice)
-            assert (await self._transactor.commit([tx])).outcomes[0].is_ok
+            assert (await self.commit(tx))[0].is_ok
 
 
 @pytest.fixture
 def told() -> Told:
     """Return books in which nobody was told anything."""
-    return Told()
+    return Told("notification")
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
 from events import (
@@ -16,13 +14,8 @@ from events import (
 from notification_service import handlers, model, store, templates
 from notification_service.channels import Message, NotSent, Receipt, Undeliverable
 from notification_service.model import Kind, Notice, Status
-from sagastream.keys import Keys
-from sagastream.reader import Reader
-from sagastream.testing.memory_connection import MemoryConnection
-from sagastream.testing.memory_server import MemoryServer
-from sagastream.transaction import Transaction, Transactor
+from tests.unit.slot import NOW_MS, Slot
 
-NOW_MS = 1_767_225_600_123
 CONFIRMED = OrderConfirmed(order_id="order-1", total_cents=29_999, currency="EUR", email="ada@example.com")
 CANCELLED = OrderCancelled(order_id="order-1", email="ada@example.com")
 
@@ -40,37 +33,19 @@ class Letterbox:
         return self._answer or Receipt("email", f"<{message.key}>")
 
 
-class Desk:
-    """Transactions of one saga, read from and committed to one in-memory server."""
-
-    def __init__(self) -> None:
-        self.connection = MemoryConnection(MemoryServer(lambda: NOW_MS))
-        self.keys = Keys("saga:", "notification")
-        self.reader = Reader(self.connection, self.keys)
-
-    def transaction(self, step: str) -> Transaction:
-        """Return a fresh transaction, as each attempt at a step is given."""
-        return Transaction(self.reader, saga_id="saga-1", key=f"saga-1.{step}", now_ms=NOW_MS)
-
-    async def commit(self, tx: Transaction) -> None:
-        """Commit a transaction by the shipped script."""
-        transactor = Transactor(self.connection, self.keys, retention=timedelta(days=7))
-        assert (await transactor.commit([tx])).outcomes[0].is_ok
-
-
 @pytest.fixture
-def desk() -> Desk:
+def desk() -> Slot:
     """Return a desk with an empty server."""
-    return Desk()
+    return Slot("notification")
 
 
-async def test_a_confirmed_order_is_told_once(desk: Desk) -> None:
+async def test_a_confirmed_order_is_told_once(desk: Slot) -> None:
     """Both attempts send the same message, say the same, and one notice is stored."""
     letterbox = Letterbox()
     for _ in range(2):
         tx = desk.transaction("notify")
         event = await handlers.notify(CONFIRMED, tx, letterbox)
-        await desk.commit(tx)
+        assert (await desk.commit(tx))[0].is_ok
 
         assert event == NotificationSent(order_id="order-1", channel="email")
 
@@ -93,12 +68,12 @@ async def test_a_confirmed_order_is_told_once(desk: Desk) -> None:
     assert await desk.reader.members(store.NOTIFICATIONS) == ["order-1"]
 
 
-async def test_a_cancelled_order_is_told_once(desk: Desk) -> None:
+async def test_a_cancelled_order_is_told_once(desk: Slot) -> None:
     letterbox = Letterbox()
     for _ in range(2):
         tx = desk.transaction("tell_cancelled")
         event = await handlers.tell_cancelled(CANCELLED, tx, letterbox)
-        await desk.commit(tx)
+        assert (await desk.commit(tx))[0].is_ok
 
         assert event == CancellationNoticeSent(order_id="order-1", channel="email")
 
@@ -108,7 +83,7 @@ async def test_a_cancelled_order_is_told_once(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("email", [None, ""])
-async def test_without_an_address_the_message_is_about_the_order(desk: Desk, email: str | None) -> None:
+async def test_without_an_address_the_message_is_about_the_order(desk: Slot, email: str | None) -> None:
     letterbox = Letterbox()
 
     await handlers.notify(CONFIRMED.model_copy(update={"email": email}), desk.transaction("notify"), letterbox)
@@ -117,12 +92,12 @@ async def test_without_an_address_the_message_is_about_the_order(desk: Desk, ema
     assert (message.to, message.order_id) == (None, "order-1")
 
 
-async def test_a_customer_who_cannot_be_told_is_a_refusal(desk: Desk) -> None:
+async def test_a_customer_who_cannot_be_told_is_a_refusal(desk: Slot) -> None:
     letterbox = Letterbox(Undeliverable("email", "refused for good (550)"))
     for _ in range(2):
         tx = desk.transaction("notify")
         event = await handlers.notify(CONFIRMED, tx, letterbox)
-        await desk.commit(tx)
+        assert (await desk.commit(tx))[0].is_ok
 
         assert event == NotificationFailed(order_id="order-1", reason="refused for good (550)")
 
@@ -130,18 +105,18 @@ async def test_a_customer_who_cannot_be_told_is_a_refusal(desk: Desk) -> None:
     assert (notice.status, notice.reason) == (Status.REFUSED, "refused for good (550)")
 
 
-async def test_a_cancellation_that_cannot_be_told_is_stored_and_announced_to_nobody(desk: Desk) -> None:
+async def test_a_cancellation_that_cannot_be_told_is_stored_and_announced_to_nobody(desk: Slot) -> None:
     """No event claims that a notice was sent."""
     tx = desk.transaction("tell_cancelled")
 
     assert await handlers.tell_cancelled(CANCELLED, tx, Letterbox(Undeliverable("email", "refused"))) is None
 
-    await desk.commit(tx)
+    assert (await desk.commit(tx))[0].is_ok
     (notice,) = await store.load(desk.reader, "order-1")
     assert (notice.kind, notice.status) == (Kind.CANCELLATION, Status.REFUSED)
 
 
-async def test_trouble_that_passes_decides_nothing(desk: Desk) -> None:
+async def test_trouble_that_passes_decides_nothing(desk: Slot) -> None:
     class Down:
         async def send(self, message: Message) -> Receipt | Undeliverable:
             raise NotSent("later")
@@ -152,14 +127,14 @@ async def test_trouble_that_passes_decides_nothing(desk: Desk) -> None:
         await handlers.tell_cancelled(CANCELLED, desk.transaction("tell_cancelled"), Down())
 
 
-async def test_notices_of_both_kinds_stand_beside_each_other(desk: Desk) -> None:
+async def test_notices_of_both_kinds_stand_beside_each_other(desk: Slot) -> None:
     """Should an order ever get both, neither hides the other from the books."""
     tx = desk.transaction("notify")
     await handlers.notify(CONFIRMED, tx, Letterbox())
-    await desk.commit(tx)
+    assert (await desk.commit(tx))[0].is_ok
     tx = desk.transaction("tell_cancelled")
     await handlers.tell_cancelled(CANCELLED, tx, Letterbox())
-    await desk.commit(tx)
+    assert (await desk.commit(tx))[0].is_ok
 
     assert [notice.kind for notice in await store.load(desk.reader, "order-1")] == [
         Kind.CONFIRMATION,
@@ -168,7 +143,7 @@ async def test_notices_of_both_kinds_stand_beside_each_other(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("kind", Kind)
-async def test_what_was_written_can_be_read_again(desk: Desk, kind: Kind) -> None:
+async def test_what_was_written_can_be_read_again(desk: Slot, kind: Kind) -> None:
     """Word for word from what is stored, although no word is."""
     letterbox = Letterbox()
     tx = desk.transaction("any")
@@ -176,7 +151,7 @@ async def test_what_was_written_can_be_read_again(desk: Desk, kind: Kind) -> Non
         await handlers.notify(CONFIRMED, tx, letterbox)
     else:
         await handlers.tell_cancelled(CANCELLED, tx, letterbox)
-    await desk.commit(tx)
+    assert (await desk.commit(tx))[0].is_ok
 
     (notice,) = await store.load(desk.reader, "order-1")
 
@@ -184,9 +159,9 @@ async def test_what_was_written_can_be_read_again(desk: Desk, kind: Kind) -> Non
     assert model.text(notice) == templates.Text(message.subject, message.body, message.html)
 
 
-async def test_no_address_is_stored(desk: Desk) -> None:
+async def test_no_address_is_stored(desk: Slot) -> None:
     tx = desk.transaction("notify")
     await handlers.notify(CONFIRMED, tx, Letterbox())
-    await desk.commit(tx)
+    assert (await desk.commit(tx))[0].is_ok
 
     assert "ada" not in str(await desk.reader.read_all(store.notification_key("order-1")))

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TypeVar
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
 from order_service import store
 from order_service.model import Line, Order
-from sagastream.keys import Keys
-from sagastream.reader import Reader
-from sagastream.testing.memory_connection import MemoryConnection
-from sagastream.testing.memory_server import MemoryServer
-from sagastream.transaction import Outcome, Transaction, Transactor
+from tests.unit.slot import Slot
 
-from .shop import NOW_MS, Shop
+from .shop import Shop
 
-E = TypeVar("E")
-R = TypeVar("R")
 ORDER = Order(
     id="order-1",
     saga_id="saga-1",
@@ -36,28 +27,8 @@ ORDER = Order(
 )
 
 
-@dataclass
-class Office:
-    """Runs handlers and commits what they want."""
-
-    reader: Reader
-    transactor: Transactor
-
-    def transaction(self, now_ms: int = NOW_MS) -> Transaction:
-        """Return a transaction as a handler of the order's saga gets it."""
-        return Transaction(self.reader, saga_id="saga-1", key="saga-1.step", now_ms=now_ms)
-
-    async def handle(
-        self, handler: Callable[[E, Transaction], Awaitable[R]], event: E, now_ms: int = NOW_MS
-    ) -> tuple[R, Outcome]:
-        """Run a handler and commit; return what it said and what became of it."""
-        tx = self.transaction(now_ms)
-        said = await handler(event, tx)
-        return said, (await self.commit(tx))[0]
-
-    async def commit(self, *transactions: Transaction) -> list[Outcome]:
-        """Commit transactions in one call."""
-        return (await self.transactor.commit(transactions)).outcomes
+class Office(Slot):
+    """The order service's slot."""
 
     async def take(self, order: Order) -> None:
         """Write an order."""
@@ -75,9 +46,7 @@ class Office:
 @pytest.fixture
 def office() -> Office:
     """Return an office without orders."""
-    connection = MemoryConnection(MemoryServer(lambda: NOW_MS))
-    keys = Keys("test:", "order")
-    return Office(Reader(connection, keys), Transactor(connection, keys, retention=timedelta(days=7)))
+    return Office("order")
 
 
 @pytest.fixture

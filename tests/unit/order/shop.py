@@ -29,8 +29,7 @@ from sagastream.service import bare_app
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
 from sagastream.transaction import Transactor
-
-NOW_MS = 1_700_000_000_000
+from tests.unit.slot import NOW_MS
 
 
 class Shop:

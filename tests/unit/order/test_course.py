@@ -14,8 +14,9 @@ from sagastream.saga.advance import advance
 from sagastream.saga.definition import BEGINNING
 from sagastream.saga.progress import Fact, Happening, Kind, Progress
 from sagastream.transaction import Transactor
+from tests.unit.slot import NOW_MS
 
-from .shop import NOW_MS, Shop
+from .shop import Shop
 from .test_order_requests import ORDER
 
 STOCK = Happening("reserve stock", Kind.DONE, Fact(NOW_MS + 20, "e2"))

@@ -18,8 +18,9 @@ from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.saga.definition import BEGINNING
 from sagastream.saga.progress import Fact, Happening, Kind
+from tests.unit.slot import NOW_MS
 
-from .shop import NOW_MS, Shop
+from .shop import Shop
 from .test_course import PAID, STOCK, coordinate
 from .test_order_requests import LINE, ORDER
 

@@ -11,9 +11,9 @@ from order_service import store
 from order_service.handlers import cancel, confirm
 from order_service.model import OrderSettled, Status
 from sagastream.transaction import Kind
+from tests.unit.slot import NOW_MS
 
 from .conftest import ORDER, Office
-from .shop import NOW_MS
 
 PAID = PaymentProcessed(order_id="order-1", payment_id="pay-1", amount_cents=29999, currency="EUR")
 CREATED = OrderCreated(
@@ -57,8 +57,8 @@ async def test_a_paid_order_is_confirmed_and_repeats_itself(office: Office) -> N
     """The same payment twice confirms once and says the same."""
     await office.take(ORDER)
 
-    said, outcome = await office.handle(confirm, PAID, NOW_MS + 5)
-    again, _ = await office.handle(confirm, PAID, NOW_MS + 5)
+    said, outcome = await office.handle(confirm, PAID, now_ms=NOW_MS + 5)
+    again, _ = await office.handle(confirm, PAID, now_ms=NOW_MS + 5)
 
     assert (
         said == again == OrderConfirmed(order_id="order-1", total_cents=29999, currency="EUR", email="ann@example.org")

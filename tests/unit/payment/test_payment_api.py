@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
 
 import httpx
 import pytest
@@ -13,11 +12,8 @@ from fastapi import FastAPI
 from payment_service import store
 from payment_service.api import payment_routes
 from payment_service.model import Payment, Status
-from sagastream import Reader, Transaction, problems
-from sagastream.keys import Keys
-from sagastream.testing.memory_connection import MemoryConnection
-from sagastream.testing.memory_server import MemoryServer
-from sagastream.transaction import Transactor
+from sagastream import problems
+from tests.unit.slot import Slot
 
 NOW_MS = 1_767_225_600_123
 TAKEN = Payment("order-1", Status.CHARGED, 29_999, "EUR", "CreditCard", "the-key", NOW_MS, reference="pay_1")
@@ -26,26 +22,21 @@ GIVEN_BACK = Payment(
 )
 
 
-class Ledger:
+class Ledger(Slot):
     """The payments on the in-memory server."""
-
-    def __init__(self) -> None:
-        connection, keys = MemoryConnection(MemoryServer(lambda: NOW_MS)), Keys("saga:", "payment")
-        self.reader = Reader(connection, keys)
-        self._transactor = Transactor(connection, keys, retention=timedelta(days=7))
 
     async def write(self, *payments: Payment) -> None:
         """Write payments as the handlers do."""
         for payment in payments:
-            tx = Transaction(self.reader, saga_id="", key="", now_ms=NOW_MS)
+            tx = self.transaction()
             store.save(tx, payment)
-            assert (await self._transactor.commit([tx])).outcomes[0].is_ok
+            assert (await self.commit(tx))[0].is_ok
 
 
 @pytest.fixture
 def ledger() -> Ledger:
     """Return a ledger without payments."""
-    return Ledger()
+    return Ledger("payment")
 
 
 @pytest.fixture

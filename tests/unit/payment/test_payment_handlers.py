@@ -14,38 +14,15 @@ from payment_service.gateway import OutcomeUnknown, Refused
 from payment_service.model import RefundDiffers, Status
 from payment_service.provider import Delays, Provider
 from payment_service.provider_record import MemoryRecord
-from sagastream.keys import Keys
-from sagastream.reader import Reader
-from sagastream.testing.memory_connection import MemoryConnection
-from sagastream.testing.memory_server import MemoryServer
-from sagastream.transaction import Outcome, Transaction, Transactor
+from tests.unit.slot import Slot
 
-NOW_MS = 1_767_225_600_123
 NO_DELAY = Delays(slow=timedelta(0), silence=timedelta(0))
 
 
-class Desk:
-    """Transactions of one step of one saga, read from and committed to one in-memory server."""
-
-    def __init__(self) -> None:
-        self.connection = MemoryConnection(MemoryServer(lambda: NOW_MS))
-        self.keys = Keys("saga:", "payment")
-        self.reader = Reader(self.connection, self.keys)
-
-    def transaction(self, key: str = "saga-1.charge") -> Transaction:
-        """Return a fresh transaction, as each attempt at a step is given."""
-        return Transaction(self.reader, saga_id="saga-1", key=key, now_ms=NOW_MS)
-
-    async def commit(self, tx: Transaction) -> Outcome:
-        """Commit a transaction by the shipped script."""
-        transactor = Transactor(self.connection, self.keys, retention=timedelta(days=7))
-        return (await transactor.commit([tx])).outcomes[0]
-
-
 @pytest.fixture
-def desk() -> Desk:
+def desk() -> Slot:
     """Return a desk with an empty server."""
-    return Desk()
+    return Slot("payment")
 
 
 def reserved(method: str) -> StockReserved:
@@ -59,9 +36,9 @@ def reserved(method: str) -> StockReserved:
     )
 
 
-async def paid(desk: Desk, gateway: DirectGateway) -> PaymentProcessed:
+async def paid(desk: Slot, gateway: DirectGateway) -> PaymentProcessed:
     """Charge the order's card, and return the event that says so."""
-    tx = desk.transaction()
+    tx = desk.transaction("charge")
     processed = await handlers.charge(reserved("CreditCard"), tx, gateway)
     await desk.commit(tx)
     assert isinstance(processed, PaymentProcessed)
@@ -81,13 +58,13 @@ def gateway(provider: Provider) -> DirectGateway:
     return DirectGateway(provider, timeout=timedelta(seconds=60))
 
 
-async def test_an_order_is_charged_once(desk: Desk, gateway: DirectGateway, provider: Provider) -> None:
+async def test_an_order_is_charged_once(desk: Slot, gateway: DirectGateway, provider: Provider) -> None:
     """The second attempt at a step says the same and takes nothing more."""
     events = []
     for _ in range(2):
-        tx = desk.transaction()
+        tx = desk.transaction("charge")
         events.append(await handlers.charge(reserved("CreditCard"), tx, gateway))
-        assert (await desk.commit(tx)).is_ok
+        assert (await desk.commit(tx))[0].is_ok
 
     assert isinstance(events[0], PaymentProcessed)
     assert events[0] == events[1]
@@ -103,10 +80,10 @@ async def test_an_order_is_charged_once(desk: Desk, gateway: DirectGateway, prov
     assert await desk.reader.members(store.PAYMENTS) == ["order-1"]
 
 
-async def test_a_declined_card_is_a_refusal(desk: Desk, gateway: DirectGateway) -> None:
+async def test_a_declined_card_is_a_refusal(desk: Slot, gateway: DirectGateway) -> None:
     """Refused twice with the same reason, and kept so."""
     for _ in range(2):
-        tx = desk.transaction()
+        tx = desk.transaction("charge")
         event = await handlers.charge(reserved("DeclinedCard"), tx, gateway)
         await desk.commit(tx)
 
@@ -117,14 +94,14 @@ async def test_a_declined_card_is_a_refusal(desk: Desk, gateway: DirectGateway) 
     assert (stored.status, stored.reason) == (Status.REFUSED, "the card was declined")
 
 
-async def test_what_a_provider_says_of_a_card_and_its_owner_is_not_kept(desk: Desk, gateway: DirectGateway) -> None:
+async def test_what_a_provider_says_of_a_card_and_its_owner_is_not_kept(desk: Slot, gateway: DirectGateway) -> None:
     """A reason is kept, published, and shown to whoever asks; a provider may quote what is nobody's business."""
 
     async def refuse(*_: object) -> Refused:
         return Refused(f"card 4111 1111 1111 1111 of ann@example.org is declined{'!' * 5000}")
 
     gateway.charge = refuse  # type: ignore[method-assign]
-    tx = desk.transaction()
+    tx = desk.transaction("charge")
     event = await handlers.charge(reserved("CreditCard"), tx, gateway)
     await desk.commit(tx)
 
@@ -136,27 +113,27 @@ async def test_what_a_provider_says_of_a_card_and_its_owner_is_not_kept(desk: De
     assert len(stored.reason) <= 500
 
 
-async def test_an_unknown_outcome_decides_nothing(desk: Desk, gateway: DirectGateway) -> None:
+async def test_an_unknown_outcome_decides_nothing(desk: Slot, gateway: DirectGateway) -> None:
     """The handler raises and writes nothing; the step is tried again with the same key until decided."""
     for _ in range(2):
         with pytest.raises(OutcomeUnknown):
-            await handlers.charge(reserved("BrokenProvider"), desk.transaction(), gateway)
+            await handlers.charge(reserved("BrokenProvider"), desk.transaction("charge"), gateway)
     assert await store.load(desk.reader, "order-1") is None
 
-    event = await handlers.charge(reserved("BrokenProvider"), desk.transaction(), gateway)
+    event = await handlers.charge(reserved("BrokenProvider"), desk.transaction("charge"), gateway)
 
     assert isinstance(event, PaymentProcessed)
 
 
 async def test_what_was_taken_is_given_back_under_the_key_it_was_taken_with(
-    desk: Desk, gateway: DirectGateway, provider: Provider
+    desk: Slot, gateway: DirectGateway, provider: Provider
 ) -> None:
     """The undo's own key plays no part; a repeated undo says the same and moves nothing."""
     processed = await paid(desk, gateway)
 
     events = []
     for _ in range(2):
-        tx = desk.transaction(key="another key")
+        tx = desk.transaction("another")
         events.append(await handlers.refund(processed, tx, gateway))
         await desk.commit(tx)
 
@@ -173,15 +150,15 @@ async def test_what_was_taken_is_given_back_under_the_key_it_was_taken_with(
 
 
 async def test_closing_a_step_that_never_charged_forbids_it(
-    desk: Desk, gateway: DirectGateway, provider: Provider
+    desk: Slot, gateway: DirectGateway, provider: Provider
 ) -> None:
     """Begun, closed, then the paused worker's call: the provider keeps no money."""
     for _ in range(2):
-        tx = desk.transaction()
+        tx = desk.transaction("charge")
         assert await handlers.close(reserved("CreditCard"), tx, gateway) is None
         await desk.commit(tx)
 
-    late = await handlers.charge(reserved("CreditCard"), desk.transaction(), gateway)
+    late = await handlers.charge(reserved("CreditCard"), desk.transaction("charge"), gateway)
 
     assert late == PaymentFailed(order_id="order-1", reason="closed")
     assert provider.account("saga-1.charge").taken_cents == 0
@@ -191,20 +168,20 @@ async def test_closing_a_step_that_never_charged_forbids_it(
 
 
 async def test_closing_a_step_that_charged_unheard_says_so_and_it_is_refunded(
-    desk: Desk, gateway: DirectGateway, provider: Provider
+    desk: Slot, gateway: DirectGateway, provider: Provider
 ) -> None:
     """Charged, worker killed before its commit, closed, refunded: nothing is kept and the books agree."""
-    unheard = await handlers.charge(reserved("CreditCard"), desk.transaction(), gateway)
+    unheard = await handlers.charge(reserved("CreditCard"), desk.transaction("charge"), gateway)
 
     events = []
     for _ in range(2):
-        tx = desk.transaction()
+        tx = desk.transaction("charge")
         events.append(await handlers.close(reserved("CreditCard"), tx, gateway))
         await desk.commit(tx)
     told = events[1]
     assert events == [unheard, unheard]
     assert isinstance(told, PaymentProcessed)
-    tx = desk.transaction()
+    tx = desk.transaction("charge")
     refunded = await handlers.refund(told, tx, gateway)
     await desk.commit(tx)
 
@@ -212,36 +189,36 @@ async def test_closing_a_step_that_charged_unheard_says_so_and_it_is_refunded(
     assert provider.account("saga-1.charge").kept_cents == 0
 
 
-async def test_no_refund_is_announced_that_was_not_whole(desk: Desk, gateway: DirectGateway) -> None:
+async def test_no_refund_is_announced_that_was_not_whole(desk: Slot, gateway: DirectGateway) -> None:
     """A provider that lost its books gives nothing back; that must be seen by a person, not told as done."""
     processed = await paid(desk, gateway)
 
     async with Provider(MemoryRecord(), delays=NO_DELAY) as forgetful:
         with pytest.raises(RefundDiffers, match="29999 EUR were taken, but 0 given back"):
             await handlers.refund(
-                processed, desk.transaction(), DirectGateway(forgetful, timeout=timedelta(seconds=60))
+                processed, desk.transaction("charge"), DirectGateway(forgetful, timeout=timedelta(seconds=60))
             )
 
 
 async def test_a_payment_that_is_not_stored_is_not_refunded_under_a_guessed_key(
-    desk: Desk, gateway: DirectGateway, provider: Provider
+    desk: Slot, gateway: DirectGateway, provider: Provider
 ) -> None:
     """Without the key nothing is asked of the provider."""
     processed = PaymentProcessed(order_id="order-9", payment_id="pay_1", amount_cents=1, currency="EUR")
 
     with pytest.raises(LookupError, match="order-9"):
-        await handlers.refund(processed, desk.transaction(), gateway)
+        await handlers.refund(processed, desk.transaction("charge"), gateway)
 
     assert provider.page(0, 10).calls == ()
 
 
 async def test_no_saga_gives_back_the_money_of_another_that_names_the_same_order(
-    desk: Desk, gateway: DirectGateway, provider: Provider
+    desk: Slot, gateway: DirectGateway, provider: Provider
 ) -> None:
     """The payment of an order is found by the order's id, and may have been made by another saga."""
     processed = await paid(desk, gateway)
 
-    other = Transaction(desk.reader, saga_id="saga-10", key="saga-10.charge", now_ms=NOW_MS)
+    other = desk.transaction("charge", saga_id="saga-10")
     with pytest.raises(LookupError, match=r"under saga-1\.charge, not by saga saga-10"):
         await handlers.refund(processed, other, gateway)
 

@@ -19,8 +19,7 @@ from stock_service import store
 from stock_service.api import Shelf, stock_routes
 from stock_service.handlers import stock
 from stock_service.model import Level, Reservation, ReservationStatus
-
-from .conftest import NOW_MS
+from tests.unit.slot import NOW_MS
 
 HELD = Reservation("order-1", "saga-1", "s", ReservationStatus.HELD, {"cup": 2, "jug": 1}, NOW_MS)
 

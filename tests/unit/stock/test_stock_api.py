@@ -20,8 +20,7 @@ from sagastream.testing.memory_server import MemoryServer
 from stock_service.api import MOST_PIECES, Shelf, stock_routes
 from stock_service.catalogue import demo_levels, seed
 from stock_service.handlers import stock
-
-from .conftest import NOW_MS
+from tests.unit.slot import NOW_MS
 
 EUR = Currency("EUR", 2)
 

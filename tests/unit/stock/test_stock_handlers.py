@@ -13,8 +13,9 @@ from stock_service import store
 from stock_service.catalogue import demo_levels
 from stock_service.handlers import release, reserve
 from stock_service.model import Level, ReservationStatus
+from tests.unit.slot import NOW_MS
 
-from .conftest import NOW_MS, Warehouse
+from .conftest import Warehouse
 
 CUP = Level("store-1", "cup", "Cup", available=3, initial=3, price_cents=1200)
 JUG = Level("store-1", "jug", "Jug", available=10, initial=10, price_cents=500)
@@ -90,12 +91,12 @@ async def test_a_price_of_another_currency_is_no_price(warehouse: Warehouse, cod
 async def test_the_last_pieces_are_given_out_once(warehouse: Warehouse) -> None:
     """Two orders of one batch both see three pieces; the script serves one, the other decides again."""
     await warehouse.stock(CUP)
-    both = [warehouse.transaction("saga-1"), warehouse.transaction("saga-2")]
+    both = [warehouse.transaction(saga_id="saga-1"), warehouse.transaction(saga_id="saga-2")]
     for number, tx in enumerate(both):
         assert isinstance(await reserve(_order(("cup", 2, 1200), order_id=f"order-{number}"), tx), StockReserved)
 
     outcomes = await warehouse.commit(*both)
-    again, _ = await warehouse.handle(reserve, _order(("cup", 2, 1200), order_id="order-1"), "saga-2")
+    again, _ = await warehouse.handle(reserve, _order(("cup", 2, 1200), order_id="order-1"), saga_id="saga-2")
 
     assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.REFUSED]
     assert isinstance(again, StockReservationFailed)
@@ -105,7 +106,7 @@ async def test_the_last_pieces_are_given_out_once(warehouse: Warehouse) -> None:
 async def test_orders_that_fit_together_do_not_get_in_each_others_way(warehouse: Warehouse) -> None:
     """Guards on hot counters commute: a batch of orders for one product needs one round."""
     await warehouse.stock(JUG)
-    batch = [warehouse.transaction(f"saga-{number}") for number in range(10)]
+    batch = [warehouse.transaction(saga_id=f"saga-{number}") for number in range(10)]
     for number, tx in enumerate(batch):
         await reserve(_order(("jug", 1, 500), order_id=f"order-{number}"), tx)
 
@@ -117,12 +118,12 @@ async def test_the_same_order_twice_is_held_once(warehouse: Warehouse) -> None:
     """Even without the ledger, and even from another saga, one order has one reservation."""
     await warehouse.stock(JUG)
     order = _order(("jug", 2, 500))
-    first, second = warehouse.transaction("saga-1"), warehouse.transaction("saga-1")
+    first, second = warehouse.transaction(saga_id="saga-1"), warehouse.transaction(saga_id="saga-1")
     await reserve(order, first)
     await reserve(order, second)
 
     outcomes = await warehouse.commit(first, second)
-    said, _ = await warehouse.handle(reserve, order, "saga-2")
+    said, _ = await warehouse.handle(reserve, order, saga_id="saga-2")
 
     assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.REFUSED]
     assert said == StockReservationFailed(order_id="order-1", reason="order order-1 already has a reservation")
@@ -150,7 +151,7 @@ async def test_two_releases_at_once_put_back_once(warehouse: Warehouse) -> None:
     await warehouse.stock(JUG)
     reserved, _ = await warehouse.handle(reserve, _order(("jug", 3, 500)))
     assert isinstance(reserved, StockReserved)
-    both = [warehouse.transaction("saga-1"), warehouse.transaction("saga-1")]
+    both = [warehouse.transaction(saga_id="saga-1"), warehouse.transaction(saga_id="saga-1")]
     for tx in both:
         await release(reserved, tx)
 
@@ -165,8 +166,8 @@ async def test_a_release_that_comes_too_late_takes_nothing_from_another_order(wa
     await warehouse.stock(JUG)
     reserved, _ = await warehouse.handle(reserve, _order(("jug", 3, 500)))
     assert isinstance(reserved, StockReserved)
-    await warehouse.handle(reserve, _order(("jug", 4, 500)).model_copy(update={"order_id": "order-2"}), "saga-2")
-    both = [warehouse.transaction("saga-1"), warehouse.transaction("saga-1")]
+    await warehouse.handle(reserve, _order(("jug", 4, 500), order_id="order-2"), saga_id="saga-2")
+    both = [warehouse.transaction(saga_id="saga-1"), warehouse.transaction(saga_id="saga-1")]
     for tx in both:
         await release(reserved, tx)
 
@@ -184,7 +185,7 @@ async def test_nothing_is_released_that_was_never_held_by_this_saga(warehouse: W
 
     for lost in (reserved.model_copy(update={"order_id": "order-9"}), reserved):
         with pytest.raises(LookupError, match="no such reservation is stored"):
-            await warehouse.handle(release, lost, "saga-2")
+            await warehouse.handle(release, lost, saga_id="saga-2")
     assert await warehouse.pieces("jug") == (7, 3)
 
 
