@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import subprocess
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from sagastream.offspring import dies_with_parent
 from sagastream.ports import free_port
+from tests.deploy.processes import running, wait_until
 from tests.needs import program
 
 T = TypeVar("T")
@@ -104,34 +104,20 @@ def prometheus(config: Path) -> Iterator[Prometheus]:
         f"--storage.tsdb.path={config.parent / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=dies_with_parent(),
-        )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
+    base_url = f"http://127.0.0.1:{port}"
+    with (
+        running(command, os.environ, log) as process,
+        httpx.Client(base_url=base_url, timeout=10, trust_env=False) as client,
+    ):
 
-            def is_ready() -> bool:
-                assert process.poll() is None, log.read_text()[-2000:]
-                try:
-                    return client.get("/-/ready").is_success
-                except httpx.TransportError:
-                    return False
+        def is_ready() -> bool:
+            try:
+                return client.get("/-/ready").is_success
+            except httpx.TransportError:
+                return False
 
-            until(is_ready, "Prometheus is ready")
-            yield Prometheus(client)
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        wait_until(is_ready, "Prometheus is ready", process, log)
+        yield Prometheus(client)
 
 
 def _texts(rule: Mapping[str, object]) -> dict[str, str]:

@@ -62,7 +62,7 @@ async def dev_shop(data_dir: Path, *flags: str, **settings: str) -> AsyncIterato
     child = Child(["dev", *flags], environment(data_dir, PORT=str(port), **settings), log)
     try:
         base_url = f"http://127.0.0.1:{port}"
-        await _ready(base_url, child)
+        await ready(base_url, child, "the shop")
         async with DevShop(base_url, data_dir, child) as shop:
             yield shop
     finally:
@@ -70,7 +70,8 @@ async def dev_shop(data_dir: Path, *flags: str, **settings: str) -> AsyncIterato
         assert left_behind(data_dir) == []
 
 
-async def _ready(base_url: str, child: Child) -> None:
+async def ready(base_url: str, child: Child, what: str) -> None:
+    """Wait until what a process serves is ready."""
     async with httpx.AsyncClient(base_url=base_url, trust_env=False) as client:
 
         async def ask() -> bool:
@@ -80,4 +81,4 @@ async def _ready(base_url: str, child: Child) -> None:
             except httpx.HTTPError:
                 return False
 
-        await until(ask, "the shop is ready", within_s=60)
+        await until(ask, f"{what} is ready", within_s=60)

@@ -13,17 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from sagastream.ports import free_port
 from tests.processes.child import Child, environment
-from tests.processes.dev_shop import DevShop, dev_shop
+from tests.processes.dev_shop import DevShop, dev_shop, ready
 from tests.processes.distorting import Answer, distorting
 from tests.processes.orders import METHODS, an_order
 from tests.processes.published import BUSINESS_RULES, ENDLESS, NEED_SOMETHING_UNDER_WAY, WRITTEN_TO
-from tests.processes.until import until
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="session")]
 
@@ -75,16 +73,7 @@ async def provider(tmp_path_factory: pytest.TempPathFactory, tried: DevShop) -> 
         ["service", factory, "--name", "payment-provider", "--port", str(port)], told, directory / "provider.log"
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-
-            async def ask() -> bool:
-                assert child.is_running, child.said()
-                try:
-                    return (await client.get("/readyz", timeout=5)).is_success
-                except httpx.HTTPError:
-                    return False
-
-            await until(ask, "the provider is ready", within_s=60)
+        await ready(f"http://127.0.0.1:{port}", child, "the provider")
         yield f"http://127.0.0.1:{port}"
     finally:
         await child.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from sagastream import Participant, Retry, Transaction
 from tests.trip import (
@@ -18,8 +19,21 @@ from tests.trip import (
     TripCancelled,
     TripConfirmed,
 )
+from tests.unit.core.world import World
 
 RETRY = Retry(attempts=3, first=timedelta(seconds=1), cap=timedelta(seconds=30), jitter=0.0)
+
+
+def with_rooms(rooms: int = 100, **settings: Any) -> World:  # noqa: ANN401  # any setting
+    """Return a world whose hotel has rooms."""
+    world = World(**settings)
+    world.call("HSET", "hotel", "rooms", "free", rooms)
+    return world
+
+
+def free(world: World) -> str:
+    """Return how many nights the hotel has left."""
+    return world.hash("hotel", "rooms")["free"]
 
 
 class Script:

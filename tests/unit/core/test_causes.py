@@ -8,6 +8,7 @@ from typing import Any
 
 from sagastream.event import StepBarred, StepGaveUp, UndoRequested
 from tests.trip import TRIP, CardDeclined, RoomHeld, TripBooked, TripConfirmed, bank, desk, hotel
+from tests.unit.core.casts import with_rooms
 from tests.unit.core.world import SAGA, World, in_virtual_time
 
 
@@ -25,8 +26,7 @@ def without_cause(history: list[dict[str, Any]]) -> list[str]:
 @in_virtual_time
 async def test_what_time_brings_about_was_caused_by_what_happened_last() -> None:
     """A step overdue, a request repeated for hours: each has a cause, and none is empty."""
-    world = World(sweep_s=30.0, block=timedelta(seconds=30))
-    world.call("HSET", "hotel", "rooms", "free", 5)
+    world = with_rooms(5, sweep_s=30.0, block=timedelta(seconds=30))
     async with world.running(world.consumer(desk), world.consumer(hotel), world.coordinator(TRIP)):
         begun = await world.entrance(desk).begin(TripBooked(nights=2), key="request-17")
         await asyncio.sleep(7200)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -19,20 +18,8 @@ from sagastream.consumer import OUTSIDE
 from sagastream.event import StepGaveUp, UndoRequested
 from sagastream.ledger import State
 from tests.trip import CardCharged, RoomGivenBack, RoomHeld, TripBooked
-from tests.unit.core.casts import RETRY, Gateway, Script, bank, hotel
+from tests.unit.core.casts import RETRY, Gateway, Script, bank, free, hotel, with_rooms
 from tests.unit.core.world import World, in_virtual_time
-
-
-def with_rooms(rooms: int = 100, **settings: Any) -> World:  # noqa: ANN401  # any setting
-    """Return a world whose hotel has rooms."""
-    world = World(**settings)
-    world.call("HSET", "hotel", "rooms", "free", rooms)
-    return world
-
-
-def free(world: World) -> str:
-    """Return how many nights the hotel has left."""
-    return world.hash("hotel", "rooms")["free"]
 
 
 def book(world: World, sagas: int = 1, nights: int = 2) -> None:

@@ -21,6 +21,7 @@ from sagastream.saga.advance import Advance
 from sagastream.saga.definition import Saga
 from sagastream.saga.progress import Progress
 from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed, bank, desk, hotel
+from tests.unit.core.casts import with_rooms
 from tests.unit.core.test_coordinator import complete, names
 from tests.unit.core.world import SAGA, Wire, World, in_virtual_time, meanwhile
 
@@ -295,8 +296,7 @@ async def test_deadlines_go_on_once_the_clock_has_settled() -> None:
 @in_virtual_time
 async def test_a_clock_that_was_put_forward_before_the_start_turns_back_truly_and_nothing_that_is_decided() -> None:
     """Who starts knows no earlier time; of what had time left the pivot's ledger judges, as of anything overdue."""
-    world = World()
-    world.call("HSET", "hotel", "rooms", "free", 2)
+    world = with_rooms(2)
     entrance = world.entrance(desk)
     waits, confirmed = [(await entrance.begin(TripBooked(nights=1), key=key)).saga_id for key in ("one", "other")]
     await world.work(world.coordinator(TRIP), world.consumer(hotel))

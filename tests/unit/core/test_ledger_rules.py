@@ -33,7 +33,7 @@ from tests.trip import (
     TripCancelled,
     TripConfirmed,
 )
-from tests.unit.core.casts import RETRY, Gateway, Script, bank, desk, hotel
+from tests.unit.core.casts import RETRY, Gateway, Script, bank, desk, free, hotel, with_rooms
 from tests.unit.core.world import SAGA, Wire, World, in_virtual_time
 
 
@@ -47,11 +47,6 @@ def failing(times: int) -> Script:
 
     script.before = before
     return script
-
-
-def free(world: World) -> str:
-    """Return how many nights the hotel has left."""
-    return world.hash("hotel", "rooms")["free"]
 
 
 @in_virtual_time
@@ -141,8 +136,7 @@ async def test_a_handler_that_keeps_a_hash_where_the_library_keeps_its_own_is_re
 @in_virtual_time
 async def test_a_refusal_is_decided_once() -> None:
     """The second telling finds enough rooms, but the refusal stands."""
-    world = World()
-    world.call("HSET", "hotel", "rooms", "free", 1)
+    world = with_rooms(1)
     world.tell(TripBooked(nights=2), id="booked-1")
     await world.work(world.consumer(hotel(Script())))
     world.call("HSET", "hotel", "rooms", "free", 10)
@@ -159,8 +153,7 @@ async def test_an_event_has_the_same_id_on_every_attempt() -> None:
     """Ids are derived from the cause: two worlds that never met publish the same one."""
     ids = []
     for _ in range(2):
-        world = World()
-        world.call("HSET", "hotel", "rooms", "free", 10)
+        world = with_rooms(10)
         world.tell(TripBooked(nights=2), id="booked-1")
         await world.work(world.consumer(hotel(Script())))
         ids += [event["id"] for event in world.events("hotel", RoomHeld)]
@@ -232,8 +225,7 @@ async def test_an_undo_before_its_step_bars_it_and_announces_no_undo() -> None:
 @in_virtual_time
 async def test_an_undo_in_one_batch_with_its_step_goes_first() -> None:
     """Requests to undo commit before forward steps, whatever the order of the streams."""
-    world = World()
-    world.call("HSET", "hotel", "rooms", "free", 10)
+    world = with_rooms(10)
     world.tell(TripBooked(nights=2))
     world.ask("hotel", UndoRequested(step="RoomHeld"))
     await world.work(world.consumer(hotel(Script())))

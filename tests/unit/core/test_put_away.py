@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from sagastream.keys import COORDINATOR
 from sagastream.ledger import State
 from tests.trip import TRIP, RoomHeld, TripBooked
-from tests.unit.core.casts import Script, hotel
+from tests.unit.core.casts import Script, hotel, with_rooms
 from tests.unit.core.world import Worker, World, in_virtual_time
 
 
@@ -41,8 +41,7 @@ async def put_away_later(world: World, owner: str, worker: Worker, is_through: C
 @in_virtual_time
 async def test_what_is_no_event_stays_until_a_participant_can_put_it_away() -> None:
     """Others of its batch go on; it comes again as what a silent consumer left, and is a letter in the end."""
-    world = World()
-    world.call("HSET", "hotel", "rooms", "free", 100)
+    world = with_rooms()
     world.append("desk", "TripBooked", {"hello": "world"})
     world.tell(TripBooked(nights=1))
     is_through = lambda: world.ledger("hotel", "hold_room").state is State.DONE  # noqa: E731  # shorter than a function

@@ -21,15 +21,8 @@ from sagastream.event import MAX_EVENT_BYTES, LedgerLost, StepGaveUp, UndoReques
 from sagastream.ledger import State
 from sagastream.telemetry import Telemetry
 from tests.trip import CardCharged, CardRefunded, RoomGivenBack, RoomHeld, TripBooked
-from tests.unit.core.casts import RETRY, Gateway, Script, bank, hotel
+from tests.unit.core.casts import RETRY, Gateway, Script, bank, hotel, with_rooms
 from tests.unit.core.world import SAGA, World, in_virtual_time
-
-
-def with_rooms(**settings: Any) -> World:  # noqa: ANN401  # any setting
-    """Return a world whose hotel has rooms."""
-    world = World(**settings)
-    world.call("HSET", "hotel", "rooms", "free", 100)
-    return world
 
 
 def raising(script: Script, world: World, *, until_second: float = 1e9, text: str = "not now") -> list[float]:

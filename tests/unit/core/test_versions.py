@@ -12,6 +12,7 @@ from sagastream import Event, Participant, Saga, Transaction
 from sagastream.event import StepBarred
 from sagastream.keys import COORDINATOR
 from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed, bank, cancel, confirm, desk, hotel
+from tests.unit.core.casts import with_rooms
 from tests.unit.core.world import SAGA, World, in_virtual_time
 
 BACKLOG = 12  # beginnings before ours, of which one read brings some
@@ -38,8 +39,7 @@ def newer_desk() -> Participant:
 @in_virtual_time
 async def test_who_turns_a_saga_back_says_the_version_it_began_with(is_newer_known: bool) -> None:
     """A coordinator that comes late reads that before the beginning; every effect of the older version is undone."""
-    world = World(batch=5)
-    world.call("HSET", "hotel", "rooms", "free", 100)
+    world = with_rooms(batch=5)
     entrance = world.entrance(desk)
     for number in range(BACKLOG):
         await entrance.begin(TripBooked(nights=1), key=f"before-{number}")
