@@ -26,8 +26,12 @@ _LONGEST_PAUSE = timedelta(seconds=2)
 Handle = Callable[[list[Message]], Awaitable[None]]
 Beside = Callable[[], Awaitable[timedelta]]
 Tidy = Callable[[], Awaitable[None]]
-Forget = Callable[[], None]
+Forget = Callable[[], Awaitable[None]]
 TIDY = timedelta(minutes=1)
+
+
+async def _nothing() -> None:
+    pass
 
 
 class Loop:
@@ -52,7 +56,7 @@ class Loop:
         beside: Beside,
         tidy: Tidy,
         claim_idle: timedelta,
-        forget: Forget = lambda: None,
+        forget: Forget = _nothing,
         linger: timedelta = timedelta(0),
     ) -> None:
         self._bus = bus
@@ -115,6 +119,7 @@ class Loop:
             except (ServerUnavailable, ReplyError, WrongStore) as error:
                 failures += 1
                 self._in_trouble(error)
+                await self._forget()
                 await asyncio.sleep(min(_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE).total_seconds())
 
     async def _round(self) -> None:
@@ -178,7 +183,6 @@ class Loop:
             self._refused = str(error)
             log.error("consumer.refused", group=self._intake.group, error=self._refused)
         self._must_recover = True
-        self._forget()
         self.is_ready, self.trouble = False, str(error)
         self.tried.set()
 

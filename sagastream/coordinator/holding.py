@@ -59,6 +59,10 @@ class Holding:
         """Let nothing wait the next time: somebody waits for it."""
         self._may_wait = False
 
+    def is_rush(self, messages: Sequence[Message]) -> bool:
+        """Tell whether so many messages in one read mean that the next ones are there already."""
+        return len(messages) >= self._rush
+
     def take_up(self, messages: Sequence[Message], *, now_s: float) -> Beside:
         """Take messages up into the bundles of their sagas; return those that belong into none."""
         beside = Beside([], [], [])
@@ -73,7 +77,7 @@ class Holding:
                 if not is_taken:
                     beside.silent.append(message)
         # What is beside concerns sagas of which something may wait.
-        self._may_wait &= len(messages) >= self._rush and not beside.unknown and not beside.poison
+        self._may_wait &= self.is_rush(messages) and not beside.unknown and not beside.poison
         return beside
 
     def ripe(self, *, now_s: float) -> list[Bundle]:

@@ -23,6 +23,7 @@ from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.records import Record, Records
 from sagastream.coordinator.retention import Retention, kept
 from sagastream.coordinator.snapshots import Snapshots
+from sagastream.coordinator.storing import Storing
 from sagastream.envelope import ID
 from sagastream.errors import ReplyError, ServerUnavailable, Undecodable, UnknownTable
 from sagastream.intake import Intake, Message
@@ -42,7 +43,6 @@ log = structlog.get_logger(__name__)
 
 # Events of one saga follow each other within milliseconds while much is going on: one write for several of them.
 LINGER = timedelta(milliseconds=2)
-TOGETHER, SIDE_BY_SIDE = 25, 8  # sagas of a batch that one call writes; such calls at most, each on its own connection
 
 
 class Coordinator:
@@ -69,6 +69,7 @@ class Coordinator:
         self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
         self._folding = Folding(self._meanings, self.records, self._clock)
         self._holding = Holding(self._meanings, telemetry, batch=settings.batch)
+        self._storing = Storing(self._store)
         self._aside = Aside(self._meanings.sagas, bus, keys, self.records.reader, self._transactor)
         self._look_aside_at = 0.0
         self._stuck: set[str] = set()  # messages of the batch at hand that can neither be handled nor put away
@@ -78,7 +79,7 @@ class Coordinator:
         )  # fmt: skip
         self._loop = Loop(
             bus, self._intake, self._clock, handle=self._handle, recovered=self._at_once, beside=self._beside,
-            tidy=self._tidy, forget=self._holding.forget, claim_idle=settings.claim_idle, linger=LINGER,
+            tidy=self._tidy, forget=self._forget, claim_idle=settings.claim_idle, linger=LINGER,
         )  # fmt: skip
         self.tried = self._loop.tried
         ready = only_if(self._reads, ticker)
@@ -99,6 +100,7 @@ class Coordinator:
             try:
                 await self._loop.run(stop)
             finally:
+                self._storing.cancel()
                 for task in beside:
                     task.cancel()
 
@@ -151,40 +153,46 @@ class Coordinator:
         return self._wait()
 
     def _wait(self) -> timedelta:
-        return LINGER if self._holding else self._block  # what waits for company is stored if nothing comes
+        return LINGER if self._holding or self._storing else self._block  # what waits is looked after if nothing comes
 
     def _hasten(self) -> None:
         self._holding.hasten()
         self._loop.hasten()
 
+    async def _forget(self) -> None:
+        self._holding.forget()
+        await self._storing.give_up()
+
     async def _at_once(self, messages: list[Message]) -> None:
         self._holding.hasten()
         await self._handle(messages)
+        await self._storing.end()
 
     async def _handle(self, messages: list[Message]) -> None:
+        """Begin to store what is ripe; in a rush the next is read meanwhile, else there is nothing better to do."""
+        if not self._storing:
+            self._stuck.clear()
         now_s = asyncio.get_running_loop().time()
-        self._stuck.clear()
         beside = self._holding.take_up(messages, now_s=now_s)
-        ripe = self._holding.ripe(now_s=now_s)
-        await self._store(ripe)
+        await self._storing.begin(self._holding.ripe(now_s=now_s))
+        if not self._holding.is_rush(messages) or beside.unknown or beside.poison:
+            await self._storing.end()
         for message in beside.unknown:
             await self._set_aside(message)
         for message, why in beside.poison:  # afterwards, for what they mark may have begun in this batch
             await self._fence(message, why)
-        done = [*beside.silent, *beside.unknown, *(message for message, _ in beside.poison)]
-        for bundle in ripe:
-            done += bundle.messages
-        self._intake.settled([message for message in done if message.name not in self._stuck] if self._stuck else done)
+        self._settle([*beside.silent, *beside.unknown, *(message for message, _ in beside.poison)])
 
-    async def _store(self, bundles: list[Bundle]) -> None:
-        """Fold each bundle into its record, some at a time: while the server stores these, the next are folded."""
-        size = max(TOGETHER, -(-len(bundles) // SIDE_BY_SIDE))
-        if len(bundles) <= size:
-            return await self._store_together(bundles)
-        parts = (bundles[at : at + size] for at in range(0, len(bundles), size))
-        for outcome in await asyncio.gather(*map(self._store_together, parts), return_exceptions=True):
-            if outcome is not None:
-                raise outcome  # all have come to an end: nothing goes on behind the loop that begins anew
+    def _settle(self, messages: list[Message]) -> None:
+        if self._stuck:
+            messages = [message for message in messages if message.name not in self._stuck]
+        self._intake.settled(messages)
+
+    async def _store(self, bundles: Sequence[Bundle]) -> None:
+        """Store a part of a batch, and settle what it was made of."""
+        await self._store_together(list(bundles))
+        for bundle in bundles:
+            self._settle(bundle.messages)
 
     async def _store_together(self, open_: list[Bundle]) -> None:
         """Store by one call; where something else is stored than was thought, once more on what is there.
@@ -241,7 +249,7 @@ class Coordinator:
         except Undecodable as error:
             log.error("saga.cannot_be_marked", saga_id=saga_id, error=str(error))
             return
-        await self._store([poisoned(record, meaning, message, why, self._clock.now_ms())])
+        await self._store_together([poisoned(record, meaning, message, why, self._clock.now_ms())])
 
     async def _fence_all(self, bundle: Bundle, error: Exception) -> None:
         """Put away what cannot be stored for a reason nobody foresaw. Its words may hold anything."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from sagastream.bus import Command
-from sagastream.coordinator import folding, tracker
+from sagastream.coordinator import folding, storing, tracker
 from sagastream.envelope import instant
 from sagastream.errors import ServerUnavailable
 from sagastream.event import Event, LedgerLost, SagaCompleted, SagaStarted, StepBarred, StepGaveUp
@@ -486,13 +486,13 @@ async def test_a_batch_of_which_one_answer_was_lost_is_read_again_only_once_the_
         complete(world, ["warm-up"])
         await world.quiet()
         wire.bus.writer.before, wire.bus.writer.after = before, after  # type: ignore[attr-defined]  # a memory connection
-        for saga_id in names(4 * tracker.TOGETHER):
+        for saga_id in names(4 * storing.TOGETHER):
             world.tell(TripBooked(nights=1), saga_id)
         await asyncio.sleep(2)
 
     assert lost == [3]
     assert read_again[0] == 0
-    assert indexed(world, "all") == 1 + 4 * tracker.TOGETHER
+    assert indexed(world, "all") == 1 + 4 * storing.TOGETHER
 
 
 @in_virtual_time
@@ -502,7 +502,7 @@ async def test_what_a_batch_costs_hardly_grows_with_the_batch() -> None:
     In a rush, as 1,000 at once are, it takes one more read to see that nothing follows.
     """
     costs = []
-    for size in (1, 4 * tracker.TOGETHER, 1000):
+    for size in (1, 4 * storing.TOGETHER, 1000):
         world = World(batch=5000)
         wire = world.wire()
         coordinator = world.coordinator(TRIP, wire=wire)
