@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--arrangement", nargs="+", choices=ARRANGEMENTS, default=list(ARRANGEMENTS),
                         help="all workers in one process, each in its own, or both")  # fmt: skip
     parser.add_argument("--path", nargs="+", choices=list(PATHS), default=list(PATHS),
-                        help="every saga completed, or half of them undone")  # fmt: skip
+                        help="every saga completed, half of them undone, or all of them")  # fmt: skip
     parser.add_argument("--csv", type=Path, help="append a row per line to this file")
     return parser
 

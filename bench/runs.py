@@ -16,7 +16,7 @@ from sagastream.saga.lifecycle import Status
 
 WITHIN_S = 30.0  # after which a run is over, whatever has ended by then
 ARRANGEMENTS = ("one", "procs")
-PATHS = {"completed": 0, "half-undone": 2}  # every how manieth card is declined
+PATHS = {"completed": 0, "half-undone": 2, "undone": 1}  # every how manieth card is declined
 
 
 @dataclass(frozen=True, slots=True)

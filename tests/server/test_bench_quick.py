@@ -19,7 +19,7 @@ def test_every_saga_of_a_short_run_ends_as_it_must_in_both_arrangements(
     """In one process, and in one per worker: the bench says so by its exit code."""
     rows = tmp_path / "rows.csv"
 
-    code = quick.main(["--sagas", "50", "--appendfsync", "no", "--path", "half-undone", "--csv", str(rows)])
+    code = quick.main(["--sagas", "50", "--appendfsync", "no", "--path", "half-undone", "undone", "--csv", str(rows)])
 
     assert code == 0, capsys.readouterr().err
     assert "sagas/s" in capsys.readouterr().out
@@ -29,6 +29,9 @@ def test_every_saga_of_a_short_run_ends_as_it_must_in_both_arrangements(
         ("limit", "half-undone", "50"),
         ("one", "half-undone", "50"),
         ("procs", "half-undone", "50"),
+        ("limit", "undone", "50"),
+        ("one", "undone", "50"),
+        ("procs", "undone", "50"),
     ]
     assert all(row[name] for row in found for name in ("date", "python", "redis_py", "server", "cpu"))
     assert all(float(row["server_us_per_saga"]) > 0 < float(row["python_us_per_saga"]) for row in found)
