@@ -177,6 +177,8 @@ class Coordinator:
         await self._storing.begin(self._holding.ripe(now_s=now_s))
         if not self._holding.is_rush(messages) or beside.unknown or beside.poison:
             await self._storing.end()
+        elif self._storing:
+            self._loop.hasten()  # the read goes out before what was begun is folded, and is answered by then
         for message in beside.unknown:
             await self._set_aside(message)
         for message, why in beside.poison:  # afterwards, for what they mark may have begun in this batch
