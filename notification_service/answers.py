@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import ConfigDict
 from pydantic.config import JsonDict
 
 from notification_service.model import Kind, Notice, Status
 from notification_service.templates import Text
-from sagastream.answers import Answer, instant
+from sagastream.answers import Answer, Moment, instant
 from sagastream.pages import EXAMPLE_CURSOR
 
 _EXAMPLE_NOTICE: JsonDict = {
@@ -29,7 +29,7 @@ class NoticeView(Answer):
     channel: str
     message_id: str
     reason: str
-    decided_at: AwareDatetime
+    decided_at: Moment
 
 
 class NotificationsView(Answer):
@@ -77,7 +77,7 @@ class MessageView(Answer):
     channel: str
     message_id: str
     reason: str
-    decided_at: AwareDatetime
+    decided_at: Moment
     subject: str
     text: str
     html: str

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pydantic import ConfigDict
 from pydantic.config import JsonDict
 
 from money import currency
 from order_service.model import Order, Status
-from sagastream.answers import Answer, instant, moment
+from sagastream.answers import Answer, Moment, instant, moment
 from sagastream.pages import EXAMPLE_CURSOR
 
 EXAMPLE_IDS: JsonDict = {
@@ -76,8 +74,8 @@ class OrderView(Answer):
     adjustment: str
     items: list[LineView]
     email: str | None
-    created_at: datetime
-    settled_at: datetime | None
+    created_at: Moment
+    settled_at: Moment | None
 
 
 class OrdersView(Answer):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from enum import StrEnum
 
 from pydantic import ConfigDict
@@ -16,7 +15,7 @@ from pydantic.config import JsonDict
 from order_service.answers import EXAMPLE_IDS
 from order_service.model import Order, Status
 from order_service.promises import PROMISES
-from sagastream.answers import Answer, instant
+from sagastream.answers import Answer, Moment, instant
 from sagastream.coordinator.records import Record
 from sagastream.event import (
     BarRequested,
@@ -108,7 +107,7 @@ class EntryView(Answer):
     step: str | None
     status: EntryStatus
     message: str
-    timestamp: datetime
+    timestamp: Moment
 
 
 class CourseView(Answer):

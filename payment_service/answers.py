@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import ConfigDict
 from pydantic.config import JsonDict
 
 from money import currency
 from payment_service.model import Payment, Status
-from sagastream.answers import Answer, instant, moment
+from sagastream.answers import Answer, Moment, instant, moment
 from sagastream.pages import EXAMPLE_CURSOR
 
 _EXAMPLE: JsonDict = {
@@ -39,9 +39,9 @@ class PaymentView(Answer):
     currency: str
     payment_method: str
     reason: str
-    decided_at: AwareDatetime
+    decided_at: Moment
     refunded_amount: str | None
-    refunded_at: AwareDatetime | None
+    refunded_at: Moment | None
 
 
 class PaymentsView(Answer):

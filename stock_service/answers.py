@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pydantic import ConfigDict
 from pydantic.config import JsonDict
 
 from money import Currency
 from money import currency as currency_of
-from sagastream.answers import Answer, instant, moment
+from sagastream.answers import Answer, Moment, instant, moment
 from stock_service.model import Level, Reservation, ReservationStatus
 
 _EXAMPLE_LEVEL: JsonDict = {
@@ -83,8 +81,8 @@ class ReservationView(Answer):
     store_id: str
     status: ReservationStatus
     items: list[PiecesView]
-    since: datetime
-    released_at: datetime | None
+    since: Moment
+    released_at: Moment | None
     age_seconds: float
 
 

@@ -64,7 +64,7 @@ async def test_notices_are_shown(told: Told, client: httpx.AsyncClient) -> None:
                 "channel": "email",
                 "messageId": "<id@shop>",
                 "reason": "",
-                "decidedAt": "2026-01-01T00:00:00.123000Z",
+                "decidedAt": "2026-01-01T00:00:00.123Z",
             },
             {
                 "kind": "Cancellation",
@@ -72,7 +72,7 @@ async def test_notices_are_shown(told: Told, client: httpx.AsyncClient) -> None:
                 "channel": "email",
                 "messageId": "",
                 "reason": "refused for good (550)",
-                "decidedAt": "2026-01-01T00:00:00.123000Z",
+                "decidedAt": "2026-01-01T00:00:00.123Z",
             },
         ],
     }

@@ -99,7 +99,7 @@ async def test_the_history_tells_step_status_message_and_instant(shop: Shop, cli
         "step": "charge payment",
         "status": "Refused",
         "message": "Happened by somebody: the card was declined",
-        "timestamp": "2023-11-14T22:13:20.040000Z",
+        "timestamp": "2023-11-14T22:13:20.040Z",
     }
 
 

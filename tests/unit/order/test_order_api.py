@@ -67,7 +67,7 @@ async def test_an_order_is_shown_as_it_was_taken(client: httpx.AsyncClient) -> N
             }
         ],
         "email": "ann@example.org",
-        "createdAt": "2023-11-14T22:13:20Z",
+        "createdAt": "2023-11-14T22:13:20.000Z",
         "settledAt": None,
     }
 

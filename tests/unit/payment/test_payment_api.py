@@ -64,7 +64,7 @@ async def test_a_payment_and_its_refund_are_shown(ledger: Ledger, client: httpx.
         "currency": "EUR",
         "paymentMethod": "CreditCard",
         "reason": "",
-        "decidedAt": "2026-01-01T00:00:00.123000Z",
+        "decidedAt": "2026-01-01T00:00:00.123Z",
         "refundedAmount": None,
         "refundedAt": None,
     }
@@ -72,7 +72,7 @@ async def test_a_payment_and_its_refund_are_shown(ledger: Ledger, client: httpx.
         **taken,
         "status": "Refunded",
         "refundedAmount": "299.99",
-        "refundedAt": "2026-01-01T00:00:01Z",
+        "refundedAt": "2026-01-01T00:00:01.000Z",
     }
 
 

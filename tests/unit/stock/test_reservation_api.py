@@ -76,7 +76,7 @@ async def test_a_reservation_is_shown_with_its_age(warehouse: Warehouse, client:
         "storeId": "s",
         "status": "Held",
         "items": [{"productId": "cup", "quantity": 2}, {"productId": "jug", "quantity": 1}],
-        "since": "2023-11-14T22:13:20Z",
+        "since": "2023-11-14T22:13:20.000Z",
         "releasedAt": None,
         "ageSeconds": 12.5,
     }
@@ -91,7 +91,7 @@ async def test_a_released_reservation_stops_ageing(warehouse: Warehouse, client:
 
     shown = (await client.get("/orders/order-1/reservation")).json()
 
-    assert (shown["status"], shown["releasedAt"], shown["ageSeconds"]) == ("Released", "2023-11-14T22:13:23Z", 3.0)
+    assert (shown["status"], shown["releasedAt"], shown["ageSeconds"]) == ("Released", "2023-11-14T22:13:23.000Z", 3.0)
     level = (await client.get("/s/cup")).json()
     assert (level["available"], level["reserved"]) == (9, 0)
 
