@@ -29,6 +29,7 @@ class Storing:
 
         Raises: what kept earlier ones from being stored.
         """
+        self._look_back()
         size = max(TOGETHER, -(-len(bundles) // SIDE_BY_SIDE))
         for at in range(0, len(bundles), size):
             part = bundles[at : at + size]

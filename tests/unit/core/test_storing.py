@@ -100,6 +100,16 @@ async def test_what_could_not_be_stored_is_told_to_who_comes_next() -> None:
 
 
 @in_virtual_time
+async def test_what_could_not_be_stored_is_told_though_nothing_is_to_be_stored() -> None:
+    """A rush may bring much that says nothing, or waits; and what was not stored holds back every deadline."""
+    storing = Storing(Slow(fails=(0,)))
+    await storing.begin(about(1))
+    await asyncio.sleep(2 * A_CALL_S)
+    with pytest.raises(ServerUnavailable):
+        await storing.begin([])
+
+
+@in_virtual_time
 async def test_who_gives_up_waits_until_nothing_goes_on() -> None:
     """Whatever became of it is found out by reading anew."""
     store = Slow(fails=(0,))
