@@ -143,6 +143,8 @@ class Intake:
     async def own(self) -> list[Message]:
         """Return everything delivered to this consumer and never acknowledged."""
         self._held = []  # they are among these
+        if not await self._store.is_as_it_was():
+            self._settled = []  # so are they: it may know the messages, and not what settled them
         await self.flush()
         found: list[Message] = []
         positions = dict.fromkeys(self.streams, "0")

@@ -157,7 +157,8 @@ class Loop:
         """Settle what is still in hand; what cannot be now comes again."""
         with suppress(ServerUnavailable, ReplyError):
             await self._handle([])
-        await self._intake.flush()
+            if not self.trouble:  # else it may be another server by now, which does not know what settled them
+                await self._intake.flush()
 
     async def _tidy_now_and_then(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 
 from sagastream.bus import Bus
+from sagastream.durability import read_info
 from sagastream.errors import SagastreamError
 from sagastream.keys import COORDINATOR, STORE, Keys
 from sagastream.replies import listed
@@ -29,6 +30,7 @@ class StoreMark:
         self._keys = keys
         self._name = name
         self._born: str | None = None
+        self._run: str | None = None
 
     @property
     def born(self) -> str | None:
@@ -66,6 +68,15 @@ class StoreMark:
             raise WrongStore(f"{key!r} is {'gone' if born is None else 'another one'}: is this the right server?")
         if self._born is None and born is not None:
             self._born = str(born)
+
+    async def is_as_it_was(self) -> bool:
+        """Tell whether it is the run of the server that was asked last: another may lack what that one confirmed.
+
+        A replica that took over lacks what had not reached it, and who was started anew what was not on the disk. No
+        where the server tells nobody, and at first.
+        """
+        before, self._run = self._run, (await read_info(self._bus.query)).get("run_id")
+        return self._run is not None and self._run == before
 
     async def _check_name(self, wanted: str) -> None:
         key = self._keys.of(COORDINATOR).key(STORE)

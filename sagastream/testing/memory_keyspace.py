@@ -78,6 +78,8 @@ class Keyspace:
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self.clock = clock
+        self.run_id = "1"
+        """What the server calls itself since it was started."""
         self.values: dict[bytes, Value] = {}
         self.expiries: dict[bytes, int] = {}
         self.on_added: Callable[[bytes, Args], None] = lambda key, fields: None

@@ -135,7 +135,8 @@ def flushall(space: Keyspace, args: Args) -> Raw:
 
 def info(space: Keyspace, args: Args) -> Raw:
     """Answer ``INFO``."""
-    return b"# Server\r\nredis_version:7.0.15\r\nserver_name:sagastream-memory\r\nredis_mode:standalone\r\n"
+    told = "redis_version:7.0.15", "server_name:sagastream-memory", "redis_mode:standalone", f"run_id:{space.run_id}"
+    return "".join(f"{line}\r\n" for line in ("# Server", *told)).encode()
 
 
 def config(space: Keyspace, args: Args) -> Raw:
