@@ -55,11 +55,11 @@ class Storing:
             _raised(self._under_way)
             self._under_way.clear()
 
-    def cancel(self) -> None:
+    async def cancel(self) -> None:
         """Let go of what is under way, if anything still is: it comes again."""
         for one in self._under_way:
             one.cancel()
-        self._under_way.clear()
+        await self.give_up()
 
     def _look_back(self) -> None:
         over = [one for one in self._under_way if one.done()]

@@ -100,7 +100,7 @@ class Coordinator:
             try:
                 await self._loop.run(stop)
             finally:
-                self._storing.cancel()
+                await self._storing.cancel()
                 for task in beside:
                     task.cancel()
 
