@@ -14,12 +14,13 @@ import pytest
 from pydantic import ValidationError
 
 from sagastream.bus import Command
+from sagastream.event import LIBRARY_FACTS
 from sagastream.keys import COORDINATOR
 from sagastream.replies import listed, named
 from sagastream.settings import Settings
 from sagastream.testing.memory_server import encoded
 from tests.trip import TRIP, RoomHeld, TripBooked
-from tests.unit.core.casts import Script, hotel
+from tests.unit.core.casts import Script, desk, hotel
 from tests.unit.core.test_coordinator import complete, names
 from tests.unit.core.world import SAGA, Wire, World, in_virtual_time
 
@@ -115,6 +116,21 @@ async def test_a_stream_that_nobody_reads_is_kept_for_a_time_of_its_own() -> Non
         assert entries(world, COORDINATOR, "events:SagaCompleted") == 200
         await asyncio.sleep(2 * DAY)
         assert entries(world, COORDINATOR, "events:SagaCompleted") < 200
+
+
+@in_virtual_time
+async def test_what_no_handler_of_a_participant_publishes_goes_from_its_streams_as_well() -> None:
+    """What begins its sagas comes from the entrance, and what is said of a step that gave up from the library."""
+    world = slow()
+    streams = [f"events:{kind.type_name()}" for kind in (TripBooked, *LIBRARY_FACTS)]
+    for name in names(200):
+        for stream in streams:
+            world.call("XADD", "desk", stream, "*", "name", name)
+    async with world.running(world.consumer(desk(Script()))):
+        await asyncio.sleep(5 * DAY)
+        assert {entries(world, "desk", stream) for stream in streams} == {200}
+        await asyncio.sleep(2 * DAY)
+        assert all(entries(world, "desk", stream) < 200 for stream in streams)
 
 
 @in_virtual_time
