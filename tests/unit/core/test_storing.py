@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from typing import cast
 
@@ -86,6 +87,37 @@ async def test_a_part_waits_for_one_that_holds_a_saga_of_it() -> None:
 
 
 @in_virtual_time
+async def test_who_waits_for_a_part_waits_for_no_other() -> None:
+    """Those that began later go on, and are waited for in the end."""
+    store = Slow()
+    storing = Storing(store)
+    begun_s = now_s()
+    await storing.begin(about(1))
+    await asyncio.sleep(A_CALL_S / 2)
+    await storing.begin(about(2))
+    await storing.begin(about(1))
+    assert (now_s(), store.ended) == (begun_s + A_CALL_S, 1)
+    await storing.end()
+    assert (now_s(), store.ended) == (begun_s + 2 * A_CALL_S, 3)
+
+
+@in_virtual_time
+async def test_what_is_let_go_of_is_stored_by_nobody() -> None:
+    """Nor is it waited for, where all is taken down at once."""
+    store = Slow()
+    storing = Storing(store)
+    begun_s = now_s()
+    await storing.begin(about(1))
+    await asyncio.sleep(A_CALL_S / 2)
+    storing.cancel()
+    assert not storing
+    await storing.end()
+    assert now_s() == begun_s + A_CALL_S / 2
+    await asyncio.sleep(A_CALL_S)
+    assert (len(store.begun), store.ended) == (1, 0)
+
+
+@in_virtual_time
 async def test_what_could_not_be_stored_is_told_to_who_comes_next() -> None:
     """Once, and not before the others under way have ended."""
     store = Slow(fails=(0, 1))
@@ -111,14 +143,19 @@ async def test_what_could_not_be_stored_is_told_though_nothing_is_to_be_stored()
 
 @in_virtual_time
 async def test_who_gives_up_waits_until_nothing_goes_on() -> None:
-    """Whatever became of it is found out by reading anew."""
+    """Whatever became of it is found out by reading anew, and told by nobody else."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     store = Slow(fails=(0,))
     storing = Storing(store)
     await storing.begin(about(1))
     await storing.begin(about(2))
     await storing.give_up()
     assert (store.ended, bool(storing)) == (2, False)
+    await storing.give_up()
     await storing.end()
+    gc.collect()  # an error nobody took is told by then
+    assert told == []
 
 
 @in_virtual_time
