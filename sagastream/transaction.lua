@@ -249,9 +249,16 @@ local function arrange(key)
       gone[#gone + 1] = member
     end
   end
-  scheduled[key] = nil
   written('ZREM', key, gone)
   written('ZADD', key, there)
+  scheduled[key] = nil
+end
+
+local function write_mentions(key)
+  local names = mentions[key]
+  if not names then return end
+  call('XADD', key, 'MAXLEN', '~', names.most, '*', 'names', table.concat(names, ' '))
+  mentions[key] = nil
 end
 
 -- What is known of a sorted set's members before they are written.
@@ -304,6 +311,7 @@ end
 function writes.expire(key, from)
   settle(key)
   arrange(key)
+  write_mentions(key)
   call('PEXPIRE', key, values[from])
 end
 function writes.push(key, from, to)
@@ -344,10 +352,6 @@ function writes.mention(key, from)
     mentions[key] = names
   end
   names[#names + 1] = values[from]
-end
-local function write_mentions(key)
-  local names = mentions[key]
-  call('XADD', key, 'MAXLEN', '~', names.most, '*', 'names', table.concat(names, ' '))
 end
 
 -- All of a hash as one text, since a hash of any size fits; the entry's id says when. What is older than its life goes.

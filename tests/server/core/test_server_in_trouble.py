@@ -66,18 +66,25 @@ async def test_a_server_that_takes_no_writes_is_unavailable(
 
 
 AT_THE_END: list[tuple[str, Callable[[Transaction], object]]] = [
-    ("a tally", lambda tx: tx.tally("counts", {"n": 1})),
-    ("a sorted set", lambda tx: tx.schedule("timers", "m", 1)),
-    ("a mention", lambda tx: tx.mention("changes", "saga-1", most=10)),
+    ("a tally", lambda tx: tx.tally("k", {"n": 1})),
+    ("a sorted set", lambda tx: tx.schedule("k", "m", 1)),
+    ("a mention", lambda tx: tx.mention("k", "saga-1", most=10)),
+]
+ALONE: list[tuple[str, Callable[[Transaction], object]]] = [
+    *AT_THE_END,
+    ("a counter", lambda tx: tx.increase("k", "n", 1)),
 ]
 
 
-@pytest.mark.parametrize("declare", [e[1] for e in AT_THE_END], ids=[e[0] for e in AT_THE_END])
+@pytest.mark.parametrize("declare", [a[1] for a in ALONE], ids=[a[0] for a in ALONE])
 @pytest.mark.parametrize(("begins", "ends"), [t[1:] for t in TROUBLES], ids=[t[0] for t in TROUBLES])
-async def test_a_server_that_takes_no_writes_is_unavailable_to_what_is_written_at_the_end_of_a_call(
+async def test_a_server_that_takes_no_writes_is_unavailable_to_what_is_written_alone(
     bus: Bus, keys: Keys, begins: Command, ends: Command, declare: Callable[[Transaction], object]
 ) -> None:
-    """A transaction of nothing else is not to blame either: what it renews would be taken for lost."""
+    """A transaction of nothing else is not to blame either, be it written at the end of the call or before.
+
+    What it renews would be taken for lost.
+    """
     tx = Transaction(Reader(bus.query, keys), saga_id="", key="", now_ms=0)
     declare(tx)
 
@@ -150,3 +157,23 @@ async def test_who_asks_for_what_may_not_be_written_at_the_end_of_a_call_is_torn
 
     assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.TORN, Kind.OK, Kind.TORN, Kind.TORN, Kind.OK]
     assert await reader.read_all("allowed:counts") == {"n": "1"}
+
+
+@pytest.mark.parametrize("declare", [e[1] for e in AT_THE_END], ids=[e[0] for e in AT_THE_END])
+async def test_who_asks_for_what_may_not_be_written_is_torn_also_where_another_gives_its_key_a_life(
+    bus: Bus, keys: Keys, declare: Callable[[Transaction], object]
+) -> None:
+    """It is to be written before the key gets a life; whoever wants that is torn, and so is who was there before."""
+    name, root = f"user-{keys.prefix.rstrip(':')}", keys.root
+    await bus.query.execute(
+        "ACL", "SETUSER", name, "on", "nopass", "+@all", f"%RW~{root}:a*", f"%R~{root}:*", f"~{root}"
+    )
+    await bus.writer.execute("AUTH", name, "any")
+    batch = [Transaction(Reader(bus.query, keys), saga_id="", key="", now_ms=0) for _ in range(3)]
+    declare(batch[0])
+    batch[1].expire("k", timedelta(days=1))
+    batch[2].set("allowed", {"n": 1})
+
+    outcomes = (await Transactor(bus.writer, keys, retention=timedelta(days=1)).commit(batch)).outcomes
+
+    assert [outcome.kind for outcome in outcomes] == [Kind.TORN, Kind.TORN, Kind.OK]

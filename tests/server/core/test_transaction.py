@@ -126,6 +126,7 @@ async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
         lambda tx: tx.publish(envelope()),
         lambda tx: tx.keep("old", "past", since_ms=0, life=DAY),
         lambda tx: tx.mention("news", "saga-1", most=10),
+        lambda tx: tx.append("log", ["what", "said", "by", "whom"]),
     )
 
     assert outcome == Outcome(Kind.OK)
@@ -145,6 +146,8 @@ async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
     ((_, kept),) = await desk.call("XRANGE", "past", "-", "+")  # type: ignore[misc, union-attr]  # the one entry
     assert kept == ["hash", "kept\ny"]
     assert await mentioned(desk, "news") == ["saga-1"]
+    ((_, logged),) = await desk.call("XRANGE", "log", "-", "+")  # type: ignore[misc, union-attr]  # the one entry
+    assert logged == ["what", "said", "by", "whom"]
 
 
 async def mentioned(desk: Desk, stream: str) -> list[str]:
@@ -340,6 +343,17 @@ async def test_a_duplicate_is_recognised_before_its_guards(desk: Desk) -> None:
     assert await desk.call("XLEN", "events:StockReserved") == 1
 
 
+async def test_a_duplicate_is_recognised_within_a_call_also_where_the_ledger_was_removed_before(desk: Desk) -> None:
+    outcomes = await desk.commit_all(
+        desk.transaction(lambda tx: tx.remove("ledger:saga-1")),
+        desk.transaction(lambda tx: tx.increase("level", "n", 1), published_and_remembered("{}")),
+        desk.transaction(lambda tx: tx.increase("level", "n", 1), published_and_remembered("{}")),
+    )
+
+    assert outcomes == [Outcome(Kind.OK), Outcome(Kind.OK), Outcome(Kind.IS, State.DONE)]
+    assert await desk.reader.read_all("level") == {"n": "1"}
+
+
 async def test_the_ledger_remembers_the_published_event(desk: Desk) -> None:
     """State, instant, type, id, cause and payload can be read back, line feeds in the payload included."""
     data = '{"note":"one\\ntwo"}\n{"raw":"line"}'
@@ -443,26 +457,29 @@ async def test_what_is_no_event_cannot_be_remembered(desk: Desk) -> None:
     assert await desk.everything() == {}
 
 
-SETTLING: list[tuple[str, Declare]] = [
-    ("another counter rises", lambda tx: tx.increase("k", "other", 1)),
-    ("the counter rises", lambda tx: tx.increase("k", "n", 0)),
-    ("the hash is to vanish", lambda tx: tx.expire("k", DAY)),
-    ("the hash is kept", lambda tx: tx.keep("k", "past", since_ms=0, life=DAY)),
+SETTLING: list[tuple[str, Declare, int]] = [
+    ("another counter rises", lambda tx: tx.increase("k", "other", 1), 0),
+    ("the counter rises", lambda tx: tx.increase("k", "n", 3), 3),
+    ("the counter falls", lambda tx: tx.decrease("k", "n", 2), -2),
+    ("the hash is to vanish", lambda tx: tx.expire("k", DAY), 0),
+    ("the hash is kept", lambda tx: tx.keep("k", "past", since_ms=0, life=DAY), 0),
 ]
 
 
-@pytest.mark.parametrize("before", [s[1] for s in SETTLING], ids=[s[0] for s in SETTLING])
-async def test_a_tally_counts_on_what_its_own_transaction_has_written_before(desk: Desk, before: Declare) -> None:
+@pytest.mark.parametrize(("before", "adds"), [s[1:] for s in SETTLING], ids=[s[0] for s in SETTLING])
+async def test_a_tally_counts_on_what_its_own_transaction_has_written_before(
+    desk: Desk, before: Declare, adds: int
+) -> None:
     """What was read of the counters when all was checked is forgotten by then."""
-    await desk.call("HSET", "k", "n", 5, "m", 7)
+    await desk.call("HSET", "k", "n", 5, "m", 7, "o", 9)
 
     outcome = await desk.commit(
         lambda tx: tx.tally("k", {"n": 1}), before, lambda tx: tx.tally("k", {"n": 1}),
-        lambda tx: tx.tally("k", {"m": 1, "n": 1}),
+        lambda tx: tx.tally("k", {"m": 1}), lambda tx: tx.tally("k", {"o": 1, "n": 1}),
     )  # fmt: skip
 
     assert outcome == Outcome(Kind.OK)
-    assert (await desk.reader.read("k", "n", "m")) == ["8", "8"]
+    assert (await desk.reader.read("k", "n", "m", "o")) == [str(8 + adds), "8", "10"]
 
 
 async def test_what_was_mentioned_goes_with_the_stream_that_is_removed(desk: Desk) -> None:
@@ -518,6 +535,14 @@ async def test_a_transaction_at_odds_with_itself_leaves_nothing_written(
     assert await desk.everything() == before
 
 
+async def test_what_writes_a_counter_outright_that_its_transaction_counts_is_named_by_its_position(desk: Desk) -> None:
+    outcome = await desk.commit(
+        lambda tx: tx.push("list", "v"), lambda tx: tx.decrease("c", "n", 0), lambda tx: tx.set("c", {"n": 1})
+    )
+
+    assert outcome == Outcome(Kind.MALFORMED, "3 writes what it counts: c")
+
+
 async def test_a_field_may_say_what_a_counter_beside_it_is_called(desk: Desk) -> None:
     outcome = await desk.commit(lambda tx: tx.set("c", {"unit": "n"}), lambda tx: tx.increase("c", "n", 1))
 
@@ -539,6 +564,10 @@ SECOND: list[tuple[str, Declare, str]] = [
     ("a list", lambda tx: tx.push("k", "v"), "list"),
     ("a sorted set", lambda tx: tx.schedule("k", "m", 1), "zset"),
     ("a stream", lambda tx: tx.mention("k", "saga-1", most=10), "stream"),
+    ("fields", lambda tx: tx.set("k", {"f": "v"}), "hash"),
+    ("an event", lambda tx: tx.tell("k", envelope()), "stream"),
+    ("an entry", lambda tx: tx.append("k", ["a", "b"]), "stream"),
+    ("what is kept", lambda tx: tx.keep("counts", "k", since_ms=0, life=DAY), "stream"),
 ]
 
 
@@ -547,13 +576,35 @@ SECOND: list[tuple[str, Declare, str]] = [
 async def test_a_key_that_a_transaction_has_left_absent_may_become_anything(
     desk: Desk, first: Declare, second: tuple[Declare, str]
 ) -> None:
-    """A call remembers what it found of a key; that it was not there says nothing about what it is to be."""
+    """A call remembers what it found of a key; that it was not there says nothing about what it is to be.
+
+    What it has become is remembered from then on.
+    """
     becomes, kind = second
+    another: Declare = (lambda tx: tx.set("k", {"f": "v"})) if kind == "list" else (lambda tx: tx.push("k", "v"))
 
-    *_, outcome = await desk.commit_all(desk.transaction(first), desk.transaction(becomes))
+    *_, outcome, otherwise = await desk.commit_all(
+        desk.transaction(first),
+        desk.transaction(becomes),
+        desk.transaction(lambda tx: tx.set("a", {"x": "1"}), another),
+    )
 
-    assert outcome == Outcome(Kind.OK)
+    assert (outcome.kind, otherwise.kind) == (Kind.OK, Kind.MALFORMED)
     assert await desk.call("TYPE", "k") == kind
+    assert await desk.call("EXISTS", "a") == 0
+
+
+async def test_a_hash_that_was_emptied_may_become_anything_in_the_same_call(desk: Desk) -> None:
+    await desk.call("HSET", "k", "f", "v")
+
+    outcomes = await desk.commit_all(
+        desk.transaction(lambda tx: tx.set("k", {"f": "w"})),
+        desk.transaction(lambda tx: tx.unset("k", "f")),
+        desk.transaction(lambda tx: tx.push("k", "v")),
+    )
+
+    assert outcomes == [Outcome(Kind.OK)] * 3
+    assert await desk.call("LRANGE", "k", 0, -1) == ["v"]
 
 
 NOT_EVEN_SENT: list[tuple[str, Declare]] = [
@@ -705,6 +756,16 @@ async def test_a_tally_that_is_to_vanish_has_a_life(desk: Desk) -> None:
     assert ttl > 0
 
 
+async def test_a_stream_that_is_to_vanish_has_a_life_from_its_first_mention(desk: Desk) -> None:
+    """What is mentioned is written once per call, but before its stream gets a life."""
+    await desk.commit(lambda tx: tx.mention("news", "saga-1", most=10), lambda tx: tx.expire("news", DAY))
+
+    ttl = await desk.call("PTTL", "news")
+    assert isinstance(ttl, int)
+    assert ttl > 0
+    assert await mentioned(desk, "news") == ["saga-1"]
+
+
 async def test_what_a_call_does_to_a_sorted_set_is_done_one_after_the_other(desk: Desk) -> None:
     """It is written in one piece at the end; guards and later transactions see it all the same."""
     await desk.call("ZADD", "timers", 1, "old", 2, "stays", 3, "goes")
@@ -766,18 +827,20 @@ async def test_a_tallied_key_cannot_become_something_else_in_the_same_call(desk:
 
 
 async def test_what_is_written_outright_after_it_was_tallied_in_the_same_call_stands(desk: Desk) -> None:
-    """What a later transaction has set or removed, the tally of an earlier one does not bring back."""
-    await desk.call("HSET", "counts", "set", 5, "unset", 5)
+    """What a later transaction has set, removed or counted, the tally of an earlier one does not bring back."""
+    await desk.call("HSET", "counts", "set", 5, "unset", 5, "counted", 5)
 
     outcomes = await desk.commit_all(
         desk.transaction(lambda tx: tx.tally("counts", {"set": 1})),
         desk.transaction(lambda tx: tx.set("counts", {"set": "x"})),
         desk.transaction(lambda tx: tx.tally("counts", {"unset": 1})),
         desk.transaction(lambda tx: tx.unset("counts", "unset")),
+        desk.transaction(lambda tx: tx.tally("counts", {"counted": 1})),
+        desk.transaction(lambda tx: tx.decrease("counts", "counted", 2)),
     )
 
-    assert outcomes == [Outcome(Kind.OK)] * 4
-    assert await desk.reader.read_all("counts") == {"set": "x"}
+    assert outcomes == [Outcome(Kind.OK)] * 6
+    assert await desk.reader.read_all("counts") == {"set": "x", "counted": "4"}
 
 
 async def test_a_forgotten_script_is_sent_again(desk: Desk) -> None:
