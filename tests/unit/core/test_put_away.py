@@ -10,10 +10,12 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from sagastream.bus import Command
 from sagastream.keys import COORDINATOR
 from sagastream.ledger import State
-from tests.trip import TRIP, RoomHeld, TripBooked
+from tests.trip import TRIP, CardDeclined, RoomHeld, TripBooked
 from tests.unit.core.casts import Script, hotel, with_rooms
+from tests.unit.core.test_rush import some
 from tests.unit.core.world import Worker, World, in_virtual_time
 
 
@@ -94,6 +96,41 @@ async def test_what_the_coordinator_cannot_put_away_stays_until_it_can(unkept: C
     await put_away_later(world, COORDINATOR, world.coordinator(TRIP), lambda: world.status("good") != "")
 
     assert len(world.letters(COORDINATOR)) == 1
+
+
+@in_virtual_time
+async def test_what_cannot_be_put_away_stays_also_where_others_are_read_while_its_part_is_stored() -> None:
+    """Its part is settled once the server has answered; by then the coordinator is at the next batch."""
+    world = World()
+    wire = world.wire()
+    is_slow = asyncio.Event()
+
+    async def before(command: Command) -> None:
+        if command[0] == "EVALSHA" and isinstance(command[-1], bytes) and b"record:" in command[-1]:
+            is_slow.set()
+            await asyncio.sleep(0.1)
+
+    def declined(*sagas: str) -> None:
+        for saga_id in sagas:
+            world.tell(CardDeclined(reason="bad"), saga_id)
+
+    async with world.running(world.coordinator(TRIP, wire=wire)):
+        declined(*some("before"))  # a first read takes a little of each stream
+        await world.quiet()
+        wire.bus.writer.before = before  # type: ignore[attr-defined]  # a memory connection
+        world.call("SET", COORDINATOR, "record:bad", "x")
+        shut(world, COORDINATOR)
+        declined("bad", *some())
+        await is_slow.wait()
+        declined(*some("next"))
+        await asyncio.sleep(5)
+        assert {world.status(saga_id) for saga_id in (*some(), *some("next"))} == {"Compensating"}
+        assert world.in_hand() == 1
+        opened(world, COORDINATOR)
+        await world.quiet()
+
+    (letter,) = world.letters(COORDINATOR)
+    assert letter["message"]["fields"]["correlationid"] == "bad"
 
 
 @in_virtual_time

@@ -205,6 +205,24 @@ async def test_an_event_that_makes_no_sense_marks_the_saga_that_waits() -> None:
 
 
 @in_virtual_time
+async def test_an_event_of_a_table_nobody_knows_is_judged_by_the_record_of_the_saga_that_waits() -> None:
+    """Without one it would be parked for ever; so what waits is stored before it."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        async with rush(world):
+            world.tell(FORWARD[0])
+            await asyncio.sleep(2 * A_READ_S)
+            assert world.status() == ""
+            world.tell(FORWARD[1], definitionversion="2")
+            await asyncio.sleep(2 * A_READ_S)
+            assert "EventPoisoned" in {line["type"] for line in world.history()}
+        await world.quiet()
+
+    assert len(world.letters(COORDINATOR)) == 1
+    assert world.call("XLEN", COORDINATOR, "parked:trip:2") == 0
+
+
+@in_virtual_time
 async def test_where_a_deadline_is_shorter_than_the_patience_nothing_waits() -> None:
     """It would be set only when it has long run out."""
     first = replace(TRIP.steps[0], within=PATIENCE / 5)

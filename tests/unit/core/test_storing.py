@@ -219,3 +219,48 @@ async def test_where_little_comes_what_is_stored_is_acknowledged_at_once() -> No
         world.tell(TripBooked(nights=1))
         await asyncio.sleep(0.02)
         assert world.in_hand() == 0
+
+
+def turned_back(world: World, of: str, many: int) -> None:
+    """Tell of as many sagas what nobody waits with: their cards are declined."""
+    for number in range(many):
+        world.tell(CardDeclined(reason="bad"), f"{of}-{number}")
+
+
+@in_virtual_time
+async def test_what_was_the_last_of_a_rush_is_acknowledged_at_once() -> None:
+    """No read waits for more while something is being stored."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        turned_back(world, "before", 2 * TOGETHER)  # a first read takes a little of each stream
+        await world.quiet()
+        turned_back(world, "last", 2 * TOGETHER)
+        await asyncio.sleep(0.02)
+        assert world.in_hand() == 0
+
+
+@in_virtual_time
+async def test_after_trouble_nothing_is_read_again_before_all_that_was_begun_has_ended() -> None:
+    """Otherwise what is on its way would be folded and stored once more."""
+    world = World()
+    wire = world.wire()
+    stores = lost = 0
+
+    async def before(command: Command) -> None:
+        nonlocal stores, lost
+        if command[0] == "EVALSHA" and isinstance(command[-1], bytes) and b"record:" in command[-1]:
+            stores += 1
+            await asyncio.sleep(10 * A_CALL_S)
+        elif command[0] == "XREADGROUP" and ">" in command and not lost:
+            lost += 1
+            raise ServerUnavailable("lost on its way")
+
+    async with world.running(world.coordinator(TRIP, wire=wire)):
+        turned_back(world, "before", 2 * TOGETHER)
+        await world.quiet()
+        wire.bus.writer.before = before  # type: ignore[attr-defined]  # a memory connection
+        turned_back(world, "saga", 2 * TOGETHER)
+        await world.quiet()
+
+    assert {world.status(f"saga-{number}") for number in range(2 * TOGETHER)} == {"Compensating"}
+    assert (stores, lost) == (2, 1)
