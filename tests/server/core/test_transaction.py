@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
+from typing import cast
 
 import pytest
 
-from sagastream.bus import Bus, Reply
+from sagastream.bus import Argument, Bus, Connection, Reply
 from sagastream.clock import server_ms
 from sagastream.envelope import Envelope, epoch_ms, pairs
+from sagastream.errors import ReplyError
 from sagastream.keys import Keys
 from sagastream.ledger import Entry, State, parse
 from sagastream.operands import LARGEST
@@ -111,7 +113,7 @@ async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
     outcome = await desk.commit(
         lambda tx: tx.expect("old", "kept", "y"),
         lambda tx: tx.expect("old", "absent", None),
-        lambda tx: tx.set("level", {"name": "bolt", "available": 7}),
+        lambda tx: tx.set("level", {"name": "bolt", "available": 7, "is_open": True}),
         lambda tx: tx.at_least("count", "n", 0),
         lambda tx: tx.increase("count", "n", 5),
         lambda tx: tx.decrease("count", "n", 2),
@@ -130,7 +132,7 @@ async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
     )
 
     assert outcome == Outcome(Kind.OK)
-    assert await desk.reader.read_all("level") == {"name": "bolt", "available": "7"}
+    assert await desk.reader.read_all("level") == {"name": "bolt", "available": "7", "is_open": "True"}
     assert await desk.reader.read_all("count") == {"n": "3"}
     assert await desk.reader.read_all_each(["old", "none", "count"]) == [{"kept": "y"}, {}, {"n": "3"}]
     assert await desk.reader.read_all("tally") == {"a|b": "2", "c": "3"}
@@ -704,6 +706,33 @@ async def test_one_bad_transaction_takes_no_other_with_it(desk: Desk) -> None:
 
     assert [o.kind for o in outcomes] == [Kind.OK, Kind.MALFORMED, Kind.MALFORMED, Kind.REFUSED, Kind.OK]
     assert outcomes[1].detail == "1 not a hash: text"
+    assert await desk.reader.read_all("good") == {"n": "2"}
+
+
+class Picky:
+    """A connection to a server that refuses a call as a whole for something in it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def execute(self, *command: Argument) -> Reply:
+        """Refuse what is said to be odd."""
+        if b"odd" in cast(bytes, command[-1]):
+            raise ReplyError("ERR", "no odd ones")
+        return await self._connection.execute(*command)
+
+
+async def test_where_the_server_refuses_a_call_only_the_one_that_is_to_blame_is_malformed(desk: Desk) -> None:
+    """The others are applied, and the server's time is told."""
+    before = await server_ms(desk.bus.query)
+    transactor = Transactor(cast(Connection, Picky(desk.bus.writer)), desk.keys, retention=DAY)
+
+    receipt = await transactor.commit(
+        [desk.transaction(lambda tx, name=name: tx.increase(name, "n", 1)) for name in ("good", "odd", "good")]  # type: ignore[misc]  # a default of a lambda
+    )
+
+    assert [outcome.kind for outcome in receipt.outcomes] == [Kind.OK, Kind.MALFORMED, Kind.OK]
+    assert receipt.now_ms >= before
     assert await desk.reader.read_all("good") == {"n": "2"}
 
 

@@ -115,6 +115,23 @@ async def test_a_handler_that_writes_what_is_the_librarys_is_refused(key: str) -
 
 
 @in_virtual_time
+async def test_a_field_may_be_called_as_what_the_library_keeps() -> None:
+    """Only keys are the library's."""
+    world, polite = World(), Participant("hotel", retry=RETRY)
+
+    @polite.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        tx.set("rooms", {"letters": 1})
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    world.tell(TripBooked(nights=2), id="booked-1")
+    await world.work(world.consumer(polite))
+
+    assert world.hash("hotel", "rooms") == {"letters": "1"}
+    assert world.letters("hotel") == []
+
+
+@in_virtual_time
 async def test_a_handler_that_keeps_a_hash_where_the_library_keeps_its_own_is_refused() -> None:
     """What is older than the life it names would go: letters that nobody has read, events that nobody has handled."""
     world, rude = World(), Participant("hotel", retry=RETRY)
