@@ -153,4 +153,9 @@ _OF_PARTICIPANTS = frozenset({ATTEMPTS, RETRIES, LETTERS, GROUPS, STREAMS, STORE
 
 def is_the_librarys(name: str) -> bool:
     """Tell whether the library itself keeps something under this name of a participant."""
-    return name in _OF_PARTICIPANTS or name.startswith(("events:", "ledger:", "failing:"))
+    return name in _OF_PARTICIPANTS or is_of_events(name) or name.startswith(("ledger:", "failing:"))
+
+
+def is_of_events(name: str) -> bool:
+    """Tell whether a participant publishes events of some type under this name."""
+    return name.startswith(events(""))

@@ -201,7 +201,7 @@ class Transaction:
         while at < len(values):
             kind, key, count, *further = values[at : at + 4]
             for name in (key, *further) if kind == "keep" else (key,):  # which writes a stream beside its key
-                if kind != "publish" and names.is_the_librarys(str(name)):
+                if names.is_the_librarys(str(name)) and not (kind == "publish" and names.is_of_events(str(name))):
                     told = str(name)[:80]
                     raise DefinitionError(f"{told!r} is a key of the library's; name the participant's own otherwise")
             at += 3 + count

@@ -13,6 +13,7 @@ import pytest
 
 from sagastream import Participant, Transaction
 from sagastream.bus import Command
+from sagastream.envelope import Envelope
 from sagastream.event import (
     BarRequested,
     LedgerLost,
@@ -111,6 +112,30 @@ async def test_a_handler_that_writes_what_is_the_librarys_is_refused(key: str) -
     (letter,) = world.letters("hotel")
     assert f"{key!r} is a key of the library's" in letter["reason"]
     assert world.hash("hotel", "rooms") == {}
+    assert not world.events("hotel", RoomHeld)
+
+
+@in_virtual_time
+async def test_a_handler_that_tells_something_on_a_stream_of_the_librarys_is_refused() -> None:
+    """Nobody could read such a letter; an event goes to the stream of its type."""
+    world, rude = World(), Participant("hotel", retry=RETRY)
+
+    @rude.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        told = Envelope(
+            id="told-1", source="hotel", type="RoomSeen", subject="", saga_id=tx.saga_id, cause="", initiator="",
+            definition="trip", definition_version="1", data="{}",
+        )  # fmt: skip
+        tx.publish(told)
+        tx.tell("letters", told)
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    world.tell(TripBooked(nights=2), id="booked-1")
+    async with world.running(world.consumer(rude)):
+        await world.until(lambda: world.letters("hotel") != [])
+
+    (letter,) = world.letters("hotel")
+    assert "'letters' is a key of the library's" in letter["reason"]
     assert not world.events("hotel", RoomHeld)
 
 

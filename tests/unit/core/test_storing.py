@@ -109,7 +109,7 @@ async def test_what_is_let_go_of_is_stored_by_nobody() -> None:
     begun_s = now_s()
     await storing.begin(about(1))
     await asyncio.sleep(A_CALL_S / 2)
-    storing.cancel()
+    await storing.cancel()
     assert not storing
     await storing.end()
     assert now_s() == begun_s + A_CALL_S / 2
