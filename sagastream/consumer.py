@@ -118,7 +118,8 @@ class Consumer:
             await self._loop.run(stop)
             if self._outside:
                 await asyncio.wait(self._outside, timeout=self._stop_within.total_seconds())
-                await self._intake.flush()
+                if not self._loop.trouble:  # as the loop does
+                    await self._intake.flush()
         finally:
             under_way = (renewing, self._stopped, *self._outside)
             for task in under_way:

@@ -15,8 +15,9 @@ from sagastream.bus import Command
 from sagastream.coordinator.storing import TOGETHER
 from sagastream.keys import COORDINATOR
 from sagastream.ledger import State
-from tests.trip import TRIP, TripBooked
+from tests.trip import TRIP, RoomHeld, TripBooked
 from tests.unit.core.casts import Script, hotel, with_rooms
+from tests.unit.core.test_in_hand import Post, mail
 from tests.unit.core.test_rush import rush
 from tests.unit.core.world import SAGA, Wire, Worker, World, in_virtual_time
 
@@ -117,3 +118,25 @@ async def test_who_meets_trouble_in_its_last_batch_acknowledges_none_of_it() -> 
     assert in_hand > TOGETHER
     assert any(world.status(f"rush-0-{number}") for number in range(TOGETHER))
     assert world.in_hand() >= in_hand  # it may have read once more
+
+
+@in_virtual_time
+async def test_who_stops_in_trouble_acknowledges_nothing_once_its_calls_have_ended_either() -> None:
+    """What the last of them led to is stored there; what an earlier one did may not be."""
+    world, post, stop = World(claim_idle=LATER), Post(each_s=2), asyncio.Event()
+    wire = world.wire()
+    working = asyncio.create_task(world.consumer(mail(), wire, resources={Post: post}).run(stop))
+    await world.quiet()
+    lost_as_soon_as(wire, lambda: world.ledger("mail", "tell_held").state is State.DONE)
+    world.tell(RoomHeld(nights=1, card="good"))
+    await asyncio.sleep(1)
+    world.tell(RoomHeld(nights=1, card="good"), "another")
+    await world.until(lambda: world.ledger("mail", "tell_held").state is State.DONE)
+    await asyncio.sleep(0.5)  # trouble is met by the next read
+    stop.set()
+    wire.heal()
+    await working
+
+    assert post.calls == [SAGA, "another"]
+    assert world.ledger("mail", "tell_held", "another").state is State.DONE
+    assert world.in_hand() == 2
