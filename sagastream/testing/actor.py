@@ -56,6 +56,7 @@ class Actor:
         self._worker: Runs | None = None
         self._task: asyncio.Task[None] | None = None
         self.paused_until = 0.0
+        self._paused_in = 0
         self._graves: list[asyncio.Future[None]] = []
 
     @property
@@ -72,6 +73,11 @@ class Actor:
     def is_away(self) -> bool:
         """Tell whether something of this worker is still to come: it is dead, paused, or a call of it is under way."""
         return not self.is_alive or self.journeys > 0 or asyncio.get_running_loop().time() < self.paused_until
+
+    @property
+    def may_repeat(self) -> bool:
+        """Tell whether it was paused in this life: it goes on with what it had in hand, whoever has done that since."""
+        return self.is_alive and self._paused_in == self.life
 
     def start(self) -> None:
         """Start the worker, as after a reboot: with nothing but what the server remembers."""
@@ -105,6 +111,7 @@ class Actor:
         """Stop the worker in its tracks for a while; it goes on later as if nothing had been."""
         self._tell(f"{self.name} is paused for {seconds:.1f} s")
         self.paused_until = asyncio.get_running_loop().time() + seconds
+        self._paused_in = self.life
 
     def bus(self) -> Bus:
         """Return the connections of this life of the worker."""

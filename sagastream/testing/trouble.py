@@ -163,7 +163,9 @@ def _operate(stage: Stage, chance: random.Random) -> str | None:
 
 
 def _is_idle(stage: Stage, participant: str) -> bool:
-    """Tell whether a participant has read and settled everything there is for it."""
+    """Tell whether a participant has read and settled everything there is for it, and no worker has any of it in hand."""
+    if any(actor.may_repeat for actor in stage.actors if actor.name.rpartition("-")[0] == participant):
+        return False
     group = participant.encode()
     for stream in stage.server.space.values.values():
         if isinstance(stream, Stream) and group in stream.groups:
