@@ -20,7 +20,7 @@ from sagastream.script import Script
 from sagastream.testing import Stage, Untrue, simulate
 from sagastream.testing.simulation import Report, in_processes
 from tests.stage.order_cast import orders
-from tests.stage.play import TARGET
+from tests.stage.play import TARGET, scenario
 
 SEEDS = 400
 ENOUGH = 150  # seeds in which a rule that was taken out must be missed
@@ -36,6 +36,11 @@ def test_no_status_is_ever_untrue_in_four_hundred_seeds() -> None:
     assert report.lying == []
     assert report.seeds == SEEDS
     assert report.missing == [], "a kind of fault or of end that never came up has not been tried"
+
+
+def test_a_ledger_is_not_lost_under_a_worker_that_goes_on_after_a_pause() -> None:
+    """It would do once more what others did and forgot meanwhile, which no library can know: the play would accuse it."""
+    Stage(scenario(15759), seed=15759).play()
 
 
 def test_the_same_seed_is_the_same_play() -> None:
