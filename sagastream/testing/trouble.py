@@ -163,7 +163,7 @@ def _operate(stage: Stage, chance: random.Random) -> str | None:
 
 
 def _is_idle(stage: Stage, participant: str) -> bool:
-    """Tell whether a participant has read and settled everything there is for it, and no worker has any of it in hand."""
+    """Tell whether a participant has read and settled everything there is for it, and no worker has any in hand."""
     if any(actor.may_repeat for actor in stage.actors if actor.name.rpartition("-")[0] == participant):
         return False
     group = participant.encode()

@@ -39,7 +39,7 @@ def test_no_status_is_ever_untrue_in_four_hundred_seeds() -> None:
 
 
 def test_a_ledger_is_not_lost_under_a_worker_that_goes_on_after_a_pause() -> None:
-    """It would do once more what others did and forgot meanwhile, which no library can know: the play would accuse it."""
+    """It would do once more what others did and forgot meanwhile: no library can know, and the play accused it."""
     Stage(scenario(15759), seed=15759).play()
 
 
