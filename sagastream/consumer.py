@@ -118,8 +118,7 @@ class Consumer:
             await self._loop.run(stop)
             if self._outside:
                 await asyncio.wait(self._outside, timeout=self._stop_within.total_seconds())
-                if not self._loop.trouble:  # as the loop does
-                    await self._intake.flush()
+                await self._loop.flush()
         finally:
             under_way = (renewing, self._stopped, *self._outside)
             for task in under_way:

@@ -110,6 +110,11 @@ class Loop:
         """Read on without lingering, and so acknowledge what is settled: somebody waits for it."""
         self._is_awaited.set()
 
+    async def flush(self) -> None:
+        """Acknowledge what is settled; not in trouble: another server by now may not know what settled it."""
+        if not self.trouble:
+            await self._intake.flush()
+
     async def _consume(self) -> None:
         failures = 0
         while not self._is_stopping:
@@ -157,8 +162,7 @@ class Loop:
         """Settle what is still in hand; what cannot be now comes again."""
         with suppress(ServerUnavailable, ReplyError):
             await self._handle([])
-            if not self.trouble:  # else it may be another server by now, which does not know what settled them
-                await self._intake.flush()
+            await self.flush()
 
     async def _tidy_now_and_then(self) -> None:
         now = asyncio.get_running_loop().time()

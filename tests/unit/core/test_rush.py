@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from sagastream.bus import Command
 from sagastream.coordinator.holding import PATIENCE
 from sagastream.event import Event
@@ -189,31 +191,21 @@ async def test_a_deadline_is_not_held_back_by_what_waits() -> None:
         await world.quiet()
 
 
+@pytest.mark.parametrize(
+    ("event", "forged"),
+    [(CardDeclined(reason="no money"), {"time": "yesterday"}), (FORWARD[1], {"definitionversion": "2"})],
+    ids=["that makes no sense", "of a table nobody knows"],
+)
 @in_virtual_time
-async def test_an_event_that_makes_no_sense_marks_the_saga_that_waits() -> None:
-    """The mark would find no record; so what waits is stored before it."""
+async def test_an_event_finds_the_record_of_the_saga_that_waits(event: Event, forged: dict[str, str]) -> None:
+    """Without it nothing would be marked, or the event be parked for ever: so what waits is stored before."""
     world = World()
     async with world.running(world.coordinator(TRIP)):
         async with rush(world):
             world.tell(FORWARD[0])
             await asyncio.sleep(2 * A_READ_S)
             assert world.status() == ""
-            world.tell(CardDeclined(reason="no money"), time="yesterday")
-            await asyncio.sleep(2 * A_READ_S)
-            assert "EventPoisoned" in {line["type"] for line in world.history()}
-        await world.quiet()
-
-
-@in_virtual_time
-async def test_an_event_of_a_table_nobody_knows_is_judged_by_the_record_of_the_saga_that_waits() -> None:
-    """Without one it would be parked for ever; so what waits is stored before it."""
-    world = World()
-    async with world.running(world.coordinator(TRIP)):
-        async with rush(world):
-            world.tell(FORWARD[0])
-            await asyncio.sleep(2 * A_READ_S)
-            assert world.status() == ""
-            world.tell(FORWARD[1], definitionversion="2")
+            world.tell(event, **forged)
             await asyncio.sleep(2 * A_READ_S)
             assert "EventPoisoned" in {line["type"] for line in world.history()}
         await world.quiet()
