@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.headerregistry import Address, BaseHeader, Group, HeaderRegistry
+from email.headerregistry import Address, Group
 from email.message import EmailMessage
-from email.policy import EmailPolicy
+from email.policy import EmailPolicy, default
 from email.utils import format_datetime
-from functools import lru_cache
+from functools import cache
 
 from notification_service.channels import Message
 from sagastream.envelope import derived_id
@@ -17,35 +17,40 @@ _ADDRESS = re.compile(r"(?P<name>[^\s@<>()\[\]\\,;:\"]{1,64})@(?P<domain>[^\s@<>
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
-class _Headers(HeaderRegistry):
-    """The standard registry, which by itself makes and parses every header of every message anew."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._made = lru_cache(maxsize=64)(super().__getitem__)
-        self._parsed = lru_cache(maxsize=64)(super().__call__)
-
-    def __getitem__(self, name: str) -> type:
-        return self._made(name)
-
-    def __call__(self, name: str, value: object) -> BaseHeader:
-        # Most are the same in all messages; they are texts, and never changed.
-        return self._parsed(name, value) if isinstance(value, str) else super().__call__(name, value)
-
-
 class _Plain(EmailPolicy):
-    """Writes a header that fits into a line as it is: the standard policy looks for where to break every one."""
+    """Keeps a header that is a line of ASCII as it is, and writes it so if it is short enough.
+
+    The standard policy parses each when it is set and whenever it is looked at, and looks for where to break it.
+    """
+
+    def header_store_parse(self, name: str, value: str) -> tuple[str, str]:
+        return (name, value) if _is_plain(value) else super().header_store_parse(name, value)
+
+    def header_fetch_parse(self, name: str, value: str) -> str:
+        return value if _is_plain(value) else super().header_fetch_parse(name, value)
+
+    def header_max_count(self, name: str) -> int | None:
+        return _most(name)
 
     def fold_binary(self, name: str, value: object) -> bytes:
         line = f"{name}: {value}"
-        if line.isascii() and line.isprintable() and len(line) < self.max_line_length:  # type: ignore[operator]
+        if _is_plain(line) and len(line) < self.max_line_length:  # type: ignore[operator]  # this one has one
             return line.encode() + b"\r\n"
-        return super().fold_binary(name, value)  # type: ignore[arg-type]
+        return super().fold_binary(name, value)  # type: ignore[arg-type]  # a header or a text
 
 
-_ASCII = _Plain(linesep="\r\n", raise_on_defect=False, header_factory=_Headers())
+@cache
+def _most(name: str) -> int | None:
+    return default.header_max_count(name)  # makes a class each time
+
+
+def _is_plain(text: object) -> bool:
+    return isinstance(text, str) and text.isascii() and text.isprintable()
+
+
+_ASCII = _Plain(linesep="\r\n", raise_on_defect=False)
 _UTF8 = _ASCII.clone(utf8=True)
-# The same in every attempt, and so in every message: its header is parsed once. No text of ours has such a line.
+# The same in every attempt, and so in every message. No text of ours has such a line.
 _BOUNDARY = f"=_{derived_id('boundary')[:24]}"
 
 
@@ -62,7 +67,7 @@ def mail(message: Message, sender: str) -> EmailMessage:
     policy = _ASCII if (message.to or "").isascii() else _UTF8
     written = EmailMessage(policy=policy)
     written["From"] = str(_address(sender))
-    written["To"] = Group(f"order {message.order_id}") if message.to is None else _address(message.to)
+    written["To"] = str(Group(f"order {message.order_id}") if message.to is None else _address(message.to))
     written["Subject"] = message.subject
     written["Date"] = format_datetime(datetime.fromtimestamp(message.at_ms // 1000, UTC))
     written["Message-ID"] = message_id(message, sender)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.latencies.spans import Streams
 from bench.load import fill_shelves
-from bench.shop import ARRANGEMENTS
+from bench.shop import ARRANGEMENTS, MEMORY
 from coordinator.order_saga import ORDER
 from demo.shop import Shop, running_shop
 from sagastream import Settings, connect
@@ -24,7 +24,6 @@ TOKEN = "for-nobody-but-this-measurement"
 _MOVING = tuple(status for status in Status if not status.is_end and status is not Status.NEEDS_ATTENTION)
 _CALM_S = 90.0
 _LOOK_S = 0.2
-_MEMORY = Path("/dev/shm")
 
 
 class NotCalm(Exception):
@@ -79,12 +78,11 @@ async def opened(
 ) -> AsyncIterator[Store]:
     """Start a server and fill the shelves; ``arrangement`` is that of the shops that are run on it.
 
-    What the shops leave outside of it, mails above all, is kept in memory where that is possible: for minutes after
-    thousands of files were removed ext4 makes new ones slower, and one run would be measured in the next.
+    What the shops leave outside of it, mails above all, is kept in memory, as ``bench.shop`` does.
     """
     with (
         tempfile.TemporaryDirectory(prefix="latencies-") as kept,
-        tempfile.TemporaryDirectory(prefix="latencies-", dir=_MEMORY if _MEMORY.is_dir() else None) as directory,
+        tempfile.TemporaryDirectory(prefix="latencies-", dir=MEMORY) as directory,
         EmbeddedServer(Path(kept)) as server,
     ):
         settings = Settings(redis_url=server.url)

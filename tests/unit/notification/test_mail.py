@@ -80,6 +80,20 @@ def test_what_is_no_address_is_refused_without_showing_it(address: str) -> None:
     assert str(caught.value) == "the address is not of the form name@domain"
 
 
+@pytest.mark.parametrize("subject", ["Ready", "Grüße", "ready " * 40 + "now", "grüße " * 40 + "jetzt", "x" * 200])
+def test_a_subject_is_read_as_it_was_given_whatever_its_length_and_letters(subject: str) -> None:
+    written = mail(replace(MESSAGE, subject=subject), SENDER).as_bytes()
+
+    assert message_from_bytes(written, policy=default)["Subject"] == subject
+    assert all(len(line) <= 998 for line in written.splitlines())  # RFC 5322, 2.1.1
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x85", "\u2028"])
+def test_a_subject_cannot_end_its_line(end: str) -> None:
+    with pytest.raises(ValueError, match="linefeed"):
+        mail(replace(MESSAGE, subject=f"Ready{end}Bcc: eve@example.com"), SENDER)
+
+
 @pytest.mark.parametrize("order_id", ["../../etc/passwd", "a/b", "..", "x" * 500, "\x00", "ü"])
 def test_an_order_id_cannot_leave_the_outbox(order_id: str) -> None:
     name = file_name(replace(MESSAGE, order_id=order_id))
