@@ -25,6 +25,8 @@ from sagastream.telemetry import Telemetry
 from sagastream.version import VERSION
 
 if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
+
     from sagastream.bus import Bus
 
 __all__ = [
@@ -69,6 +71,9 @@ class Service:
 
 
 App: TypeAlias = FastAPI
+# Where OpenTelemetry is set up by anybody the framework would tell of requests too, and of what was wrong with them in
+# words that may hold anything; see ``tracing``. A framework that is too old to do so takes no notice.
+_UNTOLD: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
 
 @asynccontextmanager
@@ -141,7 +146,9 @@ def bare_app(
 
     ``always`` are the beginnings of paths that are served before ``is_open``; ``telemetry`` is told of every answer.
     """
-    app = _App(title=title, version=VERSION, lifespan=lifespan, redoc_url=None, docs_url=None)
+    app = _App(
+        title=title, version=VERSION, lifespan=lifespan, redoc_url=None, docs_url=None, telemetry=_UNTOLD
+    )  # fmt: skip
     app.add_route("/docs", routes_page(title), include_in_schema=False)
     problems.install(app)
     # The last one added is met first.

@@ -219,6 +219,31 @@ def test_without_traces_nothing_of_the_extra_needs_to_be_installed() -> None:
     assert said.stdout == "'' None\n"
 
 
+def test_the_framework_tells_nobody_of_requests_by_itself() -> None:
+    """Where OpenTelemetry is set up by whoever runs this, it would tell what customers sent, and each request twice."""
+    program = (
+        "import asyncio, httpx\n"
+        "from opentelemetry import trace\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "from opentelemetry.sdk.trace.export import SimpleSpanProcessor\n"
+        "from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter\n"
+        "from tests.unit.test_guards import whole\n"
+        "kept = InMemorySpanExporter()\n"
+        "trace.set_tracer_provider(TracerProvider())\n"
+        "trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(kept))\n"
+        "async def ask():\n"
+        "    async with httpx.AsyncClient(transport=httpx.ASGITransport(whole()), base_url='http://shop') as client:\n"
+        "        return [(await client.post('/api/orders', json=body)).status_code for body in ({}, [])]\n"
+        "print(asyncio.run(ask()), [span.name for span in kept.get_finished_spans()])"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2]
+    )
+
+    assert said.stdout == "[200, 422] []\n", said.stderr
+
+
 def test_who_asks_for_traces_without_their_packages_is_told_what_to_install() -> None:
     program = (
         "import sys; sys.modules['opentelemetry.exporter'] = None\n"
