@@ -25,6 +25,7 @@ from sagastream import tracing
 A = TypeVar("A", bound=Message)
 
 _OK = 200
+_MOST_READ = 1 << 16  # bytes of an answer
 _KEPT_S = 4.0  # less than servers keep an idle connection (uvicorn 5 s): one that is being closed fails the next call
 
 
@@ -50,7 +51,7 @@ class Exchange(Protocol):
 class ProviderConnections:
     """Connections to a provider, as many as there are calls, kept for the next ones. Implements ``Exchange``.
 
-    They bound nothing: the gateway bounds whole calls.
+    They bound no time: the gateway bounds whole calls. What is longer than any answer is not read to its end.
     """
 
     async def __aenter__(self) -> Self:
@@ -59,6 +60,8 @@ class ProviderConnections:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_S),
             timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept-Encoding": "identity"},
+            auto_decompress=False,  # some bytes can stand for very many
         )
         return self
 
@@ -72,7 +75,12 @@ class ProviderConnections:
         Raises: ``aiohttp.ClientError`` if there is none.
         """
         async with self._session.post(url, headers=headers, data=content, allow_redirects=False) as answer:
-            return Answer(answer.status, await answer.read())
+            told = bytearray()
+            async for part in answer.content.iter_any():
+                told += part
+                if len(told) > _MOST_READ:
+                    raise aiohttp.ClientPayloadError(f"an answer of more than {_MOST_READ} bytes")
+            return Answer(answer.status, bytes(told))
 
 
 class HttpGateway:

@@ -6,9 +6,10 @@ It is long because each scene is played by both gateways, and what only HTTP can
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -427,3 +428,31 @@ async def test_a_provider_that_sends_us_elsewhere_has_decided_nothing_and_no_mon
         await unknown(HttpGateway(connections, url, timeout=TIMEOUT).charge("key", 500, "EUR", "CreditCard"))
 
     assert asked == ['/charges {"key":"key","amountCents":500,"currency":"EUR","method":"CreditCard"}']
+
+
+@pytest.mark.parametrize("coding", [b"", b"Content-Encoding: gzip\r\n"], ids=["plain", "compressed"])
+async def test_an_answer_without_end_is_not_taken_in(coding: bytes) -> None:
+    """However fast it comes, all charges under way share the memory of one process."""
+    most, part = 8 * 1024 * 1024, gzip.compress(bytes(1024 * 1024)) if coding else bytes(64 * 1024)
+    sent, hung_up = 0, asyncio.Event()
+
+    async def provider(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + coding + b"Connection: close\r\n\r\n")
+        with suppress(ConnectionError):
+            while sent < most:
+                writer.write(part)
+                sent += len(part)
+                await writer.drain()
+        hung_up.set()
+        writer.close()
+
+    server = await asyncio.start_server(provider, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, ProviderConnections() as connections:
+        with pytest.raises(OutcomeUnknown, match="an answer of more than"):
+            await HttpGateway(connections, url, timeout=TIMEOUT).charge("key", 500, "EUR", "CreditCard")
+        await hung_up.wait()
+
+    assert 0 < sent < most
