@@ -22,7 +22,7 @@ from sagastream.participant import Beginning, Participant
 from sagastream.reader import Reader
 from sagastream.settings import Settings
 from sagastream.store import StoreMark
-from sagastream.transaction import Kind, Outcome, Transaction, Transactor
+from sagastream.transaction import Outcome, OutcomeKind, Transaction, Transactor
 
 T = TypeVar("T")
 Change = Callable[[Transaction], None]
@@ -95,7 +95,7 @@ class Entrance:
         envelope = self._envelope(event, saga_id, cause, initiator, beginning.saga, str(beginning.version))
         tx.entry = Entry(saga_id, BEGINNING, State.UNKNOWN, State.DONE, tx.publish(envelope))
         outcome = await self._commit(tx)
-        return Begun(saga_id, envelope.id, repeated=not self._applied_or(tx, outcome, Kind.IS))
+        return Begun(saga_id, envelope.id, repeated=not self._applied_or(tx, outcome, OutcomeKind.IS))
 
     async def bar(
         self, saga_id: str, done: type[Event], *, because: Event, initiator: str = "", change: Change | None = None
@@ -138,7 +138,7 @@ class Entrance:
         tx.publish(self._envelope(because, saga_id, begun.id, initiator, beginning.saga, version))
         tx.entry = Entry(saga_id, field, state, State.BARRED, position)
         outcome = await self._commit(tx)
-        return State.BARRED if self._applied_or(tx, outcome, Kind.IS) else outcome.state
+        return State.BARRED if self._applied_or(tx, outcome, OutcomeKind.IS) else outcome.state
 
     async def change(self, change: Change) -> None:
         """Change the participant's state outside of any saga.
@@ -149,12 +149,12 @@ class Entrance:
         _declare(change, tx)
         self._applied_or(tx, await self._commits.ask(tx))
 
-    def _applied_or(self, tx: Transaction, outcome: Outcome, *acceptable: Kind) -> bool:
+    def _applied_or(self, tx: Transaction, outcome: Outcome, *acceptable: OutcomeKind) -> bool:
         if outcome.is_ok:
             return True
         if outcome.kind in acceptable:
             return False
-        if outcome.kind in (Kind.MALFORMED, Kind.TORN):
+        if outcome.kind in (OutcomeKind.MALFORMED, OutcomeKind.TORN):
             raise CannotApply(f"{outcome.kind}: {outcome.detail}")
         raise Conflict(f"refused by {tx.guard(outcome.detail)}")
 
@@ -173,7 +173,7 @@ class Entrance:
         except ServerUnavailable:
             self._is_right_store = False  # whoever comes back may be another one
             raise
-        if any(outcome.kind is Kind.REFUSED for outcome in outcomes):
+        if any(outcome.kind is OutcomeKind.REFUSED for outcome in outcomes):
             await self._store.look()  # on another store nothing of the batch was applied
         return outcomes
 

@@ -20,7 +20,7 @@ from sagastream.retries import Retries
 from sagastream.telemetry import Telemetry
 from sagastream.together import all_of
 from sagastream.tracebacks import line_of
-from sagastream.transaction import Kind, Outcome, Receipt, Transaction
+from sagastream.transaction import Outcome, OutcomeKind, Receipt, Transaction
 from sagastream.work import Fate, Work
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ class Settling:
             if receipt.now_ms:
                 self._clock.observe(receipt.now_ms)
             for (work, tx), outcome in zip(batch, receipt.outcomes, strict=True):
-                if outcome.kind is Kind.REFUSED:
+                if outcome.kind is OutcomeKind.REFUSED:
                     work.refused_by = tx.guard(outcome.detail)
                 is_over = self._is_over(work, outcome)
                 (ended if is_over else again).append(work)
@@ -166,9 +166,9 @@ class Settling:
                 work.known = State.BEGUN
             return work.fate is not Fate.GOES_ON
         match outcome.kind:
-            case Kind.IS:
+            case OutcomeKind.IS:
                 return self._was_decided(work, outcome)
-            case Kind.REFUSED:
+            case OutcomeKind.REFUSED:
                 self._telemetry.conflict()
                 work.conflicts += 1
             case _ if work.fate is Fate.BURIED and not work.is_ledger_broken:
@@ -179,7 +179,7 @@ class Settling:
                 work.fate = Fate.WAITS
                 return True
             case _:
-                kind = Torn if outcome.kind is Kind.TORN else CannotApply
+                kind = Torn if outcome.kind is OutcomeKind.TORN else CannotApply
                 work.problem = kind(f"{outcome.kind}: {outcome.detail}")
         return False
 

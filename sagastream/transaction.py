@@ -26,7 +26,7 @@ from sagastream.script import Script, packaged
 _SHUT_OUT = frozenset({"NOPERM", "NOAUTH", "WRONGPASS"})
 
 
-class Kind(StrEnum):
+class OutcomeKind(StrEnum):
     """What became of one transaction."""
 
     OK = "ok"
@@ -44,13 +44,13 @@ class Outcome:
     ``MALFORMED``: it could never be applied. ``TORN``: a write was forbidden half way.
     """
 
-    kind: Kind
+    kind: OutcomeKind
     detail: str = ""
 
     @property
     def is_ok(self) -> bool:
         """Tell whether everything was applied."""
-        return self.kind is Kind.OK
+        return self.kind is OutcomeKind.OK
 
     @property
     def state(self) -> State:
@@ -247,7 +247,7 @@ class Transactor:
                 needed = "EVAL, EVALSHA and the commands of transaction.lua"
                 raise ServerUnavailable(f"{error}; allow this user {needed}") from error
             if len(batch) == 1:
-                return Receipt(0, [Outcome(Kind.MALFORMED, str(error))])
+                return Receipt(0, [Outcome(OutcomeKind.MALFORMED, str(error))])
         # The call itself was refused: the one that is to blame must not take the others with it.
         receipts = [await self.commit([transaction]) for transaction in batch]
         return Receipt(max(r.now_ms for r in receipts), [outcome for r in receipts for outcome in r.outcomes])
@@ -276,7 +276,7 @@ def _packed(values: list[object]) -> bytes:
     return packed
 
 
-_OK = Outcome(Kind.OK)
+_OK = Outcome(OutcomeKind.OK)
 _STATES = frozenset(str(state) for state in State)
 
 
@@ -290,6 +290,6 @@ def _outcome(text: str) -> Outcome:
     if text == "ok":
         return _OK
     kind, _, detail = text.partition(" ")
-    if kind == Kind.IS and detail not in _STATES:
-        return Outcome(Kind.MALFORMED, f"the ledger says {detail[:80]!r}, which is no state")
-    return Outcome(Kind(kind), detail)
+    if kind == OutcomeKind.IS and detail not in _STATES:
+        return Outcome(OutcomeKind.MALFORMED, f"the ledger says {detail[:80]!r}, which is no state")
+    return Outcome(OutcomeKind(kind), detail)

@@ -32,7 +32,7 @@ from sagastream.saga.repair import Because
 from sagastream.settings import Settings
 from sagastream.store import StoreMark, WrongStore
 from sagastream.together import set_within
-from sagastream.transaction import Kind, Transaction, Transactor
+from sagastream.transaction import OutcomeKind, Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
@@ -208,7 +208,7 @@ class Campaigner:
             (outcome,) = (await self._transactor.commit([tx])).outcomes
             if outcome.is_ok:
                 return visited
-            if outcome.kind is not Kind.REFUSED:
+            if outcome.kind is not OutcomeKind.REFUSED:
                 if problem:
                     raise Lost(f"the visit of {saga_id} cannot be stored: {outcome.detail}")
                 problem = f"{outcome.kind}: {outcome.detail}"

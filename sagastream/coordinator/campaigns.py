@@ -25,7 +25,7 @@ from sagastream.reader import Reader
 from sagastream.saga.definition import Saga
 from sagastream.saga.repair import Action
 from sagastream.settings import Settings
-from sagastream.transaction import Kind, Transaction, Transactor
+from sagastream.transaction import OutcomeKind, Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +129,7 @@ class Campaigns:
                 told=f"{campaign.visited} visited, {campaign.count(Count.CHANGED)} changed",
             )  # fmt: skip
             (outcome,) = (await self._transactor.commit([tx])).outcomes
-            if outcome.kind not in (Kind.OK, Kind.REFUSED):
+            if outcome.kind not in (OutcomeKind.OK, OutcomeKind.REFUSED):
                 raise CannotBegin(f"{outcome.kind}: {outcome.detail}")
 
     async def _count(self, search: Search, now_ms: int) -> tuple[int, bool]:

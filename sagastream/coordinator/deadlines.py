@@ -24,7 +24,7 @@ from sagastream.saga.advance import tick
 from sagastream.saga.definition import Saga
 from sagastream.script import packaged
 from sagastream.ticker import Ticker, every
-from sagastream.transaction import Kind, Transaction, Transactor
+from sagastream.transaction import OutcomeKind, Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
@@ -181,9 +181,9 @@ class Deadlines:
         outcomes = (await self._transactor.commit(batch)).outcomes
         hopeless = []
         for tx, outcome in zip(batch, outcomes, strict=True):
-            if outcome.kind not in (Kind.OK, Kind.REFUSED):
+            if outcome.kind not in (OutcomeKind.OK, OutcomeKind.REFUSED):
                 log.error("saga.cannot_be_advanced", saga_id=tx.saga_id, error=f"{outcome.kind}: {outcome.detail}")
-            if outcome.kind is Kind.MALFORMED:
+            if outcome.kind is OutcomeKind.MALFORMED:
                 hopeless.append(self._put_off(tx.saga_id, now_ms + LATER // timedelta(milliseconds=1)))
         if hopeless:
             await self._transactor.commit(hopeless)

@@ -30,8 +30,7 @@ from sagastream.replies import entries, sound
 from sagastream.saga.definition import BEGINNING, Saga
 from sagastream.saga.progress import Kind
 from sagastream.settings import Settings
-from sagastream.transaction import Kind as Fate
-from sagastream.transaction import Transaction, Transactor
+from sagastream.transaction import OutcomeKind, Transaction, Transactor
 from sagastream.work import payload
 
 MOST_SCANNED = 2000
@@ -178,7 +177,7 @@ class DeadLetters:
             saga=letter.saga_id, told=f"{type_[:200] or 'no event'} to {owner}{edited}",
         )  # fmt: skip
         (outcome,) = (await self._transactor.commit([tx])).outcomes
-        if outcome.kind is Fate.REFUSED:
+        if outcome.kind is OutcomeKind.REFUSED:
             raise CannotDeal("it, or its saga, changed meanwhile: look at it again")
         if not outcome.is_ok:
             raise CannotDeal(f"this cannot be stored: {outcome.kind}: {outcome.detail}")

@@ -23,8 +23,7 @@ from sagastream.saga.advance import Advance
 from sagastream.saga.definition import Saga
 from sagastream.saga.repair import Act, Action, Verdict, repair
 from sagastream.settings import Settings
-from sagastream.transaction import Kind as Fate
-from sagastream.transaction import Transaction, Transactor
+from sagastream.transaction import OutcomeKind, Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +90,7 @@ class Repairs:
         (outcome,) = (await self._transactor.commit([self.transaction(done, turn, action, now_ms)])).outcomes
         if outcome.is_ok:
             log.info("saga.repaired", saga_id=turn.progress.saga_id, act=action.act, actor=action.actor)
-        elif outcome.kind is not Fate.REFUSED:
+        elif outcome.kind is not OutcomeKind.REFUSED:
             raise CannotRepair(f"the record cannot be stored: {outcome.kind}: {outcome.detail}")
         return outcome.is_ok
 

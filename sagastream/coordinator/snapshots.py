@@ -21,7 +21,7 @@ from sagastream.keys import COUNTS, Keys
 from sagastream.reader import Reader
 from sagastream.replies import entries, sound, taken_ms
 from sagastream.ticker import Ticker, every
-from sagastream.transaction import Kind, Transaction, Transactor
+from sagastream.transaction import OutcomeKind, Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +83,7 @@ class Snapshots:
         if due:
             receipt = await self._transactor.commit([self._kept(pace, since_ms) for pace, since_ms in due.items()])
             for outcome in receipt.outcomes:
-                if outcome.kind not in (Kind.OK, Kind.REFUSED):
+                if outcome.kind not in (OutcomeKind.OK, OutcomeKind.REFUSED):
                     log.error("snapshot.cannot_be_taken", error=f"{outcome.kind}: {outcome.detail}")
             self._taken |= due  # by us, or by another before us
 

@@ -35,8 +35,7 @@ from sagastream.settings import Settings
 from sagastream.store import WrongStore
 from sagastream.telemetry import Telemetry
 from sagastream.ticker import Ticker, every, only_if
-from sagastream.transaction import Kind as Fate
-from sagastream.transaction import Transaction, Transactor
+from sagastream.transaction import OutcomeKind, Transaction, Transactor
 from sagastream.trimming import Keeping, Trimming
 
 log = structlog.get_logger(__name__)
@@ -230,7 +229,7 @@ class Coordinator:
                 self._clock.observe(receipt.now_ms)
             again: list[Bundle] = []
             for (bundle, _), outcome in zip(batch, receipt.outcomes, strict=True):
-                if outcome.kind is Fate.REFUSED:
+                if outcome.kind is OutcomeKind.REFUSED:
                     if bundle.first.saga_id not in unseen:
                         self._telemetry.conflict()
                     again.append(bundle)

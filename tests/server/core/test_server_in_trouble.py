@@ -13,7 +13,7 @@ from sagastream.errors import ServerUnavailable
 from sagastream.keys import Keys
 from sagastream.ledger import Entry, State
 from sagastream.reader import Reader
-from sagastream.transaction import Kind, Transaction, Transactor
+from sagastream.transaction import OutcomeKind, Transaction, Transactor
 
 TROUBLES: list[tuple[str, Command, Command]] = [
     ("out of memory", ("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
@@ -106,7 +106,7 @@ async def test_a_handler_that_may_not_write_somewhere_is_torn_and_says_so(bus: B
 
     (outcome,) = (await Transactor(bus.writer, keys, retention=timedelta(days=1)).commit([tx])).outcomes
 
-    assert outcome.kind is Kind.TORN
+    assert outcome.kind is OutcomeKind.TORN
     assert "access" in outcome.detail
 
 
@@ -132,7 +132,7 @@ async def test_a_handler_that_may_not_read_what_it_guards_is_told_so_and_nothing
 
     (outcome,) = (await Transactor(bus.writer, keys, retention=timedelta(days=1)).commit([tx])).outcomes
 
-    assert outcome.kind is Kind.MALFORMED
+    assert outcome.kind is OutcomeKind.MALFORMED
     assert "access" in outcome.detail
     assert await reader.read_all("allowed") == {}
 
@@ -155,7 +155,14 @@ async def test_who_asks_for_what_may_not_be_written_at_the_end_of_a_call_is_torn
 
     outcomes = (await Transactor(bus.writer, keys, retention=timedelta(days=1)).commit(batch)).outcomes
 
-    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.TORN, Kind.OK, Kind.TORN, Kind.TORN, Kind.OK]
+    assert [outcome.kind for outcome in outcomes] == [
+        OutcomeKind.OK,
+        OutcomeKind.TORN,
+        OutcomeKind.OK,
+        OutcomeKind.TORN,
+        OutcomeKind.TORN,
+        OutcomeKind.OK,
+    ]
     assert await reader.read_all("allowed:counts") == {"n": "1"}
 
 
@@ -176,4 +183,4 @@ async def test_who_asks_for_what_may_not_be_written_is_torn_also_where_another_g
 
     outcomes = (await Transactor(bus.writer, keys, retention=timedelta(days=1)).commit(batch)).outcomes
 
-    assert [outcome.kind for outcome in outcomes] == [Kind.TORN, Kind.TORN, Kind.OK]
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.TORN, OutcomeKind.TORN, OutcomeKind.OK]

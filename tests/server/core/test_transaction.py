@@ -20,7 +20,7 @@ from sagastream.keys import Keys
 from sagastream.ledger import Entry, State, parse
 from sagastream.operands import LARGEST
 from sagastream.reader import Reader
-from sagastream.transaction import Kind, Outcome, Transaction, Transactor
+from sagastream.transaction import Outcome, OutcomeKind, Transaction, Transactor
 
 DAY = timedelta(days=1)
 Declare = Callable[[Transaction], object]
@@ -131,7 +131,7 @@ async def test_every_operation_writes_what_it_says(desk: Desk) -> None:
         lambda tx: tx.append("log", ["what", "said", "by", "whom"]),
     )
 
-    assert outcome == Outcome(Kind.OK)
+    assert outcome == Outcome(OutcomeKind.OK)
     assert await desk.reader.read_all("level") == {"name": "bolt", "available": "7", "is_open": "True"}
     assert await desk.reader.read_all("count") == {"n": "3"}
     assert await desk.reader.read_all_each(["old", "none", "count"]) == [{"kept": "y"}, {}, {"n": "3"}]
@@ -175,8 +175,14 @@ async def test_what_the_transactions_of_a_call_mention_is_one_entry(desk: Desk) 
         mentioning("five", stream="other"),
     )
 
-    assert [outcome.kind for outcome in refused] == [Kind.REFUSED]
-    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.REFUSED, Kind.OK, Kind.MALFORMED, Kind.OK]
+    assert [outcome.kind for outcome in refused] == [OutcomeKind.REFUSED]
+    assert [outcome.kind for outcome in outcomes] == [
+        OutcomeKind.OK,
+        OutcomeKind.REFUSED,
+        OutcomeKind.OK,
+        OutcomeKind.MALFORMED,
+        OutcomeKind.OK,
+    ]
     assert await mentioned(desk, "news") == ["one three"]
     assert await mentioned(desk, "other") == ["five"]
 
@@ -213,8 +219,8 @@ async def test_a_hash_is_kept_once_per_period_with_what_the_call_has_counted_so_
     )  # fmt: skip
     entries = await desk.call("XRANGE", "past", "-", "+")
 
-    assert [outcome.kind for outcome in first] == [Kind.OK, Kind.REFUSED]
-    assert {outcome.kind for outcome in later} == {Kind.OK}
+    assert [outcome.kind for outcome in first] == [OutcomeKind.OK, OutcomeKind.REFUSED]
+    assert {outcome.kind for outcome in later} == {OutcomeKind.OK}
     assert isinstance(entries, list)
     told = [str(entry[1][1]) for entry in entries]  # type: ignore[index]  # id and fields
     assert told[0] == ""
@@ -235,7 +241,7 @@ async def test_what_was_kept_at_the_very_beginning_of_a_period_is_of_that_period
     again = await desk.commit(lambda tx: tx.keep("counts", "past", since_ms=2000, life=100 * 365 * DAY))
     next_ = await desk.commit(lambda tx: tx.keep("counts", "past", since_ms=2001, life=100 * 365 * DAY))
 
-    assert [again.kind, next_.kind] == [Kind.REFUSED, Kind.OK]
+    assert [again.kind, next_.kind] == [OutcomeKind.REFUSED, OutcomeKind.OK]
 
 
 async def test_an_event_gets_the_servers_time_and_keeps_the_one_it_has(desk: Desk) -> None:
@@ -289,7 +295,7 @@ async def test_a_guard_holds_or_nothing_is_written(desk: Desk, guard: Declare, h
         lambda tx: tx.publish(envelope()),
     )  # fmt: skip
 
-    assert outcome == (Outcome(Kind.OK) if holds else Outcome(Kind.REFUSED, "2"))
+    assert outcome == (Outcome(OutcomeKind.OK) if holds else Outcome(OutcomeKind.REFUSED, "2"))
     assert (await desk.everything() == before) is not holds
 
 
@@ -316,7 +322,7 @@ async def test_two_lines_of_one_counter_are_summed(desk: Desk) -> None:
         lambda tx: tx.decrease("level", "available", 3),
     )
 
-    assert too_many == Outcome(Kind.REFUSED, "2")
+    assert too_many == Outcome(OutcomeKind.REFUSED, "2")
     assert with_more.is_ok
     assert await desk.reader.read_all("level") == {"available": "1"}
 
@@ -329,7 +335,7 @@ async def test_a_later_transaction_of_a_call_sees_the_earlier_ones(desk: Desk) -
         *(desk.transaction(lambda tx: tx.decrease("level", "available", 1)) for _ in range(200))
     )
 
-    assert [outcome.kind for outcome in outcomes] == [Kind.OK] * 50 + [Kind.REFUSED] * 150
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.OK] * 50 + [OutcomeKind.REFUSED] * 150
     assert await desk.reader.read_all("level") == {"available": "0"}
 
 
@@ -341,7 +347,7 @@ async def test_a_duplicate_is_recognised_before_its_guards(desk: Desk) -> None:
     first = await desk.commit(*take)
     second = await desk.commit(*take)
 
-    assert (first, second) == (Outcome(Kind.OK), Outcome(Kind.IS, State.DONE))
+    assert (first, second) == (Outcome(OutcomeKind.OK), Outcome(OutcomeKind.IS, State.DONE))
     assert await desk.call("XLEN", "events:StockReserved") == 1
 
 
@@ -352,7 +358,7 @@ async def test_a_duplicate_is_recognised_within_a_call_also_where_the_ledger_was
         desk.transaction(lambda tx: tx.increase("level", "n", 1), published_and_remembered("{}")),
     )
 
-    assert outcomes == [Outcome(Kind.OK), Outcome(Kind.OK), Outcome(Kind.IS, State.DONE)]
+    assert outcomes == [Outcome(OutcomeKind.OK), Outcome(OutcomeKind.OK), Outcome(OutcomeKind.IS, State.DONE)]
     assert await desk.reader.read_all("level") == {"n": "1"}
 
 
@@ -426,7 +432,7 @@ async def test_what_cannot_be_applied_leaves_nothing_written(
         await desk.commit(*others, operation, entry=Entry("saga-1", "reserve", State.UNKNOWN, State.DONE)),
     ]
 
-    assert [outcome.kind for outcome in outcomes] == [Kind.MALFORMED] * 4
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.MALFORMED] * 4
     assert [outcome.detail.split()[0] for outcome in outcomes] == ["1", "2", "3", "3"]
     assert await desk.everything() == before
 
@@ -442,7 +448,7 @@ async def test_a_ledger_of_another_type_leaves_nothing_written(desk: Desk, kind:
         lambda tx: tx.set("a", {"x": "1"}), entry=Entry("saga-1", "reserve", State.UNKNOWN, State.DONE)
     )
 
-    assert outcome.kind is Kind.MALFORMED
+    assert outcome.kind is OutcomeKind.MALFORMED
     assert await desk.everything() == before
 
 
@@ -455,7 +461,7 @@ async def test_what_is_no_event_cannot_be_remembered(desk: Desk) -> None:
         for position in (0, 1, 99)
     ]
 
-    assert outcomes == [Outcome(Kind.MALFORMED, "0 what is remembered is no event")] * 3
+    assert outcomes == [Outcome(OutcomeKind.MALFORMED, "0 what is remembered is no event")] * 3
     assert await desk.everything() == {}
 
 
@@ -480,7 +486,7 @@ async def test_a_tally_counts_on_what_its_own_transaction_has_written_before(
         lambda tx: tx.tally("k", {"m": 1}), lambda tx: tx.tally("k", {"o": 1, "n": 1}),
     )  # fmt: skip
 
-    assert outcome == Outcome(Kind.OK)
+    assert outcome == Outcome(OutcomeKind.OK)
     assert (await desk.reader.read("k", "n", "m", "o")) == [str(8 + adds), "8", "10"]
 
 
@@ -492,7 +498,7 @@ async def test_what_was_mentioned_goes_with_the_stream_that_is_removed(desk: Des
         desk.transaction(lambda tx: tx.push("k", "v")),
     )
 
-    assert outcomes == [Outcome(Kind.OK)] * 3
+    assert outcomes == [Outcome(OutcomeKind.OK)] * 3
     assert await desk.call("LRANGE", "k", 0, -1) == ["v"]
 
 
@@ -533,7 +539,7 @@ async def test_a_transaction_at_odds_with_itself_leaves_nothing_written(
         desk.transaction(*earlier), desk.transaction(lambda tx: tx.set("a", {"x": "1"}), *declare, entry=entry)
     )
 
-    assert outcome.kind is Kind.MALFORMED
+    assert outcome.kind is OutcomeKind.MALFORMED
     assert await desk.everything() == before
 
 
@@ -542,13 +548,13 @@ async def test_what_writes_a_counter_outright_that_its_transaction_counts_is_nam
         lambda tx: tx.push("list", "v"), lambda tx: tx.decrease("c", "n", 0), lambda tx: tx.set("c", {"n": 1})
     )
 
-    assert outcome == Outcome(Kind.MALFORMED, "3 writes what it counts: c")
+    assert outcome == Outcome(OutcomeKind.MALFORMED, "3 writes what it counts: c")
 
 
 async def test_a_field_may_say_what_a_counter_beside_it_is_called(desk: Desk) -> None:
     outcome = await desk.commit(lambda tx: tx.set("c", {"unit": "n"}), lambda tx: tx.increase("c", "n", 1))
 
-    assert outcome == Outcome(Kind.OK)
+    assert outcome == Outcome(OutcomeKind.OK)
     assert await desk.reader.read_all("c") == {"unit": "n", "n": "1"}
 
 
@@ -591,7 +597,7 @@ async def test_a_key_that_a_transaction_has_left_absent_may_become_anything(
         desk.transaction(lambda tx: tx.set("a", {"x": "1"}), another),
     )
 
-    assert (outcome.kind, otherwise.kind) == (Kind.OK, Kind.MALFORMED)
+    assert (outcome.kind, otherwise.kind) == (OutcomeKind.OK, OutcomeKind.MALFORMED)
     assert await desk.call("TYPE", "k") == kind
     assert await desk.call("EXISTS", "a") == 0
 
@@ -605,7 +611,7 @@ async def test_a_hash_that_was_emptied_may_become_anything_in_the_same_call(desk
         desk.transaction(lambda tx: tx.push("k", "v")),
     )
 
-    assert outcomes == [Outcome(Kind.OK)] * 3
+    assert outcomes == [Outcome(OutcomeKind.OK)] * 3
     assert await desk.call("LRANGE", "k", 0, -1) == ["v"]
 
 
@@ -650,7 +656,7 @@ async def test_nonsense_from_a_handler_harms_only_itself(desk: Desk, declare: De
         desk.transaction(lambda tx: tx.increase("good", "n", 1)),
     )
 
-    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.MALFORMED, Kind.OK]
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.OK, OutcomeKind.MALFORMED, OutcomeKind.OK]
     assert await desk.reader.read_all("good") == {"n": "2"}
     assert await desk.reader.read_all("bad") == {}
 
@@ -677,7 +683,7 @@ async def test_a_member_of_an_enumeration_is_stored_as_what_it_is(desk: Desk) ->
     guarded = await desk.commit(lambda tx: tx.expect("bolt", "colour", Colour.RED))
 
     assert await desk.reader.read_all("bolt") == {"colour": "red", "size": "3", "n": "3"}
-    assert guarded == Outcome(Kind.OK)
+    assert guarded == Outcome(OutcomeKind.OK)
 
 
 async def test_a_large_number_is_stored_digit_by_digit(desk: Desk) -> None:
@@ -704,7 +710,13 @@ async def test_one_bad_transaction_takes_no_other_with_it(desk: Desk) -> None:
         desk.transaction(lambda tx: tx.increase("good", "n", 1)),
     )
 
-    assert [o.kind for o in outcomes] == [Kind.OK, Kind.MALFORMED, Kind.MALFORMED, Kind.REFUSED, Kind.OK]
+    assert [o.kind for o in outcomes] == [
+        OutcomeKind.OK,
+        OutcomeKind.MALFORMED,
+        OutcomeKind.MALFORMED,
+        OutcomeKind.REFUSED,
+        OutcomeKind.OK,
+    ]
     assert outcomes[1].detail == "1 not a hash: text"
     assert await desk.reader.read_all("good") == {"n": "2"}
 
@@ -731,7 +743,7 @@ async def test_where_the_server_refuses_a_call_only_the_one_that_is_to_blame_is_
         [desk.transaction(lambda tx, name=name: tx.increase(name, "n", 1)) for name in ("good", "odd", "good")]  # type: ignore[misc]  # a default of a lambda
     )
 
-    assert [outcome.kind for outcome in receipt.outcomes] == [Kind.OK, Kind.MALFORMED, Kind.OK]
+    assert [outcome.kind for outcome in receipt.outcomes] == [OutcomeKind.OK, OutcomeKind.MALFORMED, OutcomeKind.OK]
     assert receipt.now_ms >= before
     assert await desk.reader.read_all("good") == {"n": "2"}
 
@@ -742,7 +754,7 @@ async def test_counters_stay_within_fifteen_digits(desk: Desk) -> None:
     passed = await desk.commit(lambda tx: tx.increase("c", "n", 1))
     emptied = await desk.commit(lambda tx: tx.decrease("c", "n", LARGEST))
 
-    assert (reached.kind, passed.kind, emptied.kind) == (Kind.OK, Kind.MALFORMED, Kind.OK)
+    assert (reached.kind, passed.kind, emptied.kind) == (OutcomeKind.OK, OutcomeKind.MALFORMED, OutcomeKind.OK)
     assert await desk.reader.read_all("c") == {"n": "0"}
 
 
@@ -757,7 +769,7 @@ async def test_tallies_of_a_call_are_all_counted(desk: Desk) -> None:
         ),
     )
 
-    assert [outcome.kind for outcome in outcomes] == [Kind.OK] * 100 + [Kind.REFUSED]
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.OK] * 100 + [OutcomeKind.REFUSED]
     assert await desk.reader.read_all("counts") == {"started": "107", "steps": "200"}
 
 
@@ -771,7 +783,7 @@ async def test_what_was_counted_goes_with_the_hash_that_is_removed(desk: Desk) -
         desk.transaction(lambda tx: tx.tally("again", {"n": 2})),
     )
 
-    assert outcomes == [Outcome(Kind.OK)] * 3
+    assert outcomes == [Outcome(OutcomeKind.OK)] * 3
     assert await desk.reader.read_all("again") == {"n": "2"}
     assert await desk.call("EXISTS", "gone") == 0
 
@@ -851,7 +863,7 @@ async def test_a_tallied_key_cannot_become_something_else_in_the_same_call(desk:
         desk.transaction(lambda tx: tx.set("counts", {"n": "x"})),
     )
 
-    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.MALFORMED, Kind.OK]
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.OK, OutcomeKind.MALFORMED, OutcomeKind.OK]
     assert await desk.call("LRANGE", "first", 0, -1) == ["once"]
 
 
@@ -868,7 +880,7 @@ async def test_what_is_written_outright_after_it_was_tallied_in_the_same_call_st
         desk.transaction(lambda tx: tx.decrease("counts", "counted", 2)),
     )
 
-    assert outcomes == [Outcome(Kind.OK)] * 6
+    assert outcomes == [Outcome(OutcomeKind.OK)] * 6
     assert await desk.reader.read_all("counts") == {"set": "x", "counted": "4"}
 
 

@@ -10,7 +10,7 @@ from events import Item, OrderCancelled, OrderConfirmed, OrderCreated, PaymentPr
 from order_service import store
 from order_service.handlers import cancel, confirm
 from order_service.model import OrderSettled, Status
-from sagastream.transaction import Kind
+from sagastream.transaction import OutcomeKind
 from tests.unit.slot import NOW_MS
 
 from .conftest import ORDER, Office
@@ -49,7 +49,7 @@ async def test_an_order_is_never_overwritten(office: Office) -> None:
     tx = office.transaction()
     store.add(tx, replace(ORDER, total_cents=1))
 
-    assert (await office.commit(tx))[0].kind is Kind.REFUSED
+    assert (await office.commit(tx))[0].kind is OutcomeKind.REFUSED
     assert (await office.order()).total_cents == 29999
 
 
@@ -88,7 +88,7 @@ async def test_confirmation_and_cancellation_in_one_instant_leave_one(office: Of
 
     outcomes = await office.commit(confirming, cancelling)
 
-    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.REFUSED]
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.OK, OutcomeKind.REFUSED]
     assert (await office.order()).status is Status.CONFIRMED
     with pytest.raises(OrderSettled, match="confirmed and cannot be cancelled"):
         await office.handle(cancel, CREATED)

@@ -7,7 +7,7 @@ import pytest
 from events import Item, OrderCreated, StockReservationFailed, StockReserved
 from money import currency
 from sagastream.errors import Undecodable
-from sagastream.transaction import Kind
+from sagastream.transaction import OutcomeKind
 from sagastream.work import payload
 from stock_service import store
 from stock_service.catalogue import demo_levels
@@ -98,7 +98,7 @@ async def test_the_last_pieces_are_given_out_once(warehouse: Warehouse) -> None:
     outcomes = await warehouse.commit(*both)
     again, _ = await warehouse.handle(reserve, _order(("cup", 2, 1200), order_id="order-1"), saga_id="saga-2")
 
-    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.REFUSED]
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.OK, OutcomeKind.REFUSED]
     assert isinstance(again, StockReservationFailed)
     assert await warehouse.pieces("cup") == (1, 2)
 
@@ -125,7 +125,7 @@ async def test_the_same_order_twice_is_held_once(warehouse: Warehouse) -> None:
     outcomes = await warehouse.commit(first, second)
     said, _ = await warehouse.handle(reserve, order, saga_id="saga-2")
 
-    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.REFUSED]
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.OK, OutcomeKind.REFUSED]
     assert said == StockReservationFailed(order_id="order-1", reason="order order-1 already has a reservation")
     assert await warehouse.pieces("jug") == (8, 2)
 
@@ -157,7 +157,7 @@ async def test_two_releases_at_once_put_back_once(warehouse: Warehouse) -> None:
 
     outcomes = await warehouse.commit(*both)
 
-    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.REFUSED]
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.OK, OutcomeKind.REFUSED]
     assert await warehouse.pieces("jug") == (10, 0)
 
 
@@ -173,7 +173,7 @@ async def test_a_release_that_comes_too_late_takes_nothing_from_another_order(wa
 
     outcomes = await warehouse.commit(*both)
 
-    assert [outcome.kind for outcome in outcomes] == [Kind.OK, Kind.REFUSED]
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.OK, OutcomeKind.REFUSED]
     assert await warehouse.pieces("jug") == (6, 4)
 
 
