@@ -38,6 +38,10 @@ class HandlerCancelled(SagastreamError):
     """A handler let through the cancellation of something it waited for."""
 
 
+class HandlerExited(SagastreamError):
+    """A handler, or what it calls, wanted the process to end."""
+
+
 class Torn(CannotApply):
     """Only a part of what a handler wants was allowed; one more attempt would do that part twice."""
 
@@ -113,6 +117,8 @@ class Settling:
             raise
         except Exception as error:  # a handler may raise anything: it is tried again, then buried
             return self._failed(work, error)
+        except SystemExit as exit:  # let through, it would end each process that takes the message up
+            return self._failed(work, HandlerExited(f"SystemExit: {exit}").with_traceback(exit.__traceback__))
         except asyncio.CancelledError:
             if _is_being_stopped():
                 raise

@@ -6,6 +6,7 @@ It is long because every way in which a consumer can be disturbed is played on t
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from datetime import timedelta
 
@@ -495,6 +496,33 @@ async def test_a_handler_whose_own_task_is_cancelled_has_failed_like_any_other(o
     assert world.ledger("hotel", "hold_room", "cancelled").state is State.GAVE_UP
     assert world.ledger("hotel", "hold_room", "sound").state is State.DONE
     assert "cancelled" in world.letters("hotel")[0]["reason"]
+
+
+@pytest.mark.parametrize("outside", [False, True])
+@in_virtual_time
+async def test_a_handler_that_exits_has_failed_like_any_other_and_ends_no_process(outside: bool) -> None:
+    """Whatever a handler calls may call ``sys.exit``: each new process would take the message up, and end by it."""
+    world, calls = World(), list[str]()
+    hotel = Participant("hotel", retry=RETRY)
+
+    @hotel.on(TripBooked, outside=outside)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        calls.append(tx.saga_id)
+        if tx.saga_id == "exits":
+            sys.exit("no such room")
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    worker = world.consumer(hotel)
+    async with world.running(worker):
+        world.tell(TripBooked(nights=1), "exits")
+        await world.quiet()
+        world.tell(TripBooked(nights=1), "sound")
+        await world.quiet()
+        assert worker.is_ready()
+
+    assert calls == ["exits"] * RETRY.attempts + ["sound"]
+    assert world.ledger("hotel", "hold_room", "exits").state is State.GAVE_UP
+    assert world.letters("hotel")[0]["reason"] == "HandlerExited: SystemExit: no such room"
 
 
 @in_virtual_time
