@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
+from pydantic import ValidationError
 
 from sagastream.clock import ServerClock
 from sagastream.dead_letters import put_away
@@ -215,5 +216,12 @@ def _is_being_stopped() -> bool:
 
 def _said(error: Exception) -> str:
     # An error may carry any text, and it is about to be published.
-    name, text = type(error).__name__, str(error)
+    name, text = type(error).__name__, _misfits(error) if isinstance(error, ValidationError) else str(error)
     return masked((f"{name}: {text}" if text else name).encode("utf-8", "replace").decode())
+
+
+def _misfits(error: ValidationError) -> str:
+    """Return what does not fit without the values, which may be personal, in one line."""
+    wrong = error.errors(include_input=False, include_url=False)
+    told = ((".".join(map(str, one["loc"])), one["msg"]) for one in wrong)
+    return f"{error.title} " + "; ".join(f"{where}: {what}" if where else what for where, what in told)

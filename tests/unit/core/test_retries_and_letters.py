@@ -168,6 +168,26 @@ async def test_a_handler_that_says_what_it_did_not_declare_is_buried() -> None:
 
 
 @in_virtual_time
+async def test_values_that_fit_no_event_are_named_by_their_fields_in_one_line_and_never_shown() -> None:
+    """What pydantic says has several lines and the value in it, and whoever may see the saga may read the reason."""
+    world = with_rooms()
+    clumsy = Participant("hotel", retry=RETRY)
+
+    @clumsy.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        return RoomHeld.model_validate({"nights": "Ada Lovelace", "card": 7})
+
+    world.tell(TripBooked(nights=1), SAGA)
+    await world.work(world.consumer(clumsy))
+
+    (letter,) = world.letters("hotel")
+    assert letter["reason"] == (
+        "ValidationError: RoomHeld nights: Input should be a valid integer, unable to parse string as an integer;"
+        " card: Input should be a valid string"
+    )
+
+
+@in_virtual_time
 async def test_a_handler_that_forgets_to_return_has_decided_nothing() -> None:
     """A branch without return would else be a step that is done of which nobody ever hears, and nothing undoes."""
     world = with_rooms()
