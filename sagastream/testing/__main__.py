@@ -14,6 +14,7 @@ from sagastream.testing.simulation import Report, found, in_processes, played_by
 from sagastream.testing.stage import Stage, Untrue
 
 LIE, INVALID = 1, 3
+MOST_RAISED = 20
 
 
 def main(arguments: Sequence[str] | None = None, *, target: str | None = None) -> int:
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None, *, target: str | None = None) -
         return _lied(target, min(report.lying), parser.prog)
     for what, count in sorted(report.seen.items()):
         print(f"  {count:9,}  {what}")
+    for what, count in report.raised.most_common(MOST_RAISED):
+        print(f"  {count:9,}  raised: {what}")
     if not report.is_valid:
         print(f"INVALID: in {report.seeds:,} seeds these never happened: {', '.join(report.missing)}")
         return INVALID

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import wraps
 from typing import Protocol, TypeVar
 
 from sagastream.bus import Bus
@@ -13,6 +14,7 @@ from sagastream.participant import Function, Handler, Participant
 from sagastream.testing.faults import Fault, Luck, Storm
 from sagastream.testing.line import Line
 from sagastream.testing.memory_server import MemoryServer
+from sagastream.testing.raised import ANSWER_LOST, HANDLER_FAILS, LINE_DOWN
 
 T = TypeVar("T")
 
@@ -130,7 +132,7 @@ class Actor:
         seconds = self.luck.choose(self._storm.weather.late_s)
         if happens.get(Fault.CALL_FAILED):
             self._tell(f"a call of {self.name} fails")
-            raise ConnectionError("the line to the outside is down")
+            raise ConnectionError(LINE_DOWN)
 
         async def travel() -> T:
             self.journeys += 1
@@ -148,7 +150,7 @@ class Actor:
         await self.wake(life)
         if happens.get(Fault.CALL_UNANSWERED):
             self._tell(f"the answer to a call of {self.name} is lost")
-            raise ConnectionError("the answer from the outside was lost")
+            raise ConnectionError(ANSWER_LOST)
         return answer
 
     async def wake(self, life: int) -> None:
@@ -177,10 +179,11 @@ class Actor:
     def _fragile(self, handler: Handler) -> Handler:
         function: Function = handler.function
 
+        @wraps(function)
         async def performed(*args: object, **resources: object) -> Event | None:
             if self.luck.handler_fails():
                 self._tell(f"{handler.name} fails in {self.name}")
-                raise RuntimeError("the stage made this handler fail")
+                raise RuntimeError(HANDLER_FAILS)
             return await function(*args, **resources)
 
         return replace(handler, function=performed)

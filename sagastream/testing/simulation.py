@@ -25,11 +25,15 @@ _PART = 40
 
 @dataclass
 class Report:
-    """What a range of seeds has shown. ``seen`` counts faults, statuses and states of steps."""
+    """What a range of seeds has shown. ``seen`` counts faults, statuses and states of steps.
+
+    ``raised`` counts by handler, line and error what handlers raised that the stage did not make them raise.
+    """
 
     seeds: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     seen: Counter[str] = field(default_factory=Counter)
+    raised: Counter[str] = field(default_factory=Counter)
     wanted: set[str] = field(default_factory=set)
     lying: list[int] = field(default_factory=list)
     cpu_s: float = 0.0
@@ -49,6 +53,7 @@ class Report:
         self.seeds += other.seeds
         self.ends.update(other.ends)
         self.seen.update(other.seen)
+        self.raised.update(other.raised)
         self.wanted |= other.wanted
         self.lying += other.lying
         self.cpu_s += other.cpu_s
@@ -82,6 +87,7 @@ def played(make: Make, seeds: Sequence[int]) -> Report:
             report.lying.append(seed)
         report.seeds += 1
         report.seen.update(stage.outcome())
+        report.raised.update(stage.raised)
         report.wanted |= {str(fault) for fault in scenario.possible()} | scenario.must_see
         if report.lying:
             break

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from structlog.testing import capture_logs
 
@@ -21,6 +21,7 @@ from sagastream.entrance import Entrance
 from sagastream.errors import DefinitionError, SagastreamError, ServerUnavailable
 from sagastream.event import Event
 from sagastream.participant import Participant
+from sagastream.saga.check import check
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.repair import Action
 from sagastream.testing import aftermath, people, story, trouble, virtual_time
@@ -28,6 +29,7 @@ from sagastream.testing.actor import Actor, Runs
 from sagastream.testing.faults import Fault, Storm
 from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
+from sagastream.testing.raised import raised
 from sagastream.testing.scenario import Scenario
 from sagastream.testing.truth import Truth
 
@@ -38,10 +40,14 @@ T = TypeVar("T")
 
 
 class Untrue(SagastreamError):
-    """Something was said that was not so, or a saga never ended; the message tells the seed and the whole story."""
+    """Something was said that was not so, or a saga never ended; the message tells the seed and the whole story.
+
+    What does not fit together in the scenario comes before the story, as ``sagastream check`` says it.
+    """
 
     def __init__(self, what: str, stage: Stage) -> None:
-        super().__init__("\n".join([f"seed {stage.seed}: {what}", *story.told(stage)]))
+        misfits = (f"check: {problem}" for problem in check(stage.scenario.sagas, stage.scenario.cast))
+        super().__init__("\n".join([f"seed {stage.seed}: {what}", *misfits, *story.told(stage)]))
         self.what = what
         self.seed = stage.seed
         self.sites = dict(stage.storm.sites)
@@ -77,6 +83,7 @@ class Stage:
         self.settings = people.settings(self.storm)
         self.truth = Truth(self.server, self.settings.key_prefix, scenario.sagas, scenario.cast)
         self.begun: dict[int, str] = {}
+        self.raised: Counter[str] = Counter()
         self.actors: list[Actor] = []
         many = range(min(self.chance.choice((1, 1, 2, 3)), scenario.most))
         self.numbers = tuple(many if sagas is None else sagas)
@@ -94,14 +101,16 @@ class Stage:
         """
         self._playing = self.loop.create_task(self._play(), name="play")
         self.loop.at_step(MOST_STEPS, lambda: self.find_out(f"nothing comes to rest in {MOST_STEPS:,} steps"))
+        logs: list[MutableMapping[str, Any]] = []
         try:
-            with capture_logs():
+            with capture_logs() as logs:
                 return self.loop.run_until_complete(self._playing)
         except asyncio.CancelledError:
             raise Untrue(self._lie or "the play was broken off", self) from self._broken
         except virtual_time.Deadlock as error:
             raise Untrue(str(error), self) from error
         finally:
+            self.raised = raised(logs)
             self.storm.is_over = True
             virtual_time.close(self.loop)
 
@@ -116,7 +125,13 @@ class Stage:
         return begun.saga_id
 
     async def ask(self, participant: Participant, call: Callable[[Entrance], Awaitable[T]]) -> T:
-        """Ask a process that serves requests from outside, again until it answers: it may be killed meanwhile."""
+        """Ask a process that serves requests from outside, again until it answers: it may be killed meanwhile.
+
+        Raises: ``DefinitionError`` for a participant that is not of the scenario.
+        """
+        if participant.name not in self.cast:
+            there = ", ".join(self.cast)
+            raise DefinitionError(f"{participant.name!r} is not among the participants of the scenario: {there}")
         return await self._answered(lambda: call(self.doors.entrances[participant.name]))
 
     async def operate(self, saga_id: str, action: Action) -> None:
@@ -184,11 +199,15 @@ class Stage:
         cancel = self.scenario.cancel
         is_cancelled, later = chance.random() < 0.6, chance.choice((0.0, 0.002, 0.01, 0.05, 0.3, 5.0, 40.0))
         try:
-            self.begun[number] = await self.scenario.begin(self, number)
+            begun: object = await self.scenario.begin(self, number)
         except SagastreamError as error:
             self.find_out(f"saga {number} cannot be begun: {type(error).__name__}: {error}")
             return
-        self.tell(f"saga {number} is begun: {self.begun[number]}")
+        if not isinstance(begun, str):
+            self.find_out(f"begin() of the scenario must return the saga's id, got {begun!r}")
+            return
+        self.begun[number] = begun
+        self.tell(f"saga {number} is begun: {begun}")
         if cancel is None or not is_cancelled or Fault.CANCELLED not in self.storm.kinds:
             return
         await asyncio.sleep(later)

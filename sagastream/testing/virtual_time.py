@@ -11,12 +11,14 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from functools import partial
 from typing import Any, TypeVar
 
 from sagastream.errors import SagastreamError
 
 T = TypeVar("T")
 
+_NO_SOCKETS = "no sockets in virtual time; give the handler what it calls as a resource of the scenario"
 DEFAULT_START = 1_767_225_600_000  # 2026-01-01T00:00:00Z in milliseconds
 
 
@@ -110,7 +112,15 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
 
     def run_in_executor(self, executor: object, func: object, *args: object) -> asyncio.Future[Any]:
         """Refuse: a thread would bring back real time."""
-        raise RuntimeError(f"no threads in virtual time, so {func!r} cannot run here; call it directly")
+        raise RuntimeError(f"no threads in virtual time, so {_name(func)} cannot run here; call it directly")
+
+    async def create_connection(self, *args: object, **kwargs: object) -> Any:  # noqa: ANN401  # as the base class
+        """Refuse: nothing answers in virtual time."""
+        raise RuntimeError(_NO_SOCKETS)
+
+    async def getaddrinfo(self, *args: object, **kwargs: object) -> Any:  # noqa: ANN401  # as the base class
+        """Refuse: a name is only looked up to open a socket."""
+        raise RuntimeError(_NO_SOCKETS)
 
     def pending_tasks(self) -> list[asyncio.Task[Any]]:
         """Return the tasks that have not ended, oldest first."""
@@ -191,6 +201,13 @@ def _end_tasks(loop: VirtualTimeLoop) -> None:
 
 async def _all_ended(tasks: list[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _name(func: object) -> str:
+    """Return what people call a function, also one that waits in a ``partial`` to be run in a thread."""
+    while isinstance(func, partial):
+        func = func.args[0] if func.args and callable(func.args[0]) else func.func
+    return str(getattr(func, "__qualname__", func))
 
 
 def _place(task: asyncio.Task[Any]) -> str:

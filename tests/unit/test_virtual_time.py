@@ -148,6 +148,27 @@ def test_threads_are_refused() -> None:
         run(main())
 
 
+def test_a_thread_is_refused_by_the_name_of_what_would_run_in_it() -> None:
+    """The wrapping of ``to_thread`` tells nobody anything, and it is another one at every call."""
+
+    async def wait() -> None:
+        await asyncio.to_thread(time.sleep, 1)
+
+    with pytest.raises(RuntimeError, match=r"^no threads in virtual time, so sleep cannot run here"):
+        run(wait())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_sockets_are_refused(host: str) -> None:
+    """By an error that says what to do, not by one of the base class, or of threads that look up names."""
+
+    async def connect() -> None:
+        await asyncio.open_connection(host, 80)
+
+    with pytest.raises(RuntimeError, match="no sockets in virtual time; give the handler what it calls as a resource"):
+        run(connect())
+
+
 def test_a_loop_costs_less_than_a_tenth_of_a_millisecond() -> None:
     """Twenty thousand simulated worlds each get a loop of their own."""
     began = time.process_time()
