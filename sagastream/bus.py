@@ -217,7 +217,8 @@ def _options_are_told(url: str) -> Iterator[None]:
         named = re.search(r"'(\w+)'", str(error))
         is_option = named is not None and f"{named[1]}=" in url.partition("?")[2]
         of = f"the option {named[1]!r} of " if named is not None and is_option else ""
-        raise WrongAddress(f"{of}the server's address (REDIS_URL) cannot be used") from None
+        shape = "; it looks like redis://host:6379/0" if not of else ""
+        raise WrongAddress(f"{of}the server's address (REDIS_URL) cannot be used{shape}") from None
 
 
 async def _is_stale(connection: redis.Connection) -> bool:

@@ -137,10 +137,10 @@ class Deciding:
         work.took_s = self._clock.monotonic_s() - begun_s
         is_declared = handler.may_say_nothing if event is None else type(event) in handler.publishes
         if not is_declared:
-            said = None if event is None else type(event).__name__
-            raise DefinitionError(
-                f"{self._participant.name}.{handler.name} returned {said}, which its return annotation does not name"
-            )
+            kinds = [kind.type_name() for kind in handler.publishes]
+            named = " or ".join([*kinds, "None"] if handler.may_say_nothing else kinds)
+            where = f"{self._participant.name}.{handler.name}"
+            raise DefinitionError(f"{where} returned {_named(event)}, but its return annotation names {named}")
         return event
 
     def _outcome(self, tx: Transaction, field: str, event: Event | None, cause: Envelope, expected: State) -> None:
@@ -264,6 +264,12 @@ class Deciding:
     def _publish(self, tx: Transaction, event: Event, cause: Envelope, *, id: str) -> int:
         envelope = published(event, cause, source=self._participant.name, id=id)
         return tx.publish(envelope._replace(traceparent=tx.traceparent) if tx.traceparent else envelope)
+
+
+def _named(event: object) -> str:
+    if isinstance(event, type):
+        return f"the class {event.__name__} itself"
+    return "None" if event is None else type(event).__name__
 
 
 def _event(asked: Envelope, told: Remembered) -> Envelope:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from sagastream.retry import Retry
 
 Function = Callable[..., Awaitable[Event | None]]
 F = TypeVar("F", bound=Function)
+_POSITION = re.compile(r"[0-9]+(-[0-9]+)?")
 _LIBRARYS: dict[str, type[Event]] = {**REQUESTS, **{kind.type_name(): kind for kind in LIBRARY_FACTS}}
 
 
@@ -73,6 +75,11 @@ class Participant:
     def __post_init__(self) -> None:
         if not OWNER.fullmatch(self.name) or self.name == COORDINATOR:
             raise DefinitionError(f"participant {self.name!r} must look like 'stock' and not be {COORDINATOR!r}")
+        if self.begins_at != "$" and not _POSITION.fullmatch(self.begins_at):
+            raise DefinitionError(
+                f"{self.name}: begins_at must be '0', '$' or the id of an entry, got {self.begins_at!r}"
+            )
+        self._must_be_a_retry(self.retry)
 
     def begins(self, event: type[Event], *, saga: str, version: int) -> None:
         """Declare that this participant begins a saga by publishing this event."""
@@ -164,6 +171,10 @@ class Participant:
         if not (isinstance(given, type) and issubclass(given, Event)):
             raise DefinitionError(f"{given!r} is not the class of an event, as in {self.name}.{how}(TripBooked)")
 
+    def _must_be_a_retry(self, given: object) -> None:
+        if not isinstance(given, Retry):
+            raise DefinitionError(f"{self.name}: retry must be such as Retry(attempts=3), got {given!r}")
+
     def _must_be_told_apart(self, handler: Handler) -> None:
         """Refuse a handler whose entries the ledger could not tell from another's.
 
@@ -212,7 +223,10 @@ class Participant:
         if len(parameters) < 2:
             raise DefinitionError(f"{where} must take an event and a transaction")
         if self._takes(function) is not takes:
-            raise DefinitionError(f"{where} is declared for {takes.type_name()} but takes another event")
+            other = self._takes(function).type_name()
+            raise DefinitionError(f"{where} is declared for {takes.type_name()} but takes {other}")
+        if retry is not None:
+            self._must_be_a_retry(retry)
         for resource in parameters[2:]:
             if resource not in hints:
                 raise DefinitionError(f"{where} must say of which type {resource!r} is: it is given by its type")

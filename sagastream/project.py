@@ -136,6 +136,8 @@ def _first(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     is_unknown = first["type"] == "extra_forbidden"
     where = ".".join(str(part) for part in first["loc"]) or "all of it"
+    if first["type"] == "tuple_type":
+        return f'{where}: it must be a list, such as ["trip:TRIP"]'
     return f"{where}: {'there is no such key' if is_unknown else first['msg'].removeprefix('Value error, ')}"
 
 

@@ -73,6 +73,10 @@ class Saga:
         steps: object = self.steps
         if not isinstance(steps, tuple) or not all(isinstance(step, Step) for step in steps):
             yield f"steps must be a tuple of Step, with a comma also behind a single one, got {steps!r}"
+        performers: dict[str, object] = {step.name: step.by for step in self.steps}
+        for name, by in performers.items():
+            if not isinstance(by, str):
+                yield f"by of step {name!r} must be the name of a participant, such as 'hotel', not itself"
         kinds: Iterator[object] = self.event_types()
         for kind in kinds:
             if not isinstance(kind, type) or not issubclass(kind, Event):

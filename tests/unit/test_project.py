@@ -62,7 +62,7 @@ def test_a_project_is_found_from_below_and_its_hint_may_be_a_file(tmp_path: Path
             "[tool.sagastream]\nservices = [{name = 'a/b', service = 'm:f'}]",
             "services.0.name: String should match pattern",
         ),
-        ("[tool.sagastream]\nsagas = 'trip:TRIP'", "[tool.sagastream]: sagas: Input should be a valid tuple"),
+        ("[tool.sagastream]\nsagas = 'trip:TRIP'", 'sagas: it must be a list, such as ["trip:TRIP"]'),
     ],
 )
 def test_what_is_wrong_with_a_projects_description_is_told_in_one_line(text: str, told: str, tmp_path: Path) -> None:

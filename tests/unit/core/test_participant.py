@@ -78,7 +78,7 @@ async def of_text(trip: str, tx: Transaction) -> RoomHeld:
         (lambda hotel: hotel.on(Gossip)(heard), "Gossip does not say by whom it is published"),
         (lambda hotel: hotel.undo(RoomHeld)(given_back), "hotel: two ways to undo RoomHeld"),
         (lambda hotel: hotel.close(RoomHeld)(held), "hotel: two ways to close RoomHeld"),
-        (lambda hotel: hotel.on(SuiteBooked)(held), "hotel.held is declared for SuiteBooked but takes another event"),
+        (lambda hotel: hotel.on(SuiteBooked)(held), "hotel.held is declared for SuiteBooked but takes TripBooked"),
         (lambda hotel: hotel.undo(SuiteHeld)(at_once), "hotel.at_once must be an async function"),
         (lambda hotel: hotel.undo(SuiteHeld)(nothing_written), "hotel.nothing_written must take an event and a tran"),
         (lambda hotel: hotel.close(SuiteHeld)(nothing_said), "hotel.nothing_said must say in its return annotation"),
@@ -88,6 +88,9 @@ async def of_text(trip: str, tx: Transaction) -> RoomHeld:
         (lambda hotel: hotel.begins(TripBooked, saga="trip", version=1), "published by 'desk', not by 'hotel'"),
         (lambda _: Participant("saga"), "participant 'saga' must look like 'stock' and not be 'saga'"),
         (lambda _: Participant("The hotel"), "participant 'The hotel' must look like 'stock'"),
+        (lambda _: Participant("inn", retry=3), r"inn: retry must be .* Retry\(attempts=3\), got 3"),  # type: ignore[arg-type]
+        (lambda _: Participant("inn", begins_at="now"), "inn: begins_at must be '0', '\\$' or .* an entry, got 'now'"),
+        (lambda hotel: hotel.close(SuiteHeld, retry=3)(held), r"hotel: retry must be .* got 3"),  # type: ignore[arg-type]
     ],
 )
 def test_what_could_not_work_says_why(declare: Callable[[Participant], object], told: str) -> None:

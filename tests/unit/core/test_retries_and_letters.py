@@ -157,13 +157,19 @@ async def test_a_handler_that_says_what_it_did_not_declare_is_buried() -> None:
 
     @liar.on(TripBooked)
     async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        if trip.nights == 3:
+            return RoomHeld  # type: ignore[return-value]
         return RoomGivenBack() if trip.nights == 1 else RoomHeld(nights=1, card="good")  # type: ignore[return-value]
 
     world.tell(TripBooked(nights=1), "lies")
+    world.tell(TripBooked(nights=3), "lies-too")
     world.tell(TripBooked(nights=2), "fine")
     await world.work(world.consumer(liar))
 
-    assert len(world.letters("hotel")) == 1
+    assert {letter["reason"] for letter in world.letters("hotel")} == {
+        "DefinitionError: hotel.hold_room returned RoomGivenBack, but its return annotation names RoomHeld",
+        "DefinitionError: hotel.hold_room returned the class RoomHeld itself, but its return annotation names RoomHeld",
+    }
     assert world.ledger("hotel", "hold_room", "fine").state is State.DONE
 
 

@@ -74,4 +74,4 @@ def test_an_address_that_cannot_be_read_is_not_shown() -> None:
     with pytest.raises(WrongAddress) as refused:
         RedisConnection("redis://shop:s3cr3t/x@host/0", name="test", timeout=timedelta(seconds=1), retries=0)
 
-    assert str(refused.value) == "the server's address (REDIS_URL) cannot be used"
+    assert str(refused.value) == "the server's address (REDIS_URL) cannot be used; it looks like redis://host:6379/0"

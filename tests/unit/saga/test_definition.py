@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sagastream import DefinitionError, Event, Saga, Step
-from tests.trip import TRIP
+from tests.trip import TRIP, hotel
 
 
 @pytest.mark.parametrize("name", ["hold|room", "hold\nroom", "hold\x00room"])
@@ -30,6 +30,7 @@ def test_a_table_that_has_no_patience_or_no_time_is_refused(none: timedelta) -> 
 @pytest.mark.parametrize(
     ("table", "told"),
     [
+        ({"steps": (replace(TRIP.steps[0], by=hotel),)}, "by of step 'hold room' must be .* name.*'hotel', not itself"),  # type: ignore[arg-type]
         ({"version": "1"}, "the version must be a whole number such as 1, got '1'"),
         ({"within": 30}, r"within must be a time such as timedelta\(seconds=30\), got 30"),
         ({"patience": "1m"}, "patience must be a time .*, got '1m'"),
