@@ -13,7 +13,6 @@ from datetime import timedelta
 
 import structlog
 
-from sagastream import keys as names
 from sagastream.awake import AwakeTime
 from sagastream.bus import Bus
 from sagastream.clock import ServerClock
@@ -21,15 +20,16 @@ from sagastream.coalescer import Coalescer
 from sagastream.dead_letters import put_away
 from sagastream.deciding import Deciding
 from sagastream.errors import ServerUnavailable, Undecodable
-from sagastream.event import LIBRARY_FACTS, REQUESTS
+from sagastream.event import REQUESTS
 from sagastream.intake import Intake, Message
 from sagastream.keys import Keys
 from sagastream.loop import Loop
 from sagastream.participant import Participant
+from sagastream.participation import publications, subscriptions
 from sagastream.reader import Reader
 from sagastream.reaping import Reaper
 from sagastream.renewing import Renewing
-from sagastream.retries import Retries
+from sagastream.retries import OFTEN, Retries
 from sagastream.settings import Settings
 from sagastream.settling import Settling
 from sagastream.telemetry import Telemetry
@@ -168,7 +168,7 @@ class Consumer:
         for at in range(0, len(free), self._batch):
             part = free[at : at + self._batch]
             standings = await self._retries.standings([message.name for message in part])
-            await self._take([(m, standings[m.name].attempts) for m in part if not standings[m.name].is_waiting])
+            await self._take_again([(m, standings[m.name].attempts) for m in part if not standings[m.name].is_waiting])
 
     async def _beside(self) -> timedelta:
         """Take messages whose next attempt is due; say how long a read may wait."""
@@ -192,14 +192,24 @@ class Consumer:
     async def _try_again(self, due: Sequence[str]) -> None:
         standings = await self._retries.standings(list(due))
         found = [(name, await self._intake.again(name)) for name in due]
-        await self._take([(message, standings[name].attempts) for name, message in found if message])
+        await self._take_again([(message, standings[name].attempts) for name, message in found if message])
         for name, message in found:
             if message is None:  # somebody else settled it
                 fields = await self._intake.told(name)
                 await self._retries.forget([name], saga_id=fields.get("correlationid", ""))
 
-    async def _take(self, messages: Sequence[tuple[Message, int]]) -> None:
-        """Settle messages, each with the number of attempts it had."""
+    async def _take_again(self, messages: Sequence[tuple[Message, int]]) -> None:
+        """Settle what was taken up before; alone what may have ended the process each time: then it was no other."""
+        deliveries = await self._intake.deliveries([message.name for message, _ in messages])
+        often = [(m, attempts) for m, attempts in messages if deliveries[m.name] - attempts > OFTEN]
+        await self._take([each for each in messages if each not in often])
+        for message, attempts in often:
+            await self._take([(message, attempts)], deliveries[message.name])
+            while message.name in self._in_hand and not self._stopped.done():
+                await asyncio.wait({*self._outside, self._stopped}, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _take(self, messages: Sequence[tuple[Message, int]], deliveries: int = 0) -> None:
+        """Settle messages, each with the number of attempts it had; one that was given out too often is foreseen."""
         works: list[Work] = []
         for message, attempts in messages:
             try:
@@ -208,6 +218,8 @@ class Consumer:
                 await self._bury_undecodable(message, str(error))
         self._in_hand.update({work.message.name: work for work in works})
         try:
+            for work in works if deliveries else ():
+                await self._settling.foresee(work, deliveries, self._transactor.commit)
             await self._settle([work for work in works if work.is_undoing])
             await self._settle([work for work in works if not work.is_undoing])
         finally:
@@ -275,16 +287,3 @@ class Consumer:
 def _unended(works: Sequence[Work]) -> Sequence[Work]:
     """Return those whose handlers have not ended, all if it is not they who take so long."""
     return [work for work in works if work.took_s is None] or works
-
-
-def subscriptions(participant: Participant, keys: Keys) -> list[str]:
-    """Return the streams a participant reads: the events it handles and what the coordinator asks of it."""
-    events = [keys.of(handler.takes.by).events(type_name) for type_name, handler in participant.handlers.items()]
-    return [*events, keys.requests(participant.name)]
-
-
-def publications(participant: Participant) -> list[str]:
-    """Return the names of the streams a participant is declared to publish on."""
-    declared = [kind for handler in participant.functions for kind in handler.publishes]
-    begun = [beginning.event for beginning in participant.beginnings.values()]
-    return [names.events(kind.type_name()) for kind in (*declared, *begun, *LIBRARY_FACTS)]

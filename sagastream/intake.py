@@ -195,6 +195,21 @@ class Intake:
             self._on_trimmed(1)
         return found
 
+    async def deliveries(self, names: Sequence[str]) -> dict[str, int]:
+        """Return how often each of these was given to somebody; 0 for what is pending no more.
+
+        It is read to nobody by being asked for. A reader that starts again is given all that it has in hand once more.
+        """
+        places = [name.partition("|") for name in names]
+        replies = await self._bus.query.pipeline(
+            [("XPENDING", stream, self.group, entry, entry, 1) for stream, _, entry in places]
+        )
+        found: dict[str, int] = {}
+        for name, reply in zip(names, replies, strict=True):
+            pending = [] if isinstance(reply, ReplyError) else listed(reply)
+            found[name] = int(texts(pending[0])[3]) if pending else 0
+        return found
+
     async def told(self, name: str) -> dict[str, str]:
         """Return the fields of an entry by its name, whoever has it or had it; none if it is gone."""
         stream, _, entry = name.partition("|")

@@ -17,6 +17,7 @@ from sagastream.reader import Reader
 from sagastream.replies import scored, scores
 from sagastream.transaction import Transaction, Transactor
 
+OFTEN = 5  # taken up without an end, by a process that ended or lost its server: with others a message may be innocent
 _AT_ONCE = 50
 _MS = timedelta(milliseconds=1)
 
@@ -42,7 +43,7 @@ class Retries:
         self._reader = reader
         self._transactor = transactor
         self._clock = clock
-        self._lease_ms = lease // _MS
+        self._lease = lease
         self._retention = retention
         self._leases: dict[str, int] = {}  # message → until when it is ours
         self._unanswered: dict[str, int] = {}  # message → until when it is ours if the server heard of it
@@ -63,6 +64,11 @@ class Retries:
         tx.schedule(RETRIES, name, self._clock.now_ms() + wait // _MS)
         tx.set(failing(tx.saga_id), {name: f"{handler}\n{why}"})
         tx.expire(failing(tx.saga_id), self._retention)
+
+    def foreseen(self, tx: Transaction, name: str, attempts: int, *, handler: str, why: str) -> None:
+        """Note an attempt as failed before it is made; it is ours, as one that was due."""
+        self.failed(tx, name, attempts, self._lease, handler=handler, why=why)
+        self._leases[name] = self._clock.now_ms() + self._lease // _MS
 
     def settled(self, tx: Transaction, name: str) -> None:
         """Forget a message of the transaction's saga that needs no further attempt."""
@@ -129,7 +135,7 @@ class Retries:
         """
         if not waiting:
             return []
-        until = self._clock.now_ms() + self._lease_ms
+        until = self._clock.now_ms() + self._lease // _MS
         batch = []
         for name, at in waiting.items():
             tx = self._transaction()

@@ -16,8 +16,9 @@ from sagastream.errors import CannotApply, Forgotten, Misfit, SagastreamError, S
 from sagastream.event import RetryRequested
 from sagastream.ledger import State
 from sagastream.masking import masked
-from sagastream.participant import Participant
+from sagastream.participant import Handler, Participant
 from sagastream.retries import Retries
+from sagastream.retry import Retry
 from sagastream.telemetry import Telemetry
 from sagastream.together import all_of
 from sagastream.tracebacks import line_of
@@ -43,6 +44,10 @@ class HandlerExited(SagastreamError):
     """A handler, or what it calls, wanted the process to end."""
 
 
+class NeverEnded(SagastreamError):
+    """Whoever took a message up did not live to say what became of it."""
+
+
 class Torn(CannotApply):
     """Only a part of what a handler wants was allowed; one more attempt would do that part twice."""
 
@@ -66,6 +71,31 @@ class Settling:
         self._clock = clock
         self._telemetry = telemetry
         self._chance = chance
+        self._foreseen: set[str] = set()  # messages whose attempt may have been in vain, but ended nobody
+
+    async def foresee(self, work: Work, deliveries: int, commit: Commit) -> None:
+        """Note that an attempt has failed before it is made: whoever makes it may not live to say so.
+
+        After the last one, and of a retry that the coordinator asks for again by itself, nothing is run any more.
+        Raises: ``ServerUnavailable``.
+        """
+        name = work.message.name
+        if name in self._foreseen:  # by this process, which is alive: it was the server that ended the attempt
+            work.attempts -= 1
+        often = NeverEnded(f"taken up {deliveries} times and never settled: handling it may end the process")
+        tried = self._participant.undos.get(work.request.step) if work.is_undoing and work.request else work.handler
+        if isinstance(work.request, RetryRequested) or self._policy(tried).is_exhausted(work.attempts):
+            work.problem = often
+            work.attempts = max(0, work.attempts - 1)  # the last of them is the one that fails now
+            return
+        tx = self._deciding.nothing(work)
+        handler = tried.name if tried else work.envelope.type
+        self._retries.foreseen(tx, name, work.attempts + 1, handler=handler, why=_said(often))
+        work.is_foreseen = True
+        self._foreseen.add(name)
+        (outcome,) = (await commit([tx])).outcomes
+        if not outcome.is_ok:
+            log.error("event.stuck", saga_id=work.envelope.saga_id, error=outcome.detail)
 
     async def round(self, works: Sequence[Work], commit: Commit) -> tuple[list[Work], list[Work]]:
         """Decide and commit once; return the works that came to an end, and those to be decided again.
@@ -99,8 +129,9 @@ class Settling:
                     elsewhere.append(work)
         # What was decided meanwhile, such as by an undo, is no reason to try again what had failed before.
         for work in elsewhere:
-            if work.attempts and work.fate is Fate.SETTLED:
+            if work.is_noted and work.fate is Fate.SETTLED:
                 await self._retries.forget([work.message.name], saga_id=work.envelope.saga_id)
+        self._foreseen.difference_update(work.message.name for work in ended)
         return ended, again
 
     async def decide(self, work: Work) -> Transaction | None:
@@ -125,7 +156,7 @@ class Settling:
                 raise
             # Whoever the handler waited for was cancelled, not the handler: it must not end this worker.
             return self._failed(work, HandlerCancelled("what it waited for was cancelled"))
-        if work.attempts and work.fate is Fate.SETTLED and tx is not None:
+        if work.is_noted and work.fate is Fate.SETTLED and tx is not None:
             self._retries.settled(tx, work.message.name)
         return tx
 
@@ -140,7 +171,7 @@ class Settling:
             log.warning("retry.failed", **about, error=_said(error))
             work.fate = Fate.SETTLED  # the coordinator asks again, at its pace
             return None
-        policy = tried.retry if tried else self._participant.retry
+        policy = self._policy(tried)
         is_hopeless = isinstance(error, Undecodable | Torn) and not isinstance(error, Misfit)
         if is_hopeless or policy.is_exhausted(work.attempts):
             log.error("event.buried", **about, error=_said(error))
@@ -152,6 +183,9 @@ class Settling:
         handler = tried.name if tried else work.envelope.type
         self._retries.failed(tx, work.message.name, work.attempts, wait, handler=handler, why=_said(error)[:500])
         return tx
+
+    def _policy(self, handler: Handler | None) -> Retry:
+        return handler.retry if handler else self._participant.retry
 
     def _bury(self, work: Work, error: Exception) -> Transaction:
         work.fate = Fate.BURIED

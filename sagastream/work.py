@@ -35,7 +35,8 @@ class Work:
     ``request`` is what the coordinator asks, None for an event that goes forward. ``known`` is the ledger state
     that the next commit expects. ``attempts`` have failed so far, ``conflicts`` were decided again, the last time
     because of the guard ``refused_by``. ``problem`` is why nothing can be decided. ``is_ledger_broken``: not even
-    that it gave up can be remembered. ``is_undone_outside``: its undo calls something that is not Redis. ``tried`` is
+    that it gave up can be remembered. ``is_foreseen``: its attempt was noted as failed before it is made.
+    ``is_undone_outside``: its undo calls something that is not Redis. ``tried`` is
     what was last run for it: its handler, or a way to undo or close the step; ``took_s`` is what that needed.
     """
 
@@ -50,6 +51,7 @@ class Work:
     refused_by: str = ""
     problem: SagastreamError | None = None
     is_ledger_broken: bool = False
+    is_foreseen: bool = False
     is_undone_outside: bool = False
     is_in_background: bool = False
     tried: Handler | None = None
@@ -71,6 +73,11 @@ class Work:
         if self.request is not None:
             return self.may_wait_outside
         return self.is_outside and self.known is State.BEGUN
+
+    @property
+    def is_noted(self) -> bool:
+        """Tell whether anything is kept of its attempts, to be forgotten when it is settled."""
+        return self.is_foreseen or self.attempts > 0
 
     @property
     def is_undoing(self) -> bool:

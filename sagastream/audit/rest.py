@@ -8,11 +8,11 @@ from sagastream.audit.findings import Difference, Findings
 from sagastream.audit.rules import REST
 from sagastream.audit.scene import Scene
 from sagastream.audit.statuses import status_indexes
-from sagastream.consumer import subscriptions
 from sagastream.coordinator.lags import read_parked
 from sagastream.coordinator.meaning import Meanings
 from sagastream.errors import ReplyError
 from sagastream.keys import ATTEMPTS, RETRIES
+from sagastream.participation import subscriptions
 from sagastream.replies import listed, named, texts
 from sagastream.saga.lifecycle import Status
 

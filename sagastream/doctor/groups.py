@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sagastream import keys as names
-from sagastream.consumer import subscriptions
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.readers import Group, read_streams
 from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
 from sagastream.doctor.patient import Patient
-from sagastream.doctor.taken_up import taken_up
-from sagastream.envelope import ID
 from sagastream.errors import ReplyError
 from sagastream.keys import COORDINATOR
+from sagastream.participation import subscriptions
 from sagastream.replies import listed, named
 
 PENDING_TOO_LONG_MS = 300_000
@@ -94,12 +92,7 @@ async def work(patient: Patient) -> list[Finding]:
         since_ms, where = min(held, default=(now_ms, ""))
         held_ms = now_ms - since_ms
         told = f"{unread} unread, {sum(one.pending for _, one in here)} in hand"
-        again = await taken_up(patient, group.name, (stream for stream, one in here if one.pending))
-        if again is not None:
-            verdict = problem if behind_ms >= BEHIND_MS else warning  # then whatever comes after it waits for it
-            look = f"sagastream show {again.saga_id}" if ID.fullmatch(again.saga_id) else _LOOK
-            found.append(verdict("work", f"{told}; {again.told}", look, about=group.name))
-        elif held_ms >= PENDING_TOO_LONG_MS:
+        if held_ms >= PENDING_TOO_LONG_MS:
             told += f", the oldest for {lasting(held_ms)} on {where}"
             found.append(problem("work", told, group.start, about=group.name))
         elif behind_ms >= BEHIND_MS and group.start == _LOOK and min(ages, default=behind_ms) > silence:

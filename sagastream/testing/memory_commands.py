@@ -64,7 +64,7 @@ COMMANDS: dict[bytes, tuple[Handler, int, int]] = {
     b"XREAD": (streams.xread, 3, MANY),
     b"XREADGROUP": (groups.xreadgroup, 6, MANY),
     b"XACK": (groups.xack, 3, MANY),
-    b"XPENDING": (groups.xpending, 2, 2),
+    b"XPENDING": (groups.xpending, 2, 5),
     b"XCLAIM": (claims.xclaim, 5, MANY),
     b"XAUTOCLAIM": (claims.xautoclaim, 5, MANY),
     b"XINFO": (stream_info.xinfo, 1, MANY),

@@ -97,13 +97,23 @@ def xack(space: Keyspace, args: Args) -> Raw:
 
 
 def xpending(space: Keyspace, args: Args) -> Raw:
-    """Answer ``XPENDING key group``: the summary."""
+    """Answer ``XPENDING key group``, the summary, and ``XPENDING key group from to count``: each by itself."""
     group = the_group(space, args[0], args[1])[1]
+    if len(args) > 2:
+        return _each_pending(group, args, space.clock())
     if not group.pending:
         return [0, None, None, None]
     names = {pending.consumer: None for pending in group.pending.values()}
     consumers: list[Raw] = [[name, b"%d" % group.held_by(name)] for name in sorted(names)]
     return [len(group.pending), id_text(group.held_order[0]), id_text(group.held_order[-1]), consumers]
+
+
+def _each_pending(group: Group, args: Args, now: int) -> Raw:
+    if len(args) != 5:
+        raise syntax_error()
+    ids = group.held(parse_id(args[2]), parse_id(args[3]))[: int(args[4])]
+    each = [(entry_id, group.pending[entry_id]) for entry_id in ids]
+    return [[id_text(at), held.consumer, now - held.delivered_ms, held.deliveries] for at, held in each]
 
 
 def the_group(space: Keyspace, key: bytes, name: bytes) -> tuple[Stream, Group]:

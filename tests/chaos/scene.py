@@ -16,12 +16,12 @@ from notification_service.handlers import notification
 from order_service.handlers import order
 from payment_service.handlers import payment
 from sagastream.bus import Argument, Bus, Command, Reply, connect
-from sagastream.consumer import subscriptions
 from sagastream.coordinator.meaning import Meanings
 from sagastream.embedded import EmbeddedServer
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import COORDINATOR as SAGA
 from sagastream.keys import Keys
+from sagastream.participation import subscriptions
 from sagastream.ports import free_port
 from sagastream.replies import listed, named
 from stock_service.handlers import stock

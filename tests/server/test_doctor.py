@@ -134,7 +134,6 @@ NEVER_AUDITED: list[Command] = [
     ("DEL", KEYS.key("auditor"), *SNAPSHOTS), ("XADD", SNAPSHOTS[0], f"{AGO}-1", "hash", "orders:started\n1"),
 ]  # fmt: skip
 IN_HAND: Command = ("XREADGROUP", "GROUP", "bank", "bank-1", "STREAMS", ROOM, ">")
-TAKEN_UP: Command = ("XREADGROUP", "GROUP", "bank", "bank-1", "STREAMS", ROOM, "0")
 
 PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ("persistence", Verdict.PROBLEM, "no append-only file", [("CONFIG", "SET", "appendonly", "no")]),
@@ -161,15 +160,6 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ]),
     ("work", Verdict.PROBLEM, "1 in hand, the oldest for 60 min", [*begun_anew(AGO), IN_HAND]),
     ("work", Verdict.WARNING, "1 in hand, the oldest for 2 min", [*begun_anew(LATELY), IN_HAND]),
-    ("work", Verdict.WARNING, "-1 on ill:{hotel}:events:RoomHeld was taken up 5 times and never settled", [
-        *begun_anew(LATELY), IN_HAND, *[TAKEN_UP] * 4,
-    ]),
-    ("work", Verdict.PROBLEM, "1 unread, 1 in hand; ", [
-        *begun_anew(LATELY), IN_HAND, *[TAKEN_UP] * 4, ("XADD", ROOM, f"{LATELY}-2", "any", "thing"),
-    ]),
-    ("work", Verdict.WARNING, "1 in hand, the oldest for 2 min", [  # it waits for its next attempt
-        *begun_anew(LATELY), IN_HAND, *[TAKEN_UP] * 4, ("ZADD", BANK.key("retries"), LATELY, f"{ROOM}|{LATELY}-1"),
-    ]),
     ("work", Verdict.WARNING, "1 unread, 0 in hand, behind by 60 min", begun_anew(AGO)),
     ("work", Verdict.WARNING, "1 unread, 0 in hand, and nobody reads for 60 min: start it, or forget it", [
         ("DEL", ENDED), ("XADD", ENDED, f"{AGO}-1", "any", "thing"), ("XGROUP", "CREATE", ENDED, "webhooks", "0"),

@@ -44,6 +44,18 @@ async def test_what_is_renewed_is_as_fresh_as_new_and_was_delivered_once(bus: Bu
     assert [entry[3] for entry in (first, second, third)] == [1, 1, 1]
 
 
+async def test_how_often_each_was_given_out_is_known(bus: Bus, keys: Keys) -> None:
+    """Anew with every start of its reader, and not by being asked for; nothing is pending of what is settled."""
+    intake = await reading(bus, keys, "one")
+    first, second, third = await intake.new(AT_ONCE)
+    await intake.own()
+    await intake.acknowledge([first])
+    await intake.again(third.name)
+
+    names = [first.name, second.name, third.name, f"{keys.key('events:Nothing')}|1-0"]
+    assert await intake.deliveries(names) == dict(zip(names, (0, 2, 3, 0), strict=True))
+
+
 async def test_what_was_acknowledged_meanwhile_is_not_taken_back(bus: Bus, keys: Keys) -> None:
     """Nor is what was removed from the stream: it is pending nowhere any more."""
     intake = await reading(bus, keys, "one")

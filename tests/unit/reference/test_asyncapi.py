@@ -15,12 +15,12 @@ from notification_service.handlers import notification
 from order_service.handlers import order
 from payment_service.handlers import payment
 from sagastream import asyncapi
-from sagastream.consumer import publications, subscriptions
 from sagastream.coordinator.meaning import Meanings
 from sagastream.deciding import published
 from sagastream.envelope import Envelope
 from sagastream.event import Event, UndoRequested
 from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
+from sagastream.participation import publications, subscriptions
 from stock_service.handlers import stock
 from tests.needs import ROOT, absent
 

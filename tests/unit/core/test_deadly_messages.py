@@ -1,0 +1,163 @@
+"""A message whose handling ends the process, leaving no error behind: it is put away at last, and nothing else is.
+
+So ends a handler that takes all memory, or a library below it that crashes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import partial
+
+import pytest
+
+from sagastream.event import StepGaveUp, UndoRequested
+from sagastream.participant import Participant
+from sagastream.retries import OFTEN
+from tests.trip import CardCharged, RoomHeld, TripBooked
+from tests.unit.core.casts import RETRY, Gateway, Script, bank, free, hotel, with_rooms
+from tests.unit.core.world import Wire, World, in_virtual_time, meanwhile
+
+MOST_LIVES = OFTEN + RETRY.attempts + 1
+
+
+def book(world: World, sagas: int) -> None:
+    for number in range(sagas):
+        world.tell(TripBooked(nights=2), f"saga-{number}", id=f"booked-{number}")
+
+
+def dies(fatal: str, wire: Wire, saga_id: str) -> None:
+    """End the worker in the middle of handling this saga."""
+    if saga_id == fatal:
+        wire.is_dead.set()
+        raise RuntimeError("nobody lives to hear this")
+
+
+async def live(world: World, participant: Participant, wire: Wire, gateway: Gateway | None = None) -> bool:
+    """Let a worker run until it dies or nothing is left to do; tell whether it died."""
+    worker = world.consumer(participant, wire, resources={Gateway: gateway} if gateway else None)
+    async with meanwhile(worker.run(asyncio.Event())):
+        await world.until(lambda: wire.is_dead.is_set() or (worker.is_ready() and not world.unsettled()))
+    return wire.is_dead.is_set()
+
+
+async def lives(world: World, fatal: str) -> int:
+    """Start the hotel again and again, as who watches over it does; return how often it died."""
+    deaths = 0
+    while deaths < 2 * MOST_LIVES:
+        wire, script = world.wire(), Script()
+        script.before = partial(dies, fatal, wire)
+        if not await live(world, hotel(script), wire):
+            break
+        deaths += 1
+    return deaths
+
+
+@in_virtual_time
+async def test_a_message_that_ends_every_process_is_put_away_and_all_others_go_on() -> None:
+    world = with_rooms()
+    book(world, sagas=10)
+
+    assert await lives(world, "saga-3") < MOST_LIVES
+
+    assert len(world.events("hotel", RoomHeld)) == 9
+    assert free(world) == "82"
+    (gave_up,) = [json.loads(event["data"]) for event in world.events("hotel", StepGaveUp)]
+    assert gave_up["attempts"] == RETRY.attempts
+    assert gave_up["reason"].startswith("NeverEnded: taken up ")
+    (letter,) = world.letters("hotel")
+    assert letter["saga"] == "saga-3"
+    assert world.hash("hotel", "attempts") == world.hash("hotel", "failing:saga-3") == {}
+
+
+@in_virtual_time
+async def test_an_undo_that_ends_every_process_is_given_up() -> None:
+    world = with_rooms()
+    book(world, sagas=4)
+    await world.work(world.consumer(hotel(Script())))
+    world.ask("hotel", UndoRequested(step="RoomHeld"), "saga-3")
+
+    assert await lives(world, "undo saga-3") < MOST_LIVES
+
+    (gave_up,) = [json.loads(event["data"]) for event in world.events("hotel", StepGaveUp)]
+    assert (gave_up["undoing"], gave_up["attempts"]) == (True, RETRY.attempts)
+    assert free(world) == "92"
+
+
+@in_virtual_time
+async def test_others_that_wait_outside_are_not_put_away_with_the_one_that_ends_the_process() -> None:
+    """Nobody knows at first which of them it was; so each is tried alone."""
+    world, gateway = World(), Gateway()
+    for number in range(5):
+        world.tell(RoomHeld(nights=2, card="good"), f"saga-{number}", id=f"held-{number}")
+    deaths = 0
+    while deaths < 2 * MOST_LIVES:
+        wire, script = world.wire(), Script()
+        script.before = partial(dies, "saga-1", wire)
+        if not await live(world, bank(script), wire, gateway):
+            break
+        deaths += 1
+
+    assert deaths < MOST_LIVES
+    assert {event["correlationid"] for event in world.events("bank", CardCharged)} == {
+        f"saga-{number}" for number in (0, 2, 3, 4)
+    }
+    assert [letter["saga"] for letter in world.letters("bank")] == ["saga-1"]
+
+
+@pytest.mark.parametrize("times", [1, 3 * RETRY.attempts])
+@in_virtual_time
+async def test_an_attempt_that_the_server_ended_is_none_as_long_as_its_process_lives(times: int) -> None:
+    """What was foreseen did not happen."""
+    world = with_rooms()
+    book(world, sagas=3)
+    for _ in range(OFTEN):
+        wire = world.wire()
+        script = Script()
+        script.before = partial(dies, "saga-1", wire)
+        assert await live(world, hotel(script), wire)
+    wire, script = world.wire(), Script()
+    refusals = iter(range(times))
+
+    def refuse(saga_id: str) -> None:
+        if saga_id == "saga-1" and next(refusals, None) is not None:
+            wire.lose_requests("EVALSHA")
+
+    script.before = refuse
+    assert not await live(world, hotel(script), wire)
+
+    assert len(world.events("hotel", RoomHeld)) == 3
+    assert not world.letters("hotel")
+    assert script.calls.count("saga-1") == times + 1
+    assert world.hash("hotel", "attempts") == world.hash("hotel", "failing:saga-1") == {}
+
+
+@in_virtual_time
+async def test_why_nothing_comes_of_a_message_that_ends_the_process_is_told_while_it_is_tried() -> None:
+    world = with_rooms()
+    book(world, sagas=2)
+    for _ in range(OFTEN + 1):
+        wire, script = world.wire(), Script()
+        script.before = partial(dies, "saga-1", wire)
+        await live(world, hotel(script), wire)
+
+    (told,) = world.hash("hotel", "failing:saga-1").values()
+    assert told == "hold_room\nNeverEnded: taken up 6 times and never settled: handling it may end the process"
+    assert len(world.events("hotel", RoomHeld)) == 1
+
+
+@in_virtual_time
+async def test_a_message_that_only_failed_often_is_not_taken_for_one_that_ends_the_process() -> None:
+    """Each attempt is one more delivery."""
+    world = with_rooms()
+    book(world, sagas=1)
+    script = Script()
+
+    def fails(saga_id: str) -> None:
+        raise LookupError("not today")
+
+    script.before = fails
+    await world.work(world.consumer(hotel(script)))
+
+    (gave_up,) = [json.loads(event["data"]) for event in world.events("hotel", StepGaveUp)]
+    assert gave_up["reason"] == "LookupError: not today"
