@@ -26,7 +26,7 @@ from sagastream.coordinator.repair import Repaired, Repairs
 from sagastream.envelope import pairs
 from sagastream.errors import Undecodable
 from sagastream.event import StepBarred, StepGaveUp
-from sagastream.keys import COORDINATOR
+from sagastream.keys import COORDINATOR, OPEN_CAMPAIGNS
 from sagastream.pages import Position
 from sagastream.saga.attention import Effect
 from sagastream.saga.lifecycle import Status
@@ -36,16 +36,18 @@ from tests.unit.core.world import Wire, World, in_virtual_time
 
 RETRY = Action(Act.RETRY, "ann", "the bank is open again")
 ABORT = Action(Act.ABORT, "ann", "written off")
+REFUNDED = Action(Act.RESOLVE, "ann", "the bank says so", "charge card", Effect.UNDONE, "statement 7")
+OWNERS = {"CardCharged": "bank", "RoomHeld": "hotel"}
 
 
-async def stuck(world: World, count: int, *, prefix: str = "trip") -> list[str]:
-    """Have so many sagas that need attention: the undo of their charge gave up."""
+async def stuck(world: World, count: int, *, prefix: str = "trip", step: str = "CardCharged") -> list[str]:
+    """Have so many sagas that need attention: the undo of their charge, or of another step, gave up."""
     ids = [f"{prefix}-{number:03}" for number in range(count)]
     for saga_id in ids:
         for event in (TripBooked(nights=2), RoomHeld(nights=2, card="good"), CardCharged(nights=2)):
             world.tell(event, saga_id, id=f"{event.type_name()}-{saga_id}")
-        gave_up = StepGaveUp(step="CardCharged", undoing=True, reason="closed", attempts=3)
-        for by, told in (("desk", StepBarred(step="TripConfirmed")), ("bank", gave_up)):
+        gave_up = StepGaveUp(step=step, undoing=True, reason="closed", attempts=3)
+        for by, told in (("desk", StepBarred(step="TripConfirmed")), (OWNERS[step], gave_up)):
             world.append(by, told.type_name(), world.fields(told, saga_id, f"{told.type_name()}-{saga_id}"))
     await world.work(world.coordinator(TRIP))
     return ids
@@ -56,9 +58,9 @@ def campaigns(world: World) -> Campaigns:
 
 
 async def begun(world: World, action: Action = RETRY, *, most: int = 1000, per_second: float = 10,
-                step: str | None = None) -> Campaign:  # fmt: skip
+                step: str | None = None, stop_at: float = 0.1) -> Campaign:  # fmt: skip
     search = Search(Filter(Status.NEEDS_ATTENTION, to_ms=world.now_ms()), step=step)
-    return await campaigns(world).begin(Plan(action, search, most, per_second, 0.1), world.now_ms())
+    return await campaigns(world).begin(Plan(action, search, most, per_second, stop_at), world.now_ms())
 
 
 def campaigner(world: World, ordinal: int = 1, wire: Wire | None = None) -> Campaigner:
@@ -147,6 +149,7 @@ async def test_every_saga_is_visited_once_at_the_pace_that_was_set() -> None:
         done = await ended(world, campaign)
 
     assert (done.state, done.visited, done.count(Count.CHANGED)) == (State.DONE, 40, 40)
+    assert world.call("ZCARD", COORDINATOR, OPEN_CAMPAIGNS) == 0, "it is looked at no more"
     instants = sorted(at for saga_id in ids for at in acted(world, saga_id))
     assert len(instants) == 40
     assert 3800 <= instants[-1] - instants[0] <= 4500
@@ -206,13 +209,17 @@ async def test_another_goes_on_where_the_driver_died(cut: str) -> None:
     assert [len(acted(world, saga_id)) for saga_id in ids] == [1] * 12
 
 
+@pytest.mark.parametrize("changes", [True, False], ids=["what is changed", "what is refused"])
 @pytest.mark.parametrize("other", [2, 1], ids=["another", "its own successor"])
 @in_virtual_time
-async def test_two_drivers_who_both_believe_to_drive_visit_no_saga_twice(other: int) -> None:
-    """The first is frozen for longer than it holds the repair, and thaws; the successor even has its name."""
+async def test_two_drivers_who_both_believe_to_drive_visit_no_saga_twice(other: int, changes: bool) -> None:
+    """The first is frozen for longer than it holds the repair, and thaws; the successor even has its name.
+
+    What is changed is guarded by its own record as well, what is not is counted by the repair alone.
+    """
     world = World()
-    ids = await stuck(world, 30)
-    campaign = await begun(world, per_second=20)
+    ids = await stuck(world, 30, step="CardCharged" if changes else "RoomHeld")
+    campaign = await begun(world, RETRY if changes else REFUNDED, per_second=2, stop_at=1.0)
     go, wire = asyncio.Event(), world.wire()
     seen = 0
 
@@ -230,8 +237,8 @@ async def test_two_drivers_who_both_believe_to_drive_visit_no_saga_twice(other: 
         go.set()
         done = await ended(world, campaign)
 
-    assert done.visited == 30
-    assert [len(acted(world, saga_id)) for saga_id in ids] == [1] * 30
+    assert (done.state, done.visited) == (State.DONE, 30)
+    assert [len(acted(world, saga_id)) for saga_id in ids] == [int(changes)] * 30
 
 
 @in_virtual_time
@@ -248,6 +255,36 @@ async def test_it_stops_where_it_may_not_do_what_it_is_to_do() -> None:
     assert "of 20 visits 20 failed" in done.why
     assert "is not open" in done.problem
     assert trail(world)[-1]["action"] == "repair stopped"
+
+
+async def visited_with(world: World, refused: int) -> Campaign:
+    """Visit 22 of 26 sagas of which as many can only be refused; they come first, for they began last."""
+    for _ in range(5):
+        world.call("XADD", "bank", "letters", "*", "reason", "long ago")
+    await stuck(world, 26 - refused)
+    await asyncio.sleep(1)
+    await stuck(world, refused, prefix="other", step="RoomHeld")
+    campaign = await begun(world, REFUNDED, most=22, per_second=100)
+    async with driven(world):
+        return await ended(world, campaign)
+
+
+@in_virtual_time
+async def test_as_many_failures_as_may_be_stop_nothing_nor_do_letters_from_before() -> None:
+    """A tenth may fail, and two of twenty do; dead letters that were there at the start are nobody's fault."""
+    done = await visited_with(World(), refused=2)
+
+    assert (done.state, done.why) == (State.DONE, "as many were visited as the preview told")
+    assert (done.visited, done.count(Count.CHANGED), done.count(Count.REFUSED)) == (22, 20, 2)
+
+
+@in_virtual_time
+async def test_one_failure_more_than_may_be_stops_it_and_the_last_one_is_told() -> None:
+    done = await visited_with(World(), refused=3)
+
+    assert (done.state, done.visited) == (State.STOPPED, 20)
+    assert done.why.startswith("of 20 visits 3 failed (0 of them as new dead letters); the last problem: other-")
+    assert done.why.endswith(done.problem)
 
 
 @in_virtual_time
@@ -335,6 +372,54 @@ async def test_what_has_gone_on_since_it_was_found_is_left_alone() -> None:
     assert world.status(other) == "Compensating"
     assert (done.state, done.count(Count.CHANGED), done.count(Count.UNCHANGED)) == (State.DONE, 1, 1)
     assert done.problem == ""
+
+
+@in_virtual_time
+async def test_what_is_removed_before_its_visit_is_no_failure() -> None:
+    """Its retention is over, and there is nothing to be done to it."""
+    world = World()
+    ids = await stuck(world, 2)
+    campaign = await begun(world, ABORT, per_second=0.1)
+    async with driven(world):
+        await world.until(lambda: "Aborted" in map(world.status, ids))
+        (other,) = [saga_id for saga_id in ids if world.status(saga_id) != "Aborted"]
+        world.call("DEL", COORDINATOR, f"record:{other}")
+        done = await ended(world, campaign)
+
+    assert (done.state, done.count(Count.CHANGED), done.count(Count.UNCHANGED)) == (State.DONE, 1, 1)
+    assert done.problem == ""
+
+
+@in_virtual_time
+async def test_a_visit_that_can_never_be_stored_is_of_one_saga_only() -> None:
+    """Somebody wrote over the history of a saga: it is counted as failed, and left as it is."""
+    world = World()
+    ids = await stuck(world, 3)
+    world.call("DEL", COORDINATOR, f"history:{ids[1]}")
+    world.call("SET", COORDINATOR, f"history:{ids[1]}", "x")
+    campaign = await begun(world, ABORT)
+    async with asyncio.timeout(60), driven(world):
+        done = await ended(world, campaign)
+
+    assert [world.status(saga_id) for saga_id in ids] == ["Aborted", "NeedsAttention", "Aborted"]
+    assert (done.visited, done.count(Count.CHANGED), done.count(Count.FAILED)) == (3, 2, 1)
+    assert done.problem.startswith(f"{ids[1]}: malformed")
+
+
+@in_virtual_time
+async def test_who_stops_the_process_does_not_wait_for_the_next_visit_of_a_slow_repair() -> None:
+    """Nor is that visit made sooner for it; whoever drives next makes it."""
+    world = World()
+    ids = await stuck(world, 3)
+    await begun(world, per_second=0.02)
+    async with asyncio.timeout(60):
+        async with driven(world):
+            await world.until(lambda: any(acted(world, saga_id) for saga_id in ids))
+            await asyncio.sleep(1)
+            stopped_ms = world.now_ms()
+
+    assert world.now_ms() - stopped_ms < 1000
+    assert sum(len(acted(world, saga_id)) for saga_id in ids) == 1
 
 
 @in_virtual_time
