@@ -11,19 +11,23 @@ from datetime import timedelta
 import pytest
 
 from sagastream import series
+from sagastream.bus import Command
 from sagastream.coordinator import trail
 from sagastream.coordinator.figures import Figures
 from sagastream.coordinator.letter import Dealt, Letter
-from sagastream.coordinator.letters import CannotDeal, DeadLetters, Unfit
+from sagastream.coordinator.letters import MOST_SCANNED, CannotDeal, DeadLetters, Unfit
 from sagastream.coordinator.repair import Repairs
-from sagastream.event import StepGaveUp, UndoRequested
+from sagastream.event import StepBarred, StepGaveUp, UndoRequested
 from sagastream.keys import COORDINATOR, Keys
 from sagastream.reader import Reader
+from sagastream.saga.attention import Effect
 from sagastream.saga.repair import Act, Action
 from sagastream.telemetry import Figure
 from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed
 from tests.unit.core.casts import Gateway, Script, bank, desk, hotel
 from tests.unit.core.world import SAGA, World, in_virtual_time
+
+ABORTED = Action(Act.ABORT, "ann", "enough")
 
 
 def letters(world: World) -> DeadLetters:
@@ -75,6 +79,7 @@ async def test_a_replayed_letter_is_handled_as_the_message_it_was_and_stays_besi
     assert (kept, kept.fields) == (done, letter.fields)
     assert kept.dealt is not None
     assert (kept.dealt["actor"], kept.dealt["reason"], "data" in kept.dealt) == ("ann", "the door is open", False)
+    assert "other data" not in str(world.call("XRANGE", COORDINATOR, "audit", "-", "+"))
 
 
 @in_virtual_time
@@ -119,6 +124,8 @@ async def test_a_letter_is_replayed_with_other_data_and_the_original_is_kept() -
     assert json.loads(kept.fields["data"])["nights"] == 2
     assert kept.dealt is not None
     assert json.loads(kept.dealt["data"])["nights"] == 1
+    entries = world.call("XRANGE", COORDINATOR, "audit", "-", "+")
+    assert "TripBooked to hotel, with other data" in str(entries)
 
 
 @in_virtual_time
@@ -209,6 +216,8 @@ async def test_a_letter_is_dealt_with_once() -> None:
         await letters(world).replay(letter, "bob", "try again", None)
     with pytest.raises(CannotDeal, match="dropped by ann: a test"):
         await letters(world).replay(await only(world, "hotel", None), "bob", "try again", None)
+    with pytest.raises(CannotDeal, match="dropped by ann: a test"):
+        await letters(world).drop(await only(world, "hotel", None), "bob", "me too")
     assert world.requests("hotel") == []
 
 
@@ -235,16 +244,74 @@ async def test_a_letter_older_than_the_ledgers_memory_is_not_replayed() -> None:
         await letters(world).replay(letter, "ann", "try again", None)
 
 
+async def said(world: World, action: Action) -> None:
+    done = await Repairs([TRIP], bus=world.wire().bus, settings=world.settings).act(SAGA, action)
+    assert done is not None
+    assert done.verdict.turn is not None
+
+
 @in_virtual_time
 async def test_nothing_is_replayed_against_what_a_person_said() -> None:
     """The saga was aborted: a step that happened now would be nobody's."""
     world = World()
     letter = await buried(world, Script())
     await world.work(world.coordinator(TRIP))
-    await Repairs([TRIP], bus=world.wire().bus, settings=world.settings).act(SAGA, Action(Act.ABORT, "ann", "enough"))
+    await said(world, ABORTED)
 
     with pytest.raises(CannotDeal, match="a person has said"):
         await letters(world).replay(letter, "ann", "try again", None)
+
+
+@in_virtual_time
+async def test_an_undo_that_a_person_saw_done_is_not_replayed() -> None:
+    """The money was given back by hand; the letter of the refund that gave up would give it back once more."""
+    world = World()
+    gave_up = StepGaveUp(step="CardCharged", undoing=True, reason="closed", attempts=3)
+    for told in (TripBooked(nights=2), RoomHeld(nights=2, card="good"), CardCharged(nights=2)):
+        world.tell(told)
+    for by, fact in (("desk", StepBarred(step="TripConfirmed")), ("bank", gave_up)):
+        world.append(by, fact.type_name(), world.fields(fact, SAGA, fact.type_name()))
+    refund = {"stream": "s", "id": "1-0", "fields": world.fields(UndoRequested(step="CardCharged"), SAGA, "refund")}
+    world.call("XADD", "bank", "letters", f"{world.now_ms()}-1", "message", json.dumps(refund), "reason", "closed")
+    await world.work(world.coordinator(TRIP))
+    await said(world, Action(Act.RESOLVE, "ann", "paid in cash", "charge card", Effect.UNDONE, "receipt 7"))
+    asked = world.requests("bank")
+
+    with pytest.raises(CannotDeal, match="a person has said"):
+        await letters(world).replay(await only(world, "bank"), "bob", "try again", None)
+    assert world.requests("bank") == asked
+
+
+@in_virtual_time
+async def test_what_a_person_says_while_a_letter_is_replayed_is_not_acted_against() -> None:
+    """The saga is aborted between the look at it and the replay, which is refused."""
+    world = World()
+    letter = await buried(world, Script())
+    await world.work(world.coordinator(TRIP))
+    wire = world.wire()
+
+    async def is_aborted_before(command: Command) -> None:
+        if command[0] in ("EVAL", "EVALSHA") and world.status() != "Aborted":
+            await said(world, ABORTED)
+
+    wire.bus.writer.before = is_aborted_before  # type: ignore[attr-defined]  # a memory connection
+    with pytest.raises(CannotDeal, match="changed meanwhile"):
+        await DeadLetters([TRIP], bus=wire.bus, settings=world.settings).replay(letter, "bob", "try again", None)
+    assert (world.requests("hotel"), (await only(world, "hotel")).fate) == ([], Dealt.OPEN)
+
+
+@in_virtual_time
+async def test_a_replay_that_cannot_be_stored_is_not_said_to_be_made() -> None:
+    """Somebody wrote over the history of its saga, which is to tell of it."""
+    world = World()
+    letter = await buried(world, Script())
+    await world.work(world.coordinator(TRIP))
+    world.call("DEL", COORDINATOR, f"history:{SAGA}")
+    world.call("SET", COORDINATOR, f"history:{SAGA}", "x")
+
+    with pytest.raises(CannotDeal, match="cannot be stored: malformed"):
+        await letters(world).replay(letter, "ann", "try again", None)
+    assert (world.requests("hotel"), (await only(world, "hotel")).fate) == ([], Dealt.OPEN)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7])
@@ -288,9 +355,12 @@ async def test_a_letter_tells_how_its_saga_stands_now() -> None:
         world.tell(TripConfirmed())
         await world.quiet()
     world.call("XADD", "hotel", "letters", "*", "reason", "odd", "message", "null")
+    world.call("SET", COORDINATOR, "record:other", "no record")
+    told = json.dumps({"fields": {"correlationid": "other"}})
+    world.call("XADD", "hotel", "letters", "*", "reason", "odd", "message", told)
 
     page, _ = await letters(world).page(["hotel"], None, None, None, 10)
-    assert [one.saga_status for one in page] == [None, "Completed"]
+    assert [one.saga_status for one in page] == [None, None, "Completed"]
     assert (await found(world, letter)).saga_status == "Completed"
 
 
@@ -321,6 +391,20 @@ async def test_few_are_found_among_many_by_few_reads() -> None:
     assert [letter.saga_id for letter in (*letters_found, *firsts, *seconds)] == ["saga-0", "saga-299", "saga-298"]
     assert [entry.fields["saga"] for entry in traces_found] == ["saga-0"]
     assert len(wire.commands("XREVRANGE")) <= 20
+
+
+@in_virtual_time
+async def test_a_page_looks_at_a_bounded_number_of_letters_and_says_where_to_go_on() -> None:
+    """However many there are of other sagas: whoever asked waits for the answer. Nothing is left out by that."""
+    world = World()
+    for number in range(MOST_SCANNED + 100):
+        told = json.dumps({"fields": {"correlationid": "mine" if number == 0 else "other"}})
+        world.call("XADD", "hotel", "letters", f"{world.now_ms()}-{number + 1}", "reason", "odd", "message", told)
+
+    first, following = await letters(world).page(["hotel"], "mine", None, None, 1000)
+    then, end = await letters(world).page(["hotel"], "mine", None, following, 1000)
+
+    assert (first, [letter.saga_id for letter in then], end) == ([], ["mine"], None)
 
 
 @in_virtual_time
