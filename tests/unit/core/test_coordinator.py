@@ -16,7 +16,7 @@ import pytest
 from sagastream.bus import Command
 from sagastream.coordinator import folding, storing, tracker
 from sagastream.envelope import instant
-from sagastream.errors import ServerUnavailable
+from sagastream.errors import DefinitionError, ServerUnavailable
 from sagastream.event import Event, LedgerLost, SagaCompleted, SagaStarted, StepBarred, StepGaveUp
 from sagastream.keys import COORDINATOR
 from sagastream.saga.advance import Advance
@@ -257,6 +257,7 @@ async def test_a_saga_that_has_ended_is_looked_at_no_more() -> None:
 
 POISON = {
     "a payload that must be read and cannot": lambda w: w.tell(CardDeclined(reason="x"), "bad", data="{"),
+    "a payload nested too deeply to be read": lambda w: w.tell(CardDeclined(reason="x"), "bad", data="[" * 5_000),
     "a time that is none": lambda w: w.tell(RoomHeld(nights=1, card="good"), "bad", time="2026-02-30T00:00:00Z"),
     "an unknown table": lambda w: w.tell(RoomHeld(nights=1, card="good"), "bad", definition="journey"),
     "an unknown version": lambda w: w.tell(RoomHeld(nights=1, card="good"), "bad", definitionversion="9"),
@@ -312,6 +313,47 @@ async def test_a_reason_that_can_hardly_be_kept_is_kept_as_far_as_it_can_be(data
     (declined,) = [note for note in world.history("bad") if note["type"] == "CardDeclined"]
     assert declined["reason"].startswith("declined")
     assert len(declined["reason"]) <= 500
+
+
+@pytest.mark.parametrize("data", ['{"reason": 5}', '{"reason": null}', '["declined"]', "{}"])
+@in_virtual_time
+async def test_a_refusal_that_gives_no_reason_turns_its_saga_back_all_the_same(data: str) -> None:
+    """That it is refused is said by what it is called; who publishes in another language may word nothing."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1), "bad")
+        world.tell(RoomHeld(nights=1, card="good"), "bad")
+        world.tell(CardDeclined(reason="x"), "bad", data=data)
+        complete(world, names(3))
+        await world.quiet()
+
+    assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
+    assert world.status("bad") == "Compensating"
+    assert world.letters(COORDINATOR) == []
+
+
+@in_virtual_time
+async def test_what_a_participant_says_of_a_step_that_the_table_has_not_says_nothing() -> None:
+    """It is acknowledged, and neither put away nor held against its saga."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1), "odd")
+        barred = StepBarred(step="FlightBooked")
+        world.append("hotel", "StepBarred", world.fields(barred, "odd", "x1") | {"source": "hotel"})
+        await world.quiet()
+        complete(world, ["odd"])
+        await world.quiet()
+
+    assert world.status("odd") == "Completed"
+    assert world.letters(COORDINATOR) == []
+    assert "StepBarred" not in {note["type"] for note in world.history("odd")}
+
+
+@in_virtual_time
+async def test_two_tables_of_one_name_and_version_are_refused() -> None:
+    """By which of them a saga began nobody could tell."""
+    with pytest.raises(DefinitionError, match="two tables named 'trip' of version 1"):
+        World().coordinator(TRIP, TRIP)
 
 
 @in_virtual_time
@@ -589,6 +631,42 @@ async def test_events_of_a_table_nobody_knows_yet_wait_for_who_does() -> None:
     assert world.call("XLEN", COORDINATOR, "parked:trip:2") == 0
     assert world.letters(COORDINATOR) == []
     assert world.requests("desk") == []
+
+
+@in_virtual_time
+async def test_an_event_of_a_known_table_about_a_saga_of_an_unknown_one_waits_for_who_knows_that() -> None:
+    """A newer release began it, and judges: an event that names the older table is a stranger to it."""
+    world, newer = World(), replace(TRIP, version=2)
+    async with world.running(world.coordinator(newer)):
+        world.tell(TripBooked(nights=1), "newer", definitionversion="2")
+        await world.quiet()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(RoomHeld(nights=1, card="good"), "newer")
+        complete(world, names(3))
+        await world.quiet()
+        waiting = world.call("XLEN", COORDINATOR, "parked:trip:2"), world.status("newer"), world.letters(COORDINATOR)
+    async with world.running(world.coordinator(TRIP, newer)):
+        await world.until(lambda: world.status("newer") == "NeedsAttention")
+
+    assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
+    assert waiting == (1, "Started", [])
+    (letter,) = world.letters(COORDINATOR)
+    assert "it claims to be of 'trip', version '1'" in letter["reason"]
+
+
+@in_virtual_time
+async def test_an_event_of_an_unknown_table_about_a_record_that_cannot_be_read_is_put_away() -> None:
+    """Nobody could ever say whose it is; all others go on."""
+    world = World()
+    world.call("HSET", COORDINATOR, "record:bad", "version", "1", "progress", "{")
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(RoomHeld(nights=1, card="good"), "bad", definition="journey")
+        complete(world, names(3))
+        await world.quiet()
+
+    assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
+    (letter,) = world.letters(COORDINATOR)
+    assert "the record of bad cannot be read" in letter["reason"]
 
 
 @in_virtual_time

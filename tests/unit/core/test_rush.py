@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +15,7 @@ from sagastream.bus import Command
 from sagastream.coordinator.holding import PATIENCE
 from sagastream.event import Event
 from sagastream.keys import COORDINATOR
+from sagastream.saga.definition import Saga
 from tests.trip import TRIP, CardCharged, CardDeclined, RoomHeld, TripBooked, TripConfirmed
 from tests.unit.core.world import SAGA, World, in_virtual_time, meanwhile
 
@@ -214,11 +215,17 @@ async def test_an_event_finds_the_record_of_the_saga_that_waits(event: Event, fo
     assert world.call("XLEN", COORDINATOR, "parked:trip:2") == 0
 
 
+SHORT: dict[str, Callable[[Saga], Saga]] = {
+    "of a step": lambda saga: replace(saga, steps=(replace(saga.steps[0], within=PATIENCE / 5), *saga.steps[1:])),
+    "of the whole saga": lambda saga: replace(saga, within=PATIENCE / 5),
+}
+
+
+@pytest.mark.parametrize("short", SHORT.values(), ids=SHORT)
 @in_virtual_time
-async def test_where_a_deadline_is_shorter_than_the_patience_nothing_waits() -> None:
+async def test_where_a_deadline_is_shorter_than_the_patience_nothing_waits(short: Callable[[Saga], Saga]) -> None:
     """It would be set only when it has long run out."""
-    first = replace(TRIP.steps[0], within=PATIENCE / 5)
-    world, hasty = World(), replace(TRIP, name="hasty", steps=(first, *TRIP.steps[1:]))
+    world, hasty = World(), short(replace(TRIP, name="hasty"))
     async with world.running(world.coordinator(TRIP, hasty)):
         async with rush(world):
             world.tell(FORWARD[0], definition="hasty")
