@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from sagastream.bus import Bus, Command
 from sagastream.errors import ServerUnavailable
@@ -48,8 +49,10 @@ def place() -> Place:
 
 
 async def test_nobody_is_behind_where_nothing_was_published(place: Place) -> None:
-    """Streams that do not exist are no trouble."""
-    assert await place.overload.worst() is None
+    """Streams that do not exist are no trouble, and nobody is told of them."""
+    with capture_logs() as logged:
+        assert await place.overload.worst() is None
+    assert logged == []
 
 
 async def test_what_is_unread_for_too_long_is_told_with_its_age(place: Place) -> None:
@@ -224,10 +227,60 @@ async def test_a_stream_that_cannot_be_read_hides_no_other(place: Place) -> None
     place.publish(HELD_STREAM)
     place.seconds += 100
 
-    worst = await place.overload.worst()
+    with capture_logs() as logged:
+        worst = await place.overload.worst()
 
     assert worst is not None
     assert worst.bound == HELD
+    assert [line["stream"] for line in logged if line["event"] == "overload.unreadable"] == [BOOKED_STREAM]
+
+
+async def test_that_somebody_is_too_far_behind_is_logged_when_it_begins_and_when_it_ends(place: Place) -> None:
+    """Not at every look: orders are answered 503 meanwhile, and whoever reads the log sees from when until when."""
+    place.publish(BOOKED_STREAM)
+    place.server.call("XGROUP", "CREATE", BOOKED_STREAM, "hotel", "0")
+    with capture_logs() as logged:
+        await place.overload.worst()
+        for _ in range(3):
+            place.seconds += 20
+            await place.overload.worst()
+        place.read(BOOKED_STREAM, "hotel")
+        for _ in range(3):
+            place.seconds += 20
+            await place.overload.worst()
+
+    assert [(line["event"], line["behind"]) for line in logged] == [
+        ("overload.begins", "hotel"),
+        ("overload.ends", "hotel"),
+    ]
+
+
+async def test_a_server_that_answers_again_is_waited_for_again(place: Place) -> None:
+    """That a look takes long once says nothing of a server that has answered since it was silent."""
+    slow = asyncio.Event()
+
+    async def fail(_: Command) -> None:
+        raise ServerUnavailable("away")
+
+    async def wait(_: Command) -> None:
+        await slow.wait()
+
+    place.connection.before = fail
+    with pytest.raises(ServerUnavailable):
+        await place.overload.worst()
+    place.connection.before = None
+    await place.overload.worst()
+
+    place.connection.before = wait
+    place.seconds += 0.5
+    looking = asyncio.create_task(place.overload.worst())
+    await asyncio.sleep(0.01)
+    place.seconds += 0.5
+    waiting = asyncio.create_task(place.overload.worst())
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    slow.set()
+    assert await asyncio.gather(looking, waiting) == [None, None]
 
 
 async def test_a_look_that_fails_fails_for_all_who_wait_for_it(place: Place) -> None:
