@@ -17,6 +17,7 @@ import pytest
 from fastapi import FastAPI, Response
 from sse_starlette import EventSourceResponse
 from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from sagastream.guards import BodyGuard
 from sagastream.proxy import local_service
@@ -87,6 +88,29 @@ async def test_a_request_with_two_lengths_is_refused_and_nothing_after_it_is_rea
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_what_was_sent_by_half_when_the_client_left_is_not_done() -> None:
+    """Not even where the half that came makes sense by itself; and there is nobody to answer."""
+    parts: list[Message] = [
+        {"type": "http.request", "body": b'{"quantity": "1"}', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    happened: list[str] = []
+
+    async def receive() -> Message:
+        return parts.pop(0)
+
+    async def send(message: Message) -> None:
+        happened.append(message["type"])
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        happened.append("done")
+
+    scope = {"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}
+    await BodyGuard(app)(scope, receive, send)
+
+    assert (happened, parts) == ([], [])
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
