@@ -7,6 +7,7 @@ import errno
 import os
 from pathlib import Path
 
+from sagastream.ports import free_port
 from sagastream.rundir import RunDir
 from sagastream.settings import Settings
 from sagastream.supervisor import Keeper, Program
@@ -30,8 +31,11 @@ class FullAtFirst(RunDir):
 
 
 async def test_a_program_that_cannot_be_started_is_tried_again_and_never_runs_twice(tmp_path: Path) -> None:
+    """It does not end by itself: without its pid nobody would find it, and it would run on beside the next."""
     run = FullAtFirst(tmp_path / "run")
-    keeper = Keeper(Program("waiting", ("completion", "bash"), rank=0), run, os.environ, Settings())
+    runs_on = ("front", "--port", str(free_port()), "--upstream", f"shop=http://127.0.0.1:{free_port()}")
+    environment = {**os.environ, "REDIS_URL": f"redis://127.0.0.1:{free_port()}", "DATA_DIR": str(tmp_path)}
+    keeper = Keeper(Program("front", runs_on, rank=0), run, environment, Settings())
     try:
         async with asyncio.timeout(20):
             await run.is_written.wait()
