@@ -71,7 +71,7 @@ class Settling:
         self._clock = clock
         self._telemetry = telemetry
         self._chance = chance
-        self._foreseen: set[str] = set()  # messages whose attempt may have been in vain, but ended nobody
+        self._foreseen: dict[str, int] = {}  # message → the attempt noted here beforehand, whose end is not noted
 
     async def foresee(self, work: Work, deliveries: int, commit: Commit) -> None:
         """Note that an attempt has failed before it is made: whoever makes it may not live to say so.
@@ -80,19 +80,19 @@ class Settling:
         Raises: ``ServerUnavailable``.
         """
         name = work.message.name
-        if name in self._foreseen:  # by this process, which is alive: it was the server that ended the attempt
-            work.attempts -= 1
+        if self._foreseen.get(name) == work.earlier:  # this process is alive: it was the server that ended that one
+            work.earlier -= 1
         often = NeverEnded(f"taken up {deliveries} times and never settled: handling it may end the process")
         tried = self._participant.undos.get(work.request.step) if work.is_undoing and work.request else work.handler
-        if isinstance(work.request, RetryRequested) or self._policy(tried).is_exhausted(work.attempts):
+        if isinstance(work.request, RetryRequested) or self._policy(tried).is_exhausted(work.earlier):
             work.problem = often
-            work.attempts = max(0, work.attempts - 1)  # the last of them is the one that fails now
+            work.earlier = max(0, work.earlier - 1)  # the last of them is the one that fails now
             return
         tx = self._deciding.nothing(work)
         handler = tried.name if tried else work.envelope.type
-        self._retries.foreseen(tx, name, work.attempts + 1, handler=handler, why=_said(often))
+        self._retries.foreseen(tx, name, work.earlier + 1, handler=handler, why=_said(often))
         work.is_foreseen = True
-        self._foreseen.add(name)
+        self._foreseen[name] = work.earlier + 1
         (outcome,) = (await commit([tx])).outcomes
         if not outcome.is_ok:
             log.error("event.stuck", saga_id=work.envelope.saga_id, error=outcome.detail)
@@ -131,7 +131,8 @@ class Settling:
         for work in elsewhere:
             if work.is_noted and work.fate is Fate.SETTLED:
                 await self._retries.forget([work.message.name], saga_id=work.envelope.saga_id)
-        self._foreseen.difference_update(work.message.name for work in ended)
+        for work in ended:
+            self._foreseen.pop(work.message.name, None)
         return ended, again
 
     async def decide(self, work: Work) -> Transaction | None:
@@ -162,7 +163,7 @@ class Settling:
 
     def _failed(self, work: Work, error: Exception) -> Transaction | None:
         """Note a failed attempt, or bury the message if it was the last one."""
-        work.attempts += 1
+        work.has_failed = True
         tried = work.tried or work.handler
         about = {"saga_id": work.envelope.saga_id, "type": work.envelope.type, "attempt": work.attempts}
         if tried is not None and (tried is work.tried or work.request is None):  # else there may be no undo to run

@@ -33,11 +33,11 @@ class Work:
     """A message, what handles it, and how far it has come.
 
     ``request`` is what the coordinator asks, None for an event that goes forward. ``known`` is the ledger state
-    that the next commit expects. ``attempts`` have failed so far, ``conflicts`` were decided again, the last time
-    because of the guard ``refused_by``. ``problem`` is why nothing can be decided. ``is_ledger_broken``: not even
-    that it gave up can be remembered. ``is_foreseen``: its attempt was noted as failed before it is made.
-    ``is_undone_outside``: its undo calls something that is not Redis. ``tried`` is
-    what was last run for it: its handler, or a way to undo or close the step; ``took_s`` is what that needed.
+    that the next commit expects. ``earlier`` attempts failed before this one, which is one attempt however often it is
+    decided again: ``conflicts`` times, the last time because of the guard ``refused_by``. ``problem`` is why nothing can
+    be decided. ``is_foreseen``: it was noted as failed before it is made. ``is_ledger_broken``: not even that it gave up
+    can be remembered. ``is_undone_outside``: its undo calls something that is not Redis. ``tried`` is what was last run
+    for it: its handler, or a way to undo or close the step; ``took_s`` is what that needed.
     """
 
     message: Message
@@ -46,7 +46,8 @@ class Work:
     request: StepRequest | None = None
     known: State = State.UNKNOWN
     fate: Fate = Fate.SETTLED
-    attempts: int = 0
+    earlier: int = 0
+    has_failed: bool = False
     conflicts: int = 0
     refused_by: str = ""
     problem: SagastreamError | None = None
@@ -77,7 +78,12 @@ class Work:
     @property
     def is_noted(self) -> bool:
         """Tell whether anything is kept of its attempts, to be forgotten when it is settled."""
-        return self.is_foreseen or self.attempts > 0
+        return self.is_foreseen or self.earlier > 0
+
+    @property
+    def attempts(self) -> int:
+        """Return how many attempts have failed by now."""
+        return self.earlier + self.has_failed
 
     @property
     def is_undoing(self) -> bool:
@@ -98,14 +104,14 @@ def recognise(participant: Participant, message: Message, attempts: int) -> Work
     if asked is None:
         handler = participant.handlers.get(envelope.type)
         unknown = None if handler else NotOurs(f"{participant.name} has no handler for {envelope.type[:80]!r}")
-        return Work(message, envelope, handler, attempts=attempts, problem=unknown)
+        return Work(message, envelope, handler, earlier=attempts, problem=unknown)
     request = payload(asked, envelope.data)
     if participant.ledger_field(request.step) is None:
         problem = NotOurs(f"{participant.name} performs no step that says done by {request.step[:80]!r}")
-        return Work(message, envelope, None, request, attempts=attempts, problem=problem)
+        return Work(message, envelope, None, request, earlier=attempts, problem=problem)
     undo = participant.undos.get(request.step)
     return Work(
-        message, envelope, participant.performing(request.step), request, attempts=attempts,
+        message, envelope, participant.performing(request.step), request, earlier=attempts,
         is_undone_outside=undo is not None and undo.is_outside,
     )  # fmt: skip
 

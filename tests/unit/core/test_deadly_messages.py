@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 
+from sagastream.bus import Command
 from sagastream.event import StepGaveUp, UndoRequested
 from sagastream.participant import Participant
 from sagastream.retries import OFTEN
@@ -102,7 +103,7 @@ async def test_others_that_wait_outside_are_not_put_away_with_the_one_that_ends_
     assert {event["correlationid"] for event in world.events("bank", CardCharged)} == {
         f"saga-{number}" for number in (0, 2, 3, 4)
     }
-    assert [letter["saga"] for letter in world.letters("bank")] == ["saga-1"]
+    assert [(letter["saga"], letter["attempts"]) for letter in world.letters("bank")] == [("saga-1", "3")]
 
 
 @pytest.mark.parametrize("times", [1, 3 * RETRY.attempts])
@@ -130,6 +131,32 @@ async def test_an_attempt_that_the_server_ended_is_none_as_long_as_its_process_l
     assert not world.letters("hotel")
     assert script.calls.count("saga-1") == times + 1
     assert world.hash("hotel", "attempts") == world.hash("hotel", "failing:saga-1") == {}
+
+
+@in_virtual_time
+async def test_what_could_not_be_noted_beforehand_is_not_taken_off_again() -> None:
+    """The server takes no writes for a while, then nothing but the note of the failure."""
+    world = with_rooms()
+    book(world, sagas=1)
+    for _ in range(OFTEN):
+        wire, script = world.wire(), Script()
+        script.before = partial(dies, "saga-0", wire)
+        await live(world, hotel(script), wire)
+    wire, script = world.wire(), Script()
+    notes = iter((True, True, False))
+
+    def refuse(command: Command) -> str | None:
+        return "lost" if command[0] == "EVALSHA" and next(notes, False) else None
+
+    def fail(saga_id: str) -> None:
+        if len(script.calls) == 1:
+            raise LookupError("not today")
+
+    wire.on_way_there, script.before = refuse, fail
+    await live(world, hotel(script), wire)
+
+    assert len(world.events("hotel", RoomHeld)) == 1
+    assert world.hash("hotel", "attempts") == {}
 
 
 @in_virtual_time
