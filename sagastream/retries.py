@@ -65,10 +65,14 @@ class Retries:
         tx.set(failing(tx.saga_id), {name: f"{handler}\n{why}"})
         tx.expire(failing(tx.saga_id), self._retention)
 
-    def foreseen(self, tx: Transaction, name: str, attempts: int, *, handler: str, why: str) -> None:
-        """Note an attempt as failed before it is made; it is ours, as one that was due."""
-        self.failed(tx, name, attempts, self._lease, handler=handler, why=why)
-        self._leases[name] = self._clock.now_ms() + self._lease // _MS
+    def foreseen(self, tx: Transaction, name: str, attempts: int, *, handler: str, why: str, chance: float) -> None:
+        """Note an attempt as failed before it is made; it is ours, as one that was due, for one lease to two.
+
+        What ended together with it, because it was in the same process, is not to be due together with it again.
+        """
+        lease = self._lease * (1 + chance)
+        self.failed(tx, name, attempts, lease, handler=handler, why=why)
+        self._leases[name] = self._clock.now_ms() + lease // _MS
 
     def settled(self, tx: Transaction, name: str) -> None:
         """Forget a message of the transaction's saga that needs no further attempt."""

@@ -90,7 +90,9 @@ class Settling:
             return
         tx = self._deciding.nothing(work)
         handler = tried.name if tried else work.envelope.type
-        self._retries.foreseen(tx, name, work.earlier + 1, handler=handler, why=_said(often))
+        self._retries.foreseen(
+            tx, name, work.earlier + 1, handler=handler, why=_said(often), chance=self._chance()
+        )  # fmt: skip
         work.is_foreseen = True
         self._foreseen[name] = work.earlier + 1
         (outcome,) = (await commit([tx])).outcomes

@@ -33,11 +33,11 @@ class Work:
     """A message, what handles it, and how far it has come.
 
     ``request`` is what the coordinator asks, None for an event that goes forward. ``known`` is the ledger state
-    that the next commit expects. ``earlier`` attempts failed before this one, which is one attempt however often it is
-    decided again: ``conflicts`` times, the last time because of the guard ``refused_by``. ``problem`` is why nothing can
-    be decided. ``is_foreseen``: it was noted as failed before it is made. ``is_ledger_broken``: not even that it gave up
-    can be remembered. ``is_undone_outside``: its undo calls something that is not Redis. ``tried`` is what was last run
-    for it: its handler, or a way to undo or close the step; ``took_s`` is what that needed.
+    that the next commit expects. ``earlier`` attempts failed before this one, which is one however often it is
+    decided again: ``conflicts`` times, the last time because of the guard ``refused_by``. ``problem`` is why nothing
+    can be decided. ``is_foreseen``: it was noted as failed before it is made. ``is_ledger_broken``: not even that it
+    gave up can be remembered. ``is_undone_outside``: its undo calls something that is not Redis. ``tried`` is what was
+    last run for it: its handler, or a way to undo or close the step; ``took_s`` is what that needed.
     """
 
     message: Message

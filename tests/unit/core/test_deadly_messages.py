@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from functools import partial
 
 import pytest
 
 from sagastream.bus import Command
+from sagastream.consumer import Consumer
 from sagastream.event import StepGaveUp, UndoRequested
 from sagastream.participant import Participant
 from sagastream.retries import OFTEN
@@ -34,11 +36,15 @@ def dies(fatal: str, wire: Wire, saga_id: str) -> None:
         raise RuntimeError("nobody lives to hear this")
 
 
+def is_over(world: World, wire: Wire, *workers: Consumer) -> bool:
+    return wire.is_dead.is_set() or (all(each.is_ready() for each in workers) and not world.unsettled())
+
+
 async def live(world: World, participant: Participant, wire: Wire, gateway: Gateway | None = None) -> bool:
     """Let a worker run until it dies or nothing is left to do; tell whether it died."""
     worker = world.consumer(participant, wire, resources={Gateway: gateway} if gateway else None)
     async with meanwhile(worker.run(asyncio.Event())):
-        await world.until(lambda: wire.is_dead.is_set() or (worker.is_ready() and not world.unsettled()))
+        await world.until(partial(is_over, world, wire, worker))
     return wire.is_dead.is_set()
 
 
@@ -104,6 +110,31 @@ async def test_others_that_wait_outside_are_not_put_away_with_the_one_that_ends_
         f"saga-{number}" for number in (0, 2, 3, 4)
     }
     assert [(letter["saga"], letter["attempts"]) for letter in world.letters("bank")] == [("saga-1", "3")]
+
+
+@in_virtual_time
+async def test_a_participant_of_the_same_process_gives_up_nothing_for_it() -> None:
+    """The provider takes its time, and what was under way at each end would be due again at the same instant."""
+    world, chance = with_rooms(), random.Random(1).random
+    book(world, sagas=2)
+    world.tell(RoomHeld(nights=2, card="good"), "other", id="held")
+    for _ in range(2 * MOST_LIVES):
+        wire, script, gateway = world.wire(), Script(), Gateway()
+        gateway.answers.clear()
+        asyncio.get_running_loop().call_later(1, gateway.answers.set)
+        script.before = partial(dies, "saga-1", wire)
+        workers = (
+            world.consumer(hotel(script), wire, chance=chance),
+            world.consumer(bank(Script()), wire, resources={Gateway: gateway}, chance=chance),
+        )
+        async with meanwhile(workers[0].run(asyncio.Event())), meanwhile(workers[1].run(asyncio.Event())):
+            await world.until(partial(is_over, world, wire, *workers))
+        if not wire.is_dead.is_set():
+            break
+
+    assert not world.letters("bank")
+    assert {event["correlationid"] for event in world.events("bank", CardCharged)} == {"saga-0", "other"}
+    assert [letter["saga"] for letter in world.letters("hotel")] == ["saga-1"]
 
 
 @pytest.mark.parametrize("times", [1, 3 * RETRY.attempts])

@@ -199,11 +199,12 @@ class World:
         ordinal: int = 1,
         resources: Mapping[type, object] | None = None,
         telemetry: Telemetry | None = None,
+        chance: Callable[[], float] = lambda: 0.0,
     ) -> Consumer:
         """Return a participant's worker, not yet running."""
         return Consumer(
             participant, bus=(wire or self.wire()).bus, settings=self._settings(ordinal), resources=resources,
-            telemetry=telemetry or Telemetry(participant.name), chance=lambda: 0.0,
+            telemetry=telemetry or Telemetry(participant.name), chance=chance,
         )  # fmt: skip
 
     def coordinator(self, *sagas: Saga, wire: Wire | None = None, ordinal: int = 1) -> Coordinator:
