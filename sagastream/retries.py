@@ -60,19 +60,15 @@ class Retries:
 
     def failed(self, tx: Transaction, name: str, attempts: int, wait: timedelta, *, handler: str, why: str) -> None:
         """Note a failed attempt of the transaction's saga, what failed and why, and the instant of the next."""
-        tx.set(ATTEMPTS, {name: attempts})
-        tx.schedule(RETRIES, name, self._clock.now_ms() + wait // _MS)
-        tx.set(failing(tx.saga_id), {name: f"{handler}\n{why}"})
-        tx.expire(failing(tx.saga_id), self._retention)
+        self._note(tx, name, attempts, self._clock.now_ms() + wait // _MS, f"{handler}\n{why}")
 
     def foreseen(self, tx: Transaction, name: str, attempts: int, *, handler: str, why: str, chance: float) -> None:
         """Note an attempt as failed before it is made; it is ours, as one that was due, for one lease to two.
 
         What ended together with it, because it was in the same process, is not to be due together with it again.
         """
-        lease = self._lease * (1 + chance)
-        self.failed(tx, name, attempts, lease, handler=handler, why=why)
-        self._leases[name] = self._clock.now_ms() + lease // _MS
+        self._leases[name] = until = self._clock.now_ms() + self._lease * (1 + chance) // _MS
+        self._note(tx, name, attempts, until, f"{handler}\n{why}")
 
     def settled(self, tx: Transaction, name: str) -> None:
         """Forget a message of the transaction's saga that needs no further attempt."""
@@ -120,6 +116,12 @@ class Retries:
             batch.append(tx)
         if batch:
             await self._transactor.commit(batch)
+
+    def _note(self, tx: Transaction, name: str, attempts: int, next_ms: int, why: str) -> None:
+        tx.set(ATTEMPTS, {name: attempts})
+        tx.schedule(RETRIES, name, next_ms)
+        tx.set(failing(tx.saga_id), {name: why})
+        tx.expire(failing(tx.saga_id), self._retention)
 
     def _has_put_off(self, name: str, at: int) -> bool:
         return at in (self._leases.get(name), self._unanswered.get(name))
