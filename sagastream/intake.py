@@ -196,18 +196,13 @@ class Intake:
         return found
 
     async def deliveries(self, names: Sequence[str]) -> dict[str, int]:
-        """Return how often each of these was given to somebody; 0 for what is pending no more.
-
-        It is read to nobody by being asked for. A reader that starts again is given all that it has in hand once more.
-        """
+        """Return how often each was given out, at each start of its reader once more; 0 for what is not pending."""
         places = [name.partition("|") for name in names]
-        replies = await self._bus.query.pipeline(
-            [("XPENDING", stream, self.group, entry, entry, 1) for stream, _, entry in places]
-        )
-        found: dict[str, int] = {}
-        for name, reply in zip(names, replies, strict=True):
-            pending = [] if isinstance(reply, ReplyError) else listed(reply)
-            found[name] = int(texts(pending[0])[3]) if pending else 0
+        asked = [("XPENDING", stream, self.group, entry, entry, 1) for stream, _, entry in places]
+        found = dict.fromkeys(names, 0)
+        for name, reply in zip(names, await self._bus.query.pipeline(asked), strict=True):
+            for pending in [] if isinstance(reply, ReplyError) else listed(reply):
+                found[name] = int(texts(pending)[3])
         return found
 
     async def told(self, name: str) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""Who is too far behind is known soon, cheaply, and never guessed."""
+"""Who is too far behind is known soon, cheaply, and never guessed.
+
+It is long because a server that is slow, silent, odd or back again is met in every order.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
@@ -468,61 +469,54 @@ async def test_a_read_of_a_handler_that_the_server_does_not_answer_is_no_attempt
     assert not world.letters("hotel")
 
 
+async def cancelled() -> None:
+    gone = asyncio.get_running_loop().create_future()
+    gone.cancel()
+    await gone
+
+
+async def exited() -> None:
+    sys.exit("no such room")
+
+
+HANDLERS_END: dict[Callable[[], Awaitable[None]], str] = {
+    cancelled: "HandlerCancelled: what it waited for was cancelled",
+    exited: "HandlerExited: SystemExit: no such room",
+}
+
+
 @pytest.mark.parametrize("outside", [False, True])
+@pytest.mark.parametrize(("how", "reason"), HANDLERS_END.items())
 @in_virtual_time
-async def test_a_handler_whose_own_task_is_cancelled_has_failed_like_any_other(outside: bool) -> None:
-    """A pool that is closed cancels who waits for it: that stops no worker; it is tried again, then buried."""
+async def test_a_handler_that_is_cancelled_or_exits_has_failed_like_any_other(
+    how: Callable[[], Awaitable[None]], reason: str, outside: bool
+) -> None:
+    """A pool that is closed cancels who waits for it, and whatever a handler calls may call ``sys.exit``.
+
+    It stops no worker, nor the next one that would take the message up; it is tried again, then buried.
+    """
     world, calls = World(), list[str]()
     hotel = Participant("hotel", retry=RETRY)
 
     @hotel.on(TripBooked, outside=outside)
     async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
         calls.append(tx.saga_id)
-        if tx.saga_id == "cancelled":
-            gone = asyncio.get_running_loop().create_future()
-            gone.cancel()
-            await gone
+        if tx.saga_id == "ends":
+            await how()
         return RoomHeld(nights=trip.nights, card=trip.card)
 
     worker = world.consumer(hotel)
     async with world.running(worker):
-        world.tell(TripBooked(nights=1), "cancelled")
+        world.tell(TripBooked(nights=1), "ends")
         await world.quiet()
         world.tell(TripBooked(nights=1), "sound")
         await world.quiet()
         assert worker.is_ready()
 
-    assert calls == ["cancelled"] * RETRY.attempts + ["sound"]
-    assert world.ledger("hotel", "hold_room", "cancelled").state is State.GAVE_UP
+    assert calls == ["ends"] * RETRY.attempts + ["sound"]
+    assert world.ledger("hotel", "hold_room", "ends").state is State.GAVE_UP
     assert world.ledger("hotel", "hold_room", "sound").state is State.DONE
-    assert "cancelled" in world.letters("hotel")[0]["reason"]
-
-
-@pytest.mark.parametrize("outside", [False, True])
-@in_virtual_time
-async def test_a_handler_that_exits_has_failed_like_any_other_and_ends_no_process(outside: bool) -> None:
-    """Whatever a handler calls may call ``sys.exit``: each new process would take the message up, and end by it."""
-    world, calls = World(), list[str]()
-    hotel = Participant("hotel", retry=RETRY)
-
-    @hotel.on(TripBooked, outside=outside)
-    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
-        calls.append(tx.saga_id)
-        if tx.saga_id == "exits":
-            sys.exit("no such room")
-        return RoomHeld(nights=trip.nights, card=trip.card)
-
-    worker = world.consumer(hotel)
-    async with world.running(worker):
-        world.tell(TripBooked(nights=1), "exits")
-        await world.quiet()
-        world.tell(TripBooked(nights=1), "sound")
-        await world.quiet()
-        assert worker.is_ready()
-
-    assert calls == ["exits"] * RETRY.attempts + ["sound"]
-    assert world.ledger("hotel", "hold_room", "exits").state is State.GAVE_UP
-    assert world.letters("hotel")[0]["reason"] == "HandlerExited: SystemExit: no such room"
+    assert world.letters("hotel")[0]["reason"] == reason
 
 
 @in_virtual_time

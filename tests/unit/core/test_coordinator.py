@@ -289,6 +289,20 @@ async def test_poison_fences_one_saga_only(what: str, together: bool) -> None:
     assert len(world.letters(COORDINATOR)) == 1
 
 
+async def refused_by(data: str) -> World:
+    """Let a saga be refused by these data beside three that complete: it is turned back, they are not disturbed."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1), "bad")
+        world.tell(RoomHeld(nights=1, card="good"), "bad")
+        world.tell(CardDeclined(reason="x"), "bad", data=data)
+        complete(world, names(3))
+        await world.quiet()
+    assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
+    assert world.status("bad") == "Compensating"
+    return world
+
+
 HARDLY_KEPT = {
     "half a character": CardDeclined(reason="declined").payload().replace("declined", "declined \\ud83d"),
     "bytes that are no text": CardDeclined(reason="declined").payload().replace("declined", "declined \udcff"),
@@ -300,16 +314,8 @@ HARDLY_KEPT = {
 @in_virtual_time
 async def test_a_reason_that_can_hardly_be_kept_is_kept_as_far_as_it_can_be(data: str) -> None:
     """Its saga is turned back for it, and no other is disturbed."""
-    world = World()
-    async with world.running(world.coordinator(TRIP)):
-        world.tell(TripBooked(nights=1), "bad")
-        world.tell(RoomHeld(nights=1, card="good"), "bad")
-        world.tell(CardDeclined(reason="x"), "bad", data=data)
-        complete(world, names(3))
-        await world.quiet()
+    world = await refused_by(data)
 
-    assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
-    assert world.status("bad") == "Compensating"
     (declined,) = [note for note in world.history("bad") if note["type"] == "CardDeclined"]
     assert declined["reason"].startswith("declined")
     assert len(declined["reason"]) <= 500
@@ -319,16 +325,8 @@ async def test_a_reason_that_can_hardly_be_kept_is_kept_as_far_as_it_can_be(data
 @in_virtual_time
 async def test_a_refusal_that_gives_no_reason_turns_its_saga_back_all_the_same(data: str) -> None:
     """That it is refused is said by what it is called; who publishes in another language may word nothing."""
-    world = World()
-    async with world.running(world.coordinator(TRIP)):
-        world.tell(TripBooked(nights=1), "bad")
-        world.tell(RoomHeld(nights=1, card="good"), "bad")
-        world.tell(CardDeclined(reason="x"), "bad", data=data)
-        complete(world, names(3))
-        await world.quiet()
+    world = await refused_by(data)
 
-    assert {world.status(saga_id) for saga_id in names(3)} == {"Completed"}
-    assert world.status("bad") == "Compensating"
     assert world.letters(COORDINATOR) == []
 
 
