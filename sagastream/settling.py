@@ -85,7 +85,7 @@ class Settling:
         often = NeverEnded(f"taken up {deliveries} times and never settled: handling it may end the process")
         tried = self._participant.undos.get(work.request.step) if work.is_undoing and work.request else work.handler
         if isinstance(work.request, RetryRequested) or self._policy(tried).is_exhausted(work.earlier):
-            work.problem = often
+            work.problem, work.tried = often, tried
             work.earlier = max(0, work.earlier - 1)  # the last of them is the one that fails now
             return
         tx = self._deciding.nothing(work)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -17,7 +19,8 @@ from sagastream.consumer import Consumer
 from sagastream.event import StepGaveUp, UndoRequested
 from sagastream.participant import Participant
 from sagastream.retries import OFTEN
-from tests.trip import CardCharged, RoomHeld, TripBooked
+from sagastream.transaction import Transaction
+from tests.trip import CardCharged, RoomGivenBack, RoomHeld, TripBooked
 from tests.unit.core.casts import RETRY, Gateway, Script, bank, free, hotel, with_rooms
 from tests.unit.core.world import Wire, World, in_virtual_time, meanwhile
 
@@ -48,13 +51,13 @@ async def live(world: World, participant: Participant, wire: Wire, gateway: Gate
     return wire.is_dead.is_set()
 
 
-async def lives(world: World, fatal: str) -> int:
-    """Start the hotel again and again, as who watches over it does; return how often it died."""
+async def lives(world: World, fatal: str, *, make: Callable[[Script], Participant] = hotel) -> int:
+    """Start a participant again and again, as who watches over it does; return how often it died."""
     deaths = 0
     while deaths < 2 * MOST_LIVES:
         wire, script = world.wire(), Script()
         script.before = partial(dies, fatal, wire)
-        if not await live(world, hotel(script), wire):
+        if not await live(world, make(script), wire):
             break
         deaths += 1
     return deaths
@@ -89,6 +92,35 @@ async def test_an_undo_that_ends_every_process_is_given_up() -> None:
     (gave_up,) = [json.loads(event["data"]) for event in world.events("hotel", StepGaveUp)]
     assert (gave_up["undoing"], gave_up["attempts"]) == (True, RETRY.attempts)
     assert free(world) == "92"
+
+
+def impatient(script: Script) -> Participant:
+    """Return a hotel that tries to hold a room more often than to give one back."""
+    hotel = Participant("hotel", retry=RETRY)
+
+    @hotel.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    @hotel.undo(RoomHeld, retry=replace(RETRY, attempts=1))
+    async def give_room_back(held: RoomHeld, tx: Transaction) -> RoomGivenBack:
+        script(f"undo {tx.saga_id}")
+        return RoomGivenBack()
+
+    return hotel
+
+
+@in_virtual_time
+async def test_an_undo_that_ends_every_process_has_the_attempts_that_were_declared_for_it() -> None:
+    world = World()
+    book(world, sagas=1)
+    await world.work(world.consumer(impatient(Script())))
+    world.ask("hotel", UndoRequested(step="RoomHeld"), "saga-0")
+
+    assert await lives(world, "undo saga-0", make=impatient) == OFTEN + 1
+
+    (gave_up,) = [json.loads(event["data"]) for event in world.events("hotel", StepGaveUp)]
+    assert (gave_up["undoing"], gave_up["attempts"]) == (True, 1)
 
 
 @in_virtual_time
