@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 
 import structlog
@@ -19,6 +20,7 @@ from sagastream.clock import ServerClock
 from sagastream.coalescer import Coalescer
 from sagastream.dead_letters import put_away
 from sagastream.deciding import Deciding
+from sagastream.deliveries import Deliveries
 from sagastream.errors import ServerUnavailable, Undecodable
 from sagastream.event import REQUESTS
 from sagastream.intake import Intake, Message
@@ -90,6 +92,7 @@ class Consumer:
             tidy=self._tidy, claim_idle=settings.claim_idle,
         )  # fmt: skip
         self.tried = self._loop.tried
+        self._deliveries = Deliveries(bus, self._intake)
         self._reaper = Reaper(bus, self._intake.streams, self._intake.group, silent=settings.consumer_forgotten)
         self._trimming = Trimming(bus, keys, publications(participant), Keeping.of(settings))
         self._outcomes: Coalescer[tuple[Work, Transaction | None], bool] = Coalescer(
@@ -101,6 +104,7 @@ class Consumer:
             self._intake, self._retries, self._in_hand, every=self._looks_every, beside=self._tell_what_holds_up
         )
         self._outside: set[asyncio.Task[None]] = set()
+        self._alone = asyncio.Lock()  # held for what may end the process while it waits outside
         self._settles: tuple[float, Sequence[Work]] | None = None  # since when, and what; nobody reads meanwhile
         self._told_since = -1.0  # the last of these that was told
         self._stopped: asyncio.Task[bool]  # from ``run`` on
@@ -164,11 +168,12 @@ class Consumer:
 
     async def _recovered(self, messages: list[Message]) -> None:
         """Take what was delivered before, but not what is in hand here or waits for its next attempt."""
-        free = [message for message in messages if message.name not in self._in_hand]
-        for at in range(0, len(free), self._batch):
-            part = free[at : at + self._batch]
+        for at in range(0, len(messages), self._batch):
+            part = messages[at : at + self._batch]
             standings = await self._retries.standings([message.name for message in part])
-            await self._take_again([(m, standings[m.name].attempts) for m in part if not standings[m.name].is_waiting])
+            left = {m.name for m in part if m.name in self._in_hand or standings[m.name].is_waiting}
+            await self._deliveries.take_back(sorted(left))
+            await self._take_again([(m, standings[m.name].attempts) for m in part if m.name not in left])
 
     async def _beside(self) -> timedelta:
         """Take messages whose next attempt is due; say how long a read may wait."""
@@ -200,13 +205,11 @@ class Consumer:
 
     async def _take_again(self, messages: Sequence[tuple[Message, int]]) -> None:
         """Settle what was taken up before; alone what may have ended the process each time: then it was no other."""
-        deliveries = await self._intake.deliveries([message.name for message, _ in messages])
+        deliveries = await self._deliveries.counts([message.name for message, _ in messages])
         often = [(m, attempts) for m, attempts in messages if deliveries[m.name] - attempts > OFTEN]
         await self._take([each for each in messages if each not in often])
         for message, attempts in often:
             await self._take([(message, attempts)], deliveries[message.name])
-            while message.name in self._in_hand and not self._stopped.done():
-                await asyncio.wait({*self._outside, self._stopped}, return_when=asyncio.FIRST_COMPLETED)
 
     async def _take(self, messages: Sequence[tuple[Message, int]], deliveries: int = 0) -> None:
         """Settle messages, each with the number of attempts it had; one that was given out too often is foreseen."""
@@ -219,7 +222,9 @@ class Consumer:
         self._in_hand.update({work.message.name: work for work in works})
         try:
             for work in works if deliveries else ():
-                await self._settling.foresee(work, deliveries, self._transactor.commit)
+                work.deliveries = deliveries
+                if not work.may_wait_outside:
+                    await self._settling.foresee(work, self._transactor.commit)
             await self._settle([work for work in works if work.is_undoing])
             await self._settle([work for work in works if not work.is_undoing])
         finally:
@@ -251,8 +256,11 @@ class Consumer:
 
     async def _settle_outside(self, work: Work) -> None:
         try:
-            while not await self._outcomes.ask((work, await self._settling.decide(work))):
-                pass
+            async with self._alone if work.deliveries else nullcontext():
+                if work.deliveries:
+                    await self._settling.foresee(work, self._transactor.commit)
+                while not await self._outcomes.ask((work, await self._settling.decide(work))):
+                    pass
         except ServerUnavailable:
             self._loop.recover()
         finally:

@@ -195,16 +195,6 @@ class Intake:
             self._on_trimmed(1)
         return found
 
-    async def deliveries(self, names: Sequence[str]) -> dict[str, int]:
-        """Return how often each was given out, at each start of its reader once more; 0 for what is not pending."""
-        places = [name.partition("|") for name in names]
-        asked = [("XPENDING", stream, self.group, entry, entry, 1) for stream, _, entry in places]
-        found = dict.fromkeys(names, 0)
-        for name, reply in zip(names, await self._bus.query.pipeline(asked), strict=True):
-            for pending in [] if isinstance(reply, ReplyError) else listed(reply):
-                found[name] = int(texts(pending)[3])
-        return found
-
     async def told(self, name: str) -> dict[str, str]:
         """Return the fields of an entry by its name, whoever has it or had it; none if it is gone."""
         stream, _, entry = name.partition("|")

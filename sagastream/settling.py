@@ -73,7 +73,7 @@ class Settling:
         self._chance = chance
         self._foreseen: dict[str, int] = {}  # message → the attempt noted here beforehand, whose end is not noted
 
-    async def foresee(self, work: Work, deliveries: int, commit: Commit) -> None:
+    async def foresee(self, work: Work, commit: Commit) -> None:
         """Note that an attempt has failed before it is made: whoever makes it may not live to say so.
 
         After the last one, and of a retry that the coordinator asks for again by itself, nothing is run any more.
@@ -82,7 +82,7 @@ class Settling:
         name = work.message.name
         if self._foreseen.get(name) == work.earlier:  # this process is alive: it was the server that ended that one
             work.earlier -= 1
-        often = NeverEnded(f"taken up {deliveries} times and never settled: handling it may end the process")
+        often = NeverEnded(f"taken up {work.deliveries} times and never settled: handling it may end the process")
         tried = self._participant.undos.get(work.request.step) if work.is_undoing and work.request else work.handler
         if isinstance(work.request, RetryRequested) or self._policy(tried).is_exhausted(work.earlier):
             work.problem, work.tried = often, tried

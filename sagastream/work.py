@@ -34,10 +34,11 @@ class Work:
 
     ``request`` is what the coordinator asks, None for an event that goes forward. ``known`` is the ledger state
     that the next commit expects. ``earlier`` attempts failed before this one, which is one however often it is
-    decided again: ``conflicts`` times, the last time because of the guard ``refused_by``. ``problem`` is why nothing
-    can be decided. ``is_foreseen``: it was noted as failed before it is made. ``is_ledger_broken``: not even that it
-    gave up can be remembered. ``is_undone_outside``: its undo calls something that is not Redis. ``tried`` is what was
-    last run for it: its handler, or a way to undo or close the step; ``took_s`` is what that needed.
+    decided again: ``conflicts`` times, the last time because of the guard ``refused_by``. ``problem`` is why
+    nothing can be decided. ``deliveries``: how often it was given out, if that was too often. ``is_foreseen``: it
+    was noted as failed before. ``is_ledger_broken``: not even that it gave up can be remembered.
+    ``is_undone_outside``: its undo calls something that is not Redis. ``tried`` is what was last run for it: its
+    handler, or a way to undo or close the step; ``took_s`` is what that needed.
     """
 
     message: Message
@@ -48,6 +49,7 @@ class Work:
     fate: Fate = Fate.SETTLED
     earlier: int = 0
     has_failed: bool = False
+    deliveries: int = 0
     conflicts: int = 0
     refused_by: str = ""
     problem: SagastreamError | None = None

@@ -25,19 +25,20 @@ class _Claim:
         """Say whether the entry has not been idle for long enough."""
         return self.min_idle > 0 and self.now - pending.delivered_ms < self.min_idle
 
-    def take(self, entry_id: EntryId, pending: Pending, *, only_id: bool = False) -> Raw:
-        """Hold an entry from now on; return what the reply says of it."""
-        deliveries = pending.deliveries + (not only_id)
+    def take(self, entry_id: EntryId, pending: Pending, *, only_id: bool = False, deliveries: int | None = None) -> Raw:
+        """Hold an entry from now on, given out so often; return what the reply says of it."""
+        if deliveries is None:
+            deliveries = pending.deliveries + (not only_id)
         self.group.hold(entry_id, Pending(self.consumer, self.now, deliveries))
         return id_text(entry_id) if only_id else entry_reply(entry_id, self.stream.entries[entry_id])
 
 
 def xclaim(space: Keyspace, args: Args) -> Raw:
-    """Answer ``XCLAIM key group consumer min-idle-ms id … [JUSTID]``."""
+    """Answer ``XCLAIM key group consumer min-idle-ms id … [RETRYCOUNT n] [JUSTID]``."""
     stream, group = the_group(space, args[0], args[1])
     now = space.clock()
     claim = _Claim(stream, group, args[2], now, max(0, integer(args[3], "Invalid min-idle-time argument for XCLAIM")))
-    ids, only_ids = _claimed(args[4:])
+    ids, deliveries, only_ids = _claimed(args[4:])
     group.see(claim.consumer, now)
     reply: list[Raw] = []
     for entry_id in ids:
@@ -45,7 +46,7 @@ def xclaim(space: Keyspace, args: Args) -> Raw:
         if entry_id not in stream.entries:
             group.release(entry_id)
         elif pending is not None and not claim.is_too_fresh(pending):
-            reply.append(claim.take(entry_id, pending, only_id=only_ids))
+            reply.append(claim.take(entry_id, pending, only_id=only_ids, deliveries=deliveries))
     return reply
 
 
@@ -94,14 +95,18 @@ def _auto_claim(args: tuple[bytes, ...]) -> tuple[int, tuple[EntryId, EntryId] |
     return min_idle, low, count
 
 
-def _claimed(args: Args) -> tuple[list[EntryId], bool]:
-    """Return the ids that are claimed, and whether only ids are to be told."""
+def _claimed(args: Args) -> tuple[list[EntryId], int | None, bool]:
+    """Return the ids that are claimed, how often they are to count as given out, and whether only ids are told."""
     ids: list[EntryId] = []
     for at, text in enumerate(args):
         try:
             ids.append(parse_id(text))
         except ReplyError:
-            if [option.upper() for option in args[at:]] != [b"JUSTID"]:
+            options = [option.upper() for option in args[at:]]
+            only_ids = options[-1] == b"JUSTID"
+            told = options[:-1] if only_ids else options
+            if told and (len(told) != 2 or told[0] != b"RETRYCOUNT"):
                 raise ReplyError("ERR", f"Unrecognized XCLAIM option '{text.decode(errors='replace')}'") from None
-            return ids, True
-    return ids, False
+            count = integer(told[1], "Invalid RETRYCOUNT option argument for XCLAIM") if told else None
+            return ids, count, only_ids
+    return ids, None, False

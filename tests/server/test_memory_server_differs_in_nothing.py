@@ -352,7 +352,8 @@ def read(c: random.Random) -> Command:
 def claim(c: random.Random) -> Command:
     """Claim named entries."""
     ids = [some_id(c) for _ in range(c.randrange(1, 4))]
-    return ("XCLAIM", stream(c), group(c), consumer(c), c.choice((0, 0, 300_000)), *ids, *maybe(c, "JUSTID"))
+    options = (*maybe(c, "RETRYCOUNT", c.randrange(5)), *maybe(c, "JUSTID"))
+    return ("XCLAIM", stream(c), group(c), consumer(c), c.choice((0, 0, 300_000)), *ids, *options)
 
 
 def auto_claim(c: random.Random) -> Command:

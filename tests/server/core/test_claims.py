@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from sagastream.bus import Bus
+from sagastream.deliveries import Deliveries
 from sagastream.errors import ReplyError
 from sagastream.intake import Intake, Message
 from sagastream.keys import Keys
@@ -53,7 +54,11 @@ async def test_how_often_each_was_given_out_is_known(bus: Bus, keys: Keys) -> No
     await intake.again(third.name)
 
     names = [first.name, second.name, third.name, f"{keys.key('events:Nothing')}|1-0"]
-    assert await intake.deliveries(names) == dict(zip(names, (0, 2, 3, 0), strict=True))
+    deliveries = Deliveries(bus, intake)
+    assert await deliveries.counts(names) == dict(zip(names, (0, 2, 3, 0), strict=True))
+    await deliveries.take_back(names)
+    assert await deliveries.counts(names) == dict(zip(names, (0, 1, 2, 0), strict=True))
+    assert [entry[:2] for entry in await pending(bus, intake)] == [("2-0", "one"), ("3-0", "one")]
 
 
 async def test_what_was_acknowledged_meanwhile_is_not_taken_back(bus: Bus, keys: Keys) -> None:

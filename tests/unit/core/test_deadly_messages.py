@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -20,7 +21,7 @@ from sagastream.event import StepGaveUp, UndoRequested
 from sagastream.participant import Participant
 from sagastream.retries import OFTEN
 from sagastream.transaction import Transaction
-from tests.trip import CardCharged, RoomGivenBack, RoomHeld, TripBooked
+from tests.trip import CardCharged, CardDeclined, RoomGivenBack, RoomHeld, TripBooked
 from tests.unit.core.casts import RETRY, Gateway, Script, bank, free, hotel, with_rooms
 from tests.unit.core.world import Wire, World, in_virtual_time, meanwhile
 
@@ -251,3 +252,48 @@ async def test_a_message_that_only_failed_often_is_not_taken_for_one_that_ends_t
 
     (gave_up,) = [json.loads(event["data"]) for event in world.events("hotel", StepGaveUp)]
     assert gave_up["reason"] == "LookupError: not today"
+
+
+@in_virtual_time
+async def test_what_waits_while_its_worker_starts_again_and_again_is_not_taken_for_one_that_ends_it() -> None:
+    """Each start reads it once more; there may be many, a server in trouble, and thousands that wait for a provider."""
+    world, noted = with_rooms(), list[dict[str, str]]()
+    book(world, sagas=1)
+    patient = Participant("hotel", retry=replace(RETRY, first=timedelta(minutes=10), cap=timedelta(minutes=10)))
+
+    @patient.on(TripBooked)
+    async def hold_room(trip: TripBooked, tx: Transaction) -> RoomHeld:
+        noted.append(world.hash("hotel", "failing:saga-0"))
+        if len(noted) == 1:
+            raise LookupError("not today")
+        return RoomHeld(nights=trip.nights, card=trip.card)
+
+    for _ in range(3 * OFTEN):
+        worker = world.consumer(patient)
+        async with meanwhile(worker.run(asyncio.Event())):
+            await world.until(lambda worker=worker: worker.is_ready() and noted)
+            await asyncio.sleep(1)
+    await world.work(world.consumer(patient))
+
+    assert [list(each.values()) for each in noted] == [[], ["hold_room\nLookupError: not today"]]
+    assert len(world.events("hotel", RoomHeld)) == 1
+
+
+@in_virtual_time
+async def test_a_call_that_may_end_its_process_and_takes_its_time_holds_up_nobody() -> None:
+    world, gateway = World(), Gateway()
+    world.tell(RoomHeld(nights=2, card="good"), "saga-1", id="held-1")
+    for _ in range(OFTEN):
+        wire, script = world.wire(), Script()
+        script.before = partial(dies, "saga-1", wire)
+        await live(world, bank(script), wire, gateway)
+    gateway.answers.clear()
+    worker = world.consumer(bank(Script()), resources={Gateway: gateway})
+    async with world.running(worker):
+        await world.until(lambda: world.hash("bank", "attempts"))
+        world.tell(RoomHeld(nights=1, card="bad"), "saga-2", id="held-2")
+        await world.until(lambda: world.events("bank", CardDeclined), timedelta(seconds=5))
+        gateway.answers.set()
+        await world.quiet()
+
+    assert [event["correlationid"] for event in world.events("bank", CardCharged)] == ["saga-1"]
