@@ -52,14 +52,20 @@ async def live(world: World, participant: Participant, wire: Wire, gateway: Gate
     return wire.is_dead.is_set()
 
 
-async def lives(world: World, fatal: str, *, make: Callable[[Script], Participant] = hotel) -> int:
+Make = Callable[[Script], Participant]
+
+
+async def deadly_life(world: World, fatal: str, make: Make = hotel, gateway: Gateway | None = None) -> bool:
+    """Let a worker run that dies of handling this saga; tell whether it came to that."""
+    wire, script = world.wire(), Script()
+    script.before = partial(dies, fatal, wire)
+    return await live(world, make(script), wire, gateway)
+
+
+async def lives(world: World, fatal: str, make: Make = hotel, gateway: Gateway | None = None) -> int:
     """Start a participant again and again, as who watches over it does; return how often it died."""
     deaths = 0
-    while deaths < 2 * MOST_LIVES:
-        wire, script = world.wire(), Script()
-        script.before = partial(dies, fatal, wire)
-        if not await live(world, make(script), wire):
-            break
+    while deaths < 2 * MOST_LIVES and await deadly_life(world, fatal, make, gateway):
         deaths += 1
     return deaths
 
@@ -118,7 +124,7 @@ async def test_an_undo_that_ends_every_process_has_the_attempts_that_were_declar
     await world.work(world.consumer(impatient(Script())))
     world.ask("hotel", UndoRequested(step="RoomHeld"), "saga-0")
 
-    assert await lives(world, "undo saga-0", make=impatient) == OFTEN + 1
+    assert await lives(world, "undo saga-0", impatient) == OFTEN + 1
 
     (gave_up,) = [json.loads(event["data"]) for event in world.events("hotel", StepGaveUp)]
     assert (gave_up["undoing"], gave_up["attempts"]) == (True, 1)
@@ -130,15 +136,9 @@ async def test_others_that_wait_outside_are_not_put_away_with_the_one_that_ends_
     world, gateway = World(), Gateway()
     for number in range(5):
         world.tell(RoomHeld(nights=2, card="good"), f"saga-{number}", id=f"held-{number}")
-    deaths = 0
-    while deaths < 2 * MOST_LIVES:
-        wire, script = world.wire(), Script()
-        script.before = partial(dies, "saga-1", wire)
-        if not await live(world, bank(script), wire, gateway):
-            break
-        deaths += 1
 
-    assert deaths < MOST_LIVES
+    assert await lives(world, "saga-1", bank, gateway) < MOST_LIVES
+
     assert {event["correlationid"] for event in world.events("bank", CardCharged)} == {
         f"saga-{number}" for number in (0, 2, 3, 4)
     }
@@ -177,10 +177,7 @@ async def test_an_attempt_that_the_server_ended_is_none_as_long_as_its_process_l
     world = with_rooms()
     book(world, sagas=3)
     for _ in range(OFTEN):
-        wire = world.wire()
-        script = Script()
-        script.before = partial(dies, "saga-1", wire)
-        assert await live(world, hotel(script), wire)
+        assert await deadly_life(world, "saga-1")
     wire, script = world.wire(), Script()
     refusals = iter(range(times))
 
@@ -203,9 +200,7 @@ async def test_what_could_not_be_noted_beforehand_is_not_taken_off_again() -> No
     world = with_rooms()
     book(world, sagas=1)
     for _ in range(OFTEN):
-        wire, script = world.wire(), Script()
-        script.before = partial(dies, "saga-0", wire)
-        await live(world, hotel(script), wire)
+        assert await deadly_life(world, "saga-0")
     wire, script = world.wire(), Script()
     notes = iter((True, True, False))
 
@@ -228,9 +223,7 @@ async def test_why_nothing_comes_of_a_message_that_ends_the_process_is_told_whil
     world = with_rooms()
     book(world, sagas=2)
     for _ in range(OFTEN + 1):
-        wire, script = world.wire(), Script()
-        script.before = partial(dies, "saga-1", wire)
-        await live(world, hotel(script), wire)
+        assert await deadly_life(world, "saga-1")
 
     (told,) = world.hash("hotel", "failing:saga-1").values()
     assert told == "hold_room\nNeverEnded: taken up 6 times and never settled: handling it may end the process"
@@ -284,9 +277,7 @@ async def test_a_call_that_may_end_its_process_and_takes_its_time_holds_up_nobod
     world, gateway = World(), Gateway()
     world.tell(RoomHeld(nights=2, card="good"), "saga-1", id="held-1")
     for _ in range(OFTEN):
-        wire, script = world.wire(), Script()
-        script.before = partial(dies, "saga-1", wire)
-        await live(world, bank(script), wire, gateway)
+        assert await deadly_life(world, "saga-1", bank, gateway)
     gateway.answers.clear()
     worker = world.consumer(bank(Script()), resources={Gateway: gateway})
     async with world.running(worker):
