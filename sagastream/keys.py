@@ -21,6 +21,7 @@ never leave the slot.
 | ``changes``                     | stream | ``names``: sagas whose record changed| ``saga``    | the latest 10,000   |
 | ``parked:<table>:<version>``    | stream | whole messages of a table not known  | ``saga``    | until it is known   |
 | ``parked``                      | hash   | table:version → when the last parked | ``saga``    | for ever            |
+| ``tables``                      | hash   | table:version → its shapes (JSON)    | ``saga``    | for ever            |
 | ``snapshots:<pace>``            | stream | ``hash``: ``counts`` as it was       | ``saga``    | by pace             |
 | ``letters:<owner>``             | hash   | letter → what became of it (JSON)    | ``saga``    | for ever            |
 | ``campaign:<id>``               | hash   | plan, state, cursor, counts          | ``saga``    | for ever            |
@@ -147,6 +148,7 @@ OPEN_CAMPAIGNS = "campaigns:open"
 GROUPS = "groups"
 STREAMS = "streams"
 PARKED = "parked"
+TABLES = "tables"
 STORE = "store"
 _OF_PARTICIPANTS = frozenset({ATTEMPTS, RETRIES, LETTERS, GROUPS, STREAMS, STORE})
 

@@ -24,6 +24,7 @@ from sagastream.coordinator.records import Record, Records
 from sagastream.coordinator.retention import Retention, kept
 from sagastream.coordinator.snapshots import Snapshots
 from sagastream.coordinator.storing import Storing
+from sagastream.coordinator.tables import Tables
 from sagastream.envelope import ID
 from sagastream.errors import ReplyError, ServerUnavailable, Undecodable, UnknownTable
 from sagastream.intake import Intake, Message
@@ -86,6 +87,7 @@ class Coordinator:
             bus, keys, self._meanings, self.records, self._transactor, self._intake.streams, self._aside.streams, ready,
             self._hasten,
         )  # fmt: skip
+        self._tables = Tables(self._meanings.sagas, bus, self.records.reader, self._transactor)
         self._snapshots = Snapshots(bus.query, self.records.reader, self._transactor, ready)
         right = only_if(self._is_on_the_right_store, ticker)
         self._retention = Retention(self.records.reader, self._transactor, kept(settings), right)
@@ -114,6 +116,7 @@ class Coordinator:
             "consuming": self._loop.is_ready,
             "trouble": self._loop.trouble,
             "deadlinesHeldBackBy": self.deadlines.held_back_by,
+            "tablesDiffer": self._tables.difference,
         }
 
     async def _reads(self) -> bool:
@@ -133,6 +136,7 @@ class Coordinator:
 
     async def _tidy(self) -> None:
         await self._snapshots.take_safely()  # before anything is counted: it is told since now
+        await self._tables.tell_safely()
         await self._trimming.trim()
         await self._reaper.reap()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from sagastream.doctor import consumers, groups, permissions, sagas, server
+from sagastream.doctor import consumers, groups, permissions, sagas, server, tables
 from sagastream.doctor.finding import Finding, Verdict, problem, warning
 from sagastream.doctor.patient import Patient
 from sagastream.errors import ReplyError, SagastreamError, ServerUnavailable
@@ -26,6 +26,7 @@ CHECKS: dict[str, Check] = {
     "trimming": groups.trimming,
     "retries": sagas.retries,
     "dead letters": sagas.letters,
+    "tables": tables.tables,
     "parked": sagas.parked,
     "deadlines": sagas.deadlines,
     "sagas": sagas.unfinished,

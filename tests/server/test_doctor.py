@@ -34,6 +34,7 @@ from sagastream.doctor import CHECKS, Finding, Patient, Verdict, examine, permis
 from sagastream.embedded import EmbeddedServer
 from sagastream.errors import ReplyError, ServerUnavailable
 from sagastream.keys import COORDINATOR, Keys, snapshots
+from sagastream.saga.shape import shape
 from tests.processes.until import until
 from tests.trip import TRIP, TripBooked, bank, desk, hotel
 
@@ -52,6 +53,7 @@ MENDS: list[Command] = [
 ROOM = HOTEL.events("RoomHeld")
 ORDERED = KEYS.of("desk").events("TripOrdered")
 ENDED = KEYS.events("SagaCompleted")
+SHAPE = json.dumps(shape(TRIP))
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +119,7 @@ async def test_where_nothing_is_wrong_every_check_says_so(own_server: str, capsy
     assert (code, left) == (DONE, 0), told
     assert {line[9:].split("  ")[0] for line in told[:-1]} >= {
         "server", "persistence", "memory", "writes", "clock", "store", "permissions", "trimming", "retries",
-        "dead letters", "parked", "deadlines", "sagas", "audit", "groups hotel", "work hotel", "groups saga",
+        "dead letters", "tables", "parked", "deadlines", "sagas", "audit", "groups hotel", "work hotel", "groups saga",
         "work saga",
     }  # fmt: skip
     assert [line[:8].strip() for line in told[:-1]] == ["ok"] * (len(told) - 1)
@@ -189,6 +191,14 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
         ])
         for verdict, how, since in ((Verdict.PROBLEM, "60 min", AGO), (Verdict.WARNING, "2 min", LATELY))
     ),
+    ("tables", Verdict.PROBLEM, "coordinators go by another table of this version than this project has, without", [
+        ("HSET", KEYS.key("tables"), "trip:1", json.dumps([[1, ["begin by desk: TripBooked"]]])),
+    ]),
+    ("tables", Verdict.PROBLEM, "1 unfinished sagas began when this version was another table, until 60 min ago", [
+        ("HSET", KEYS.key("record:saga-1"), "definition_version", "1"),
+        ("ZADD", KEYS.key("index:status:NeedsAttention:trip"), 1, "saga-1"),
+        ("HSET", KEYS.key("tables"), "trip:1", f'[[1, ["begin by hotel: TripBooked"]], [{AGO}, {SHAPE}]]'),
+    ]),
     ("deadlines", Verdict.PROBLEM, "1 timers are due and not taken, the oldest for 60 min", [
         ("ZADD", KEYS.key("timers"), AGO, "saga-1"),
     ]),

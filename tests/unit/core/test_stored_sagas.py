@@ -32,7 +32,7 @@ def contents(world: World) -> dict[str, object]:
     assert isinstance(keys, list)
     for key in sorted(map(str, keys)):
         name = key.removeprefix(f"{world.keys.root}:")
-        if name.split(":")[0] in ("store", "groups", "streams", "snapshots"):
+        if name.split(":")[0] in ("store", "groups", "streams", "snapshots", "tables"):
             continue  # what a coordinator keeps for itself
         command, *rest = READ[str(world.server.call("TYPE", key))]
         held = world.server.call(str(command), key, *rest)

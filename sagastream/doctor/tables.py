@@ -1,0 +1,48 @@
+"""Whether sagas are judged by the tables they began with: one that is changed must be given another version."""
+
+from __future__ import annotations
+
+import shlex
+
+from sagastream.clock import server_ms
+from sagastream.coordinator.tables import Period, field, read_begun_by_another, read_tables
+from sagastream.doctor.finding import Finding, lasting, ok, problem
+from sagastream.doctor.patient import Patient
+from sagastream.envelope import instant
+from sagastream.saga.definition import Saga
+from sagastream.saga.shape import difference, shape
+
+
+async def tables(patient: Patient) -> list[Finding]:
+    """Tell which tables were changed without a new version, be it that this project's differ from the coordinators'."""
+    told = await read_tables(patient.bus.query, patient.keys)
+    found = []
+    for saga in patient.sagas:
+        if periods := told.get(field(saga)):
+            found += [*_elsewhere(saga, periods), *await _changed(patient, saga, periods)]
+    return found or [ok("tables", "sagas go by the tables they began with")]
+
+
+def _elsewhere(saga: Saga, periods: tuple[Period, ...]) -> list[Finding]:
+    differs = difference(shape(saga), periods[-1].shape)
+    if not differs:
+        return []
+    told = (
+        f"coordinators go by another table of this version than this project has, {differs}:"
+        " run those of one release only, and give what is changed another version"
+    )
+    return [problem("tables", told, 'curl -sS "$SHOP/services/coordinator/health"', about=field(saga))]
+
+
+async def _changed(patient: Patient, saga: Saga, periods: tuple[Period, ...]) -> list[Finding]:
+    under_way = await read_begun_by_another(patient.bus.query, patient.keys, saga, periods)
+    if not under_way:
+        return []
+    now_ms, since_ms = await server_ms(patient.bus.query), periods[-1].since_ms
+    told = (
+        f"{under_way} unfinished sagas began when this version was another table, until"
+        f" {lasting(now_ms - since_ms)} ago; now it is {difference(periods[-2].shape, periods[-1].shape)}:"
+        " give that another version, and keep this one"
+    )
+    help = f"sagastream sagas --process {shlex.quote(saga.name)} --to {instant(since_ms)}"
+    return [problem("tables", told, help, about=field(saga))]
