@@ -11,10 +11,11 @@ from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.readers import Group, read_streams
 from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
 from sagastream.doctor.patient import Patient
+from sagastream.envelope import ID
 from sagastream.errors import ReplyError
 from sagastream.keys import COORDINATOR
 from sagastream.participation import subscriptions
-from sagastream.replies import listed, named
+from sagastream.replies import entries, listed, named
 
 PENDING_TOO_LONG_MS = 300_000
 BEHIND_MS = 60_000
@@ -93,8 +94,9 @@ async def work(patient: Patient) -> list[Finding]:
         held_ms = now_ms - since_ms
         told = f"{unread} unread, {sum(one.pending for _, one in here)} in hand"
         if held_ms >= PENDING_TOO_LONG_MS:
-            told += f", the oldest for {lasting(held_ms)} on {where}"
-            found.append(problem("work", told, group.start, about=group.name))
+            why, help = await _holding(patient, group, where, is_alive=min(ages, default=silence + 1) <= silence)
+            told += f", the oldest for {lasting(held_ms)} on {where}{why}"
+            found.append(problem("work", told, help, about=group.name))
         elif behind_ms >= BEHIND_MS and group.start == _LOOK and min(ages, default=behind_ms) > silence:
             told += f", and nobody reads for {lasting(behind_ms)}: start it, or forget it if it is gone for good"
             found.append(warning("work", told, f"sagastream forget {group.name}", about=group.name))
@@ -107,6 +109,24 @@ async def work(patient: Patient) -> list[Finding]:
         else:
             found.append(ok("work", told, about=group.name))
     return found
+
+
+async def _holding(patient: Patient, group: _Reader, stream: str, *, is_alive: bool) -> tuple[str, str]:
+    """Return why the oldest message of a stream is not settled, and the command that helps."""
+    held = listed(await patient.bus.query.execute("XPENDING", stream, group.name, "-", "+", 1))
+    if not held:
+        return "", _LOOK  # settled by now
+    id = str(listed(held[0])[0])
+    attempts_key = patient.keys.of(group.name).key(names.ATTEMPTS)
+    failed = await patient.bus.query.execute("HGET", attempts_key, f"{stream}|{id}")
+    if not is_alive and failed is None:
+        return ": nobody is at work on it", group.start
+    told = dict(entries(await patient.bus.query.execute("XRANGE", stream, id, id))).get(id, {})
+    saga_id = told.get("correlationid", "")
+    help = f"sagastream show {saga_id}" if ID.fullmatch(saga_id) else _LOOK
+    if failed is not None:
+        return f": it failed {failed} times and is tried again", help
+    return ": its handler has not ended, the log and the health of its process name it", help
 
 
 async def trimming(patient: Patient) -> list[Finding]:

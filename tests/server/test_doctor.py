@@ -160,7 +160,12 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ("groups", Verdict.PROBLEM, "nobody ever read", [
         ("XGROUP", "DELCONSUMER", stream, "bank", "bank-1") for stream in (ROOM, KEYS.requests("bank"))
     ]),
-    ("work", Verdict.PROBLEM, "1 in hand, the oldest for 60 min", [*begun_anew(AGO), IN_HAND]),
+    ("work", Verdict.PROBLEM, f"1 in hand, the oldest for 60 min on {ROOM}: its handler has not ended", [
+        *begun_anew(AGO), IN_HAND,
+    ]),
+    ("work", Verdict.PROBLEM, f"the oldest for 60 min on {ROOM}: it failed 3 times and is tried again", [
+        *begun_anew(AGO), IN_HAND, ("HSET", BANK.key("attempts"), f"{ROOM}|{AGO}-1", 3),
+    ]),
     ("work", Verdict.WARNING, "1 in hand, the oldest for 2 min", [*begun_anew(LATELY), IN_HAND]),
     ("work", Verdict.WARNING, "1 unread, 0 in hand, behind by 60 min", begun_anew(AGO)),
     ("work", Verdict.WARNING, "1 unread, 0 in hand, and nobody reads for 60 min: start it, or forget it", [
@@ -249,6 +254,38 @@ def can_be_done(help: str) -> None:
     if program == "sagastream" and words != ["--version"]:
         parser().parse_args(words)
     assert program in {"sagastream", "redis-cli", "redis-server", "curl", "timedatectl"}, help
+
+
+@pytest.mark.parametrize(
+    ("alive", "failed", "told", "help"),
+    [
+        (True, 0, "its handler has not ended", "sagastream show saga-1"),
+        (True, 3, "it failed 3 times and is tried again", "sagastream show saga-1"),
+        (False, 3, "it failed 3 times and is tried again", "sagastream show saga-1"),
+        (False, 0, "nobody is at work on it", "sagastream participant bank"),
+    ],
+)
+async def test_what_is_in_hand_for_long_is_told_with_why(
+    alive: bool, failed: int, told: str, help: str, rested: Patient
+) -> None:
+    """To start a service that is at work helps nobody: what does not end, or fails again and again, is the saga's."""
+    if not alive:
+        impatient = SETTINGS.model_copy(update={"claim_idle": timedelta(0), "block": timedelta(0)})
+        rested = replace(rested, settings=impatient)
+    id = f"{time.time_ns() // 1_000_000 - SINCE_MS[AGO]}-1"
+    plant: list[Command] = [
+        ("DEL", ROOM), ("XADD", ROOM, id, "correlationid", "saga-1"), ("XGROUP", "CREATE", ROOM, "bank", "0"), IN_HAND,
+    ]  # fmt: skip
+    for command in plant:
+        await rested.bus.query.execute(*command)
+    if failed:
+        await rested.bus.query.execute("HSET", BANK.key("attempts"), f"{ROOM}|{id}", failed)
+    await asyncio.sleep(0.01)
+
+    (found,) = [one for one in await look(rested, "work") if one.about == "bank"]
+
+    assert (found.verdict, found.help) == (Verdict.PROBLEM, help)
+    assert f"1 in hand, the oldest for 60 min on {ROOM}: {told}" in found.told
 
 
 async def test_a_reader_that_is_silent_is_named(rested: Patient) -> None:
