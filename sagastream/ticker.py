@@ -31,6 +31,8 @@ async def every(period: timedelta, call: Callable[[], Awaitable[None]], stop: as
     under_way: set[asyncio.Task[object]] = set()
 
     async def tick() -> None:
+        if under_way:
+            return
         task = asyncio.current_task()
         assert task is not None  # a coroutine runs in one
         under_way.add(task)
@@ -40,7 +42,8 @@ async def every(period: timedelta, call: Callable[[], Awaitable[None]], stop: as
             await call()
 
     scheduler = AsyncIOScheduler(timezone=UTC)
-    job = scheduler.add_job(tick, _FromNow(period), coalesce=True, max_instances=1, misfire_grace_time=None)
+    # Two, for of one it warns each time that it is still under way.
+    job = scheduler.add_job(tick, _FromNow(period), coalesce=True, max_instances=2, misfire_grace_time=None)
     scheduler.start()
     try:
         while not await set_within(stop, WATCH):

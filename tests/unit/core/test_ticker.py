@@ -108,3 +108,24 @@ async def test_a_call_that_was_woken_when_the_ticker_stops_is_no_failure(caplog:
     await asyncio.sleep(0.01)
 
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_call_that_takes_longer_is_left_alone_and_nobody_is_warned(caplog: pytest.LogCaptureFixture) -> None:
+    """A user's terminal would show APScheduler's words for what is meant to be so."""
+    stop, under_way, most, calls = asyncio.Event(), 0, 0, 0
+
+    async def call() -> None:
+        nonlocal under_way, most, calls
+        under_way, calls = under_way + 1, calls + 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.2)
+        under_way -= 1
+
+    ticking = asyncio.create_task(every(timedelta(milliseconds=20), call, stop))
+    await asyncio.sleep(1)
+    stop.set()
+    await asyncio.wait_for(ticking, 10)
+
+    assert most == 1
+    assert calls > 2
+    assert caplog.messages == []
