@@ -4,42 +4,73 @@ earlier life, and one that is stopped or cut off does nothing while others of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sagastream.bus import Reply
 from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
 from sagastream.doctor.patient import Patient
 from sagastream.errors import ReplyError
+from sagastream.keys import COORDINATOR
 
 _SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """One connection of a process: of which services, which consumer of them it is, and whether it read last."""
+
+    services: tuple[str, ...]
+    number: str
+    process: str
+    is_reader: bool
+    idle_s: float
 
 
 async def consumers(patient: Patient) -> list[Finding]:
     """Tell which consumers are more than one process, or none that reads, by the connections that read for them."""
     try:
-        here = await patient.bus.query.execute("CLIENT", "INFO")
-        listed = await patient.bus.query.execute("CLIENT", "LIST")
+        listed = [one async for one in _connections(patient)]
     except ReplyError as error:
         return [ok("consumers", f"cannot be asked ({error.code}): no two processes may share a CONSUMER")]
     silence_s = (patient.settings.claim_idle + patient.settings.block) / _SECOND
-    database = next(_clients(here), {}).get("db")
     processes: dict[tuple[str, str], set[str]] = {}
     silent: dict[tuple[str, str], float] = {}  # a consumer that lives asks again, whatever there is to read
-    for client in _clients(listed):
-        who, _, process = client.get("name", "").rpartition("@")
-        is_reader = client.get("cmd") == "xreadgroup" and client.get("db") == database
-        if is_reader and who.startswith(patient.settings.key_prefix):
-            idle_s = float(client.get("idle", 0))
-            services, _, number = who.removeprefix(patient.settings.key_prefix).rpartition("/")
-            for service in services.split("+"):  # a Runtime is several
-                if idle_s <= silence_s:
-                    processes.setdefault((service, number), set()).add(process)
-                else:
-                    silent[service, number] = min(idle_s, silent.get((service, number), idle_s))
+    for one in listed:
+        for service in one.services if one.is_reader else ():
+            if one.idle_s <= silence_s:
+                processes.setdefault((service, one.number), set()).add(one.process)
+            else:
+                silent[service, one.number] = min(one.idle_s, silent.get((service, one.number), one.idle_s))
     shared = [_shared(*who, names) for who, names in sorted(processes.items()) if len(names) > 1]
     stopped = [_silent(*who, idle_s) for who, idle_s in sorted(silent.items()) if who not in processes]
     return [*shared, *stopped] or [ok("consumers", f"each of {len(processes)} is one process")]
+
+
+async def processes_of(patient: Patient, reader: str) -> list[str]:
+    """Return the processes that are connected and run this participant, or coordinators; none where nobody may ask."""
+    services = {reader, f"{reader}-service"} if reader != COORDINATOR else {"coordinator"}
+    try:
+        return sorted({one.process async for one in _connections(patient) if services & set(one.services)})
+    except ReplyError:
+        return []
+
+
+async def _connections(patient: Patient) -> AsyncIterator[_Connection]:
+    """Yield the connections of this project's processes, which say in their name who they are.
+
+    Raises: ``ReplyError`` if the server may not be asked.
+    """
+    here = await patient.bus.query.execute("CLIENT", "INFO")
+    listed = await patient.bus.query.execute("CLIENT", "LIST")
+    database = next(_clients(here), {}).get("db")
+    for client in _clients(listed):
+        who, _, process = client.get("name", "").rpartition("@")
+        if who.startswith(patient.settings.key_prefix) and client.get("db") == database:
+            services, _, number = who.removeprefix(patient.settings.key_prefix).rpartition("/")
+            is_reader, idle_s = client.get("cmd") == "xreadgroup", float(client.get("idle", 0))
+            yield _Connection(tuple(services.split("+")), number, process, is_reader, idle_s)  # a Runtime is several
 
 
 def _silent(service: str, number: str, idle_s: float) -> Finding:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from sagastream import keys as names
 from sagastream.coordinator.meaning import Meanings
 from sagastream.coordinator.readers import Group, read_streams
+from sagastream.doctor.consumers import processes_of
 from sagastream.doctor.finding import Finding, lasting, ok, problem, warning
 from sagastream.doctor.patient import Patient
 from sagastream.envelope import ID
@@ -61,6 +62,7 @@ async def readers(patient: Patient) -> list[Finding]:
         ages = _ages(one for one in here if one is not None)
         heard = min((age for age, _ in ages.values()), default=None)
         alive = sum(age <= silence for age, _ in ages.values())
+        help = group.start
         if missing:
             told = f"no group on {len(missing)} of {len(group.streams)} streams, such as {missing[0]}"
         elif heard is None:
@@ -70,11 +72,16 @@ async def readers(patient: Patient) -> list[Finding]:
             continue
         elif all(tells_asking for _, tells_asking in ages.values()) or _behind_ms(here, now_ms) > silence:
             told = f"nobody reads: last heard of {lasting(heard)} ago"
+            if connected := await processes_of(patient, group.name):
+                told += (
+                    f", yet {', '.join(connected)} is connected: held up by a handler that its log names, or stopped"
+                )
+                help = _LOOK
         else:  # before Redis 7.2 a consumer that waits for what does not come is as silent as one that is gone
             told = f"nothing to read for {lasting(heard)}, and this server does not tell who waits for it"
             found.append(ok("groups", told, about=group.name))
             continue
-        found.append(problem("groups", told, group.start, about=group.name))
+        found.append(problem("groups", told, help, about=group.name))
     return found
 
 
@@ -116,11 +123,11 @@ async def _holding(patient: Patient, group: _Reader, stream: str, *, is_alive: b
     held = listed(await patient.bus.query.execute("XPENDING", stream, group.name, "-", "+", 1))
     if not held:
         return "", _LOOK  # settled by now
-    id = str(listed(held[0])[0])
+    id, consumer, *_ = map(str, listed(held[0]))
     attempts_key = patient.keys.of(group.name).key(names.ATTEMPTS)
     failed = await patient.bus.query.execute("HGET", attempts_key, f"{stream}|{id}")
-    if not is_alive and failed is None:
-        return ": nobody is at work on it", group.start
+    if failed is None and not is_alive and not await processes_of(patient, group.name):
+        return f": {consumer} took it and has ended", group.start
     told = dict(entries(await patient.bus.query.execute("XRANGE", stream, id, id))).get(id, {})
     saga_id = told.get("correlationid", "")
     help = f"sagastream show {saga_id}" if ID.fullmatch(saga_id) else _LOOK

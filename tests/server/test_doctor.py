@@ -262,7 +262,7 @@ def can_be_done(help: str) -> None:
         (True, 0, "its handler has not ended", "sagastream show saga-1"),
         (True, 3, "it failed 3 times and is tried again", "sagastream show saga-1"),
         (False, 3, "it failed 3 times and is tried again", "sagastream show saga-1"),
-        (False, 0, "nobody is at work on it", "sagastream participant bank"),
+        (False, 0, "bank-1 took it and has ended", "sagastream participant bank"),
     ],
 )
 async def test_what_is_in_hand_for_long_is_told_with_why(
@@ -300,6 +300,25 @@ async def test_a_reader_that_is_silent_is_named(rested: Patient) -> None:
     assert {one.about for one in found} == {"desk", "hotel", "bank", COORDINATOR}
     assert all(one.told.startswith("nobody reads: last heard of ") for one in found), found
     assert [one.help for one in found if one.about == "bank"] == ["sagastream participant bank"]
+
+
+@pytest.mark.parametrize("name", ["hotel+bank+coordinator", "bank-service"])
+async def test_a_reader_that_is_silent_though_its_process_is_connected_is_not_to_be_started(
+    name: str, rested: Patient, own_server: str
+) -> None:
+    """A handler that does not end holds up one participant of a Runtime, and its others hide that."""
+    await rested.bus.writer.execute("XADD", KEYS.of("bank").requests("bank"), "*", "id", "nobody-reads-it")
+    impatient = SETTINGS.model_copy(update={"claim_idle": timedelta(0), "block": timedelta(0)})
+    held_up = connect(own_server, name=f"ill:{name}/1", block=timedelta(seconds=1))
+    await held_up.query.execute("PING")
+    await asyncio.sleep(0.01)
+
+    found = await CHECKS["groups"](replace(rested, settings=impatient))
+    await held_up.close()
+
+    (bank,) = [one for one in found if one.about == "bank"]
+    assert bank.help == "sagastream streams"
+    assert f":{os.getpid()}: held up by a handler that its log names, or stopped" in bank.told
 
 
 @pytest.mark.parametrize(
