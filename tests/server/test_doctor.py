@@ -318,7 +318,7 @@ async def test_a_reader_that_is_silent_though_its_process_is_connected_is_not_to
 
     (bank,) = [one for one in found if one.about == "bank"]
     assert bank.help == "sagastream streams"
-    assert f":{os.getpid()}: held up by a handler that its log names, or stopped" in bank.told
+    assert f":{os.getpid()} is connected: held up by a handler that its log names, or stopped" in bank.told
 
 
 @pytest.mark.parametrize(
