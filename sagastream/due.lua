@@ -4,7 +4,7 @@
 -- KEYS[1] the timers, then the streams, then what must be empty
 -- ARGV[1] the group of the readers, [2] how many streams, [3] how many sagas to pass over, [4] how many to return
 -- reply   the time in ms; when the first timer runs out (nil: there is none); and if that is not in the future, the
---         instant up to which everything is settled, the key that limits it (nil: none does), and the sagas
+--         instant up to which everything is settled, the key that limits it (nil: it holds no timer back), and the sagas
 
 local function ms(id) return tonumber(string.match(id, '^%d+')) end
 
@@ -31,6 +31,10 @@ local function settled_until(stream)
   return 0
 end
 
+local function held_back(upto)
+  return redis.call('ZCOUNT', KEYS[1], string.format('(%.0f', upto), string.format('%.0f', now)) > 0
+end
+
 local upto, behind = now, false
 for at = 2, #KEYS do
   local is_stream = at <= ARGV[2] + 1
@@ -38,4 +42,4 @@ for at = 2, #KEYS do
   if until_ms < upto then upto, behind = until_ms, KEYS[at] end
 end
 local due = redis.call('ZRANGE', KEYS[1], '-inf', string.format('%.0f', upto), 'BYSCORE', 'LIMIT', ARGV[3], ARGV[4])
-return {now, first, upto, behind, due}
+return {now, first, upto, behind and held_back(upto) and behind, due}

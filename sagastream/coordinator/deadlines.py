@@ -42,7 +42,7 @@ SETTLES = timedelta(seconds=5)  # nor is it for so long afterwards: it may be pu
 class Look(NamedTuple):
     """What one look found: server time, when the first timer runs out, and whose timer has run out.
 
-    What all has read of is known ``upto_ms``; ``behind`` is the key that limits that.
+    What all has read of is known ``upto_ms``; ``behind`` is the key that limits that, None if no timer is held back.
     """
 
     now_ms: int
@@ -116,7 +116,7 @@ class Deadlines:
         look = await self._look()
         if not self._is_steady(look.now_ms):
             return 0
-        self.held_back_by = None if look.is_quiet or look.due else look.behind
+        self.held_back_by = look.behind
         if self.held_back_by is not None:
             self._hasten()
         if look.is_quiet:

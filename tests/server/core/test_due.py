@@ -91,6 +91,13 @@ async def test_no_timer_is_told_later_than_what_is_in_hand(place: Place) -> None
     assert await place.look() == [899, place.streams[0], []]
 
 
+async def test_what_is_in_hand_is_not_told_to_limit_anything_where_it_holds_no_timer_back(place: Place) -> None:
+    await place.run("XADD", place.streams[0], "*", "n", "2")
+    await place.read(place.streams[0])
+
+    assert (await place.look())[1:] == [None, ["old", "now"]]
+
+
 async def test_another_groups_reading_counts_for_nothing(place: Place) -> None:
     await place.run("XGROUP", "CREATE", place.streams[0], "another", "0")
     await place.run("XADD", place.streams[0], "900-1", "n", "2")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -107,6 +108,30 @@ async def test_a_deadline_waits_for_what_another_coordinator_has_read_and_not_st
     await task
 
     assert world.status() == "Completed"
+
+
+@in_virtual_time
+async def test_what_holds_a_deadline_back_is_told_though_another_coordinators_saga_is_overdue() -> None:
+    """That one waits for a release that is not there; what is held back here, and by what, is not hidden by it."""
+    world = World(claim_idle=timedelta(seconds=600))
+    world.tell(TripBooked(nights=1), "of-another", definitionversion="2")
+    await world.work(world.coordinator(replace(TRIP, version=2)))
+    await asyncio.sleep(10)
+    world.tell(TripBooked(nights=1))
+    await world.work(world.coordinator(TRIP))
+    await asyncio.sleep(25)
+    world.tell(RoomHeld(nights=1, card="good"))
+    stream = "w:{hotel}:events:RoomHeld"
+    world.server.call("XREADGROUP", "GROUP", "saga", "frozen", "STREAMS", stream, ">")
+
+    coordinator = world.coordinator(TRIP)
+    async with world.running(coordinator):
+        await asyncio.sleep(3)
+        assert coordinator.describe()["deadlinesHeldBackBy"] is None, "nothing of ours is overdue yet"
+        await asyncio.sleep(5)
+        assert coordinator.describe()["deadlinesHeldBackBy"] == stream
+
+    assert world.requests("desk") == []
 
 
 @in_virtual_time
@@ -281,16 +306,51 @@ async def test_a_step_of_the_servers_clock_fires_no_deadline(step: timedelta) ->
 
 @in_virtual_time
 async def test_deadlines_go_on_once_the_clock_has_settled() -> None:
-    """A step that stays is the new time."""
+    """A step that stays is the new time; until then it is told what holds them back."""
     world = World()
-    async with world.running(world.coordinator(TRIP)):
+    coordinator = world.coordinator(TRIP)
+    async with world.running(coordinator):
         await asyncio.sleep(1)
         world.clock_step_ms = 3_600_000
         await asyncio.sleep(1)
         world.tell(TripBooked(nights=1))
+        assert coordinator.describe()["deadlinesHeldBackBy"] == "a step of the server's clock"
         await asyncio.sleep(31)
+        assert coordinator.describe()["deadlinesHeldBackBy"] is None
 
     assert world.requests("desk") == BAR
+
+
+@in_virtual_time
+async def test_trouble_of_the_server_is_told_to_hold_deadlines_back_for_as_long_as_it_lasts() -> None:
+    """Who asks why nothing runs out is told the server's own words, and nothing once all is well."""
+    world = World()
+    wire = world.wire()
+    coordinator = world.coordinator(TRIP, wire=wire)
+    async with world.running(coordinator):
+        await asyncio.sleep(1)
+        assert coordinator.describe()["deadlinesHeldBackBy"] is None
+        wire.refuse_all()
+        await asyncio.sleep(1)
+        assert coordinator.describe()["deadlinesHeldBackBy"] == "lost on its way"
+        wire.heal()
+        await asyncio.sleep(10)
+        assert coordinator.describe()["deadlinesHeldBackBy"] is None
+
+
+@in_virtual_time
+async def test_a_saga_that_begins_later_and_runs_out_sooner_is_not_kept_waiting_for_an_earlier_one() -> None:
+    """The earlier one has two minutes for its next step, and was all there was when the sweep looked."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(TripBooked(nights=1), "earlier")
+        world.tell(RoomHeld(nights=1, card="good"), "earlier")
+        await asyncio.sleep(1)
+        world.tell(TripBooked(nights=1))
+        await asyncio.sleep(30.2)
+
+    assert world.requests("desk") == BAR
+    assert overdue(world, "earlier") == []
 
 
 @in_virtual_time
