@@ -13,8 +13,6 @@ from pathlib import Path
 
 from sagastream.errors import SagastreamError
 
-_STALE_ENDS_WITHIN_S = 10.0  # of each signal
-
 
 class AlreadyRunning(SagastreamError):
     """Somebody else uses this directory; stop that one, or give this one its own ``DATA_DIR``."""
@@ -69,11 +67,11 @@ class RunDir:
         """Return the names with a pid file."""
         return sorted(file.stem for file in self.path.glob("*.pid"))
 
-    def end_stale(self, name: str, mark: str) -> bool:
+    def end_stale(self, name: str, mark: str, *, within_s: float = 10.0) -> bool:
         """End a process left over from a run that was killed, if its command line contains ``mark``.
 
         Only call this while holding the lock: nobody alive then claims the process. Returns whether
-        there was one.
+        there was one. It is asked, and after ``within_s`` forced.
         """
         told = self.read(name) or ""
         pid = int(told) if told.isascii() and told.isdigit() else 0  # after a power failure it may hold anything
@@ -83,7 +81,7 @@ class RunDir:
         for sign in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sign)
-            until = time.monotonic() + _STALE_ENDS_WITHIN_S
+            until = time.monotonic() + within_s
             while mark in command_line(pid) and time.monotonic() < until:
                 time.sleep(0.01)
         self.remove(name)
