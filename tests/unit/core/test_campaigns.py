@@ -545,6 +545,31 @@ async def test_an_error_nobody_foresaw_while_sagas_are_looked_for_stops_the_repa
 
 
 @in_virtual_time
+async def test_who_fails_once_another_has_gone_on_with_a_repair_does_not_stop_it() -> None:
+    """It was frozen for longer than the repair was held for it; what it meets then is its own trouble."""
+    world = World()
+    await stuck(world, 25)
+    right, campaign = Finding.page, await begun(world)
+    key = names.campaign(campaign.id)
+
+    async def frozen(finding: Finding, search: Search, at: Position | None, *rest: int) -> Page:
+        if at is None:
+            return await right(finding, search, at, *rest)
+        world.call("HSET", COORDINATOR, key, "by", "saga-2", "until_ms", world.now_ms() + 10_000)
+        raise ZeroDivisionError("nobody foresaw this")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Finding, "page", frozen)
+        async with driven(world):
+            await asyncio.sleep(5)
+    assert world.call("HGET", COORDINATOR, key, "state") == "running"
+    async with asyncio.timeout(60), driven(world, campaigner(world, 2)):
+        found = await ended(world, campaign)
+
+    assert (found.state, found.visited) == (State.DONE, 25)
+
+
+@in_virtual_time
 async def test_a_repair_that_was_stopped_at_its_last_saga_is_not_said_to_have_been_done() -> None:
     """A person was faster than the coordinator, whose commit is refused."""
     world = World()

@@ -288,3 +288,23 @@ async def test_a_call_that_may_end_its_process_and_takes_its_time_holds_up_nobod
         await world.quiet()
 
     assert [event["correlationid"] for event in world.events("bank", CardCharged)] == ["saga-1"]
+
+
+@in_virtual_time
+async def test_a_call_that_may_end_its_process_is_not_made_by_another_worker_as_well() -> None:
+    """The provider takes its time; whoever looks meanwhile finds that somebody makes the attempt."""
+    world, gateway = World(), Gateway()
+    world.tell(RoomHeld(nights=2, card="good"), "saga-1", id="held-1")
+    for _ in range(OFTEN):
+        assert await deadly_life(world, "saga-1", bank, gateway)
+    gateway.answers.clear()
+    gateway.calls.clear()
+    workers = [world.consumer(bank(Script()), ordinal=n, resources={Gateway: gateway}) for n in (1, 2)]
+    async with world.running(*workers):
+        await world.until(lambda: gateway.calls)
+        await asyncio.sleep(120)
+        assert len(gateway.calls) == 1
+        gateway.answers.set()
+        await world.quiet()
+
+    assert [event["correlationid"] for event in world.events("bank", CardCharged)] == ["saga-1"]
