@@ -26,8 +26,14 @@ EUR = Currency("EUR", 2)
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    connection = MemoryConnection(MemoryServer(lambda: NOW_MS))
+def now_ms() -> list[int]:
+    """The time of the server, which a test may put forward."""
+    return [NOW_MS]
+
+
+@pytest.fixture
+def shelf(now_ms: list[int]) -> Shelf:
+    connection = MemoryConnection(MemoryServer(lambda: now_ms[0]))
     bus = Bus(connection, connection, connection)
     return Shelf(Entrance(stock, bus=bus, settings=Settings()), EUR, Admission(Settings()))
 
@@ -111,6 +117,29 @@ async def test_a_delivery_with_a_key_is_added_once(client: httpx.AsyncClient) ->
     assert first.json() == again.json()
     assert (first.json()["available"], first.json()["restocked"]) == (5, 5)
     assert (other.status_code, other.headers["content-type"]) == (422, "application/problem+json")
+
+
+async def test_deliveries_without_a_key_are_all_added(client: httpx.AsyncClient) -> None:
+    """Two that are alike are two deliveries: whoever wants one of them to count once names it."""
+    await client.put("/s/p", json={"quantity": 0})
+
+    for _ in range(2):
+        assert (await client.post("/s/p/restock", json={"quantity": 5})).status_code == 200
+
+    assert (await client.get("/s/p")).json()["available"] == 10
+
+
+async def test_a_key_of_a_delivery_is_remembered_for_a_week(now_ms: list[int], client: httpx.AsyncClient) -> None:
+    """Not for ever: every delivery would leave something behind."""
+    await client.put("/s/p", json={"quantity": 0})
+    await client.post("/s/p/restock", json={"quantity": 5}, headers={"Idempotency-Key": "note-7"})
+
+    now_ms[0] += 7 * 24 * 3_600_000 - 1
+    again = await client.post("/s/p/restock", json={"quantity": 5}, headers={"Idempotency-Key": "note-7"})
+    now_ms[0] += 2
+    afterwards = await client.post("/s/p/restock", json={"quantity": 5}, headers={"Idempotency-Key": "note-7"})
+
+    assert (again.json()["available"], afterwards.json()["available"]) == (5, 10)
 
 
 async def test_a_shelf_never_holds_more_than_could_be_put_back(shelf: Shelf, client: httpx.AsyncClient) -> None:
