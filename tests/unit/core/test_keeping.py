@@ -289,6 +289,43 @@ async def test_a_record_whose_end_makes_no_sense_keeps_no_other_from_being_remov
     assert [world.status(saga_id) for saga_id in others] == [""] * 19
 
 
+@pytest.mark.parametrize("when", ["found", "read"])
+@in_virtual_time
+async def test_a_saga_that_is_open_again_is_not_removed_by_who_found_it_ended(when: str) -> None:
+    """A ledger contradicts its end just then; another coordinator stores that between two steps of the removal."""
+    world = await with_old_sagas()
+    reopened, *others = names(20)
+    wire = world.wire()
+
+    def reopen(command: Command, is_it: bool) -> None:
+        if is_it and world.status(reopened) == "Completed":
+            version = int(world.hash(COORDINATOR, f"record:{reopened}")["version"])
+            world.call("HSET", COORDINATOR, f"record:{reopened}", "status", "NeedsAttention", "version", version + 1)
+
+    if when == "found":
+        wire.on_way_back = lambda command: reopen(command, command[0] == "ZRANGE" and "Completed" in str(command[1]))
+    else:
+        wire.on_way_there = lambda command: reopen(command, b"removed|" in encoded(command[-1]))
+    async with world.running(world.coordinator(TRIP, wire=wire)):
+        await asyncio.sleep(0.06 * DAY)
+
+    assert world.status(reopened) == "NeedsAttention"
+    assert [world.status(saga_id) for saga_id in others] == [""] * 19
+    assert world.counts()["removed|trip|Completed"] == 19
+
+
+@in_virtual_time
+async def test_many_that_stay_do_not_hide_those_whose_time_is_over() -> None:
+    """More than one look takes in, and older: such as what an index names and nothing else knows of."""
+    world = await with_old_sagas()
+    for number in range(450):
+        world.call("ZADD", COORDINATOR, "index:status:Completed:trip", number, f"of-nobody-{number}")
+    async with world.running(world.coordinator(TRIP)):
+        await asyncio.sleep(0.06 * DAY)
+
+    assert [world.status(saga_id) for saga_id in names(20)] == [""] * 20
+
+
 @pytest.mark.parametrize(
     "impossible",
     [

@@ -146,3 +146,21 @@ async def test_there_is_nothing_to_do_about_a_saga_nobody_knows() -> None:
     repairs = Repairs([TRIP], bus=World().wire().bus, settings=World().settings)
 
     assert await repairs.act("nobody", Action(Act.RETRY, "ann", "why not")) is None
+
+
+@in_virtual_time
+async def test_what_is_heard_of_a_closed_saga_later_does_not_put_off_its_end() -> None:
+    """A service goes on with what it had begun; the saga ended when a person closed it."""
+    world = World()
+    async with world.running(world.coordinator(TRIP)):
+        world.tell(FORWARD[0])
+        await world.quiet()
+        await act(world, Act.ABORT)
+        closed = world.hash(COORDINATOR, f"record:{SAGA}")
+        await asyncio.sleep(60)
+        world.tell(FORWARD[1])
+        await world.quiet()
+
+    since = world.hash(COORDINATOR, f"record:{SAGA}")
+    assert "RoomHeld" in [note["type"] for note in world.history()]
+    assert (since["status"], since["ended_ms"]) == ("Aborted", closed["ended_ms"])
