@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sagastream.keys import Keys
@@ -56,6 +56,8 @@ async def test_every_member_comes_once_the_highest_score_first(members: dict[str
     st.integers(0, 4),
     st.booleans(),
 )
+@example({"a": (2, 0), "b": (1, 0), "c": (0, 1)}, 1, 0, 2, False)
+@example({"a": (0, 0), "b": (1, 0), "c": (2, 1)}, 1, 0, 2, True)
 async def test_several_sets_are_walked_as_if_they_were_one(
     members: dict[str, tuple[int, int]], count: int, lowest: int, width: int, lowest_first: bool
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 
 import httpx
 from fastapi import FastAPI
@@ -78,6 +80,37 @@ async def test_what_is_asked_about_many_sagas_is_never_guessed_from_another_type
     answers = [await client.post("/api/v1/repairs", json={**WHAT, "atMost": 2, **each}) for each in wrong]
 
     assert [answer.status_code for answer in answers] == [422] * len(wrong)
+
+
+@in_virtual_time
+async def test_sagas_that_began_later_than_was_said_are_none_of_a_repair() -> None:
+    """Both began ten minutes ago; of how old they must be and until when they began, what leaves fewer counts."""
+    world, client = await with_two_stuck()
+    began = datetime.fromtimestamp(world.now_ms() / 1000, UTC)
+    await asyncio.sleep(600)
+    before, after = ((began + timedelta(seconds=by)).isoformat() for by in (-60, 60))
+    wanted: dict[int, list[dict[str, object]]] = {
+        2: [{"olderThan": 590}, {"to": after}, {"olderThan": 590, "to": after}],
+        0: [{"olderThan": 610}, {"to": before}, {"olderThan": 610, "to": after}, {"olderThan": 590, "to": before}],
+    }
+
+    for count, filters in wanted.items():
+        for within in filters:
+            told = await client.post("/api/v1/repairs/preview", json={**WHAT, "filter": within})
+            assert (within, told.json()["count"]) == (within, count)
+
+
+@in_virtual_time
+async def test_nothing_is_stated_of_many_sagas_on_evidence_that_says_nothing() -> None:
+    _, client = await with_two_stuck()
+    stated = {**WHAT, "action": "resolve", "step": "charge card", "effect": "undone"}
+
+    answers = [
+        await client.post("/api/v1/repairs/preview", json={**stated, "evidence": evidence})
+        for evidence in ("", "  ", "their statement of today")
+    ]
+
+    assert [answer.status_code for answer in answers] == [422, 422, 200]
 
 
 @in_virtual_time

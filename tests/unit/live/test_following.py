@@ -15,6 +15,7 @@ from sagastream.live.feed import MOST_SAGAS
 from sagastream.live.hub import BEAT, PACE
 from tests.trip import TRIP, CardCharged, RoomHeld, TripBooked, TripConfirmed
 from tests.unit.core.test_coordinator import FORWARD, complete, names
+from tests.unit.core.test_keeping import with_old_sagas
 from tests.unit.core.world import SAGA, World, in_virtual_time
 from tests.unit.live.followers import Office
 
@@ -296,3 +297,17 @@ async def test_a_client_that_takes_nothing_is_sent_away_and_is_no_fault_of_ours(
 
     assert [line["event"] for line in logged] == ["live.client_too_slow"]
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("live: ")]
+
+
+@in_virtual_time
+async def test_who_follows_all_sagas_is_told_which_are_removed() -> None:
+    """They ended long ago and still stand on somebody's page."""
+    world = await with_old_sagas()
+    await asyncio.sleep(3600)
+    world.sweep_s = 1
+    office = Office(world)
+    async with office.following() as follower, world.running(world.coordinator(TRIP)):
+        await world.until(lambda: world.call("ZCARD", COORDINATOR, "index:all") == 0, timedelta(minutes=3))
+        await asyncio.sleep(1)
+
+    assert {saga_id for told in follower.of("sagas") for saga_id in told["gone"]} == set(names(20))
