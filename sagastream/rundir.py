@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sagastream.errors import SagastreamError
@@ -67,7 +67,9 @@ class RunDir:
         """Return the names with a pid file."""
         return sorted(file.stem for file in self.path.glob("*.pid"))
 
-    def end_stale(self, name: str, mark: str, *, within_s: float = 10.0) -> bool:
+    def end_stale(
+        self, name: str, mark: str, *, within_s: float = 10.0, send: Callable[[int, int], None] = os.kill
+    ) -> bool:
         """End a process left over from a run that was killed, if its command line contains ``mark``.
 
         Only call this while holding the lock: nobody alive then claims the process. Returns whether
@@ -79,8 +81,10 @@ class RunDir:
             self.remove(name)
             return False
         for sign in (signal.SIGTERM, signal.SIGKILL):
+            if mark not in command_line(pid):
+                break  # it has ended, and another process may have its pid by now
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, sign)
+                send(pid, sign)
             until = time.monotonic() + within_s
             while mark in command_line(pid) and time.monotonic() < until:
                 time.sleep(0.01)

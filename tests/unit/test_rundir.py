@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,19 @@ def test_a_process_left_over_that_does_not_listen_is_ended_nevertheless(tmp_path
         assert left_over.wait(timeout=10) < 0
 
     assert run.read("stock") is None
+
+
+def test_who_ends_when_asked_is_not_forced_as_well(tmp_path: Path) -> None:
+    """By then its pid may be that of a process that nobody meant."""
+    run, sent = RunDir(tmp_path), list[int]()
+
+    def send(pid: int, sign: int) -> None:
+        sent.append(sign)
+        os.kill(pid, sign)
+
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "--of", str(tmp_path)]) as left_over:
+        run.write("stock", left_over.pid)
+        assert run.end_stale("stock", f"--of {tmp_path}", send=send)
+        left_over.wait(timeout=10)
+
+    assert sent == [signal.SIGTERM]
