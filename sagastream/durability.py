@@ -95,9 +95,9 @@ def _warnings(version: str, policy: str, is_appending: str, fsync: str) -> tuple
     if numbers and numbers < _OLDEST:
         said.append(f"version {version} is older than 7.0, which this library needs")
     if policy not in ("noeviction", UNKNOWN):
-        said.append(f"maxmemory-policy {policy} may drop ledgers and records; set noeviction")
+        said.append(f"maxmemory-policy {policy} may evict ledgers and records; set noeviction")
     if is_appending == "off":
-        said.append("no append-only file: a restart forgets everything since the last snapshot")
+        said.append("no append-only file: a restart loses everything since the last snapshot")
     if is_appending == "on" and fsync == "no":
         said.append("appendfsync no: a power failure may lose the last half minute")
     if is_appending == "on" and fsync == "everysec":

@@ -19,17 +19,17 @@ REPAIRS = (*Act, "repairs", "dead-letters", "trail")
 UNFINISHED = tuple(status for status in Status if not status.is_end)
 _NAME = r"[!-~]([ -~]{0,62}[!-~])?"
 _HELP = {
-    Act.COMPENSATE: "turn sagas back, unless their pivot is done",
-    Act.RETRY: "have everything that is open in sagas asked again at once",
+    Act.COMPENSATE: "compensate sagas whose pivot is not done",
+    Act.RETRY: "ask again at once for all that is open in sagas",
     Act.RESOLVE: "state what is true of a step, on evidence",
-    Act.ABORT: "close sagas with what they leave open",
+    Act.ABORT: "close sagas, leaving open what is open",
 }
-_MANY = """With SAGA_IDs these are repaired one by one. Without, a filter says which: those of one unfinished status
-(NeedsAttention unless told), and of them whatever else is given. What would happen is shown first and must be
-confirmed, or --yes said. Many are repaired by the coordinator, at a pace, and go on if this command ends.
+_MANY = """With SAGA_IDs it repairs these one by one. Without, a filter selects unfinished sagas of one status
+(NeedsAttention by default). The command first shows what would happen, and asks for confirmation unless --yes is given.
+Repairs of many run in the coordinator, at a limited pace, and continue if this command ends.
 
-The shop is asked at BASE_URL, or where the one running here with the same DATA_DIR listens; the token comes from
-OPERATOR_TOKEN, or from its run directory. Exit 3: no such saga; 6: refused, told why; 7: not confirmed."""
+The command talks to the shop at BASE_URL, or to the one that runs here with the same DATA_DIR. The token comes from
+OPERATOR_TOKEN, or from its run directory. Exit 3: no such saga; 6: refused; 7: not confirmed."""
 
 
 def add_repairs(commands: Commands, json: argparse.ArgumentParser) -> None:
@@ -39,8 +39,8 @@ def add_repairs(commands: Commands, json: argparse.ArgumentParser) -> None:
     operator = argparse.ArgumentParser(add_help=False)
     operator.add_argument("--as", dest="actor", type=name, metavar="NAME", default=_user(), help="who does it (you)")
     does = argparse.ArgumentParser(add_help=False, parents=[json, operator])
-    does.add_argument("--reason", required=True, help="why; it stands in the history and in the audit trail")
-    does.add_argument("--yes", action="store_true", help="do not ask whether to go on")
+    does.add_argument("--reason", required=True, help="why; stored in the history and in the audit trail")
+    does.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     for act in Act:
         one = commands.add_parser(act.value, parents=[does], help=_HELP[act], epilog=_MANY, formatter_class=wide)
         one.add_argument("saga_ids", metavar="SAGA_ID", nargs="*", type=saga_id)
@@ -67,18 +67,20 @@ def _add_filter(one: argparse.ArgumentParser) -> None:
         "--status", type=one_of(UNFINISHED, "no status that can be repaired"), help=f"one of {', '.join(UNFINISHED)}"
     )
     which.add_argument("--process", metavar="NAME", help="only sagas of this table")
-    which.add_argument("--initiator", metavar="ID", help="only sagas begun for this one")
+    which.add_argument("--initiator", metavar="ID", help="only sagas begun for this initiator")
     which.add_argument("--at", metavar="STEP", help="only those that wait at this step")
     which.add_argument("--older-than", type=instant, metavar="AGE", help="begun so long ago: 90s, 15m, 2h, 7d")
-    which.add_argument("--why", metavar="WORDS", help="only those whose reason has these words")
-    which.add_argument("--stuck", action="store_true", help="only those that do not move as they should")
-    which.add_argument("--per-second", type=_number, default=20.0, metavar="N", help="how many, at most 200 (20)")
-    which.add_argument("--stop-at", type=_number, default=0.1, metavar="SHARE", help="stop when so many fail (0.1)")
+    which.add_argument("--why", metavar="WORDS", help="only those whose reason contains this")
+    which.add_argument("--stuck", action="store_true", help="only those that make no progress")
+    which.add_argument(
+        "--per-second", type=_number, default=20.0, metavar="N", help="how many a second, at most 200 (20)"
+    )
+    which.add_argument("--stop-at", type=_number, default=0.1, metavar="SHARE", help="stop when this share fails (0.1)")
     which.add_argument("--no-wait", action="store_true", help="do not wait for the end")
 
 
 def _add_letters(commands: Commands, json: argparse.ArgumentParser, does: argparse.ArgumentParser) -> None:
-    letters = commands.add_parser("dead-letters", help="messages that could not be handled")
+    letters = commands.add_parser("dead-letters", help="list, show, replay and drop messages that could not be handled")
     verbs = letters.add_subparsers(dest="verb", required=True, metavar="VERB")
     listed = verbs.add_parser("list", parents=[json], help="list them, the newest first")
     listed.add_argument("--owner", metavar="NAME", help="only this participant's; the coordinator is 'saga'")
@@ -87,9 +89,9 @@ def _add_letters(commands: Commands, json: argparse.ArgumentParser, does: argpar
     _add_page(listed)
     shown = verbs.add_parser("show", parents=[json], help="show one whole, but e-mail addresses and card numbers")
     shown.add_argument("--unmasked", action="store_true", help="show these too")
-    replayed = verbs.add_parser("replay", parents=[does], help="hand one to its owner once more")
+    replayed = verbs.add_parser("replay", parents=[does], help="deliver one to its owner again")
     replayed.add_argument("--data", metavar="JSON", help="with this instead of its data; @FILE reads a file")
-    dropped = verbs.add_parser("drop", parents=[does], help="say that nothing is to be done about one")
+    dropped = verbs.add_parser("drop", parents=[does], help="mark one as needing no action")
     ended = "say so about all whose sagas have ended, wholly done or wholly undone"
     all_ended = verbs.add_parser("drop-ended", parents=[does], help=ended)
     all_ended.add_argument("--owner", metavar="NAME", help="only this participant's (everybody's but of webhooks)")

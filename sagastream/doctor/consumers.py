@@ -33,7 +33,7 @@ async def consumers(patient: Patient) -> list[Finding]:
     try:
         listed = [one async for one in _connections(patient)]
     except ReplyError as error:
-        return [ok("consumers", f"cannot be asked ({error.code}): no two processes may share a CONSUMER")]
+        return [ok("consumers", f"cannot be checked ({error.code}): no two processes may share a CONSUMER")]
     silence_s = (patient.settings.claim_idle + patient.settings.block) / _SECOND
     processes: dict[tuple[str, str], set[str]] = {}
     silent: dict[tuple[str, str], float] = {}  # a consumer that lives asks again, whatever there is to read
@@ -45,7 +45,7 @@ async def consumers(patient: Patient) -> list[Finding]:
                 silent[service, one.number] = min(one.idle_s, silent.get((service, one.number), one.idle_s))
     shared = [_shared(*who, names) for who, names in sorted(processes.items()) if len(names) > 1]
     stopped = [_silent(*who, idle_s) for who, idle_s in sorted(silent.items()) if who not in processes]
-    return [*shared, *stopped] or [ok("consumers", f"each of {len(processes)} is one process")]
+    return [*shared, *stopped] or [ok("consumers", f"each of {len(processes)} consumers is one process")]
 
 
 async def processes_of(patient: Patient, reader: str) -> list[str]:
@@ -74,13 +74,15 @@ async def _connections(patient: Patient) -> AsyncIterator[_Connection]:
 
 
 def _silent(service: str, number: str, idle_s: float) -> Finding:
-    told = f"its consumer {number} is connected and has not read for {lasting(int(idle_s * 1000))}"
-    return warning("consumers", f"{told}: stopped, cut off, or held up", "sagastream streams", about=service)
+    told = f"consumer {number} is connected but has not read for {lasting(int(idle_s * 1000))}"
+    return warning(
+        "consumers", f"{told}: stopped, cut off, or blocked by a handler", "sagastream streams", about=service
+    )
 
 
 def _shared(service: str, number: str, processes: set[str]) -> Finding:
-    told = f"{len(processes)} processes are consumer {number} of it, {', '.join(sorted(processes))}"
-    return problem("consumers", f"{told}: give each a CONSUMER of its own", "sagastream streams", about=service)
+    told = f"{len(processes)} processes share consumer {number}, {', '.join(sorted(processes))}"
+    return problem("consumers", f"{told}: give each its own CONSUMER", "sagastream streams", about=service)
 
 
 def _clients(reply: Reply) -> Iterator[dict[str, str]]:

@@ -66,19 +66,19 @@ async def readers(patient: Patient) -> list[Finding]:
         if missing:
             told = f"no group on {len(missing)} of {len(group.streams)} streams, such as {missing[0]}"
         elif heard is None:
-            told = f"nobody ever read its {len(group.streams)} streams"
+            told = f"its {len(group.streams)} streams were never read"
         elif alive:
-            found.append(ok("groups", f"{alive} at work on {len(group.streams)} streams", about=group.name))
+            found.append(ok("groups", f"{alive} consumers at work on {len(group.streams)} streams", about=group.name))
             continue
         elif all(tells_asking for _, tells_asking in ages.values()) or _behind_ms(here, now_ms) > silence:
-            told = f"nobody reads: last heard of {lasting(heard)} ago"
+            told = f"no consumer reads: the last one was seen {lasting(heard)} ago"
             if connected := await processes_of(patient, group.name):
                 told += (
-                    f", yet {', '.join(connected)} is connected: held up by a handler that its log names, or stopped"
+                    f", yet {', '.join(connected)} is connected: blocked by a handler that its log names, or stopped"
                 )
                 help = _LOOK
         else:  # before Redis 7.2 a consumer that waits for what does not come is as silent as one that is gone
-            told = f"nothing to read for {lasting(heard)}, and this server does not tell who waits for it"
+            told = f"nothing to read for {lasting(heard)}; before Redis 7.2 a server does not report who waits"
             found.append(ok("groups", told, about=group.name))
             continue
         found.append(problem("groups", told, help, about=group.name))
@@ -99,16 +99,18 @@ async def work(patient: Patient) -> list[Finding]:
         held = [(one.oldest_pending_ms, stream) for stream, one in here if one.oldest_pending_ms is not None]
         since_ms, where = min(held, default=(now_ms, ""))
         held_ms = now_ms - since_ms
-        told = f"{unread} unread, {sum(one.pending for _, one in here)} in hand"
+        told = f"{unread} unread, {sum(one.pending for _, one in here)} pending"
         if held_ms >= PENDING_TOO_LONG_MS:
             why, help = await _holding(patient, group, where, is_alive=min(ages, default=silence + 1) <= silence)
             told += f", the oldest for {lasting(held_ms)} on {where}{why}"
             found.append(problem("work", told, help, about=group.name))
         elif behind_ms >= BEHIND_MS and group.start == _LOOK and min(ages, default=behind_ms) > silence:
-            told += f", and nobody reads for {lasting(behind_ms)}: start it, or forget it if it is gone for good"
+            told += (
+                f", and nothing has been read for {lasting(behind_ms)}: start it, or forget it if it is gone for good"
+            )
             found.append(warning("work", told, f"sagastream forget {group.name}", about=group.name))
         elif behind_ms >= BEHIND_MS:
-            told += f", behind by {lasting(behind_ms)}: more processes of it help, each with its own CONSUMER"
+            told += f", {lasting(behind_ms)} behind: run more processes of it, each with its own CONSUMER"
             found.append(warning("work", told, group.start, about=group.name))
         elif held_ms >= BEHIND_MS:
             told += f", the oldest for {lasting(held_ms)}"
@@ -127,13 +129,13 @@ async def _holding(patient: Patient, group: _Reader, stream: str, *, is_alive: b
     attempts_key = patient.keys.of(group.name).key(names.ATTEMPTS)
     failed = await patient.bus.query.execute("HGET", attempts_key, f"{stream}|{id}")
     if failed is None and not is_alive and not await processes_of(patient, group.name):
-        return f": {consumer} took it and has ended", group.start
+        return f": consumer {consumer} read it and is gone", group.start
     told = dict(entries(await patient.bus.query.execute("XRANGE", stream, id, id))).get(id, {})
     saga_id = told.get("correlationid", "")
     help = f"sagastream show {saga_id}" if ID.fullmatch(saga_id) else _LOOK
     if failed is not None:
-        return f": it failed {failed} times and is tried again", help
-    return ": its handler has not ended, the log and the health of its process name it", help
+        return f": it failed {failed} times and will be retried", help
+    return ": its handler is still running; the log and the health of its process name it", help
 
 
 async def trimming(patient: Patient) -> list[Finding]:
@@ -147,7 +149,7 @@ async def trimming(patient: Patient) -> list[Finding]:
         for (name, seen), groups in zip(streams, replies, strict=True):
             missing = seen - {group["name"] for group in map(named, listed(groups))}
             if missing and not isinstance(groups, ReplyError):
-                told = f"{keys.key(name)} is kept whole: {', '.join(sorted(missing))} once read it and is gone"
+                told = f"{keys.key(name)} is not trimmed: {', '.join(sorted(missing))} once read it and is gone"
                 found.append(warning("trimming", told, f"sagastream forget {min(missing)}", about=owner))
     return found or [ok("trimming", "no stream waits for a group that is gone")]
 
@@ -160,7 +162,7 @@ async def _read_no_more(patient: Patient) -> AsyncIterator[Finding]:
         behind_ms = _behind_ms([group], now_ms)
         event = stream.partition("}:events:")[2]
         if event and stream not in reads.get(name, (stream,)) and behind_ms >= BEHIND_MS:
-            told = f"{stream} is kept since {lasting(behind_ms)} ago for {name}, which does not handle {event} any more"
+            told = f"{stream} has been kept for {lasting(behind_ms)} for {name}, which no longer handles {event}"
             yield warning("trimming", told, f"sagastream forget {name} {event}", about=name)
 
 

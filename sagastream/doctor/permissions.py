@@ -18,7 +18,7 @@ async def permissions(patient: Patient) -> list[Finding]:
         user = str(await query.execute("ACL", "WHOAMI"))
         await query.execute("ACL", "DRYRUN", user, "PING")
     except ReplyError as error:
-        return [ok("permissions", f"cannot be asked ({error.code}); a commit is tried above")]
+        return [ok("permissions", f"cannot be checked ({error.code}); only the test transaction above was tried")]
     found = []
     for owner in patient.owners:
         commands = list(needed(patient.keys.of(owner)))

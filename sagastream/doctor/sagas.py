@@ -33,21 +33,21 @@ async def retries(patient: Patient) -> list[Finding]:
         all_, late = (int(str(sound(reply))) for reply in replies)
         waiting += all_
         if late:
-            told = f"{late} messages should have been tried again more than a minute ago"
+            told = f"{late} retries are overdue by more than a minute"
             help = f"sagastream participant {participant.name}"
             found.append(warning("retries", told, help, about=participant.name))
-    return found or [ok("retries", f"{waiting} messages wait for their next attempt, none for longer than it should")]
+    return found or [ok("retries", f"{waiting} messages wait for a retry, none is overdue")]
 
 
 async def letters(patient: Patient) -> list[Finding]:
     """Tell whose messages could not be handled and lie open."""
     lying = await read_open_letters(patient.bus.query, patient.keys, (*patient.owners, WEBHOOKS))
     found = [
-        warning("dead letters", f"{count} lie open", f"sagastream dead-letters list --owner {owner}", about=owner)
+        warning("dead letters", f"{count} are open", f"sagastream dead-letters list --owner {owner}", about=owner)
         for owner, count in lying.items()
         if count > 0
     ]
-    return found or [ok("dead letters", "none lies open")]
+    return found or [ok("dead letters", "none is open")]
 
 
 async def parked(patient: Patient) -> list[Finding]:
@@ -58,8 +58,8 @@ async def parked(patient: Patient) -> list[Finding]:
         waiting_ms = max(0, now_ms - each.since_ms)
         is_long = problem if waiting_ms >= STALE // _MS else warning  # a roll-out takes a while
         told = (
-            f"{each.events} events of {each.table!r}, version {each.version}, wait for a coordinator that knows this"
-            f" table, for {lasting(waiting_ms)}: run one of the release that has it"
+            f"{each.events} events of table {each.table!r} version {each.version} have waited {lasting(waiting_ms)}"
+            " for a coordinator that knows it: run the release that has it"
         )
         found.append(is_long("parked", told, "sagastream check", about=f"{each.table}:{each.version}"))
     for unheard in await read_unheard(patient.bus.query, patient.keys, patient.sagas):
@@ -68,8 +68,8 @@ async def parked(patient: Patient) -> list[Finding]:
             event = unheard.stream.rpartition(":")[2]
             is_long = problem if waiting_ms >= STALE // _MS else warning
             told = (
-                f"{unheard.events} events {event} of tables that are not known here wait for a coordinator that knows"
-                f" them, for {lasting(waiting_ms)}: run one of the release that has them"
+                f"{unheard.events} events {event} of tables that are not known here have waited"
+                f" {lasting(waiting_ms)} for a coordinator that knows them: run the release that has them"
             )
             found.append(is_long("parked", told, "sagastream check", about=event))
     return found or [ok("parked", "no event waits for a coordinator that knows its table")]
@@ -82,9 +82,9 @@ async def deadlines(patient: Patient) -> list[Finding]:
     count = int(str(await patient.bus.query.execute("ZCOUNT", key, "-inf", now_ms - OVERDUE_MS)))
     first = await patient.bus.query.execute("ZRANGE", key, 0, 0, "WITHSCORES")
     if not count or not isinstance(first, list):
-        return [ok("deadlines", "every timer is taken when it is due")]
+        return [ok("deadlines", "every deadline is handled when it is due")]
     late_ms = now_ms - int(float(str(first[1])))
-    told = f"{count} timers are due and not taken, the oldest for {lasting(late_ms)}; health says why"
+    told = f"{count} deadlines are overdue, the oldest by {lasting(late_ms)}; the coordinator's health says why"
     is_late = problem if late_ms >= LATE_MS else warning
     return [is_late("deadlines", told, 'curl -sS "$SHOP/services/coordinator/health"')]
 
@@ -96,7 +96,7 @@ async def unfinished(patient: Patient) -> list[Finding]:
     oldest_ms = 0 if fleet.oldest_ms is None else fleet.now_ms - fleet.oldest_ms
     found = []
     if attention:
-        told = f"{attention} need attention: they cannot end by themselves for now"
+        told = f"{attention} need attention: they cannot end by themselves"
         found.append(problem("sagas", told, "sagastream sagas --status NeedsAttention"))
     if active > attention and oldest_ms >= OLD_MS:
         told = f"{active} are unfinished, the oldest for {lasting(oldest_ms)}"
@@ -112,14 +112,14 @@ async def audit(patient: Patient) -> list[Finding]:
     ago_ms, every = now_ms - standing.round_ms, patient.settings.audit_every
     if differing:
         rules = ", ".join(f"{rule} {count}" for rule, count in sorted(differing.items()))
-        return [problem("audit", f"what is written down differs: {rules}", "sagastream audit")]
+        return [problem("audit", f"differences were found: {rules}", "sagastream audit")]
     if not every:
         return [ok("audit", "is switched off (AUDIT_EVERY=0)")]
     if not standing.round_ms:
         first = await snapshot_before(patient.bus.query, patient.keys, 0)  # a coordinator's first deed
         if first is not None and now_ms - first.at_ms < max(LATE_MS, 10 * every // _MS):
-            return [ok("audit", "nobody has run for long enough to have come round")]
-        return [warning("audit", "never came round", "sagastream audit")]
+            return [ok("audit", "no coordinator has run long enough to complete a round")]
+        return [warning("audit", "no round was ever completed", "sagastream audit")]
     if ago_ms > max(STALE, 10 * every) // _MS:
-        return [warning("audit", f"last came round {lasting(ago_ms)} ago", "sagastream audit")]
-    return [ok("audit", f"nothing differs; last came round {lasting(ago_ms)} ago")]
+        return [warning("audit", f"the last round ended {lasting(ago_ms)} ago", "sagastream audit")]
+    return [ok("audit", f"no differences; the last round ended {lasting(ago_ms)} ago")]

@@ -28,7 +28,7 @@ async def reachable(patient: Patient) -> list[Finding]:
     told = await read_durability(patient.bus.query)
     numbers = tuple(int(part) for part in told.version.split(".")[:2] if part.isdigit())
     if told.version == UNKNOWN:
-        return [ok("server", "answers; it does not tell what it is")]
+        return [ok("server", "answers, but does not report its version")]
     if numbers < OLDEST:
         return [problem("server", f"{told.server} {told.version}; 7.0 or later is needed", "redis-server --version")]
     return [ok("server", f"{told.server} {told.version}")]
@@ -38,17 +38,22 @@ async def persistence(patient: Patient) -> list[Finding]:
     """Tell what a restart or a power failure would lose."""
     told = await read_durability(patient.bus.query)
     if told.append_only_file == "off":
-        lost = "no append-only file: a restart forgets everything since the last snapshot"
+        lost = "no append-only file: a restart loses everything since the last snapshot"
         return [problem("persistence", lost, f"{_SET} appendonly yes")]
     if told.appendfsync == "no":
         return [
             warning(
-                "persistence", "appendfsync no: a power failure may lose half a minute", f"{_SET} appendfsync everysec"
+                "persistence",
+                "appendfsync no: a power failure may lose half a minute of writes",
+                f"{_SET} appendfsync everysec",
             )
         ]
     words = f"append-only file {told.append_only_file}, appendfsync {told.appendfsync}"
     return [
-        ok("persistence", words + (": a power failure may lose two seconds" if told.appendfsync == "everysec" else ""))
+        ok(
+            "persistence",
+            words + (": a power failure may lose two seconds of writes" if told.appendfsync == "everysec" else ""),
+        )
     ]
 
 
@@ -59,10 +64,10 @@ async def memory(patient: Patient) -> list[Finding]:
     most, used, evicted = (int(info.get(name, 0)) for name in ("maxmemory", "used_memory", "evicted_keys"))
     found = []
     if policy not in ("noeviction", UNKNOWN):
-        told = f"maxmemory-policy {policy} may drop ledgers and records"
+        told = f"maxmemory-policy {policy} may evict ledgers and records"
         found.append(problem("memory", told, f"{_SET} maxmemory-policy noeviction"))
     if evicted:
-        found.append(problem("memory", f"{evicted} keys were dropped since the server started", "sagastream audit"))
+        found.append(problem("memory", f"{evicted} keys were evicted since the server started", "sagastream audit"))
     if most and used >= most * NEARLY_FULL:
         told = f"{used // 2**20} of {most // 2**20} MB are used; a full server refuses writes"
         found.append(warning("memory", told, f"{_SET} maxmemory {2 * most}"))
@@ -80,14 +85,14 @@ async def writes(patient: Patient) -> list[Finding]:
     try:
         (outcome,) = (await transactor.commit([probe])).outcomes
     except ServerUnavailable as error:
-        told, disk = f"it takes no writes: {error}", str(error).startswith("MISCONF")
+        told, disk = f"it refuses writes: {error}", str(error).startswith("MISCONF")
         if disk and (await read_info(patient.bus.query)).get("aof_last_write_status") == "err":
-            told += "; make room there, and do not restart it before: what it took last is in its memory only"
+            told += "; free disk space there, and do not restart it before: its latest writes are only in memory"
         return [problem("writes", told, f"{_GET} dir" if disk else 'redis-cli -u "$REDIS_URL" INFO')]
     if not outcome.is_ok:
-        told = f"a transaction is not applied: {outcome.kind} {outcome.detail}"
+        told = f"a test transaction was not applied: {outcome.kind} {outcome.detail}"
         return [problem("writes", told, 'redis-cli -u "$REDIS_URL" ACL LOG')]
-    return [ok("writes", "a transaction was committed")]
+    return [ok("writes", "a test transaction was committed")]
 
 
 async def clock(patient: Patient, now_ns: Callable[[], int] = time.time_ns) -> list[Finding]:
@@ -98,7 +103,7 @@ async def clock(patient: Patient, now_ns: Callable[[], int] = time.time_ns) -> l
     if abs(ahead) > CLOCKS_DIFFER_MS:
         way = "ahead of" if ahead > 0 else "behind"
         return [
-            warning("clock", f"the server's clock is {lasting(abs(ahead))} {way} the one here", "timedatectl status")
+            warning("clock", f"the server's clock is {lasting(abs(ahead))} {way} the clock here", "timedatectl status")
         ]
     return [ok("clock", f"the server's clock and the one here differ by {abs(ahead)} ms")]
 
@@ -117,7 +122,7 @@ async def store(patient: Patient) -> list[Finding]:
             problem("store", f"the store {told}, STORE says {wanted!r}: is its data gone?", f"sagastream init {wanted}")
         )
     if born is None:
-        told = f"no coordinator ever worked here under {prefix!r}; look at REDIS_URL and KEY_PREFIX"
+        told = f"no coordinator has ever run here under {prefix!r}; check REDIS_URL and KEY_PREFIX"
         found.append(problem("store", told, "sagastream coordinator"))
     called = f"called {name}" if name is not None else "without a name (`sagastream init NAME` gives it one)"
     return found or [ok("store", f"format {form}, {called}")]

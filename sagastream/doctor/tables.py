@@ -20,7 +20,7 @@ async def tables(patient: Patient) -> list[Finding]:
     for saga in patient.sagas:
         if periods := told.get(field(saga)):
             found += [*_elsewhere(saga, periods), *await _changed(patient, saga, periods)]
-    return found or [ok("tables", "sagas go by the tables they began with")]
+    return found or [ok("tables", "every saga uses the table it began with")]
 
 
 def _elsewhere(saga: Saga, periods: tuple[Period, ...]) -> list[Finding]:
@@ -28,8 +28,8 @@ def _elsewhere(saga: Saga, periods: tuple[Period, ...]) -> list[Finding]:
     if not differs:
         return []
     told = (
-        f"coordinators go by another table of this version than this project has, {differs}:"
-        " run those of one release only, and give what is changed another version"
+        f"coordinators use another table of this version than this project does, {differs}:"
+        " run coordinators of one release, and give a changed table a new version"
     )
     return [problem("tables", told, 'curl -sS "$SHOP/services/coordinator/health"', about=field(saga))]
 
@@ -40,9 +40,9 @@ async def _changed(patient: Patient, saga: Saga, periods: tuple[Period, ...]) ->
         return []
     now_ms, since_ms = await server_ms(patient.bus.query), periods[-1].since_ms
     told = (
-        f"{under_way} unfinished sagas began when this version was another table, until"
-        f" {lasting(now_ms - since_ms)} ago; now it is {difference(periods[-2].shape, periods[-1].shape)}:"
-        " give that another version, and keep this one"
+        f"{under_way} unfinished sagas began before this table was changed"
+        f" {lasting(now_ms - since_ms)} ago, now {difference(periods[-2].shape, periods[-1].shape)}:"
+        " give the changed table a new version and keep the old one"
     )
     help = f"sagastream sagas --process {shlex.quote(saga.name)} --to {instant(since_ms)}"
     return [problem("tables", told, help, about=field(saga))]

@@ -140,71 +140,70 @@ IN_HAND: Command = ("XREADGROUP", "GROUP", "bank", "bank-1", "STREAMS", ROOM, ">
 PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ("persistence", Verdict.PROBLEM, "no append-only file", [("CONFIG", "SET", "appendonly", "no")]),
     ("persistence", Verdict.WARNING, "appendfsync no", [("CONFIG", "SET", "appendfsync", "no")]),
-    ("memory", Verdict.PROBLEM, "allkeys-lru may drop", [("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")]),
+    ("memory", Verdict.PROBLEM, "allkeys-lru may evict", [("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")]),
     ("memory", Verdict.WARNING, "MB are used", [("CONFIG", "SET", "maxmemory", "1mb")]),
-    ("memory", Verdict.PROBLEM, "keys were dropped since", [
+    ("memory", Verdict.PROBLEM, "keys were evicted since", [
         ("CONFIG", "SET", "maxmemory-policy", "volatile-ttl"), ("SET", "ill:passing", "1", "EX", 1000),
         ("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"),
         ("CONFIG", "SET", "maxmemory-policy", "noeviction"),
     ]),
-    ("writes", Verdict.PROBLEM, "takes no writes", [("CONFIG", "SET", "maxmemory", "1")]),
-    ("writes", Verdict.PROBLEM, "takes no writes", [("CONFIG", "SET", "min-replicas-to-write", "1")]),
-    ("writes", Verdict.PROBLEM, "takes no writes", [("ACL", "SETUSER", "default", "-evalsha", "-eval")]),
+    ("writes", Verdict.PROBLEM, "it refuses writes", [("CONFIG", "SET", "maxmemory", "1")]),
+    ("writes", Verdict.PROBLEM, "it refuses writes", [("CONFIG", "SET", "min-replicas-to-write", "1")]),
+    ("writes", Verdict.PROBLEM, "it refuses writes", [("ACL", "SETUSER", "default", "-evalsha", "-eval")]),
     ("permissions", Verdict.PROBLEM, "may not XTRIM under 'ill:{hotel}'", [("ACL", "SETUSER", "default", "-xtrim")]),
     ("permissions", Verdict.PROBLEM, "may not EVALSHA, EVAL", [
         ("ACL", "SETUSER", "default", "resetkeys", "~ill:{saga}*"),
     ]),
     ("store", Verdict.PROBLEM, "format 9, this version knows 1", [("HSET", KEYS.key("store"), "format", 9)]),
-    ("store", Verdict.PROBLEM, "no coordinator ever worked here", [("DEL", KEYS.key("store"))]),
+    ("store", Verdict.PROBLEM, "no coordinator has ever run here", [("DEL", KEYS.key("store"))]),
     ("groups", Verdict.PROBLEM, "no group on 1 of", [("XGROUP", "DESTROY", ROOM, "bank")]),
-    ("groups", Verdict.PROBLEM, "nobody ever read", [
+    ("groups", Verdict.PROBLEM, "streams were never read", [
         ("XGROUP", "DELCONSUMER", stream, "bank", "bank-1") for stream in (ROOM, KEYS.requests("bank"))
     ]),
-    ("work", Verdict.PROBLEM, f"1 in hand, the oldest for 60 min on {ROOM}: its handler has not ended", [
+    ("work", Verdict.PROBLEM, f"1 pending, the oldest for 60 min on {ROOM}: its handler is still running", [
         *begun_anew(AGO), IN_HAND,
     ]),
-    ("work", Verdict.PROBLEM, f"the oldest for 60 min on {ROOM}: it failed 3 times and is tried again", [
+    ("work", Verdict.PROBLEM, f"the oldest for 60 min on {ROOM}: it failed 3 times and will be retried", [
         *begun_anew(AGO), IN_HAND, ("HSET", BANK.key("attempts"), f"{ROOM}|{AGO}-1", 3),
     ]),
-    ("work", Verdict.WARNING, "1 in hand, the oldest for 2 min", [*begun_anew(LATELY), IN_HAND]),
-    ("work", Verdict.WARNING, "1 unread, 0 in hand, behind by 60 min", begun_anew(AGO)),
-    ("work", Verdict.WARNING, "1 unread, 0 in hand, and nobody reads for 60 min: start it, or forget it", [
+    ("work", Verdict.WARNING, "1 pending, the oldest for 2 min", [*begun_anew(LATELY), IN_HAND]),
+    ("work", Verdict.WARNING, "1 unread, 0 pending, 60 min behind", begun_anew(AGO)),
+    ("work", Verdict.WARNING, "1 unread, 0 pending, and nothing has been read for 60 min: start it, or forget it", [
         ("DEL", ENDED), ("XADD", ENDED, f"{AGO}-1", "any", "thing"), ("XGROUP", "CREATE", ENDED, "webhooks", "0"),
     ]),
     ("trimming", Verdict.WARNING, "auditors once read it and is gone", [
         ("HSET", HOTEL.key("streams"), "events:RoomHeld", "auditors bank saga"),
     ]),
-    ("trimming", Verdict.WARNING, "kept since 60 min ago for desk, which does not handle RoomHeld any more", [
+    ("trimming", Verdict.WARNING, "has been kept for 60 min for desk, which no longer handles RoomHeld", [
         ("DEL", ROOM), ("XADD", ROOM, f"{AGO}-1", "any", "thing"), ("XGROUP", "CREATE", ROOM, "desk", "0"),
     ]),
-    ("retries", Verdict.WARNING, "1 messages should have been tried again", [
+    ("retries", Verdict.WARNING, "1 retries are overdue", [
         ("ZADD", HOTEL.key("retries"), AGO, "any|1-0"),
     ]),
-    ("dead letters", Verdict.WARNING, "1 lie open", [("XADD", HOTEL.key("letters"), "*", "reason", "planted")]),
+    ("dead letters", Verdict.WARNING, "1 are open", [("XADD", HOTEL.key("letters"), "*", "reason", "planted")]),
     *(
-        ("parked", verdict, f"1 events of 'trip', version 9, wait for a coordinator that knows this table, for {how}", [
+        ("parked", verdict, f"1 events of table 'trip' version 9 have waited {how} for a coordinator that knows it", [
             ("HSET", KEYS.key("parked"), "trip:9", since, "trip:8", since),
             ("XADD", KEYS.key("parked:trip:9"), f"{since}-1", "message", "{}"),
         ])
         for verdict, how, since in ((Verdict.PROBLEM, "60 min", AGO), (Verdict.WARNING, "2 min", LATELY))
     ),
     *(
-        ("parked", verdict, f"1 events TripOrdered of tables that are not known here wait for a coordinator that knows"
-         f" them, for {how}", [
+        ("parked", verdict, f"1 events TripOrdered of tables that are not known here have waited {how} for a", [
             ("HSET", KEYS.key("groups"), ORDERED, "0"), ("XADD", ORDERED, f"{since}-1", "any", "thing"),
             ("XGROUP", "CREATE", ORDERED, COORDINATOR, "0"),
         ])
         for verdict, how, since in ((Verdict.PROBLEM, "60 min", AGO), (Verdict.WARNING, "2 min", LATELY))
     ),
-    ("tables", Verdict.PROBLEM, "coordinators go by another table of this version than this project has, without", [
+    ("tables", Verdict.PROBLEM, "coordinators use another table of this version than this project does, without", [
         ("HSET", KEYS.key("tables"), "trip:1", json.dumps([[1, ["begin by desk: TripBooked"]]])),
     ]),
-    ("tables", Verdict.PROBLEM, "1 unfinished sagas began when this version was another table, until 60 min ago", [
+    ("tables", Verdict.PROBLEM, "1 unfinished sagas began before this table was changed 60 min ago", [
         ("HSET", KEYS.key("record:saga-1"), "definition_version", "1"),
         ("ZADD", KEYS.key("index:status:NeedsAttention:trip"), 1, "saga-1"),
         ("HSET", KEYS.key("tables"), "trip:1", f'[[1, ["begin by hotel: TripBooked"]], [{AGO}, {SHAPE}]]'),
     ]),
-    ("deadlines", Verdict.PROBLEM, "1 timers are due and not taken, the oldest for 60 min", [
+    ("deadlines", Verdict.PROBLEM, "1 deadlines are overdue, the oldest by 60 min", [
         ("ZADD", KEYS.key("timers"), AGO, "saga-1"),
     ]),
     ("sagas", Verdict.PROBLEM, "1 need attention", [
@@ -213,8 +212,8 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ("sagas", Verdict.WARNING, "1 are unfinished, the oldest for 60 min", [
         ("ZADD", KEYS.key("index:status:InProgress:trip"), AGO, "saga-1"),
     ]),
-    ("audit", Verdict.WARNING, "last came round 60 min ago", [("HSET", KEYS.key("auditor"), "round_ms", AGO)]),
-    ("audit", Verdict.WARNING, "never came round", NEVER_AUDITED),
+    ("audit", Verdict.WARNING, "the last round ended 60 min ago", [("HSET", KEYS.key("auditor"), "round_ms", AGO)]),
+    ("audit", Verdict.WARNING, "no round was ever completed", NEVER_AUDITED),
     ("audit", Verdict.PROBLEM, "timer-when-needed 1", [
         ("HSET", KEYS.key("auditor:found"), "timer-when-needed|any", json.dumps(
             {"rule": "timer-when-needed", "about": "any", "expected": "", "found": "", "saga_id": ""})),
@@ -259,10 +258,10 @@ def can_be_done(help: str) -> None:
 @pytest.mark.parametrize(
     ("alive", "failed", "told", "help"),
     [
-        (True, 0, "its handler has not ended", "sagastream show saga-1"),
-        (True, 3, "it failed 3 times and is tried again", "sagastream show saga-1"),
-        (False, 3, "it failed 3 times and is tried again", "sagastream show saga-1"),
-        (False, 0, "bank-1 took it and has ended", "sagastream participant bank"),
+        (True, 0, "its handler is still running", "sagastream show saga-1"),
+        (True, 3, "it failed 3 times and will be retried", "sagastream show saga-1"),
+        (False, 3, "it failed 3 times and will be retried", "sagastream show saga-1"),
+        (False, 0, "consumer bank-1 read it and is gone", "sagastream participant bank"),
     ],
 )
 async def test_what_is_in_hand_for_long_is_told_with_why(
@@ -285,7 +284,7 @@ async def test_what_is_in_hand_for_long_is_told_with_why(
     (found,) = [one for one in await look(rested, "work") if one.about == "bank"]
 
     assert (found.verdict, found.help) == (Verdict.PROBLEM, help)
-    assert f"1 in hand, the oldest for 60 min on {ROOM}: {told}" in found.told
+    assert f"1 pending, the oldest for 60 min on {ROOM}: {told}" in found.told
 
 
 async def test_a_reader_that_is_silent_is_named(rested: Patient) -> None:
@@ -298,7 +297,7 @@ async def test_a_reader_that_is_silent_is_named(rested: Patient) -> None:
     found = await CHECKS["groups"](replace(rested, settings=impatient))
 
     assert {one.about for one in found} == {"desk", "hotel", "bank", COORDINATOR}
-    assert all(one.told.startswith("nobody reads: last heard of ") for one in found), found
+    assert all(one.told.startswith("no consumer reads: the last one was seen ") for one in found), found
     assert [one.help for one in found if one.about == "bank"] == ["sagastream participant bank"]
 
 
@@ -318,16 +317,19 @@ async def test_a_reader_that_is_silent_though_its_process_is_connected_is_not_to
 
     (bank,) = [one for one in found if one.about == "bank"]
     assert bank.help == "sagastream streams"
-    assert f":{os.getpid()} is connected: held up by a handler that its log names, or stopped" in bank.told
+    assert f":{os.getpid()} is connected: blocked by a handler that its log names, or stopped" in bank.told
 
 
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (("ill:bank-service/1@a:1", "ill:bank-service/1@b:1"), "2 processes are consumer 1 of it, a:1, b:1: give each"),
+        (
+            ("ill:bank-service/1@a:1", "ill:bank-service/1@b:1"),
+            "2 processes share consumer 1, a:1, b:1: give each its own",
+        ),
         (("ill:bank-service/1@a:1", "ill:bank-service/2@a:2"), None),
-        (("ill:hotel+bank-service/1@a:1", "ill:bank-service+desk/1@b:1"), "2 processes are consumer 1 of it, a:1, b:1"),
-        (("ill:hotel+coordinator/1@a:1", "ill:coordinator/1@b:1"), "2 processes are consumer 1 of it, a:1, b:1"),
+        (("ill:hotel+bank-service/1@a:1", "ill:bank-service+desk/1@b:1"), "2 processes share consumer 1, a:1, b:1"),
+        (("ill:hotel+coordinator/1@a:1", "ill:coordinator/1@b:1"), "2 processes share consumer 1, a:1, b:1"),
         (("ill:hotel+bank-service/1@a:1", "ill:bank-service/2@b:1"), None),
         (("ill:bank-service/1@a:1", "well:bank-service/1@b:1"), None),
     ],
@@ -373,7 +375,7 @@ async def test_a_process_that_is_connected_and_reads_no_more_is_named(rested: Pa
         await reader.close()
 
     assert found.about == "bank-service"
-    assert found.told.startswith("its consumer 1 is connected and has not read for ")
+    assert found.told.startswith("consumer 1 is connected but has not read for ")
 
 
 @pytest.mark.parametrize(
@@ -438,7 +440,7 @@ async def test_a_store_of_another_name_is_a_problem(rested: Patient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ahead_ms", "told"), [(10_500, "10 s behind the one here"), (-10_500, "10 s ahead of the one here")]
+    ("ahead_ms", "told"), [(10_500, "10 s behind the clock here"), (-10_500, "10 s ahead of the clock here")]
 )
 async def test_clocks_that_differ_are_told(ahead_ms: int, told: str, rested: Patient) -> None:
     (found,) = await server.clock(rested, lambda: time.time_ns() + ahead_ms * 10**6)
@@ -464,7 +466,7 @@ async def test_a_server_whose_disk_is_full_must_not_be_restarted() -> None:
     (found,) = await server.writes(Patient(Bus(Full(), Full(), Full()), SETTINGS, [TRIP], CAST))
 
     assert found.verdict is Verdict.PROBLEM
-    assert "No space left on device; make room there, and do not restart it before" in found.told
+    assert "No space left on device; free disk space there, and do not restart it before" in found.told
     assert found.help == 'redis-cli -u "$REDIS_URL" CONFIG GET dir'
 
 
@@ -506,7 +508,7 @@ async def test_who_may_not_ask_is_told_what_is_not_known(rested: Patient, own_se
 
     assert {one.check for one in found} == set(CHECKS)
     assert worst(found) is Verdict.OK, found
-    assert "does not tell what it is" in found[0].told
+    assert "does not report its version" in found[0].told
 
 
 async def test_a_user_who_may_do_what_is_asked_for_is_never_refused_anything(own_server: str) -> None:
@@ -553,7 +555,7 @@ async def test_a_shop_that_has_just_begun_need_not_have_been_audited(rested: Pat
     (found,) = await CHECKS["audit"](rested)
 
     assert found.verdict is Verdict.OK
-    assert "has run for long enough" in found.told
+    assert "has run long enough" in found.told
 
 
 async def test_for_programs_all_of_it_is_one_object(rested: Patient, capsys: pytest.CaptureFixture[str]) -> None:
@@ -570,7 +572,7 @@ async def test_for_programs_all_of_it_is_one_object(rested: Patient, capsys: pyt
     assert {
         "check": "audit",
         "verdict": "warning",
-        "told": "never came round",
+        "told": "no round was ever completed",
         "help": "sagastream audit",
         "about": "",
     } in (told[1]["findings"])

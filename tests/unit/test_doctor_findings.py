@@ -19,4 +19,4 @@ def test_where_the_server_takes_no_writes_no_second_reader_is_started() -> None:
 
 
 def test_a_reader_that_is_gone_is_started_where_the_server_takes_writes() -> None:
-    assert mended_first([ok("writes", "a transaction was committed"), SILENT])[1] == SILENT
+    assert mended_first([ok("writes", "a test transaction was committed"), SILENT])[1] == SILENT

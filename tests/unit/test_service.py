@@ -363,10 +363,10 @@ async def test_a_server_away_at_the_start_is_waited_for(shop: Shop) -> None:
     ("info", "told"),
     [
         ("", []),
-        ("aof_enabled:0\r\n", ["no append-only file: a restart forgets everything since the last snapshot"]),
+        ("aof_enabled:0\r\n", ["no append-only file: a restart loses everything since the last snapshot"]),
         (
             "maxmemory_policy:allkeys-lru\r\n",
-            ["maxmemory-policy allkeys-lru may drop ledgers and records; set noeviction"],
+            ["maxmemory-policy allkeys-lru may evict ledgers and records; set noeviction"],
         ),
     ],
 )

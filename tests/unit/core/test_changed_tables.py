@@ -67,7 +67,7 @@ async def test_a_table_that_stays_is_told_once() -> None:
     assert {name: value for name, value in world.hash(COORDINATOR, "tables").items() if name in first} == first
     assert changed(logs) == []
     assert set(world.hash(COORDINATOR, "tables")) == {"trip:1", "trip:2"}
-    assert await doctored(world, TRIP, NEXT) == ["ok : sagas go by the tables they began with"]
+    assert await doctored(world, TRIP, NEXT) == ["ok : every saga uses the table it began with"]
 
 
 @in_virtual_time
@@ -83,8 +83,8 @@ async def test_a_change_is_said_by_whoever_comes_with_it_and_lasts_until_its_sag
 
     assert changed(logs) == [f"trip:1 {LOST}"]
     (told,) = said
-    assert told.startswith("problem trip:1: 1 unfinished sagas began when this version was another table, until ")
-    assert f"now it is {LOST}: give that another version" in told
+    assert told.startswith("problem trip:1: 1 unfinished sagas began before this table was changed ")
+    assert f"now {LOST}: give the changed table a new version" in told
     assert await under_way(world, TRIP) == 0
 
 
@@ -147,7 +147,7 @@ async def test_a_project_with_another_table_than_its_coordinators_is_told_so() -
 
     (told,) = await doctored(world, TRIP)
 
-    assert told.startswith(f"{Verdict.PROBLEM} trip:1: coordinators go by another table of this version")
+    assert told.startswith(f"{Verdict.PROBLEM} trip:1: coordinators use another table of this version")
     assert LOST in told
 
 
