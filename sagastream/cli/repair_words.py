@@ -92,7 +92,7 @@ def _add_letters(commands: Commands, json: argparse.ArgumentParser, does: argpar
     replayed = verbs.add_parser("replay", parents=[does], help="deliver one to its owner again")
     replayed.add_argument("--data", metavar="JSON", help="with this instead of its data; @FILE reads a file")
     dropped = verbs.add_parser("drop", parents=[does], help="mark one as needing no action")
-    ended = "say so about all whose sagas have ended, wholly done or wholly undone"
+    ended = "mark all of sagas that ended, wholly done or undone, as needing no action"
     all_ended = verbs.add_parser("drop-ended", parents=[does], help=ended)
     all_ended.add_argument("--owner", metavar="NAME", help="only this participant's (everybody's but of webhooks)")
     aborted = "also those of aborted sagas, whose letters can only be dropped: look at what they left open first"
