@@ -15,4 +15,4 @@ class CoordinatorSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True)
 
     order_deadline_pace: float = Field(default=1.0, ge=0.001, le=1000, allow_inf_nan=False)
-    """By how much every deadline of an order is multiplied; all processes of a shop must be told the same."""
+    """By how much every deadline of an order is multiplied; it must be the same for all processes of a shop."""

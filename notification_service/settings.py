@@ -23,13 +23,13 @@ class NotificationSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True)
 
     smtp_url: SecretStr | None = None
-    """The mail server, ``smtp://user:password@host:port`` or ``smtps://…``; without it messages are files."""
+    """The mail server, ``smtp://user:password@host:port`` or ``smtps://…``; without it messages go to files."""
     smtp_timeout: Duration = Field(default=timedelta(seconds=10), gt=timedelta(0))
-    """How long handing in one message may take."""
+    """How long it may take to hand one message to the mail server."""
     smtp_connections: int = Field(default=8, ge=1, le=100)
-    """How many messages are handed in at the same time by one process."""
+    """How many messages one process hands in at the same time."""
     mail_from: str = Field(default="shop@localhost.localdomain", pattern=_SENDER)
-    """Whom messages are from, in ASCII."""
+    """The sender of messages, in ASCII."""
 
     @field_validator("smtp_url")
     @classmethod

@@ -20,7 +20,7 @@ class OrderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     currency: str = "EUR"
-    """The shop's one currency; all services must be told the same.
+    """The shop's one currency; it must be the same for all services.
 
     A product priced in another one is not sold until it is priced anew.
     """
@@ -29,9 +29,9 @@ class OrderSettings(BaseModel):
     order_default_store: Id = "store-1"
     """The store of orders that name none."""
     order_default_payment_method: PaymentMethod = "CreditCard"
-    """How orders are paid that do not say."""
+    """The payment method of orders that name none."""
     order_deadline_pace: float = Field(default=1.0, ge=0.001, le=1000, allow_inf_nan=False)
-    """By how much every deadline of an order is multiplied; all processes of a shop must be told the same."""
+    """By how much every deadline of an order is multiplied; it must be the same for all processes of a shop."""
 
     @field_validator("currency")
     @classmethod

@@ -19,7 +19,7 @@ class PaymentSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True)
 
     payment_provider_url: str | None = Field(default=None, pattern=r"^https?://[^/@]+(/|$)")
-    """Where the provider is, without credentials; without it a simulated one runs inside the service."""
+    """The provider's URL, without credentials; if it is not set, a simulated one runs inside the service."""
     payment_timeout: Duration = Field(default=timedelta(seconds=5), gt=timedelta(0))
     """How long one call to the provider may take before its outcome counts as unknown."""
 

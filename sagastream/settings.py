@@ -69,28 +69,28 @@ class Settings(BaseSettings):
     """How often the server started here forces its log to disk."""
 
     key_prefix: str = Field("saga:", pattern=r"^[A-Za-z0-9_.:-]{0,64}$")
-    """What every key begins with, for servers that are shared."""
+    """The prefix of every key, for servers that are shared."""
     data_dir: Path = Path(".data")
     """Where a shop run from the checkout keeps everything it writes."""
 
     base_url: str | None = Field(None, pattern=r"^https?://[^/?#@]+([/?#]|$)")
-    """Where operators' commands reach the shop; without it where the shop with the same `DATA_DIR` listens."""
+    """The URL operators' commands use; without it that of the shop with the same `DATA_DIR`."""
     operator_token: SecretStr | None = None
-    """What operators must show to repair sagas, and what any address but loopback needs; nobody should guess it."""
+    """The token operators send to repair sagas, required on any address but loopback; make it hard to guess."""
     host: str = "127.0.0.1"
     """The address to listen on."""
     port: Port = 8080
     """The port of the base URL; 0 takes a free one."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """What is logged: this and everything graver. Payloads appear at ``DEBUG`` only."""
+    """The lowest level that is logged. Payloads appear at ``DEBUG`` only."""
     log_format: Literal["console", "json"] = "console"
     """Lines for people, or one JSON object a line."""
     traces: Literal["off", "otlp"] = "off"
-    """Whether traces are made and sent by OTLP over HTTP; `OTEL_EXPORTER_OTLP_ENDPOINT` and its kin say where to."""
+    """Whether traces are sent by OTLP over HTTP; `OTEL_EXPORTER_OTLP_ENDPOINT` and its kin set the destination."""
     stop_within: Duration = Field(timedelta(seconds=10), gt=timedelta(0))
-    """How long a process may take to end what it has begun once it is told to stop."""
+    """How long a process may take to finish what it has begun once it is told to stop."""
     restart: bool = True
-    """Whether `sagastream dev` starts processes that died again."""
+    """Whether `sagastream dev` restarts processes that died."""
 
     ledger_retention: Duration = Field(timedelta(days=7), gt=timedelta(0))
     """How long a participant remembers what it did for a saga; longer than any stream is kept."""
@@ -101,10 +101,10 @@ class Settings(BaseSettings):
     claim_idle: Duration = Field(timedelta(seconds=30), gt=timedelta(0))
     """How long a message may lie with a silent consumer before another one takes it."""
     consumer_forgotten: Duration = Field(timedelta(hours=1), gt=timedelta(0))
-    """How long a consumer that holds nothing must have been silent before its name is forgotten."""
+    """How long a consumer that holds nothing must have been silent before its name is removed."""
 
     stream_retention: Duration = Field(timedelta(days=1), ge=timedelta(0))
-    """How long entries stay in their stream after everybody has read them."""
+    """How long entries stay in their stream after every group has read them."""
     unread_retention: Duration = Field(timedelta(days=6), gt=timedelta(0))
     """How long entries stay in a stream that nobody reads."""
     keep_completed: Duration = Field(timedelta(days=30), gt=timedelta(0))
@@ -116,27 +116,27 @@ class Settings(BaseSettings):
     audit_every: Duration = Field(timedelta(seconds=10), ge=timedelta(0))
     """How often a coordinator audits what sagas left behind since the last time; 0 is never."""
     audit_share: float = Field(0.1, gt=0.0, le=1.0)
-    """How much of the time that audit may take."""
+    """The share of the time that the audit may take."""
     store: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
-    """The name the store must have, given to it once by `sagastream init`; without it any store will do."""
+    """The name the store must have, given once by `sagastream init`; without it any store is accepted."""
 
     live_clients: int = Field(200, ge=0)
     """How many clients of one process may follow sagas live at a time; more are answered 503."""
 
     webhook_url: SecretStr | None = None
-    """Whom to tell how sagas end, by signed requests; `https`, or `http` within `WEBHOOK_PRIVATE_NETWORKS`."""
+    """The URL that is told by signed requests how sagas end; `https`, or `http` within `WEBHOOK_PRIVATE_NETWORKS`."""
     webhook_secret: SecretStr | None = None
-    """What they are signed with: `whsec_` and 24 to 64 random bytes in base64; two, while it is changed."""
+    """The secret that signs them: `whsec_` and 24 to 64 random bytes in base64; two, while it is changed."""
     webhook_private_networks: str = ""
-    """Networks beside the internet in which the receiver may be, such as `10.1.0.0/16, fd00::/8`."""
+    """Networks other than the internet in which the receiver may be, such as `10.1.0.0/16, fd00::/8`."""
     webhook_timeout: Duration = Field(timedelta(seconds=15), gt=timedelta(0))
-    """How long one attempt may take until the receiver has answered."""
+    """How long the receiver may take to answer one attempt."""
     webhook_attempts: int = Field(30, ge=1, le=1000)
-    """How often one is tried, at first after 5 seconds, then ever more slowly, before it becomes a dead letter."""
+    """How many attempts a webhook has before it becomes a dead letter; the first retry comes after 5 seconds."""
     webhook_longest_wait: Duration = Field(timedelta(hours=1), gt=timedelta(0))
-    """How long the wait between two attempts becomes at most."""
+    """The longest wait between two attempts."""
     webhook_connections: int = Field(8, ge=1, le=500)
-    """How many are sent at the same time by one process."""
+    """How many webhooks one process sends at the same time."""
 
     consumer: Annotated[str, BeforeValidator(_name)] = Field("1", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     """Which consumer of its service this process is; two running ones must never share it. `host`: the host's name."""

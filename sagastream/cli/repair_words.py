@@ -20,7 +20,7 @@ UNFINISHED = tuple(status for status in Status if not status.is_end)
 _NAME = r"[!-~]([ -~]{0,62}[!-~])?"
 _HELP = {
     Act.COMPENSATE: "compensate sagas whose pivot is not done",
-    Act.RETRY: "ask again at once for all that is open in sagas",
+    Act.RETRY: "send every open request of sagas again at once",
     Act.RESOLVE: "state what is true of a step, on evidence",
     Act.ABORT: "close sagas, leaving open what is open",
 }
@@ -87,12 +87,12 @@ def _add_letters(commands: Commands, json: argparse.ArgumentParser, does: argpar
     listed.add_argument("--saga", type=saga_id, metavar="SAGA_ID")
     listed.add_argument("--fate", choices=["open", "replayed", "dropped"], default="open", help="open unless told")
     _add_page(listed)
-    shown = verbs.add_parser("show", parents=[json], help="show one whole, but e-mail addresses and card numbers")
-    shown.add_argument("--unmasked", action="store_true", help="show these too")
-    replayed = verbs.add_parser("replay", parents=[does], help="deliver one to its owner again")
+    shown = verbs.add_parser("show", parents=[json], help="show one, e-mail addresses and card numbers masked")
+    shown.add_argument("--unmasked", action="store_true", help="show these unmasked")
+    replayed = verbs.add_parser("replay", parents=[does], help="send one to its owner again")
     replayed.add_argument("--data", metavar="JSON", help="with this instead of its data; @FILE reads a file")
-    dropped = verbs.add_parser("drop", parents=[does], help="mark one as needing no action")
-    ended = "mark all of sagas that ended, wholly done or undone, as needing no action"
+    dropped = verbs.add_parser("drop", parents=[does], help="close one that needs no action")
+    ended = "close all whose sagas have ended, wholly done or wholly undone"
     all_ended = verbs.add_parser("drop-ended", parents=[does], help=ended)
     all_ended.add_argument("--owner", metavar="NAME", help="only this participant's (everybody's but of webhooks)")
     aborted = "also those of aborted sagas, whose letters can only be dropped: look at what they left open first"
