@@ -124,7 +124,8 @@ class Settings(BaseSettings):
     """How many clients of one process may follow sagas live at a time; more are answered 503."""
 
     webhook_url: SecretStr | None = None
-    """The URL that is told by signed requests how sagas end; `https`, or `http` within `WEBHOOK_PRIVATE_NETWORKS`."""
+    """The URL that receives a signed request for each saga that ends; `https`, or `http` within
+    `WEBHOOK_PRIVATE_NETWORKS`."""
     webhook_secret: SecretStr | None = None
     """The secret that signs them: `whsec_` and 24 to 64 random bytes in base64; two, while it is changed."""
     webhook_private_networks: str = ""
