@@ -1,7 +1,7 @@
-"""A participant at work: messages come in, are settled a batch at a time, and only then acknowledged.
+"""Run a participant: read messages, settle them in batches, and acknowledge them only then.
 
-Requests to undo or bar come before what goes forward. Whoever waits for the world outside does so in the background
-and holds nobody up. Work that is not settled stays pending and comes again.
+Requests to undo or bar are settled before forward steps. A handler that waits for an outside call does so in the
+background and blocks no other message. A message that is not settled stays pending and is redelivered.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ from sagastream.work import Fate, Work, recognise
 
 log = structlog.get_logger(__name__)
 
-GLANCE = timedelta(milliseconds=200)  # the longest read while calls to the outside are under way
-OUTSIDE = 500  # calls to the world outside that may be under way at once
-LEASE = timedelta(seconds=30)  # at most, for whoever starts again finds its own attempts leased
-HELD_UP = timedelta(seconds=30)  # by handlers that are not ``outside``: everybody behind them waits
+GLANCE = timedelta(milliseconds=200)  # longest blocking read while outside calls are pending
+OUTSIDE = 500  # outside calls that may be pending at once
+LEASE = timedelta(seconds=30)  # at most: a restarted process finds its own attempts still leased
+HELD_UP = timedelta(seconds=30)  # by handlers that are not ``outside``; all later messages wait
 
 
 class Consumer:
     """Runs one participant against one server.
 
-    ``resources`` are what handlers take beside event and transaction, by annotated type.
+    ``resources`` are what handlers take besides event and transaction, by annotated type.
     Implements ``sagastream.service.Worker``.
 
-    Raises (when built): ``DefinitionError`` if a handler wants a resource nobody gave.
+    Raises (when built): ``DefinitionError`` if a handler needs a resource that was not given.
     """
 
     def __init__(
@@ -99,21 +99,21 @@ class Consumer:
             self._conclude, limit=settings.batch
         )
         self._in_hand: dict[str, Work] = {}
-        self._looks_every = lease / 3  # of three renewals one may fail
+        self._looks_every = lease / 3  # one renewal of three may fail
         self._renewing = Renewing(
             self._intake, self._retries, self._in_hand, every=self._looks_every, beside=self._tell_what_holds_up
         )
         self._outside: set[asyncio.Task[None]] = set()
-        self._alone = asyncio.Lock()  # held for what may end the process while it waits outside
-        self._settles: tuple[float, Sequence[Work]] | None = None  # since when, and what; nobody reads meanwhile
-        self._told_since = -1.0  # the last of these that was told
+        self._alone = asyncio.Lock()  # one outside call at a time, of those that may end the process
+        self._settles: tuple[float, Sequence[Work]] | None = None  # start and works; nothing is read meanwhile
+        self._told_since = -1.0  # start of the last hold-up that was logged
         self._stopped: asyncio.Task[bool]  # from ``run`` on
         self._awake: AwakeTime  # from ``run`` on
         self._retry_at = 0.0
         telemetry.expect([*participant.handlers, *REQUESTS], timed=True)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until told to stop, then let calls to the outside end, within bounds."""
+        """Consume until ``stop`` is set, then let outside calls finish within ``STOP_WITHIN``."""
         at_most_s = 1.5 * self._looks_every.total_seconds()
         self._awake = AwakeTime(asyncio.get_running_loop().time, at_most_s=at_most_s)
         renewing = asyncio.create_task(self._renewing.run(), name=f"renew:{self.name}")
@@ -130,11 +130,11 @@ class Consumer:
             await asyncio.gather(*under_way, return_exceptions=True)
 
     def is_ready(self) -> bool:
-        """Tell whether messages are being consumed, and none of them holds up the others."""
+        """Tell whether messages are being consumed and none of them blocks the others."""
         return self._loop.is_ready and self._held_up() is None
 
     def describe(self) -> Mapping[str, str | int | float | bool | None]:
-        """Return what a person wants to know about this consumer."""
+        """Return this consumer's condition for people."""
         return {
             "participant": self.name,
             "consuming": self._loop.is_ready,
@@ -153,8 +153,8 @@ class Consumer:
         return f"handling {told} has not ended for {lasts_s:.0f} s; nothing else is read meanwhile"
 
     def _tell_what_holds_up(self) -> None:
-        """Log once who holds up everybody: most often a call to the outside by a handler that does not say so."""
-        self._awake.seconds()  # read each time, or it counts less than there was
+        """Log once which handlers block the others: mostly one that calls outside without ``outside=True``."""
+        self._awake.seconds()  # must be read regularly, or it counts too little
         why = self._held_up()
         if why is None or self._settles is None or self._settles[0] == self._told_since:
             return
@@ -167,7 +167,7 @@ class Consumer:
         await self._take([(message, 0) for message in messages])
 
     async def _recovered(self, messages: list[Message]) -> None:
-        """Take what was delivered before, but not what is in hand here or waits for its next attempt."""
+        """Take redelivered messages, except those being processed here or waiting for their next attempt."""
         for at in range(0, len(messages), self._batch):
             part = messages[at : at + self._batch]
             standings = await self._retries.standings([message.name for message in part])
@@ -176,7 +176,7 @@ class Consumer:
             await self._take_again([(m, standings[m.name].attempts) for m in part if m.name not in left])
 
     async def _beside(self) -> timedelta:
-        """Take messages whose next attempt is due; say how long a read may wait."""
+        """Take messages whose next attempt is due; return how long a read may block."""
         loop = asyncio.get_running_loop()
         if loop.time() >= self._retry_at:
             names, next_in = await self._retries.due(self._in_hand)
@@ -184,10 +184,10 @@ class Consumer:
             self._retry_at = loop.time() + wait.total_seconds()
             await self._try_again([name for name in names if name not in self._in_hand])
         if len(self._outside) >= OUTSIDE:
-            # None of them may ever end, and the worker is to stop all the same.
+            # Those calls may never end, yet the worker must be able to stop.
             await asyncio.wait({*self._outside, self._stopped}, return_when=asyncio.FIRST_COMPLETED)
         wait = min(self._block, timedelta(seconds=self._retry_at - loop.time()))
-        # A call that fails in the background cannot wake a read that blocks, and its next attempt may be due soon.
+        # A background call that fails cannot wake a blocking read, and its next attempt may be due soon.
         return min(wait, GLANCE) if self._outside else wait
 
     async def _tidy(self) -> None:
@@ -199,12 +199,12 @@ class Consumer:
         found = [(name, await self._intake.again(name)) for name in due]
         await self._take_again([(message, standings[name].attempts) for name, message in found if message])
         for name, message in found:
-            if message is None:  # somebody else settled it
+            if message is None:  # another consumer settled it
                 fields = await self._intake.told(name)
                 await self._retries.forget([name], saga_id=fields.get("correlationid", ""))
 
     async def _take_again(self, messages: Sequence[tuple[Message, int]]) -> None:
-        """Settle what was taken up before; alone what may have ended the process each time: then it was no other."""
+        """Settle redelivered messages; settle each that may end the process alone, to find the one that does."""
         deliveries = await self._deliveries.counts([message.name for message, _ in messages])
         often = [(m, attempts) for m, attempts in messages if deliveries[m.name] - attempts > OFTEN]
         await self._take([each for each in messages if each not in often])
@@ -212,7 +212,7 @@ class Consumer:
             await self._take([(message, attempts)], deliveries[message.name])
 
     async def _take(self, messages: Sequence[tuple[Message, int]], deliveries: int = 0) -> None:
-        """Settle messages, each with the number of attempts it had; one that was given out too often is foreseen."""
+        """Settle messages, each with its number of attempts so far; foresee one that was delivered too often."""
         works: list[Work] = []
         for message, attempts in messages:
             try:
@@ -233,7 +233,7 @@ class Consumer:
                     self._in_hand.pop(work.message.name, None)
 
     async def _settle(self, works: Sequence[Work]) -> None:
-        """Settle works together; those that wait for the world outside leave for the background."""
+        """Settle works together; move those that wait for an outside call to the background."""
         settled: list[Message] = []
         try:
             while works:
@@ -267,9 +267,9 @@ class Consumer:
             self._in_hand.pop(work.message.name, None)
 
     async def _conclude(self, decided: Sequence[tuple[Work, Transaction | None]]) -> Sequence[bool]:
-        """Commit together what was decided outside in the meantime; tell which are at their end."""
+        """Commit the outcomes of outside calls together; tell for each whether its work has ended."""
         ended, again = await self._settling.conclude(decided, self._transactor.commit)
-        self._intake.settled(self._to_acknowledge(ended))  # the read under way waits for a glance at most
+        self._intake.settled(self._to_acknowledge(ended))  # the pending read blocks for ``GLANCE`` at most
         open_ = {work.message.name for work in again}
         return [work.message.name not in open_ for work, _ in decided]
 
@@ -280,7 +280,7 @@ class Consumer:
         return [work.message for work in ended if work.fate is not Fate.WAITS]
 
     async def _bury_undecodable(self, message: Message, reason: str) -> None:
-        """Put away what is not even an event; no saga can be told about it. If that is refused it stays pending."""
+        """Dead-letter a message that is no event and so names no saga. If the server refuses, it stays pending."""
         log.error("event.undecodable", stream=message.stream, id=message.id, error=reason)
         tx = Transaction(self._reader, saga_id="", key="", now_ms=0)
         put_away(tx, message, reason=reason, attempts=1)
@@ -293,5 +293,5 @@ class Consumer:
 
 
 def _unended(works: Sequence[Work]) -> Sequence[Work]:
-    """Return those whose handlers have not ended, all if it is not they who take so long."""
+    """Return the works whose handlers have not ended, or all works if every handler has."""
     return [work for work in works if work.took_s is None] or works

@@ -1,4 +1,4 @@
-"""Where a saga is begun or turned back from outside: by an HTTP request, a script, a timer of the user's own."""
+"""Begin or cancel a saga from outside of any handler: from an HTTP request, a script or a timer of the user's own."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ T = TypeVar("T")
 Change = Callable[[Transaction], None]
 _PAUSES = (0.05, 0.2, 0.5)
 _PATIENCE_S = 1.0
-_NO_CAUSE = re.compile(r"[^!-~]")  # what the cause of an event cannot hold, see ``envelope.decode``
-_VERSION = re.compile(r"v([0-9]+):")  # how the cause of a beginning starts; the ledger remembers it with the beginning
+_NO_CAUSE = re.compile(r"[^!-~]")  # not allowed in an event's cause, see ``envelope.decode``
+_VERSION = re.compile(r"v([0-9]+):")  # prefix of a beginning's cause, kept in the ledger
 
 
 class Conflict(SagastreamError):
-    """A guard of a change from outside did not hold; read again and decide again."""
+    """A guard of a change did not hold; read again and decide again."""
 
 
 class UnknownSaga(SagastreamError):
-    """The ledger knows no beginning of this saga: it was never begun here, or longer ago than the ledger remembers."""
+    """The ledger knows no beginning of this saga: it never began here, or the ledger has forgotten it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A saga that exists now; ``repeated`` if it did before."""
+    """A saga that has begun; ``repeated`` tells whether it had begun before this call."""
 
     saga_id: str
     event_id: str
@@ -52,11 +52,12 @@ class Begun:
 class Entrance:
     """Begins sagas, bars their steps and changes state for one participant, outside of any handler.
 
-    Concurrent calls go out together. Every call is deduplicated, so one whose answer was lost is simply repeated.
+    Concurrent calls share one request to the server. ``begin`` and ``bar`` are deduplicated, so a call whose answer was
+    lost is simply repeated; ``change`` is not.
 
-    Raises (every method): ``ServerUnavailable`` when the server stays away for about a second, or is silent for some
-    ten; ``WrongStore`` as long as the store is not the right one, and then nothing is written; ``CannotApply`` for what
-    the server can never apply; ``TooLarge`` for an event, subject or initiator that no reader would take.
+    Raises (every method): ``ServerUnavailable`` if the server cannot be reached for about a second, or does not answer
+    for some ten; ``WrongStore`` while the store is not the right one (nothing is written then); ``CannotApply`` for a
+    change that the server can never apply; ``TooLarge`` for an event, subject or initiator that no reader would accept.
     """
 
     def __init__(self, participant: Participant, *, bus: Bus, settings: Settings) -> None:
@@ -73,7 +74,7 @@ class Entrance:
     def saga_id(self, event: type[Event], key: str) -> str:
         """Return the id of the saga that this event begins under this key.
 
-        Raises: ``DefinitionError`` if the participant declares none that begins so.
+        Raises: ``DefinitionError`` if the participant declares no saga that begins with this event.
         """
         beginning = self._participant.beginnings.get(event.type_name())
         if beginning is None:
@@ -83,9 +84,9 @@ class Entrance:
     async def begin(self, event: Event, *, key: str, initiator: str = "", change: Change | None = None) -> Begun:
         """Begin a saga, and change the participant's state, in one commit.
 
-        The same key begins the same saga once, however often it is asked. ``change`` declares what else is written.
+        However often this is called, the same key begins the same saga once. ``change`` declares further writes.
 
-        Raises: ``DefinitionError`` as ``saga_id``; ``Conflict`` if a guard of the change does not hold.
+        Raises: ``DefinitionError`` as ``saga_id`` does; ``Conflict`` if a guard of the change does not hold.
         """
         saga_id = self.saga_id(type(event), key)
         beginning = self._participant.beginnings[event.type_name()]
@@ -102,9 +103,9 @@ class Entrance:
     ) -> State:
         """Forbid a step for good and publish why, in one commit; return the state of the step afterwards.
 
-        ``BARRED`` unless the step was decided before: then nothing is written and its state is returned, nor is
-        anything of a saga that is undone already. A step that is under way outside cannot be barred from here and
-        stays ``BEGUN``.
+        The state is ``BARRED`` unless the step was decided before: then nothing is written and that state is returned.
+        Nothing is written for a saga that is already undone, either. A step whose outside call is pending cannot be
+        barred from here and stays ``BEGUN``.
 
         Raises: ``UnknownSaga``; ``DefinitionError`` if the participant performs no such step; ``Conflict`` if a guard
         of the change does not hold.
@@ -116,13 +117,13 @@ class Entrance:
             state = await self._bar(saga_id, field, StepBarred(step=done.type_name()), because, initiator, change)
             if state.is_outcome or state is State.BEGUN:
                 return state
-            # The step gave up between our reading and our commit, which decides nothing: once more.
+            # The step gave up between our read and our commit. That decides nothing, so try once more.
 
     async def _bar(
         self, saga_id: str, field: str, barred: StepBarred, because: Event, initiator: str, change: Change | None
     ) -> State:
         begun, step = map(parse, await self.reader.read(names.ledger(saga_id), BEGINNING, field))
-        if begun.state is State.UNDONE:  # it never goes forward again; what began it is not remembered any more
+        if begun.state is State.UNDONE:  # never goes forward again; the beginning event is forgotten
             return step.state if step.state.is_outcome else State.BARRED
         beginning = self._participant.beginnings.get(begun.type)
         if beginning is None:
@@ -143,7 +144,9 @@ class Entrance:
     async def change(self, change: Change) -> None:
         """Change the participant's state outside of any saga.
 
-        Raises: ``Conflict`` if a guard does not hold. Not deduplicated: guard it, or let it be repeatable.
+        The change is not deduplicated: guard it, or make it safe to repeat.
+
+        Raises: ``Conflict`` if a guard does not hold.
         """
         tx = self._transaction("", await self._time(), "")
         _declare(change, tx)
@@ -159,19 +162,19 @@ class Entrance:
         raise Conflict(f"refused by {tx.guard(outcome.detail)}")
 
     async def _commit(self, tx: Transaction) -> Outcome:
-        """Commit what the ledger deduplicates, again if the answer was lost."""
+        """Commit a transaction that the ledger deduplicates; commit it again if the answer was lost."""
         return await _patiently(lambda: self._commits.ask(tx))
 
     async def _commit_all(self, batch: Sequence[Transaction]) -> Sequence[Outcome]:
         await self._look_at_store()
         if self._store.born is not None:
-            # The server may have come back empty since we looked, in between two requests and unnoticed by both.
+            # Between two requests, and unnoticed by both, the server may have come back empty since we looked.
             for tx in batch:
                 tx.expect(names.STORE, "born", self._store.born)
         try:
             outcomes = (await self._transactor.commit(batch)).outcomes
         except ServerUnavailable:
-            self._is_right_store = False  # whoever comes back may be another one
+            self._is_right_store = False  # the server that comes back may be another one
             raise
         if any(outcome.kind is OutcomeKind.REFUSED for outcome in outcomes):
             await self._store.look()  # on another store nothing of the batch was applied
@@ -183,7 +186,7 @@ class Entrance:
             self._is_right_store = self._store.born is not None
 
     async def _register(self, event: Event) -> None:
-        """Make the stream known to whoever trims: no handler declares what is published here."""
+        """Register the stream for trimming, because no handler declares the events published here."""
         name = names.events(event.type_name())
         if name not in self._registered:
             await self._look_at_store()
@@ -219,15 +222,15 @@ class Entrance:
 
 
 def _version(begun: Remembered, beginning: Beginning) -> str:
-    """Return the version of its table that a saga began with, which this release need not be of."""
+    """Return the table version that a saga began with, which may differ from this release's."""
     told = _VERSION.match(begun.cause)
     return told[1] if told is not None else str(beginning.version)
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Make a call that may be repeated, for about a second again if it was not answered.
+    """Make a call that may be repeated, and retry it for about a second if the server is unavailable.
 
-    Whoever has waited longer than that for the first time is told: a server that does not answer is not there soon.
+    If the first call alone took longer than that, raise at once: a server that is silent will not be back soon.
     """
     loop = asyncio.get_running_loop()
     patient_until = loop.time() + _PATIENCE_S

@@ -1,4 +1,4 @@
-"""Events: frozen facts with a payload. Owns the base model; knows nothing of streams or envelopes."""
+"""Events: frozen facts with a payload. Owns their base model; knows nothing of streams or envelopes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _OWN = frozenset({"by", "about", "schema_version", "type_name", "payload", "subj
 class Event(BaseModel):
     """A fact in the past tense; the class name is its type on the wire.
 
-    Shape: the payload is one JSON object in camelCase. Unknown or missing fields are refused on both
-    sides, so a field that must be optional says so with a default.
-    ``by`` (given with the class: ``class StockReserved(Event, by="stock")``) is the participant that publishes it,
-    and so which streams carry it. ``about`` names the field whose value becomes the CloudEvents ``subject``;
-    without it the saga id does.
+    Shape: the payload is one JSON object in camelCase. Publisher and reader both refuse unknown and missing fields, so
+    an optional field needs a default.
+    ``by``, as in ``class StockReserved(Event, by="stock")``, is the participant that publishes the event, and so
+    determines the streams that carry it. ``about`` names the field whose value becomes the CloudEvents ``subject``;
+    by default the saga id does.
 
-    Raises (when a class is made): ``DefinitionError`` for a field named like what every event has anyway.
+    Raises (when a class is defined): ``DefinitionError`` for a field named like an attribute that every event has.
     """
 
     model_config = ConfigDict(
@@ -53,7 +53,7 @@ class Event(BaseModel):
 
     @classmethod
     def type_name(cls) -> str:
-        """Return the type as written in the envelope."""
+        """Return the event's type as the envelope names it."""
         return cls.__name__
 
     def payload(self) -> str:
@@ -61,26 +61,26 @@ class Event(BaseModel):
         return self.model_dump_json(by_alias=True)
 
     def subject(self, saga_id: str) -> str:
-        """Return what the event is about, the saga itself unless ``about`` names a field."""
+        """Return the value of the field that ``about`` names, or the saga id if it names none."""
         return str(getattr(self, self.about)) if self.about else saga_id
 
 
 class Refusal(Event):
-    """A fact that says a step was refused; ``reason`` is for people and becomes the saga's failure reason."""
+    """The fact that a step was refused; ``reason`` is written for people and becomes the saga's failure reason."""
 
     reason: str
 
 
 class StepBarred(Event):
-    """A step that has not happened and now never will (``step`` is the event that would have said done)."""
+    """A step has not happened and never will (``step`` is the event that would have said it is done)."""
 
     step: str
 
 
 class StepGaveUp(Event):
-    """A message for a step could not be handled and was buried.
+    """A message for a step could not be handled and became a dead letter.
 
-    ``step`` is the event that would have said done; ``undoing`` tells which direction was attempted.
+    ``step`` is the event that would have said the step is done; ``undoing`` tells whether its undo was attempted.
     """
 
     step: str
@@ -90,17 +90,17 @@ class StepGaveUp(Event):
 
 
 class LedgerLost(Event):
-    """A ledger was asked about a step it should know and does not (expired, or lost in a fail-over)."""
+    """A ledger was asked about a step it should know but does not: its entry expired or was lost in a fail-over."""
 
     step: str
     reason: str
 
 
 class StepRequest(Event, by=COORDINATOR):
-    """What the coordinator asks of one participant about one of its steps.
+    """A request of the coordinator to one participant about one of its steps.
 
-    ``step`` is the event that says done; ``seen`` is the id of that event if the coordinator saw it, and
-    ``began`` the instant the saga began (epoch milliseconds), by which a ledger can tell *never* from *lost*.
+    ``step`` is the event that says the step is done; ``seen`` is the id of that event if the coordinator saw it.
+    ``began`` is the instant the saga began (epoch milliseconds), by which a ledger distinguishes *never* from *lost*.
     """
 
     step: str
@@ -109,28 +109,28 @@ class StepRequest(Event, by=COORDINATOR):
 
 
 class UndoRequested(StepRequest):
-    """The coordinator wants the step undone, or barred if it never happened."""
+    """The coordinator requests that the step be undone, or barred if it never happened."""
 
 
 class BarRequested(StepRequest):
-    """The coordinator wants the step forbidden for good, unless it is already done."""
+    """The coordinator requests that the step be forbidden for good, unless it is already done."""
 
 
 class RetryRequested(StepRequest):
-    """The coordinator wants a step that gave up to be tried again."""
+    """The coordinator requests that a step that gave up be retried."""
 
 
 REQUESTS: dict[str, type[StepRequest]] = {
     kind.type_name(): kind for kind in (UndoRequested, BarRequested, RetryRequested)
 }
-"""What the coordinator asks of participants, by type."""
+"""The coordinator's requests to participants, by type."""
 
 LIBRARY_FACTS: tuple[type[Event], ...] = (StepBarred, StepGaveUp, LedgerLost)
-"""What any participant may say about one of its steps, beside the events of the table."""
+"""The events that any participant may publish about one of its steps, besides those of the table."""
 
 
 class SagaStarted(Event, by=COORDINATOR):
-    """The coordinator saw the beginning of a saga."""
+    """The coordinator saw a saga begin."""
 
 
 class SagaCompleted(Event, by=COORDINATOR):
@@ -138,19 +138,19 @@ class SagaCompleted(Event, by=COORDINATOR):
 
 
 class SagaFailed(Event, by=COORDINATOR):
-    """The saga was turned back before any step had an effect; its beginning is closed."""
+    """The saga ended before any step had an effect; its beginning is closed."""
 
     reason: str
 
 
 class SagaCompensationStarted(Event, by=COORDINATOR):
-    """The saga was turned back and steps that happened, or may have, are being undone."""
+    """The saga will not complete; the steps that happened, or may have happened, are being undone."""
 
     reason: str
 
 
 class SagaCompensationCompleted(Event, by=COORDINATOR):
-    """Every effect that happened, or may have, has a confirmed undo."""
+    """Every effect that happened, or may have happened, has a confirmed undo."""
 
     reason: str
 
@@ -162,7 +162,7 @@ class SagaNeedsAttention(Event, by=COORDINATOR):
 
 
 class SagaAborted(Event, by=COORDINATOR):
-    """A person closed the saga; ``open_effects`` names what was left as it was."""
+    """A person closed the saga; ``open_effects`` names the effects that were left as they were."""
 
     reason: str
     actor: str
@@ -178,4 +178,4 @@ LIFECYCLE: tuple[type[Event], ...] = (
     SagaNeedsAttention,
     SagaAborted,
 )
-"""What coordinators say about the life of a saga."""
+"""The events that coordinators publish about the life of a saga."""

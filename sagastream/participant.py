@@ -1,4 +1,4 @@
-"""A service's handlers, declared. Owns the registry and its checks; runs nothing and speaks to nobody."""
+"""Declare a service's handlers. Owns their registry and its checks; runs no handler and does no I/O."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LIBRARYS: dict[str, type[Event]] = {**REQUESTS, **{kind.type_name(): kind for k
 
 @dataclass(frozen=True)
 class Handler:
-    """One function of a participant and what its annotations say about it.
+    """One function of a participant, and what its annotations declare.
 
-    ``name`` is the field of the ledger. ``resources`` are the parameters after event and transaction, given
-    by type when the participant runs. ``may_say_nothing`` tells whether it may return None.
+    ``name`` is the function's field in the ledger. ``resources`` are the parameters after event and transaction,
+    injected by type when the participant runs. ``may_say_nothing`` tells whether the function may return None.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Handler:
 
     @property
     def done(self) -> type[Event] | None:
-        """Return the event by which it says that its step is done."""
+        """Return the event that says this handler's step is done, None if it publishes none."""
         return next((kind for kind in self.publishes if not issubclass(kind, Refusal)), None)
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """Which saga an event begins."""
+    """The saga that an event begins, and the version of its table."""
 
     event: type[Event]
     saga: str
@@ -57,11 +57,11 @@ class Beginning:
 class Participant:
     """The set of handlers of one service; its consumer group has the same name.
 
-    ``begins_at`` is the position from which a group that never existed before reads: ``"0"`` is everything that is
-    still there, ``"$"`` only what comes from now on. A group that was lost always begins at ``"0"``.
+    ``begins_at`` is the stream position from which a group that never existed reads: ``"0"`` reads every entry still
+    in the stream, ``"$"`` only entries added from now on. A group that was lost always begins at ``"0"``.
 
-    Handlers return events: what is returned is decided, success and refusal alike. A handler that raises has
-    decided nothing and is tried again, then buried.
+    A handler decides by returning an event, for success and refusal alike. A handler that raises has decided nothing:
+    it is retried, and at last its message becomes a dead letter.
     """
 
     name: str
@@ -92,11 +92,11 @@ class Participant:
     ) -> Callable[[F], F]:
         """Declare the function that handles an event.
 
-        ``outside``: the function calls something that is not Redis. The ledger then says ``begun`` before
-        it runs, it may run more than once with the same ``tx.key``, and nobody waits for it.
+        ``outside``: the function calls something other than Redis. The ledger then says ``begun`` before the function
+        runs, the function may run more than once with the same ``tx.key``, and no other message waits for it.
 
-        ``name``: what the ledger and ``tx.key`` call it, its own name without one. Whoever renames a function gives its
-        old name here: under another the ledger does not know what was done, and it is done again.
+        ``name``: the handler's name in the ledger and in ``tx.key``, by default the function's. When you rename a
+        function, give its old name here: under a new one the ledger does not find what was done, and it is done again.
         """
         self._must_be_an_event("on", event)
 
@@ -114,7 +114,7 @@ class Participant:
         return declare
 
     def undo(self, done: type[Event], *, outside: bool = False, retry: Retry | None = None) -> Callable[[F], F]:
-        """Declare the function that undoes a step; it is given the event by which the step said done."""
+        """Declare the function that undoes a step; it receives the event that said the step was done."""
         self._must_be_an_event("undo", done)
 
         def declare(function: F) -> F:
@@ -126,11 +126,10 @@ class Participant:
         return declare
 
     def close(self, done: type[Event], *, retry: Retry | None = None) -> Callable[[F], F]:
-        """Declare the function that settles a begun step whose undo was asked for.
+        """Declare the function that settles a begun step when its undo is requested.
 
-        It makes sure that no call under ``tx.key`` can succeed any more and returns what is true then: the
-        event that says done if the effect happened, None if it did not and never will. It is given
-        the event that triggered the step.
+        The function receives the event that triggered the step. It makes sure that no call under ``tx.key`` can succeed
+        any more, then returns the step's done event if the effect happened, or None if it did not and never will.
         """
         self._must_be_an_event("close", done)
 
@@ -145,11 +144,11 @@ class Participant:
 
     @property
     def functions(self) -> tuple[Handler, ...]:
-        """Return everything that was declared: handlers, and the ways to undo and to close a step."""
+        """Return every declared function: handlers, undo functions and close functions."""
         return (*self.handlers.values(), *self.undos.values(), *self.closes.values())
 
     def performing(self, done: str) -> Handler | None:
-        """Return the handler that says done by this event."""
+        """Return the handler that publishes this done event."""
         return next(
             (
                 handler
@@ -160,14 +159,14 @@ class Participant:
         )
 
     def ledger_field(self, done: str) -> str | None:
-        """Return under which name the ledger keeps the step that says done by this event."""
+        """Return the ledger's field for the step with this done event, None if this participant does not perform it."""
         if done in self.beginnings:
             return BEGINNING
         handler = self.performing(done)
         return handler.name if handler else None
 
     def _must_be_an_event(self, how: str, given: object) -> None:
-        """Refuse ``@hotel.on`` without an event, which would put what declares in the place of the function."""
+        """Refuse ``@hotel.on`` without an event, which would replace the function by the decorator."""
         if not (isinstance(given, type) and issubclass(given, Event)):
             raise DefinitionError(f"{given!r} is not the class of an event, as in {self.name}.{how}(TripBooked)")
 
@@ -176,9 +175,10 @@ class Participant:
             raise DefinitionError(f"{self.name}: retry must be such as Retry(attempts=3), got {given!r}")
 
     def _must_be_told_apart(self, handler: Handler) -> None:
-        """Refuse a handler whose entries the ledger could not tell from another's.
+        """Refuse a handler whose ledger entries could not be distinguished from another handler's.
 
-        It would pass for run already, or a request about what it did would be answered from the other's entry.
+        The ledger would take it for a handler that has run already, or would answer a request about its step from the
+        other handler's entry.
         """
         where = f"{self.name}: {handler.name!r}"
         if handler.name == BEGINNING:

@@ -1,6 +1,6 @@
-"""A whole system in one process: participants, coordinator, and a way in. For first steps, tests and small services.
+"""A whole system in one process: participants, coordinator and entrances. For first steps, tests and small services.
 
-Everything here can as well run apart, one process each; nothing is faster or safer for being together.
+Each of these can equally run as a process of its own; one process is neither faster nor safer than several.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _log = structlog.get_logger(__name__)
 class Runtime:
     """Runs participants, and a coordinator for the given tables, while it is open as a context manager.
 
-    ``resources`` are what handlers take beside event and transaction, by annotated type. What ``check`` would find is
-    logged where everybody whom the tables name is here. Where the store is not the right one (``STORE``) nobody works,
-    ``begin`` and ``change`` raise ``WrongStore``, and all goes on once it is.
+    ``resources`` are what handlers take besides event and transaction, by annotated type. If all participants that the
+    tables name are given, the problems that ``check`` finds are logged. While the store is not the one that ``STORE``
+    names, no worker runs, and ``begin`` and ``change`` raise ``WrongStore``; once it is, all of them go on.
 
-    Raises: ``DefinitionError`` when a handler wants a resource nobody gave, or two participants have one name.
+    Raises: ``DefinitionError`` if a handler needs a resource that was not given, or two participants share a name.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Runtime:
         settings: Settings | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        coordinator = ["coordinator"] if sagas or not participants else []  # as a process of its own is called
+        coordinator = ["coordinator"] if sagas or not participants else []  # as in a process of its own
         who = "+".join([*(participant.name for participant in participants), *coordinator])
         name = f"{self.settings.key_prefix}{who}/{self.settings.consumer}"
         self.bus = connect(url, name=name, block=self.settings.block)
@@ -75,7 +75,7 @@ class Runtime:
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Start everybody; events published from now on are handled, unless the server is out of reach."""
+        """Start all workers; events published from now on are handled, unless the server cannot be reached."""
         await self._running.enter_async_context(self._endings)
         tasks = [asyncio.create_task(worker.run(self._stop), name=worker.name) for worker in self._workers]
         self._running.push_async_callback(self._join, tasks)
@@ -87,7 +87,7 @@ class Runtime:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Let everybody finish what is at hand, within ``STOP_WITHIN``, and close the connections."""
+        """Let the workers finish pending work within ``STOP_WITHIN``, then close the connections."""
         try:
             await self._running.aclose()
         finally:
@@ -113,7 +113,7 @@ class Runtime:
         return await self._entrance(participant.name).reader.read_all(key)
 
     async def ended(self, saga_id: str, *, patience: timedelta = timedelta(seconds=30)) -> Status | None:
-        """Return the status with which a saga ended, None if it has not ended within our patience."""
+        """Return the status with which a saga ended, None if it has not ended within ``patience``."""
         return await self._endings.wait(saga_id, patience)
 
     def _entrance(self, participant: str) -> Entrance:
@@ -127,14 +127,14 @@ class Runtime:
             await finish(set(tasks), self.settings.stop_within)
         finally:
             for task in tasks:
-                task.cancel()  # of those that are still there, where whoever leaves is cancelled meanwhile
+                task.cancel()  # those still running if this exit is itself cancelled
         for task in tasks:
             if not task.cancelled():
                 task.result()
 
 
 def _look_over(sagas: Sequence[Saga], participants: Sequence[Participant]) -> None:
-    """Tell what does not fit, where everybody is there who takes part in what begins now."""
+    """Log what does not fit, if all participants of the sagas that can begin now are here."""
     named = {name for saga in latest_of(sagas) for name in saga.participants}
     if named <= {participant.name for participant in participants}:
         for problem in check(sagas, participants):

@@ -1,4 +1,4 @@
-"""One service as an HTTP app with its workers. Knows no business and no path of it."""
+"""One service as an HTTP app with its workers. Knows nothing of the service's business or its routes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Context:
-    """What a service is built from: everything it may not make for itself."""
+    """What a service is built from: everything that it must be given and must not create itself."""
 
     name: str
     settings: Settings
@@ -57,10 +57,10 @@ class Context:
 
 @dataclass(frozen=True)
 class Service:
-    """A service as data: routes, what runs beside them, and what both need opened.
+    """A service as data: its routes, the workers that run beside them, and the resources that both need.
 
-    ``resources`` are entered once, in order, when the server has answered. ``port`` is where it listens when
-    it runs alone and nobody says otherwise.
+    ``resources`` are entered once, in order, after the server has first answered. ``port`` is the default port when
+    the service runs as a process of its own.
     """
 
     name: str
@@ -71,8 +71,8 @@ class Service:
 
 
 App: TypeAlias = FastAPI
-# Where OpenTelemetry is set up by anybody the framework would tell of requests too, and of what was wrong with them in
-# words that may hold anything; see ``tracing``. A framework that is too old to do so takes no notice.
+# If anything in the process sets up OpenTelemetry, FastAPI would also record requests, and their errors in texts that
+# may contain any data; see ``tracing``. FastAPI versions without that telemetry ignore this setting.
 _UNTOLD: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
 
@@ -80,7 +80,7 @@ _UNTOLD: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 async def opened_context(
     name: str, url: str, settings: Settings, telemetry: Telemetry | None = None
 ) -> AsyncIterator[Context]:
-    """Yield a context with connections of its own to the server at ``url``; nothing is sent yet."""
+    """Yield a context with its own connections to the server at ``url``; nothing is sent yet."""
     bus = connect(url, name=f"{settings.key_prefix}{name}/{settings.consumer}", block=settings.block)
     told = settings.model_copy(update={"redis_url": url})
     try:
@@ -90,10 +90,10 @@ async def opened_context(
 
 
 def create_app(service: Service, context: Context) -> FastAPI:
-    """Return the app of one service: its routes, its probes, and its workers for as long as it is up.
+    """Return the app of one service: its routes, its probes, and its workers, which run during the app's lifespan.
 
-    Its ``state.host`` tells how it is. While the server cannot be reached, or is not the one that is meant, its routes
-    answer 503 and its workers wait.
+    ``app.state.host`` describes its condition. While the server cannot be reached, or its store is not the right one,
+    the routes answer 503 and the workers wait.
     """
     host = Host(
         service.name,
@@ -118,7 +118,7 @@ def create_app(service: Service, context: Context) -> FastAPI:
 
 
 def mark_of(context: Context) -> StoreMark:
-    """Return how a process knows the store it is meant for."""
+    """Return the mark by which a process recognises the right store."""
     return StoreMark(context.bus, Keys(context.settings.key_prefix, COORDINATOR), name=context.settings.store)
 
 
@@ -142,16 +142,16 @@ def bare_app(
     always: tuple[str, ...],
     telemetry: Telemetry | None = None,
 ) -> FastAPI:
-    """Return an app without routes that answers errors as problems, bounds bodies and waits at its gate.
+    """Return an app without routes that answers errors as problems, limits bodies, and answers 503 until it is open.
 
-    ``always`` are the beginnings of paths that are served before ``is_open``; ``telemetry`` is told of every answer.
+    Paths that begin with one of ``always`` are served before ``is_open``; ``telemetry`` counts every answer.
     """
     app = _App(
         title=title, version=VERSION, lifespan=lifespan, redoc_url=None, docs_url=None, telemetry=_UNTOLD
     )  # fmt: skip
     app.add_route("/docs", routes_page(title), include_in_schema=False)
     problems.install(app)
-    # The last one added is met first.
+    # A request passes through the middleware added last first.
     app.add_middleware(AnswersHead)
     app.add_middleware(RelativeRedirects)
     app.add_middleware(BodyGuard)
@@ -174,7 +174,7 @@ class _App(FastAPI):
 
 
 def include(app: FastAPI, routers: Sequence[APIRouter], telemetry: Telemetry) -> None:
-    """Add routes to an app, and to what its telemetry exports."""
+    """Add routes to an app, and export their series in its telemetry from the start."""
     for router in routers:
         app.include_router(router)
         expect_requests(telemetry, router.routes)

@@ -1,4 +1,4 @@
-"""What the surroundings may decide, read from the environment once and passed on. Holds no instance."""
+"""The settings of a process, read from the environment once and passed on. Holds no instance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEADER = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
 def _is_place(url: str) -> bool:
-    """Tell whether whoever calls it will be able to read it; its parser is loaded where somebody is to be called."""
+    """Tell whether httpx, which will call this URL, can parse it; httpx is imported only if webhooks are configured."""
     from httpx import URL, InvalidURL
 
     try:
@@ -39,7 +39,7 @@ def _seconds(value: object) -> object:
 
 
 def _name(value: object) -> object:
-    """Return what a number is as text, and which name this host has where that is meant."""
+    """Return this host's name for ``host``, a number as text, and any other value as it is."""
     if value == "host":
         return re.sub(r"[^A-Za-z0-9_.-]", "_", socket.gethostname())[:64]
     return str(value) if isinstance(value, int) else value
@@ -50,11 +50,11 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class Settings(BaseSettings):
-    """Settings of one process; every field is the environment variable of the same name.
+    """The settings of one process; each field is read from the environment variable of the same name.
 
     An empty variable counts as absent. **Units**: durations are seconds (``2.5``) or ISO 8601 (``P7D``).
 
-    **Raises**: ``pydantic.ValidationError`` naming each variable that cannot be used; report it and stop.
+    **Raises**: ``pydantic.ValidationError`` that names each unusable variable; report it and stop.
     """
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True)
@@ -145,7 +145,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _can_be_read(cls, told: str | None) -> str | None:
-        """Refuse what no parser would understand as it is meant; what they say of it shows parts of it."""
+        """Refuse URLs that parsers would misread; the parsers' own messages would reveal parts of the URL."""
         try:
             parts = urlsplit(told or "")
             is_odd = (
@@ -191,14 +191,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _signs_what_it_sends(self) -> Self:
-        """Refuse to send what nobody could tell from a forgery."""
+        """Refuse unsigned webhooks, which a receiver could not distinguish from a forgery."""
         if self.webhook_url is not None and self.webhook_secret is None:
             raise ValueError("WEBHOOK_URL needs a WEBHOOK_SECRET")
         return self
 
     @model_validator(mode="after")
     def _remembers_long_enough(self) -> Self:
-        """Refuse retentions under which something could be handled twice or be about nothing."""
+        """Refuse retentions under which an event could be handled twice or outlive its saga's record."""
         ledger = self.ledger_retention
         if max(self.stream_retention, self.unread_retention) >= ledger:
             raise ValueError("STREAM_RETENTION and UNREAD_RETENTION must be shorter than LEDGER_RETENTION")

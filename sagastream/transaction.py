@@ -1,6 +1,6 @@
-"""The transaction: declared operations of one owner, applied wholly or not at all. Speaks Redis; decides nothing.
+"""The transaction: declared operations of one owner, applied all or none. Speaks Redis; decides nothing.
 
-The only way this library writes state. See ``transaction.lua`` for what the server does with it.
+This library writes state in no other way. ``transaction.lua`` describes what the server does with a transaction.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SHUT_OUT = frozenset({"NOPERM", "NOAUTH", "WRONGPASS"})
 
 
 class OutcomeKind(StrEnum):
-    """What became of one transaction."""
+    """The kinds of ``Outcome``."""
 
     OK = "ok"
     IS = "is"
@@ -38,10 +38,10 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one transaction, and the detail the server gave.
+    """The result of one transaction, with the detail the server gave.
 
-    ``IS``: the ledger has another state (``detail``) than expected. ``REFUSED``: a guard did not hold.
-    ``MALFORMED``: it could never be applied. ``TORN``: a write was forbidden half way.
+    ``IS``: the ledger's state is not the expected one but ``detail``. ``REFUSED``: a guard did not hold.
+    ``MALFORMED``: the transaction can never be applied. ``TORN``: the server forbade a write half way.
     """
 
     kind: OutcomeKind
@@ -54,7 +54,7 @@ class Outcome:
 
     @property
     def state(self) -> State:
-        """Return the state the ledger was found in; only for ``IS``."""
+        """Return the state found in the ledger; only for ``IS``."""
         return State(self.detail)
 
 
@@ -67,17 +67,18 @@ class Receipt:
 
 
 class Transaction:
-    """What one handler reads and wants changed. Handed to handlers; committed by the library.
+    """What one handler reads, and the changes it declares. The library passes it to the handler and commits it.
 
-    Keys are names under the participant's own root, such as ``level:store-1:product-1``; those the library keeps there
-    itself (``letters``, ``ledger:…``; see ``keys.py``) are refused. Reads see the
-    state before the commit; guards (``expect``, ``at_least``, ``decrease``) make the commit fail if
-    it changed in a way that matters, and the handler is then run again on fresh reads.
+    Keys are names under the participant's own root, such as ``level:store-1:product-1``; the library's own keys under
+    that root (``letters``, ``ledger:…``; see ``keys.py``) are refused. Reads see the state before the commit. Guards
+    (``expect``, ``at_least``, ``decrease``) make the commit fail if that state changed in a way that matters; the
+    handler then runs again on fresh reads.
 
-    ``key`` is the same for every attempt at this step of this saga: give it to whatever must
-    recognise a repetition. ``now_ms`` is server time.
+    ``key`` is the same for every attempt at this step of this saga: pass it to any system that must recognise a
+    repetition. ``now_ms`` is server time.
 
-    Raises (whatever declares something): ``ValueError`` or ``TypeError`` for what cannot be sent or stored.
+    Raises (every method that declares a change or guard): ``ValueError`` or ``TypeError`` for a value that cannot be
+    sent or stored.
     """
 
     def __init__(self, reader: Reader, *, saga_id: str, key: str, now_ms: int, initiator: str = "") -> None:
@@ -88,7 +89,7 @@ class Transaction:
         self.entry: Entry | None = None
         self.traceparent = ""
         self._reader = reader
-        self._values: list[Any] = []  # of all operations: what, key, how many values follow, values
+        self._values: list[Any] = []  # flat: per operation its kind, key, number of values, values
 
     async def read(self, key: str, *fields: str) -> list[str | None]:
         """Return fields of a hash, None for each that is absent."""
@@ -99,15 +100,15 @@ class Transaction:
         return await self._reader.read_all(key)
 
     async def read_all_each(self, keys: Sequence[str]) -> list[dict[str, str]]:
-        """Return several whole hashes in the order of their keys, empty for each that is absent; asked for at once."""
+        """Return several whole hashes, read at once, in the order of their keys; empty for each that is absent."""
         return await self._reader.read_all_each(keys)
 
     def expect(self, key: str, field: str, value: str | None) -> None:
-        """Commit only if the field has this value, or is absent for None."""
+        """Commit only if the field has this value; None means that the field must be absent."""
         self._values += ("expect", key, 2, field, False if value is None else as_text(value))
 
     def at_least(self, key: str, field: str, amount: int) -> None:
-        """Commit only if the counter is at least this much."""
+        """Commit only if the counter is at least ``amount``."""
         self._values += ("at_least", key, 2, field, small(amount))
 
     def set(self, key: str, fields: Mapping[str, str | int]) -> None:
@@ -128,11 +129,11 @@ class Transaction:
         self._values += ("increase", key, 2, field, str(small(amount)))
 
     def decrease(self, key: str, field: str, amount: int) -> None:
-        """Take from a counter in a hash, but never below zero; summed per counter over the transaction."""
+        """Subtract from a counter in a hash, never below zero: the guard sums a counter's decreases per transaction."""
         self._values += ("decrease", key, 2, field, str(-small(amount)))
 
     def tally(self, key: str, counters: Mapping[str, int]) -> None:
-        """Add to counters that guard nothing; written once per call however many transactions add to them."""
+        """Add to counters without a guard; each call writes them once, however many transactions add to them."""
         flat = [part for name, amount in counters.items() for part in (as_name(name), small(amount))]
         self._values += ["tally", key, len(flat), *few(flat)]
 
@@ -145,69 +146,69 @@ class Transaction:
         self._values += ["push", key, len(values), *texts(values)]
 
     def schedule(self, key: str, member: str, score: int, *, instead_of: int | None = None) -> None:
-        """Put a member into a sorted set; a guard if it says which score the member must have had until now."""
+        """Put a member into a sorted set; with ``instead_of``, commit only if the member's score so far is that."""
         if instead_of is None:
             self._values += ("schedule", key, 2, as_text(member), as_score(score))
         else:
             self._values += ("schedule", key, 3, as_text(member), as_score(score), as_score(instead_of))
 
     def unschedule(self, key: str, member: str) -> None:
-        """Take a member out of a sorted set."""
+        """Remove a member from a sorted set."""
         self._values += ("unschedule", key, 1, as_text(member))
 
     def expire(self, key: str, after: timedelta) -> None:
-        """Let a key vanish after a while."""
+        """Let a key expire after this time."""
         self._values += ("expire", key, 1, str(as_ms(after)))
 
     def keep(self, key: str, stream: str, *, since_ms: int, life: timedelta) -> None:
-        """Keep all of a hash as it is now, unless something was kept in the stream at ``since_ms`` or later.
+        """Copy the whole hash, as it is now, into the stream, unless the stream has a copy from ``since_ms`` or later.
 
-        **Shape**: an entry whose id is the instant and whose field ``hash`` is names and values, a line each, so
-        neither may hold a line break. Entries older than ``life`` are dropped.
+        **Shape**: one entry whose id is the instant; its field ``hash`` holds names and values, one per line, so
+        neither may contain a line break. Entries older than ``life`` are dropped.
         """
         self._values += ("keep", key, 3, stream, as_score(since_ms), as_ms(life))
 
     def mention(self, stream: str, name: str, *, most: int) -> None:
-        """Mention a name in a stream that keeps about the ``most`` latest entries: nothing may depend on it.
+        """Mention a name in a stream trimmed to about the ``most`` latest entries, so no work may depend on it.
 
-        **Shape**: one entry per call, whose field ``names`` is what its transactions mentioned, with blanks between.
+        **Shape**: one entry per call; its field ``names`` holds the names its transactions mentioned, blank-separated.
         """
         if name.split() != [name]:
             raise ValueError(f"a name without blanks can be mentioned, got {name[:80]!r}")
         self._values += ("mention", stream, 2, name, small(most))
 
     def publish(self, envelope: Envelope) -> int:
-        """Append an event to the owner's stream of its type; return its position, for ``Entry``."""
+        """Append an event to the owner's stream of its type; return the operation's position, for ``Entry``."""
         return self.tell(names.events(envelope.type), envelope)
 
     def tell(self, stream: str, envelope: Envelope) -> int:
-        """Append an event to one of the owner's streams; return its position, for ``Entry``."""
+        """Append an event to one of the owner's streams; return the operation's position, for ``Entry``."""
         position, told = len(self._values), envelope.told()
         self._values += ["publish", stream, len(told), *told]
         return position
 
     def append(self, stream: str, fields: Sequence[str]) -> None:
-        """Append what is no event (names and values) to one of the owner's streams."""
+        """Append an entry that is no event (names and values in turn) to one of the owner's streams."""
         if len(fields) % 2:
             raise ValueError(f"names and values come in pairs, got {len(fields)} of them")
         self._values += ["append", stream, len(fields), *texts(fields)]
 
     def must_be_own(self) -> None:
-        """Make sure that nothing written so far is what the library keeps beside the participant's own state.
+        """Refuse operations on the keys that the library keeps beside the participant's own state.
 
         Raises: ``DefinitionError``.
         """
         values, at = self._values, 0
         while at < len(values):
             kind, key, count, *further = values[at : at + 4]
-            for name in (key, *further) if kind == "keep" else (key,):  # which writes a stream beside its key
+            for name in (key, *further) if kind == "keep" else (key,):  # "keep" also writes a stream
                 if names.is_the_librarys(str(name)) and not (kind == "publish" and names.is_of_events(str(name))):
                     told = str(name)[:80]
                     raise DefinitionError(f"{told!r} is a key of the library's; name the participant's own otherwise")
             at += 3 + count
 
     def guard(self, number: str) -> str:
-        """Return in words which operation did not hold, by the detail of ``REFUSED``. Values are not told."""
+        """Return a description of the guard that did not hold, given the detail of ``REFUSED``; it shows no values."""
         values, at = self._values, 0
         for _ in range(int(number) - 1):
             at += 3 + values[at + 2]
@@ -216,7 +217,7 @@ class Transaction:
         return f"{kind}{name} in {key!r}"
 
     def pack(self, values: list[object], life_ms: str) -> None:
-        """Add what the script reads of this transaction; the ledger keeps its entry for so long."""
+        """Append this transaction to ``values`` as the script reads it; ``life_ms`` is the life of its ledger entry."""
         entry = self.entry
         if entry is None:
             values += (len(self._values) + 1, False)
@@ -227,7 +228,7 @@ class Transaction:
 
 
 class Transactor:
-    """Commits transactions of one owner, a whole batch in one call."""
+    """Commits transactions of one owner, a whole batch per call."""
 
     def __init__(self, connection: Connection, keys: Keys, *, retention: timedelta) -> None:
         self.keys = keys
@@ -235,20 +236,20 @@ class Transactor:
         self._life_ms = str(as_ms(retention))
 
     async def commit(self, batch: Sequence[Transaction]) -> Receipt:
-        """Apply each transaction of the batch on its own; return one outcome each.
+        """Apply the transactions of the batch independently; return one outcome each.
 
-        Raises: ``ServerUnavailable``; then each may or may not have been applied. A server that does not let us in
-        is as good as none: no message is to blame for it.
+        Raises: ``ServerUnavailable``; each transaction may or may not have been applied then. A server that denies us
+        access raises it too, because no message is to blame for that.
         """
         try:
             return _receipt(await self._call(batch))
-        except (ReplyError, ValueError) as error:  # ValueError: what cannot be sent
+        except (ReplyError, ValueError) as error:  # ValueError: a value that cannot be sent
             if isinstance(error, ReplyError) and error.code in _SHUT_OUT:
                 needed = "EVAL, EVALSHA and the commands of transaction.lua"
                 raise ServerUnavailable(f"{error}; allow this user {needed}") from error
             if len(batch) == 1:
                 return Receipt(0, [Outcome(OutcomeKind.MALFORMED, str(error))])
-        # The call itself was refused: the one that is to blame must not take the others with it.
+        # The server refused the whole call. Send each transaction alone, so that a bad one does not fail the others.
         receipts = [await self.commit([transaction]) for transaction in batch]
         return Receipt(max(r.now_ms for r in receipts), [outcome for r in receipts for outcome in r.outcomes])
 
@@ -265,9 +266,9 @@ def script() -> Script:
 
 
 def _packed(values: list[object]) -> bytes:
-    """Return values as the script reads them.
+    """Return the values packed as the script reads them.
 
-    Raises: ``ValueError`` for what cannot be sent, of whatever type it is.
+    Raises: ``ValueError`` if a value cannot be sent, whatever its type.
     """
     try:
         packed: bytes = msgpack.packb(values, unicode_errors="surrogateescape")
