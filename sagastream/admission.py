@@ -1,4 +1,4 @@
-"""Who may do what only the shop's own people may: whoever shows the operators' token. Answers 401 to all others."""
+"""Admit requests that carry the operators' token to the routes reserved for them. Answers 401 to all others."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ NOT_ADMITTED = {
 
 
 class Admission:
-    """The doors of one process, each a dependency of routes.
+    """The checks of one process, each a dependency of routes.
 
-    ``operator`` asks for the token always; without one nobody passes. ``staff`` asks for it where it was set on
-    purpose: where it was not, nothing listens beyond the loopback address.
+    ``operator`` always requires the token; without one it admits no request. ``staff`` requires it only if
+    ``OPERATOR_TOKEN`` is set; if it is not, the process listens on the loopback address only.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -45,7 +45,7 @@ class Admission:
         self._made = made_token(settings)
 
     async def operator(self, request: Request, shown: Shown) -> None:
-        """Let pass who shows the token, unless a page of another site has a browser show it.
+        """Admit a request with the token, unless a page of another site made the browser send it.
 
         Raises: ``Problem`` 401, 403.
         """
@@ -57,7 +57,7 @@ class Admission:
         _must_be(token, shown)
 
     async def staff(self, shown: Shown) -> None:
-        """Let pass who shows the token, and everybody where none was set.
+        """Admit a request with the token, or every request if no token is set.
 
         Raises: ``Problem`` 401.
         """
@@ -66,11 +66,11 @@ class Admission:
 
 
 def _must_be_of_this_site(request: Request) -> None:
-    """Browsers tell whose page asks; programs tell nothing, and no page can make a browser tell what is not so."""
+    """Refuse requests from pages of other sites: browsers name the site truthfully, programs send no such header."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site is not None:
         is_ours = site in ("same-origin", "none")
-    else:  # an old browser, or one that came without encryption
+    else:  # an old browser, or a connection without encryption
         is_ours = origin is None or _host(origin) == request.headers.get("host", "").lower()
     if not is_ours:
         raise Problem(403, "a page of another site asks; operators act from the console of this one")

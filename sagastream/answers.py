@@ -1,4 +1,4 @@
-"""What every answer is made of: names in camelCase, and instants. Pure."""
+"""The parts that all HTTP answers share: a model with camelCase names, and instants. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Answer(BaseModel):
 
 
 def moment(ms: int | None) -> datetime | None:
-    """Return epoch milliseconds as an instant, if there are any."""
+    """Return epoch milliseconds as an instant, None for None."""
     return None if ms is None else instant(ms)
 
 

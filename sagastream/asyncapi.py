@@ -1,7 +1,7 @@
-"""AsyncAPI 3 of a project: every stream, who publishes on it, who reads it, and what its messages hold. Pure.
+"""Build a project's AsyncAPI 3 document: every stream, its publisher, its readers and its messages' fields. Pure.
 
-A Redis name has braces, which in an AsyncAPI address would be parameters; so addresses are null and the name stands
-in ``x-redis-stream``. **Source**: AsyncAPI 3.0.0; `docs/reference/events.md` for the fields of an entry.
+Redis names contain braces, which would mean parameters in an AsyncAPI address; so addresses are null and
+``x-redis-stream`` holds the name. **Source**: AsyncAPI 3.0.0; `docs/reference/events.md` for the fields of an entry.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _FORMS: Json = {
 
 @dataclass(frozen=True, slots=True)
 class _Channel:
-    """A stream: its owner, its name there, what may stand on it, and who reads it."""
+    """A stream: its owner, its name under that owner, the events it may carry, and its readers."""
 
     owner: str
     stream: str
@@ -62,7 +62,7 @@ class _Channel:
 
 
 def document(sagas: Sequence[Saga], participants: Sequence[Participant], prefix: str) -> Json:
-    """Return the document of these tables and participants; ``prefix`` is what every key begins with."""
+    """Return the document of these tables and participants; every key begins with ``prefix``."""
     channels = list(_channels(sagas, participants))
     events = list(dict.fromkeys(event for channel in channels for event in channel.events))
     schemas: Json = {}
@@ -111,7 +111,7 @@ def _channels(sagas: Sequence[Saga], participants: Sequence[Participant]) -> Ite
 
 
 def _published(participant: Participant, sagas: Sequence[Saga]) -> Iterator[type[Event]]:
-    """Yield what its handlers return, what it begins, and what the tables say of it besides (such as cancellations)."""
+    """Yield the events that its handlers return, that begin its sagas, and that the tables add (cancellations)."""
     of_tables = [event for saga in sagas for event in saga.event_types() if event.by == participant.name]
     begun = [beginning.event for beginning in participant.beginnings.values()]
     returned = [event for handler in participant.functions for event in handler.publishes]
@@ -146,7 +146,7 @@ def _operation(action: str, channel: _Channel, who: str) -> Json:
 
 
 def _message(event: type[Event], schemas: Json) -> Json:
-    """Return an event as a message, and put the shapes it refers to among the schemas."""
+    """Return an event as a message, and add the schemas it refers to to ``schemas``."""
     payload = event.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
     schemas.update(payload.pop("$defs", {}))
     return {
@@ -165,6 +165,6 @@ def _envelope() -> Json:
     properties: Json = {}
     for name in fields:
         form = _FORMS.get(name, {})
-        assert isinstance(form, dict)  # so they are written above
+        assert isinstance(form, dict)  # all of ``_FORMS`` are
         properties[name] = {"type": "string", **form, **({"description": _MEANS[name]} if name in _MEANS else {})}
     return {"type": "object", "description": "CloudEvents 1.0", "required": list(fields), "properties": properties}

@@ -1,4 +1,4 @@
-"""How long an event loop was at work. Reads its clock; sets no timer."""
+"""Measure how long a process has been running, without pauses. Reads a clock; sets no timer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 
 class AwakeTime:
-    """Counts seconds in which something was done, without those in which the process or its machine was stopped.
+    """Counts seconds, except those in which the process or its machine was stopped.
 
-    The clock of a loop goes on in a process that is stopped (SIGSTOP), and may in a suspended machine. Whoever shares
-    this time reads it at least every ``at_most_s``: if nobody did, nobody could, and so much is counted at most.
+    A loop's clock goes on while the process is stopped (SIGSTOP), and may go on while the machine is suspended. The
+    users of this time must read it at least every ``at_most_s``; a longer gap between reads means that the process was
+    stopped, and counts as ``at_most_s``.
     """
 
     def __init__(self, clock: Callable[[], float], *, at_most_s: float) -> None:

@@ -1,7 +1,7 @@
-"""Tells where an event loop is blocked: by a thread beside it, for nothing on the loop can tell any more.
+"""Log where an event loop is blocked. A thread does so, because nothing on a blocked loop can run.
 
-A handler that waits without ``await`` stops all that its process does: reads, renewals of what is in hand, probes.
-Tells files, lines and functions only: values may be personal data.
+A handler that waits without ``await`` stops everything in its process: reads, renewals of pending messages, probes.
+Logs files, lines and functions only: values may be personal data.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 
 EVERY_S = 1.0
 BLOCKED_S = 2.0  # without a turn of the loop
-_GRACE_S = 0.5  # after a process that was stopped goes on, its loop turns before long
+_GRACE_S = 0.5  # a process that was stopped and goes on turns its loop within this
 _MOST_FRAMES = 6
 _ASYNCIO = asyncio.__path__[0]
 _HELP = "await what takes long, or have it done by asyncio.to_thread"
@@ -28,7 +28,7 @@ _HELP = "await what takes long, or have it done by asyncio.to_thread"
 
 @contextmanager
 def blocking_is_told(every_s: float = EVERY_S, blocked_s: float = BLOCKED_S) -> Iterator[None]:
-    """Log where the running loop stands whenever it has not turned for so long, and that it turns again."""
+    """Log where the running loop is blocked whenever it has not turned for ``blocked_s``, and when it turns again."""
     watch = _Watch(asyncio.get_running_loop(), every_s, blocked_s)
     watch.start()
     try:
@@ -38,7 +38,7 @@ def blocking_is_told(every_s: float = EVERY_S, blocked_s: float = BLOCKED_S) -> 
 
 
 class _Watch(threading.Thread):
-    """Asks the loop that runs in the thread which makes it to turn, again and again."""
+    """Checks again and again that the loop turns which runs in the thread that created this watch."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, every_s: float, blocked_s: float) -> None:
         super().__init__(name="loop watch", daemon=True)
@@ -50,7 +50,7 @@ class _Watch(threading.Thread):
         self._turned = threading.Event()
 
     def end(self) -> None:
-        """End at once, though the loop does not turn while it waits here."""
+        """End at once, although the loop cannot turn while this joins the thread."""
         self._ended.set()
         self._turned.set()
         self.join()

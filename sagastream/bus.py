@@ -1,14 +1,15 @@
 """The one door to the server: raw commands in, raw RESP2 replies out. Speaks Redis; decides nothing.
 
-Three connections come from one factory, for redis-py's defaults suit none of the uses (its time-out is shorter
-than a blocking read, and it re-sends commands that may already have happened):
+One factory makes three connections, because redis-py's defaults suit none of the uses (its time-out is shorter than a
+blocking read, and it re-sends commands that may already have been applied):
 
 - *reader*: blocking reads; its time-out is the block plus five seconds; never re-sends.
 - *writer*: scripts; never re-sends, because only the caller knows whether its script is deduplicated.
 - *query*: short time-out; re-sends, because it only reads.
 
-A primary that becomes a replica closes no connection. So whoever meets one leaves it, and all three ask the address
-anew: who only reads would never be told. Until it leads to the new primary, nothing that is opened there is kept.
+A primary that becomes a replica closes no connection. So once any of the three meets a replica, all three connect to
+the address again: a connection that only reads would never get an error. Until the address leads to the new primary, no
+connection opened there is kept.
 """
 
 from __future__ import annotations
@@ -43,23 +44,23 @@ _TROUBLE = frozenset(
     {"LOADING", "READONLY", "OOM", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY",
      "UNKILLABLE", "MAXCLIENTS", "UNBLOCKED"}
 )  # fmt: skip
-_UNNAMEABLE = re.compile(r"[^!-~]")  # what the server takes in no client's name
-MOST_CONNECTIONS = 32  # per pool; whoever needs one more waits for it
+_UNNAMEABLE = re.compile(r"[^!-~]")  # not allowed in a client's name
+MOST_CONNECTIONS = 32  # per pool; further callers wait for one
 _GRACE = timedelta(seconds=5)
-_TURN_S = 10.0  # to wait for a connection of the pool
-_DRIVER = DriverInfo()  # made once: it looks for redis-py's version among all that is installed
-_WHOSE = b"*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n"  # before the first command; who may not ask takes it as it is
-_TOLD_OF_ITSELF = ("# Server", "# Replication")  # as the answer to INFO begins
+_TURN_S = 10.0  # longest wait for a connection of the pool
+_DRIVER = DriverInfo()  # made once: it searches all installed packages for redis-py's version
+_WHOSE = b"*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n"  # sent before the first command; a refusal of it is ignored
+_TOLD_OF_ITSELF = ("# Server", "# Replication")  # beginnings of the reply to INFO
 
 
 class WrongAddress(SagastreamError):
-    """The address of the server has options that are none, or cannot be read; it must be mended."""
+    """The server's address cannot be parsed, or has an unknown or unusable option; correct it."""
 
 
 class Connection(Protocol):
-    """Commands to one server.
+    """Sends commands to one server. Does not promise that a command whose reply was lost was not applied.
 
-    Raises: ``ReplyError`` for a refusal, ``ServerUnavailable`` when the server cannot serve or the answer was lost.
+    Raises: ``ReplyError`` for a refusal; ``ServerUnavailable`` if the server cannot serve or its reply was lost.
     """
 
     async def execute(self, *command: Argument) -> Reply:
@@ -73,7 +74,7 @@ class Connection(Protocol):
 
 @dataclass(slots=True)
 class Reign:
-    """Which primary the connections of a bus were made to, by number: what was made in an earlier reign is not used."""
+    """The number of the primary that a bus's connections lead to; connections of an earlier reign are not used."""
 
     number: int = 0
 
@@ -87,7 +88,7 @@ class Bus:
         self.query = query
 
     async def close(self) -> None:
-        """Close what was opened."""
+        """Close all open connections."""
         for connection in (self.reader, self.writer, self.query):
             if isinstance(connection, RedisConnection):
                 await connection.close()
@@ -96,8 +97,8 @@ class Bus:
 def connect(url: str, *, name: str, block: timedelta) -> Bus:
     """Prepare the connections to a server; the first command opens them.
 
-    ``name`` is shown by ``CLIENT LIST``, with host and process behind it; ``block`` is the longest blocking read that
-    will be asked for.
+    ``CLIENT LIST`` shows ``name``, followed by host and process; ``block`` is the longest blocking read that callers
+    will request.
     """
     name = _UNNAMEABLE.sub("_", f"{name}@{socket.gethostname()}:{os.getpid()}")
     reign = Reign()
@@ -109,7 +110,7 @@ def connect(url: str, *, name: str, block: timedelta) -> Bus:
 
 
 class RedisConnection:
-    """Exchanges over redis-py's connections, a few kept open; its pool and its clients cost more than the exchange."""
+    """Sends commands over redis-py's connections, a few kept open; its pool and clients cost more than the exchange."""
 
     def __init__(self, url: str, *, name: str, timeout: timedelta, retries: int, reign: Reign | None = None) -> None:
         self._timeout_s = timeout.total_seconds()
@@ -131,7 +132,7 @@ class RedisConnection:
                 driver_info=_DRIVER,
             )
             self._reign = reign or Reign()
-            self._free = [(self._reign.number, self._make())]  # it connects no sooner than it is used
+            self._free = [(self._reign.number, self._make())]  # connects at its first use
         self._is_closed = False
 
     async def execute(self, *command: Argument) -> Reply:
@@ -146,7 +147,7 @@ class RedisConnection:
         return await self._exchanged(commands) if commands else []
 
     async def close(self) -> None:
-        """Close the connections; those in use are closed by whoever uses them."""
+        """Close the idle connections; each one in use is closed at the end of its exchange."""
         self._is_closed = True
         while self._free:
             _, connection = self._free.pop()
@@ -176,7 +177,7 @@ class RedisConnection:
                 if connection.is_connected and (is_over or await _is_stale(connection)):
                     await connection.disconnect(nowait=True)
                 is_new, since = not connection.is_connected, self._reign.number
-                # It connects, if it is not.
+                # This connects if there is no connection.
                 await connection.send_packed_command(_WHOSE + packed if is_new else packed, check_health=False)
                 is_to_replica = is_new and _is_of_replica(await _raw(connection))
                 found = [await _raw(connection) for _ in range(replies)]
@@ -190,7 +191,7 @@ class RedisConnection:
             self._turns.release()
             if is_clean:
                 self._free.append((since, connection))
-            else:  # answers may be on their way, and would be taken for those of what comes next; or it is a replica's
+            else:  # replies still on their way would be taken for the next command's; or this is a replica
                 await connection.disconnect(nowait=True)
         return [_reply(raw) for raw in found]
 
@@ -207,7 +208,7 @@ class RedisConnection:
 
 @contextmanager
 def _options_are_told(url: str) -> Iterator[None]:
-    """Turn what a client says of an option that it does not know, or cannot use, into ours, which shows no value.
+    """Turn redis-py's errors about unknown or unusable options into ours, which shows no values.
 
     Raises: ``WrongAddress``.
     """
@@ -222,7 +223,7 @@ def _options_are_told(url: str) -> Iterator[None]:
 
 
 async def _is_stale(connection: redis.Connection) -> bool:
-    """Tell whether the server has closed a connection meanwhile, or said something that nobody asked for."""
+    """Tell whether the server has closed the connection or sent an unsolicited reply."""
     try:
         return bool(await connection.can_read())
     except refused.RedisError:
@@ -237,7 +238,7 @@ async def _raw(connection: redis.Connection) -> object:
 
 
 def _is_of_replica(raw: object) -> bool:
-    """Tell whether a replica says this, or a primary that becomes one, which ends blocked reads so."""
+    """Tell whether a replica sent this, or a primary that is becoming one, which ends blocked reads with an error."""
     if isinstance(raw, str):
         return raw.startswith(_TOLD_OF_ITSELF) and "role:slave" in raw
     if isinstance(raw, refused.ReadOnlyError | refused.MasterDownError):
@@ -255,7 +256,7 @@ def _reply(raw: object) -> Reply | ReplyError:
 
 
 async def _again(error: Exception) -> None:
-    """Do nothing between attempts: whoever failed has closed its connection."""
+    """Do nothing between attempts: the exchange that failed has closed its connection."""
 
 
 def _packed(command: Command) -> bytes:
@@ -270,7 +271,7 @@ def _packed(command: Command) -> bytes:
 def translated(error: refused.RedisError) -> ReplyError | ServerUnavailable:
     """Turn redis-py's exception into ours.
 
-    redis-py strips the code of the errors it has classes for, so the class is looked at first.
+    redis-py strips the code from errors that have a class of their own, so the class is checked first.
     """
     if isinstance(
         error, refused.ConnectionError | refused.TimeoutError | refused.ReadOnlyError | refused.OutOfMemoryError

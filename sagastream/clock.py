@@ -1,4 +1,4 @@
-"""The server's clock, as far as this process can know it between two replies."""
+"""The server's clock, as this process estimates it between two replies."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from sagastream.bus import Connection, Reply
 
 
 class ServerClock:
-    """Server time in epoch milliseconds, carried forward by the monotonic clock since it was last read.
+    """Server time in epoch milliseconds, advanced by the monotonic clock since it was last observed.
 
-    Good for pacing and for telling handlers the time; never for deciding that a deadline has passed.
+    Use it for pacing and for the time passed to handlers; never to decide that a deadline has passed.
     """
 
     def __init__(self) -> None:
         self._server_ms = 0
         self._read_at = 0.0
-        self._time: Callable[[], float] = float  # of the loop that reads the server's, once one has
+        self._time: Callable[[], float] = float  # that of the observing loop, once observed
 
     def observe(self, server_ms: int) -> None:
-        """Take over a time that the server just told."""
+        """Set the clock to a time that the server has just returned."""
         self._time = asyncio.get_running_loop().time
         self._server_ms, self._read_at = server_ms, self._time()
 
     def monotonic_s(self) -> float:
-        """Return the seconds of a clock that never goes back; without the system call by which a loop is found."""
+        """Return the seconds of a clock that never goes back, without the system call that finds the running loop."""
         return self._time()
 
     def now_ms(self) -> int:
-        """Return the server's time by our reckoning."""
+        """Return the estimated server time."""
         return self._server_ms + int((self._time() - self._read_at) * 1000)
 
 

@@ -1,4 +1,4 @@
-"""Many small requests, few large calls: what is asked while a call is under way goes out with the next one."""
+"""Combine many small requests into few large calls: requests made during a call are sent with the next one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ R = TypeVar("R")
 
 
 class Coalescer(Generic[T, R]):
-    """Gathers items and hands them over together, at most ``limit`` at once and one call at a time.
+    """Gathers items and passes them to ``call`` together, at most ``limit`` per call and one call at a time.
 
-    An idle coalescer waits only for the current turn of the loop; a busy one for the call under way. An answer
-    that is an exception is raised to the one who asked; a call that raises is raised to all of its askers.
+    An idle coalescer waits only for the current turn of the loop, a busy one for the pending call. An answer that is an
+    exception is raised to the caller that asked for it; an exception of the call itself is raised to all its callers.
     """
 
     def __init__(self, call: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]], *, limit: int) -> None:
@@ -26,17 +26,17 @@ class Coalescer(Generic[T, R]):
         self._flush: asyncio.Task[None] | None = None
 
     async def ask(self, item: T) -> R:
-        """Hand over one item and return its answer."""
+        """Request one item and return its answer."""
         return await self._handed_over(item)
 
     async def ask_each(self, items: Iterable[T]) -> list[R]:
-        """Hand over several items at once and return their answers."""
+        """Request several items at once and return their answers."""
         return await all_of(map(self._handed_over, items))
 
     def _handed_over(self, item: T) -> asyncio.Future[R]:
         if self._flush is None or self._flush.done():
             self._flush = asyncio.create_task(self._run())
-        future: asyncio.Future[R] = self._flush.get_loop().create_future()  # looking for the loop is a system call
+        future: asyncio.Future[R] = self._flush.get_loop().create_future()  # get_running_loop is a system call
         self._waiting.append((item, future))
         return future
 
@@ -49,7 +49,7 @@ class Coalescer(Generic[T, R]):
                 for _, future in batch + self._waiting:
                     future.cancel()
                 raise
-            except Exception as error:  # not ours to judge: each asker gets it
+            except Exception as error:  # not ours to judge: each caller gets it
                 answers = [error] * len(batch)
             for (_, future), answer in zip(batch, answers, strict=True):
                 if future.done():

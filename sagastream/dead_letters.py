@@ -1,8 +1,8 @@
 """Messages that could not be handled, kept whole with the reason.
 
 Shape: stream ``letters`` under the owner's root; fields ``message`` (JSON: stream, id, fields), ``reason``,
-``attempts``, ``saga``. The reason may quote the message, so it is masked; the message itself is not, or it could not be
-replayed.
+``attempts``, ``saga``. The reason is masked because it may quote the message; the message itself is not masked, because
+it must stay replayable.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sagastream.transaction import Transaction
 
 
 def put_away(tx: Transaction, message: Message, *, reason: str, attempts: int) -> None:
-    """Add the letter to a transaction of the one who could not handle the message."""
+    """Add the dead letter to a transaction of the participant that could not handle the message."""
     whole = json.dumps({"stream": message.stream, "id": message.id, "fields": message.fields})
     tx.append(
         LETTERS,

@@ -1,7 +1,7 @@
-"""From a message to the transaction that settles it. Runs handlers; commits nothing.
+"""Decide a message: return the transaction that settles it. Runs handlers; commits nothing.
 
-The order of things here is DESIGN 5: a ledger that already knows answers from memory, a step that was begun is
-closed before it is undone, and a step that never happened is barred and announces no undo.
+The order is that of DESIGN 5: a ledger that has an outcome answers with it, a step that was begun is closed before it
+is undone, and a step that never happened is barred and announces no undo.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sagastream.work import Fate, Work, payload
 class Deciding:
     """Decides messages of one participant.
 
-    Raises (when built): ``DefinitionError`` if a handler wants a resource nobody gave.
+    Raises (when built): ``DefinitionError`` if a handler needs a resource that was not given.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Deciding:
             self._resources[id(handler)] = {name: resources[wanted] for name, wanted in handler.resources.items()}
 
     async def decide(self, work: Work) -> Transaction | None:
-        """Return the transaction to commit for this message, None if nothing needs to be.
+        """Return the transaction to commit for this message, None if none is needed.
 
         Raises: whatever the handler raises; nothing is decided then.
         """
@@ -64,7 +64,7 @@ class Deciding:
         if work.known is State.UNKNOWN and self._clock.now_ms() - work.message.at_ms > self._retention_ms:
             raise Forgotten("the message is older than the ledger's memory: nobody knows whether it was handled")
         if work.is_outside and work.known in (State.UNKNOWN, State.GAVE_UP, State.UNREAD):
-            payload(work.handler.takes, work.envelope.data)  # nothing could close what was begun on an unreadable event
+            payload(work.handler.takes, work.envelope.data)  # an unreadable event could not be closed once begun
             return self._begun(work, work.known, trigger(work.envelope))
         return await self._perform(work, work.handler, work.envelope, work.known)
 
@@ -73,7 +73,7 @@ class Deciding:
         return self._transaction(work.envelope, work.handler)
 
     def give_up(self, work: Work, reason: str) -> Transaction:
-        """Return the transaction that says that a message could not be handled."""
+        """Return the transaction that publishes that a message could not be handled."""
         tx = self._transaction(work.envelope, work.handler)
         if work.request is not None:
             step, cause = work.request.step, f"{work.envelope.id}:gave-up"
@@ -89,9 +89,9 @@ class Deciding:
         return tx
 
     def _given_up(self, work: Work, handler: Handler) -> State | None:
-        """Return how the ledger says that an event is given up; None if it keeps what it has.
+        """Return the state in which giving up an event leaves the ledger; None if the ledger keeps its state.
 
-        Nothing was begun on an event that cannot be read; another, sound one may have begun or given up the same step.
+        An unreadable event began nothing; another, readable one may have begun or given up the same step.
         """
         try:
             payload(handler.takes, work.envelope.data)
@@ -100,9 +100,9 @@ class Deciding:
         return State.GAVE_UP
 
     def lost(self, work: Work, reason: str) -> Transaction:
-        """Return the transaction that says that a step may have been done and its ledger would not know.
+        """Return the transaction that publishes that a step may have been done without its ledger remembering it.
 
-        The ledger stays without an entry: a request to undo the step must find that it is not remembered.
+        The ledger stays without an entry: a request to undo the step must find that the step is not remembered.
         """
         assert work.handler is not None  # only a step that goes forward can be forgotten
         done = work.handler.done
@@ -120,7 +120,7 @@ class Deciding:
         return tx
 
     async def _perform(self, work: Work, handler: Handler, cause: Envelope, expected: State) -> Transaction:
-        """Run a forward handler and say what it decided."""
+        """Run a forward handler and return the transaction with its decision."""
         tx = self._transaction(work.envelope, handler)
         event = await self._run(work, handler, cause.data, tx)
         self._outcome(tx, handler.name, event, cause, expected)
@@ -175,7 +175,7 @@ class Deciding:
                 return await self._undo(work, told, field)
             case State.REFUSED:
                 tx = self._transaction(envelope, work.handler, field)
-                # Caused by the refusal, not by who asks: however often it is asked, it is one event with one cause.
+                # The refusal is the cause, not the request: however often requested, this is one event with one cause.
                 why = _event(envelope, told)
                 self._publish(tx, StepBarred(step=request.step), why, id=self._barred_id(envelope, field))
                 return tx
@@ -186,7 +186,7 @@ class Deciding:
         if told.state.is_outcome:
             return self._told_again(work, told)
         if told.state is State.UNKNOWN or work.handler is None or not told.has_event:
-            return None  # its message is still to come
+            return None  # its message has yet to arrive
         event = _event(work.envelope, told)
         if work.is_outside and told.state in (State.GAVE_UP, State.UNREAD):
             payload(work.handler.takes, told.data)
@@ -194,7 +194,7 @@ class Deciding:
         return await self._perform(work, work.handler, event, told.state)
 
     async def _close(self, work: Work, told: Remembered, field: str) -> Transaction:
-        """Find out what is true of a step that was begun, for good: no call under its key can succeed afterwards."""
+        """Settle for good whether a begun step happened: no call under its key can succeed afterwards."""
         assert work.request is not None
         assert work.handler is not None
         close = self._participant.closes.get(work.request.step)
@@ -237,7 +237,7 @@ class Deciding:
         return tx
 
     def _told_again(self, work: Work, told: Remembered) -> Transaction | None:
-        """Publish again what was published, under the same id: the first time may have been lost for the asker."""
+        """Publish the stored event again under the same id: the coordinator may have lost the first one."""
         if not told.has_event:
             return None
         tx = self._transaction(work.envelope, work.handler)
@@ -273,7 +273,7 @@ def _named(event: object) -> str:
 
 
 def _event(asked: Envelope, told: Remembered) -> Envelope:
-    """Return the event that a ledger remembers, as far as it does."""
+    """Return the event that the ledger remembers, with the missing attributes taken from the request's envelope."""
     return Envelope(
         id=told.id, source="", type=told.type, subject=asked.subject, saga_id=asked.saga_id, cause=told.cause,
         initiator=asked.initiator, definition=asked.definition, definition_version=asked.definition_version,

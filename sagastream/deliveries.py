@@ -1,4 +1,4 @@
-"""How often messages were given out: the server counts it. What no attempt was made of is not to count."""
+"""Count how often messages were delivered. The server counts; deliveries without an attempt are taken back."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sagastream.replies import listed, texts
 
 
 class Deliveries:
-    """Of the messages of one reader. At each start it is given all that it has in hand once more."""
+    """The delivery counts of one reader's messages. At each start the server delivers all its pending ones again."""
 
     def __init__(self, bus: Bus, intake: Intake) -> None:
         self._bus = bus
         self._intake = intake
 
     async def counts(self, names: Sequence[str]) -> dict[str, int]:
-        """Return how often each was given out, 0 for what is not pending."""
+        """Return how often each message was delivered, 0 if it is not pending."""
         places = [name.partition("|") for name in names]
         asked = [("XPENDING", stream, self._intake.group, entry, entry, 1) for stream, _, entry in places]
         found = dict.fromkeys(names, 0)
@@ -28,7 +28,7 @@ class Deliveries:
         return found
 
     async def take_back(self, names: Sequence[str]) -> None:
-        """Let it not count that these were given out just now: nobody took them up."""
+        """Take back the latest delivery of these messages from the count: no attempt was made."""
         counts = await self.counts(names)
         places = [(name.partition("|"), count - 1) for name, count in counts.items() if count]
         reader = self._intake.consumer

@@ -1,4 +1,4 @@
-"""The whole shop in one process: one event loop, one port, an embedded server beside it if none is named."""
+"""Run a whole project in one process: one event loop, one port, and an embedded server if no server is named."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STEADY = timedelta(seconds=5)
 
 
 async def run_in_one(project: Project, settings: Settings, port: int) -> None:
-    """Serve every service of the project at one base URL until told to stop.
+    """Serve every service of the project at one base URL until a signal stops it.
 
     **Raises**: ``AlreadyRunning``, ``NoServer``, ``PortInUse``, ``ProjectError``, ``NotStarted``.
     """
@@ -39,7 +39,7 @@ async def run_in_one(project: Project, settings: Settings, port: int) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(run.locked("shop"))
         with listen(settings, port):
-            pass  # a port that is taken is told first; nobody is to wait for an answer while there is no server
+            pass  # report a port in use first; but do not listen yet: callers would wait while there is no server
         stack.enter_context(token_of_its_own(settings))
         own = None if settings.redis_url else embedded_server(settings)
         stop = stack.enter_context(stopped_by_signals(own.kill if own else lambda: None))
@@ -73,7 +73,7 @@ async def run_in_one(project: Project, settings: Settings, port: int) -> None:
 
 
 def announce(project: Project, settings: Settings, url: str, where: str) -> None:
-    """Say on standard output where the shop is and what to try next; if nobody can be told, it runs all the same."""
+    """Print the shop's address and what to try next; if standard output fails, the shop runs all the same."""
     token = "OPERATOR_TOKEN" if settings.operator_token is not None else token_file(settings).resolve()
     lines = [f"{project.root.name} is ready at {url}", f"data: {where}", f"operators: {token}", "Ctrl-C stops it"]
     hint = project.hint.replace("{url}", url)
@@ -96,7 +96,7 @@ async def _keep_alive(server: EmbeddedServer, stop: asyncio.Event, restart: bool
     loop = asyncio.get_running_loop()
     pause, launched_at = timedelta(0), -math.inf
     while True:
-        # Wait in a thread, but start from the loop: the kernel ends a child with the thread that forked it.
+        # Wait in a thread, but launch from the loop's: the kernel kills the child when the thread that forked it ends.
         code = await asyncio.to_thread(server.wait)
         if stop.is_set():
             return
@@ -111,7 +111,7 @@ async def _keep_alive(server: EmbeddedServer, stop: asyncio.Event, restart: bool
         try:
             server.launch()
             await asyncio.to_thread(server.wait_ready)
-        except (SagastreamError, OSError) as error:  # no room for it, or for its files: there may be some later
+        except (SagastreamError, OSError) as error:  # no memory or disk space: there may be some later
             _log.error("server.not_ready", error=str(error))
         else:
             _log.info("server.restarted", pid=server.pid)

@@ -1,8 +1,7 @@
-"""What a consumer group has to handle: own pending entries first, then new ones, then what the dead left behind.
+"""Read what a consumer group must handle: own pending entries, then new ones, then those of silent consumers.
 
-Speaks Redis; knows neither handlers nor sagas. A reply that was lost on its way leaves its entries in this
-consumer's own pending list, where ``>`` never shows them again; so that list is read to its end at
-every start and after every read error.
+Speaks Redis; knows neither handlers nor sagas. If a reply is lost, its entries are in this consumer's own pending list,
+and ``>`` never returns them again. So that list is read to its end at every start and after every read error.
 """
 
 from __future__ import annotations
@@ -29,7 +28,8 @@ _OWN_AT_ONCE = 500  # of each stream
 class Message(NamedTuple):
     """One stream entry as delivered; it has no fields if it was trimmed while pending.
 
-    ``flat`` are names and values in turn, as the server sent them: thousands a second are only read by their places.
+    ``flat`` holds names and values in turn, as the server sent them: at thousands a second, reading values by position
+    avoids building a dict for each message.
     """
 
     stream: str
@@ -43,20 +43,20 @@ class Message(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return what identifies the message among all streams."""
+        """Return the name that identifies the message across all streams."""
         return f"{self.stream}|{self.id}"
 
     @property
     def at_ms(self) -> int:
-        """Return when the server took the message (epoch ms)."""
+        """Return when the server stored the message (epoch ms)."""
         return int(self.id.partition("-")[0])
 
 
 class Intake:
     """One consumer of one group over several streams.
 
-    ``begins_at`` is the position of a group that never existed; a group that was lost begins at ``0``. ``on_trimmed``
-    is told how many entries turned out to be lost.
+    ``begins_at`` is the position at which a group that never existed is created; a group that was lost is created again
+    at ``0``. ``on_trimmed`` is called with the number of entries found to be lost.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Intake:
         self._trimmed: set[str] = set()
 
     async def check(self) -> None:
-        """Make sure that the store is the right one, before anything else is done there.
+        """Check that the store is the right one, before anything else is done there.
 
         Raises: ``WrongStore``.
         """
@@ -113,15 +113,15 @@ class Intake:
             await self._bus.writer.execute("HSET", self._registry, *told)
 
     async def _missing(self) -> list[str]:
-        """Return the streams on which the group is not to be seen.
+        """Return the streams on which the group does not exist.
 
-        A server out of memory refuses to make a group even where it is: it must not be asked without need.
+        A server out of memory refuses ``XGROUP CREATE`` even for a group that exists, so create only missing ones.
         """
         replies = await self._bus.query.pipeline([("XINFO", "GROUPS", stream) for stream in self.streams])
         return [stream for stream, reply in zip(self.streams, replies, strict=True) if self.group not in _groups(reply)]
 
     async def new(self, block: timedelta) -> list[Message]:
-        """Acknowledge what is settled and return new entries, waiting for them at most so long."""
+        """Acknowledge settled messages and return new entries; wait for them at most as long as ``block``."""
         if not self._held:
             command: list[Argument] = ["XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", self._count,
                        "BLOCK", max(1, block // timedelta(milliseconds=1)), "STREAMS", *self.streams]  # fmt: skip
@@ -130,21 +130,21 @@ class Intake:
             try:
                 *_, reply = await self._bus.reader.pipeline([*self._acknowledging(settled), command])
             except ServerUnavailable:
-                self._settled += settled  # they may not have got through
+                self._settled += settled  # may not have been acknowledged
                 raise
             if isinstance(reply, ReplyError):
                 raise reply
             self._held = _messages(reply)
-            # Most streams are silent most of the time; those that spoke last share the room of a round.
+            # Most streams are idle most of the time; those that just had entries share the size of a round.
             self._count = max(1, -(-self._size // max(1, len(reply) if isinstance(reply, list) else 1)))
         now, self._held = self._held[: self._size], self._held[self._size :]
         return now
 
     async def own(self) -> list[Message]:
         """Return everything delivered to this consumer and never acknowledged."""
-        self._held = []  # they are among these
+        self._held = []  # its messages are pending, and so among those returned
         if not await self._store.is_as_it_was():
-            self._settled = []  # so are they: it may know the messages, and not what settled them
+            self._settled = []  # pending too: another store may have them without the commits that settled them
         await self.flush()
         found: list[Message] = []
         positions = dict.fromkeys(self.streams, "0")
@@ -159,7 +159,7 @@ class Intake:
         return await self._without_trimmed(found)
 
     async def claimed(self, idle: timedelta) -> list[Message]:
-        """Return entries that another consumer has left unacknowledged for so long; they are ours now."""
+        """Claim and return entries that another consumer has left unacknowledged for ``idle``."""
         found: list[Message] = []
         idle_ms = idle // timedelta(milliseconds=1)
         replies = await self._bus.writer.pipeline([
@@ -177,18 +177,18 @@ class Intake:
                 log.error("entries.trimmed_while_pending", stream=stream, group=self.group, entries=reply[2])
                 self._on_trimmed(len(cast("list[Reply]", reply[2])))
         if refused is not None:
-            raise refused  # what was claimed of the others is among our own when all is opened again
+            raise refused  # entries claimed from other streams are found by ``own`` after the restart
         return found
 
     async def again(self, name: str) -> Message | None:
-        """Return one pending entry by its name, ours from now on; None if it was acknowledged meanwhile, or is gone."""
+        """Claim and return one pending entry by its name; None if it has been acknowledged, or is gone."""
         stream, _, entry = name.partition("|")
         try:
             reply = await self._bus.writer.execute("XCLAIM", stream, self.group, self.consumer, 0, entry)
         except ReplyError as error:
             if error.code != "NOGROUP":
                 raise
-            reply = None  # a stream that is read no more, and was removed; it must not hold up the others
+            reply = None  # a removed stream, no longer read; it must not block the others
         found = next(iter(_entries(stream, reply)), None)
         if found is None and not await self.told(name):
             log.error("entries.trimmed_while_pending", group=self.group, entries=[name])
@@ -196,22 +196,23 @@ class Intake:
         return found
 
     async def told(self, name: str) -> dict[str, str]:
-        """Return the fields of an entry by its name, whoever has it or had it; none if it is gone."""
+        """Return the fields of an entry by its name, whichever consumer it belongs to; none if it is gone."""
         stream, _, entry = name.partition("|")
         found = _entries(stream, await self._bus.query.execute("XRANGE", stream, entry, entry))
         return found[0].fields if found else {}
 
     async def renew(self, messages: Sequence[Message]) -> None:
-        """Say that these are still in hand here, as is what was read and not handed over yet.
+        """Renew our claim on messages being processed here, and on those read but not yet handed over.
 
-        What was acknowledged meanwhile stays so. What another consumer has taken because we were silent for long is
-        ours again, while both have it in hand: the ledger has one outcome, and whoever acknowledges does it for both.
+        A message acknowledged meanwhile stays acknowledged. A message that another consumer claimed because we were
+        silent for long becomes ours again while both process it: the ledger keeps one outcome, and either consumer's
+        acknowledgement counts for both.
 
-        Raises: ``ReplyError`` if it is refused.
+        Raises: ``ReplyError`` if the server refuses.
         """
         by_stream = _by_stream([*messages, *self._held])
         replies = await self._bus.writer.pipeline([
-            ("XCLAIM", stream, self.group, self.consumer, 0, *ids, "JUSTID")  # deliveries are not counted by it
+            ("XCLAIM", stream, self.group, self.consumer, 0, *ids, "JUSTID")  # JUSTID: does not count as a delivery
             for stream, ids in by_stream.items()
         ])  # fmt: skip
         gone: list[tuple[str, str]] = []
@@ -223,7 +224,7 @@ class Intake:
         await self._tell_trimmed(gone)
 
     async def _tell_trimmed(self, gone: Sequence[tuple[str, str]]) -> None:
-        """Tell of what is no more pending though it is in hand, unless it was settled: its entry is still there."""
+        """Report messages no longer pending whose entries are trimmed; the entry of a settled one is still there."""
         replies = await self._bus.query.pipeline([("XRANGE", stream, id_, id_) for stream, id_ in gone])
         names = {f"{stream}|{id_}" for (stream, id_), reply in zip(gone, replies, strict=True) if reply == []}
         lost, self._trimmed = sorted(names - self._trimmed), names
@@ -232,14 +233,14 @@ class Intake:
             self._on_trimmed(len(lost))
 
     def settled(self, messages: Sequence[Message]) -> None:
-        """Note that these are settled; they are acknowledged together with the next read, which is one way less.
+        """Note that these are settled; the next read also acknowledges them, which saves a round trip.
 
-        If that is lost they come again, and the ledger knows them.
+        If that acknowledgement is lost they are redelivered, and the ledger recognises them.
         """
         self._settled += messages
 
     async def flush(self) -> None:
-        """Acknowledge what is settled, for there may be no next read; what cannot be now comes again."""
+        """Acknowledge settled messages now, as there may be no next read; if that fails, they are redelivered."""
         settled, self._settled = self._settled, []
         with suppress(ServerUnavailable):
             await self.acknowledge(settled)
@@ -277,7 +278,7 @@ def _messages(reply: Reply) -> list[Message]:
 
 
 def _entries(stream: str, reply: Reply) -> list[Message]:
-    # Entries come by the hundred: what the server sent as text is not looked at string by string.
+    # Entries come by the hundred, so the types of their strings are not checked one by one.
     return [
         Message(stream, str(entry[0]), cast("list[str]", entry[1] or []))
         for entry in cast("list[list[Reply]]", reply or [])

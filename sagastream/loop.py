@@ -1,6 +1,6 @@
-"""The life of a consumer: recover, read, handle, read again; stop cleanly; wait out a server in trouble.
+"""The main loop of a consumer: recover, then read and handle until stopped; pause while the server is in trouble.
 
-Knows neither handlers nor sagas; what is done with messages is given to it.
+Knows neither handlers nor sagas; its caller supplies the functions that process messages.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ async def _nothing() -> None:
 
 
 class Loop:
-    """Reads one intake and hands over what comes, batch after batch, and an empty one where nothing came for a while.
+    """Reads one intake and passes each batch to ``handle``; the batch is empty if a read timed out without messages.
 
-    ``recovered`` is given what was delivered before and never acknowledged (own entries at a start and after
-    trouble, other consumers' entries once they are idle for ``claim_idle``). ``beside`` runs before each read and
-    says how long the read may wait at most. ``tidy`` runs now and then, also while nothing can be stored, but only on
-    the right store. ``forget`` is called in trouble: what was handed over and is not settled comes again. ``linger`` is
-    how long after a read that brought several messages the next one may begin: what comes meanwhile is one batch, and
-    where little goes on nothing is waited for.
+    ``recovered`` receives messages delivered before and never acknowledged: own entries at a start and after trouble,
+    other consumers' entries once they are idle for ``claim_idle``. ``beside`` runs before each read and returns how
+    long that read may block. ``tidy`` runs about once a minute, even while nothing can be stored, but only on the right
+    store. ``forget`` is called in trouble: messages handed over but not settled are redelivered. ``linger`` is the
+    shortest time from a read that brought several messages to the next read, so that messages arriving meanwhile form
+    one batch; under low load nothing waits.
     """
 
     def __init__(
@@ -80,21 +80,21 @@ class Loop:
         self.trouble: str | None = None
         self._refused: str | None = None
         self.tried = asyncio.Event()
-        """Set once all that is published from then on will be read, or trouble has kept that from being so."""
+        """Set once every event published from then on will be read, or once trouble has prevented that."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until told to stop; then finish the batch at hand and return."""
+        """Consume until ``stop`` is set; then finish the current batch and return."""
         work = asyncio.create_task(self._consume(), name=f"consume:{self._intake.group}")
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
             self._is_stopping = True
             if self._is_reading:
-                # Cancelling a read may lose its reply: those entries stay ours and come first at the next start.
+                # Cancelling a read may lose its reply: its entries stay pending here and are read first at next start.
                 work.cancel()
             await asyncio.wait({work})
             if not work.cancelled():
-                work.result()  # an error nobody foresaw
+                work.result()  # raises an unforeseen error
             await self._conclude()
         finally:
             self.is_ready = False
@@ -103,15 +103,15 @@ class Loop:
             await asyncio.gather(work, stopped, return_exceptions=True)
 
     def recover(self) -> None:
-        """Read own pending entries again before anything new: some of them may not have been settled."""
+        """Read own pending entries again before new ones: some of them may not have been settled."""
         self._must_recover = True
 
     def hasten(self) -> None:
-        """Read on without lingering, and so acknowledge what is settled: somebody waits for it."""
+        """Begin the next read without lingering, which also acknowledges settled messages: a caller waits for it."""
         self._is_awaited.set()
 
     async def flush(self) -> None:
-        """Acknowledge what is settled; not in trouble: another server by now may not know what settled it."""
+        """Acknowledge settled messages, unless in trouble: another server may lack the commits that settled them."""
         if not self.trouble:
             await self._intake.flush()
 
@@ -131,7 +131,7 @@ class Loop:
         if self._must_recover:
             self._must_recover = False
             await self._intake.check()
-            # Before what a full server refuses: only what is tidied away makes room for it.
+            # Tidy before commands that a full server refuses: only trimming frees memory for them.
             await self._tidy_now_and_then()
             await self._intake.open()
             self.tried.set()
@@ -159,7 +159,7 @@ class Loop:
         await self._handle(messages)
 
     async def _conclude(self) -> None:
-        """Settle what is still in hand; what cannot be now comes again."""
+        """Settle pending work; messages that cannot be settled now are redelivered."""
         with suppress(ServerUnavailable, ReplyError):
             await self._handle([])
             await self.flush()
@@ -183,7 +183,8 @@ class Loop:
     def _in_trouble(self, error: Exception) -> None:
         if not self.trouble:
             log.warning("consumer.paused", group=self._intake.group, error=str(error))
-        # It may well be what is found once the server is back, it does not pass by itself, and it is met every round.
+        # Log such an error even if the loop is already paused, since it does not pass by itself; but log it only once,
+        # since every round meets it.
         if _is_grave(error) and str(error) != self._refused:
             self._refused = str(error)
             log.error("consumer.refused", group=self._intake.group, error=self._refused)

@@ -1,7 +1,7 @@
-"""Which messages wait for another attempt, and how many they had. Kept in Redis, so that a crash forgets nothing.
+"""Keep which messages wait for a retry and how many attempts they had, in Redis, so that a crash loses nothing.
 
-A message that waits stays pending in its group; only its name and the instant are kept here. Attempts
-are our own count, raised by failing handlers alone: the server's delivery count also rises with its own trouble.
+A waiting message stays pending in its group; only its name and its instant are stored here. Attempts are our own count,
+which only failing handlers raise: the server's delivery count also rises when the server is in trouble.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from sagastream.reader import Reader
 from sagastream.replies import scored, scores
 from sagastream.transaction import Transaction, Transactor
 
-OFTEN = 5  # taken up without an end, by a process that ended or lost its server: with others a message may be innocent
+OFTEN = 5  # unsettled deliveries beyond attempts; in a batch any of several messages may have caused them
 _AT_ONCE = 50
 _MS = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a message stands: failed attempts so far, and whether it waits for its next instant."""
+    """The state of a message's retries: failed attempts so far, and whether it waits for the next one."""
 
     attempts: int
     is_waiting: bool
 
 
 class Retries:
-    """The waiting room of one participant.
+    """The messages of one participant that wait for a retry.
 
-    ``lease`` is how long nobody else makes an attempt that was taken in hand, unless that is said again meanwhile;
-    ``retention`` how long it is kept why a message failed of which nothing is heard any more.
+    ``lease`` is how long an attempt belongs to the worker that took it, unless renewed; ``retention`` is how long the
+    reason of a failure is kept for a message that is not heard of again.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Retries:
         self._clock = clock
         self._lease = lease
         self._retention = retention
-        self._leases: dict[str, int] = {}  # message → until when it is ours
-        self._unanswered: dict[str, int] = {}  # message → until when it is ours if the server heard of it
+        self._leases: dict[str, int] = {}  # message → end of our lease
+        self._unanswered: dict[str, int] = {}  # message → end of our lease if the unanswered call was applied
 
     async def standings(self, names: list[str]) -> dict[str, Standing]:
-        """Return how each of these messages stands."""
+        """Return the standing of each of these messages."""
         if not names:
             return {}
         attempts = await self._reader.read(ATTEMPTS, *names)
@@ -59,13 +59,13 @@ class Retries:
         }
 
     def failed(self, tx: Transaction, name: str, attempts: int, wait: timedelta, *, handler: str, why: str) -> None:
-        """Note a failed attempt of the transaction's saga, what failed and why, and the instant of the next."""
+        """Note a failed attempt for the transaction's saga: the handler, the reason, and when the next is due."""
         self._note(tx, name, attempts, self._clock.now_ms() + wait // _MS, f"{handler}\n{why}")
 
     def foreseen(self, tx: Transaction, name: str, attempts: int, *, handler: str, why: str, chance: float) -> None:
-        """Note an attempt as failed before it is made; it is ours, as one that was due, for one lease to two.
+        """Note an attempt as failed before it is made, and lease it, like one that was due, for one to two leases.
 
-        What ended together with it, because it was in the same process, is not to be due together with it again.
+        The random part keeps messages whose attempts ended with the same process from being due together again.
         """
         self._leases[name] = until = self._clock.now_ms() + self._lease * (1 + chance) // _MS
         self._note(tx, name, attempts, until, f"{handler}\n{why}")
@@ -78,11 +78,11 @@ class Retries:
             tx.unset(failing(tx.saga_id), name)
 
     async def due(self, in_hand: Container[str] = ()) -> tuple[list[str], timedelta | None]:
-        """Return messages whose instant has come, ours now, not all at once, and how long until there are more.
+        """Lease and return due messages, a limited number at once; also return how long until more are due.
 
-        They are put off by a lease, never taken out: a crash between here and their commit must not lose them. Idle
-        workers wake for the same instant; each message is taken by the first that puts it off. One that is put off by
-        us and is not in hand has been in vain, for the server was in trouble meanwhile: it is due at once.
+        Due messages are postponed by a lease, never removed: a crash before their commit must not lose them. Idle
+        workers wake at the same instant; each message belongs to the first worker that postpones it. A message that we
+        postponed but are not processing is due at once: the server was in trouble, so its lease served no attempt.
         """
         now = self._clock.now_ms()
         reply = await self._reader.command("ZRANGE", self._reader.keys.key(RETRIES), 0, _AT_ONCE, "WITHSCORES")
@@ -96,19 +96,19 @@ class Retries:
         return taken, timedelta(milliseconds=later - now) if later is not None else None
 
     async def renew(self, in_hand: Container[str]) -> None:
-        """Say that what was taken here and is in hand is still ours."""
+        """Renew the leases of messages that were taken here and are being processed."""
         now = self._clock.now_ms()
-        # What was taken a moment ago is not yet in hand.
+        # A message leased a moment ago is not yet in ``in_hand``; keep its lease.
         self._leases = {name: at for name, at in self._leases.items() if name in in_hand or at > now}
         await self._find_out()
         await self._put_off({name: at for name, at in self._leases.items() if name in in_hand})
 
     def leave(self, name: str) -> None:
-        """Leave a message whose attempt has ended and could not be noted: it is due when its lease is over."""
+        """Stop renewing a message whose attempt ended but could not be noted: it is due when its lease is over."""
         self._leases.pop(name, None)
 
     async def forget(self, names: Iterable[str], *, saga_id: str = "") -> None:
-        """Forget messages that somebody else settled, of this saga if it is known."""
+        """Forget messages that another consumer settled, of this saga if it is known."""
         batch = []
         for name in names:
             tx = self._transaction(saga_id)
@@ -127,7 +127,7 @@ class Retries:
         return at in (self._leases.get(name), self._unanswered.get(name))
 
     async def _find_out(self) -> None:
-        """Find out which renewals that were not answered the server has made: what it says now is ours to renew."""
+        """Find out which unanswered renewals the server applied; those leases are ours to renew."""
         asked = {name: at for name, at in self._unanswered.items() if name in self._leases}
         if asked:
             scores = await self._scores(list(asked))
@@ -135,9 +135,9 @@ class Retries:
         self._unanswered = {name: at for name, at in self._unanswered.items() if name not in asked}
 
     async def _put_off(self, waiting: Mapping[str, int]) -> list[str]:
-        """Take or keep messages until a lease from now; return those whose instant was still the one given.
+        """Lease messages until one lease from now; return those whose instant was still the given one.
 
-        Of the others an attempt has ended meanwhile, here or elsewhere: what it noted must stand.
+        For the others an attempt has ended meanwhile, here or elsewhere, and the instant it noted must stand.
         """
         if not waiting:
             return []
@@ -159,7 +159,7 @@ class Retries:
         return ours
 
     async def _scores(self, names: Sequence[str]) -> dict[str, int | None]:
-        """Return the instant that is noted for each of these messages, None where there is none."""
+        """Return the instant noted for each of these messages, None where there is none."""
         reply = await self._reader.command("ZMSCORE", self._reader.keys.key(RETRIES), *names)
         return dict(zip(names, scores(reply), strict=True))
 

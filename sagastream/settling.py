@@ -1,4 +1,4 @@
-"""Decide, commit, decide again on fresh reads where somebody was faster, until every message has its fate."""
+"""Settle messages: decide, commit, and decide again on fresh reads after a conflict, until each has its fate."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ from sagastream.work import Fate, Work
 
 log = structlog.get_logger(__name__)
 
-ROUNDS = 50  # of deciding again, before a handler that never agrees with its own guards is a failed attempt
+ROUNDS = 50  # decisions refused by the handler's own guards, before that counts as a failed attempt
 
 Commit = Callable[[Sequence[Transaction]], Awaitable[Receipt]]
 
 
 class HandlerDisagrees(SagastreamError):
-    """A handler's guards keep refusing what the handler decides on fresh reads."""
+    """A handler's guards keep refusing its decisions, though they are made on fresh reads."""
 
 
 class HandlerCancelled(SagastreamError):
-    """A handler let through the cancellation of something it waited for."""
+    """A handler did not catch the cancellation of a task it awaited."""
 
 
 class HandlerExited(SagastreamError):
-    """A handler, or what it calls, wanted the process to end."""
+    """A handler, or code it calls, raised ``SystemExit``."""
 
 
 class NeverEnded(SagastreamError):
-    """Whoever took a message up did not live to say what became of it."""
+    """Each process that took a message ended before the message was settled."""
 
 
 class Torn(CannotApply):
-    """Only a part of what a handler wants was allowed; one more attempt would do that part twice."""
+    """The server applied only part of a handler's changes; another attempt would apply that part twice."""
 
 
 class Settling:
-    """Gives every message of one participant its fate."""
+    """Settles messages of one participant: gives each its fate."""
 
     def __init__(
         self,
@@ -71,22 +71,24 @@ class Settling:
         self._clock = clock
         self._telemetry = telemetry
         self._chance = chance
-        self._foreseen: dict[str, int] = {}  # message → the attempt noted here beforehand, whose end is not noted
+        self._foreseen: dict[str, int] = {}  # message → attempt noted here in advance, its end not yet noted
 
     async def foresee(self, work: Work, commit: Commit) -> None:
-        """Note that an attempt has failed before it is made: whoever makes it may not live to say so.
+        """Note an attempt as failed before it is made, because it may end this process.
 
-        After the last one, and of a retry that the coordinator asks for again by itself, nothing is run any more.
+        No handler runs any more after the last attempt, nor for a retry request, which the coordinator repeats by
+        itself.
+
         Raises: ``ServerUnavailable``.
         """
         name = work.message.name
-        if self._foreseen.get(name) == work.earlier:  # this process is alive: it was the server that ended that one
+        if self._foreseen.get(name) == work.earlier:  # noted by this very process: the server failed, not the handler
             work.earlier -= 1
         often = NeverEnded(f"taken up {work.deliveries} times and never settled: handling it may end the process")
         tried = self._participant.undos.get(work.request.step) if work.is_undoing and work.request else work.handler
         if isinstance(work.request, RetryRequested) or self._policy(tried).is_exhausted(work.earlier):
             work.problem, work.tried = often, tried
-            work.earlier = max(0, work.earlier - 1)  # the last of them is the one that fails now
+            work.earlier = max(0, work.earlier - 1)  # the last noted attempt is the one that fails now
             return
         tx = self._deciding.nothing(work)
         handler = tried.name if tried else work.envelope.type
@@ -100,9 +102,9 @@ class Settling:
             log.error("event.stuck", saga_id=work.envelope.saga_id, error=outcome.detail)
 
     async def round(self, works: Sequence[Work], commit: Commit) -> tuple[list[Work], list[Work]]:
-        """Decide and commit once; return the works that came to an end, and those to be decided again.
+        """Decide and commit once; return the works that have ended, and those to be decided again.
 
-        Raises: ``ServerUnavailable``; then nothing is known and all of them are still pending.
+        Raises: ``ServerUnavailable``; whether anything was applied is unknown then, and all works are still pending.
         """
         decisions = await all_of(self.decide(work) for work in works)
         return await self.conclude(list(zip(works, decisions, strict=True)), commit)
@@ -110,9 +112,9 @@ class Settling:
     async def conclude(
         self, decided: Sequence[tuple[Work, Transaction | None]], commit: Commit
     ) -> tuple[list[Work], list[Work]]:
-        """Commit what was decided; return the works that came to an end, and those to be decided again.
+        """Commit the decisions; return the works that have ended, and those to be decided again.
 
-        Raises: ``ServerUnavailable``; then nothing is known and all of them are still pending.
+        Raises: ``ServerUnavailable``; whether anything was applied is unknown then, and all works are still pending.
         """
         ended = [work for work, tx in decided if tx is None]
         elsewhere = [*ended]
@@ -129,7 +131,7 @@ class Settling:
                 (ended if is_over else again).append(work)
                 if is_over and not outcome.is_ok:
                     elsewhere.append(work)
-        # What was decided meanwhile, such as by an undo, is no reason to try again what had failed before.
+        # A message that failed before needs no retry once its step was decided otherwise, such as by an undo.
         for work in elsewhere:
             if work.is_noted and work.fate is Fate.SETTLED:
                 await self._retries.forget([work.message.name], saga_id=work.envelope.saga_id)
@@ -138,7 +140,7 @@ class Settling:
         return ended, again
 
     async def decide(self, work: Work) -> Transaction | None:
-        """Return the transaction to commit for this message, None if nothing needs to be; never a handler's error."""
+        """Return the transaction to commit for this message, None if none is needed; never raise a handler's error."""
         try:
             if work.problem is not None:
                 if work.is_ledger_broken:
@@ -152,27 +154,27 @@ class Settling:
             raise
         except Exception as error:  # a handler may raise anything: it is tried again, then buried
             return self._failed(work, error)
-        except SystemExit as exit:  # let through, it would end each process that takes the message up
+        except SystemExit as exit:  # not caught, it would end each process that takes the message
             return self._failed(work, HandlerExited(f"SystemExit: {exit}").with_traceback(exit.__traceback__))
         except asyncio.CancelledError:
             if _is_being_stopped():
                 raise
-            # Whoever the handler waited for was cancelled, not the handler: it must not end this worker.
+            # A task that the handler awaited was cancelled, not the handler: that must not end this worker.
             return self._failed(work, HandlerCancelled("what it waited for was cancelled"))
         if work.is_noted and work.fate is Fate.SETTLED and tx is not None:
             self._retries.settled(tx, work.message.name)
         return tx
 
     def _failed(self, work: Work, error: Exception) -> Transaction | None:
-        """Note a failed attempt, or bury the message if it was the last one."""
+        """Note a failed attempt, or make the message a dead letter if it was the last one."""
         work.has_failed = True
         tried = work.tried or work.handler
         about = {"saga_id": work.envelope.saga_id, "type": work.envelope.type, "attempt": work.attempts}
-        if tried is not None and (tried is work.tried or work.request is None):  # else there may be no undo to run
+        if tried is not None and (tried is work.tried or work.request is None):  # else there may be none to name
             about |= {"handler": f"{self._participant.name}.{tried.name}", "at": line_of(tried.function, error)}
         if isinstance(work.request, RetryRequested):
             log.warning("retry.failed", **about, error=_said(error))
-            work.fate = Fate.SETTLED  # the coordinator asks again, at its pace
+            work.fate = Fate.SETTLED  # the coordinator requests it again, at its own pace
             return None
         policy = self._policy(tried)
         is_hopeless = isinstance(error, Undecodable | Torn) and not isinstance(error, Misfit)
@@ -194,7 +196,7 @@ class Settling:
         work.fate = Fate.BURIED
         why = _said(error)
         if work.handler is None and work.request is None:
-            tx = self._deciding.nothing(work)  # of which step it is, only another release knows
+            tx = self._deciding.nothing(work)  # only another release knows which step this is
         elif isinstance(error, Forgotten):
             tx = self._deciding.lost(work, why)
         else:
@@ -228,7 +230,7 @@ class Settling:
         return False
 
     def _was_decided(self, work: Work, outcome: Outcome) -> bool:
-        """Take note of a ledger that says something else than expected; tell whether that ends the matter."""
+        """Note the state found in the ledger in place of the expected one; tell whether that settles the message."""
         work.known = outcome.state
         if work.request is None and work.known.is_outcome:
             self._telemetry.duplicate()
@@ -252,13 +254,13 @@ def _is_being_stopped() -> bool:
 
 
 def _said(error: Exception) -> str:
-    # An error may carry any text, and it is about to be published.
+    # An error may contain any text, and the result is published.
     name, text = type(error).__name__, _misfits(error) if isinstance(error, ValidationError) else str(error)
     return masked((f"{name}: {text}" if text else name).encode("utf-8", "replace").decode())
 
 
 def _misfits(error: ValidationError) -> str:
-    """Return what does not fit without the values, which may be personal, in one line."""
+    """Return, in one line, what does not fit, without the values, which may be personal data."""
     wrong = error.errors(include_input=False, include_url=False)
     told = ((".".join(map(str, one["loc"])), one["msg"]) for one in wrong)
     return f"{error.title} " + "; ".join(f"{where}: {what}" if where else what for where, what in told)
