@@ -17,7 +17,7 @@ from sagastream.reader import Reader
 from sagastream.replies import scored, scores
 from sagastream.transaction import Transaction, Transactor
 
-OFTEN = 5  # unsettled deliveries beyond attempts; in a batch any of several messages may have caused them
+OFTEN = 5  # deliveries lost with a process or its server; after more, a message is settled alone: it may be to blame
 _AT_ONCE = 50
 _MS = timedelta(milliseconds=1)
 

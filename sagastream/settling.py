@@ -45,7 +45,7 @@ class HandlerExited(SagastreamError):
 
 
 class NeverEnded(SagastreamError):
-    """Each process that took a message ended before the message was settled."""
+    """A message was delivered too often without being settled: handling it may end the process."""
 
 
 class Torn(CannotApply):
