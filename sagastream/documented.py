@@ -1,4 +1,4 @@
-"""How the problems a route may answer are told in OpenAPI. Owns their shape on paper; ``problems`` answers them."""
+"""Document in OpenAPI the problems that a route may answer. Owns their schema; ``problems`` answers them."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ _HEADERS = {
 def problems(
     told: Mapping[int, str] | None = None, *, takes_body: bool = False, may_come: bool = False
 ) -> dict[int | str, dict[str, object]]:
-    """Return the ``responses`` of a route: what it tells by itself, and what every route may answer.
+    """Return the ``responses`` of a route: its own problems, and those that every route may answer.
 
-    ``told`` maps a status to what it means here. Every route may refuse what was sent and be out of reach; where
-    something ``may_come``, a 404 may say when to ask again.
+    ``told`` maps a status to its meaning for this route. Every route may refuse a request as invalid or be unavailable.
+    If the missing thing ``may_come``, a 404 may say when to ask again.
     """
     general = {status: text for status, text in _GENERAL.items() if takes_body or status not in (400, 413)}
     responses: dict[int | str, dict[str, object]] = {
@@ -69,7 +69,7 @@ def problems(
 
 
 def located(what: str) -> dict[str, object]:
-    """Return what is told of an answer that says by its ``Location`` where to find ``what``."""
+    """Return the documentation of an answer whose ``Location`` header says where to find ``what``."""
     place = {"type": "string", "format": "uri-reference"}
     return {"headers": {"Location": {"description": f"where {what} is shown", "schema": place}}}
 

@@ -1,6 +1,6 @@
-"""What drawings in a terminal consist of: lines of pieces, and the marks in front of them. Pure.
+"""The parts of a drawing in a terminal: lines made of pieces, and the marks in front of them. Pure.
 
-Every mark has a shape of its own, so that nothing is told by colour alone.
+Every mark has a shape of its own, so that nothing is shown by colour alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sagastream.saga.lifecycle import Status
 
 
 class Tone(StrEnum):
-    """How a piece of text is meant, for those who can show it."""
+    """The meaning of a piece of text, for terminals that can show it in colour."""
 
     PLAIN = "plain"
     STRONG = "strong"
@@ -25,7 +25,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A shape, the same for terminals that only know ASCII, and its tone."""
+    """A shape, its substitute for terminals that show only ASCII, and its tone."""
 
     shape: str
     ascii: str
@@ -57,7 +57,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. ``key`` tells lines of one drawing apart; what is passing is true only until the next drawing."""
+    """One line. ``key`` identifies the line in its drawing; a passing line holds only until the next drawing."""
 
     parts: tuple[Part, ...]
     key: str = ""

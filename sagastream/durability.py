@@ -1,4 +1,4 @@
-"""What the server promises about written data, and whether it takes any. Reads its report; changes no option."""
+"""Find out what the server promises about written data, and whether it accepts writes. Changes no server option."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _OLDEST = (7, 0)
 
 @dataclass(frozen=True, slots=True)
 class Durability:
-    """The server's own words; ``unknown`` where it may not or does not tell.
+    """The server's own report; ``unknown`` where it does not report a value or denies access to it.
 
-    ``refusal`` says why it takes no writes now, as far as it tells: None is no promise that it takes the next one.
+    ``refusal`` says why the server accepts no writes now, if it reports that; None does not promise that it accepts the
+    next one.
     """
 
     server: str
@@ -31,15 +32,14 @@ class Durability:
 
     @property
     def dangers(self) -> tuple[str, ...]:
-        """Return the warnings but those of how often a log that there is goes to disk: what nobody can have meant."""
+        """Return all warnings except those about how often an existing log is synced, which may be intended."""
         return tuple(warning for warning in self.warnings if not warning.startswith("appendfsync "))
 
 
 async def read_durability(connection: Connection) -> Durability:
-    """Return what the server says about keeping data.
+    """Return what the server reports about keeping data.
 
-    Managed servers and ACL users may be denied CONFIG or INFO: what they tell is ``unknown`` then, which is
-    legal.
+    Managed servers and ACLs may deny CONFIG or INFO; the values are ``unknown`` then, which is legal.
 
     **Raises**: ``ServerUnavailable``; the server is not ready then.
     """
@@ -54,7 +54,7 @@ async def read_durability(connection: Connection) -> Durability:
 
 
 async def read_info(connection: Connection) -> dict[str, str]:
-    """Return what the server says about itself; nothing where it may not.
+    """Return the fields of the server's ``INFO``, none if it denies that command.
 
     **Raises**: ``ServerUnavailable``.
     """

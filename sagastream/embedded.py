@@ -1,4 +1,4 @@
-"""A Redis-compatible server of our own beside the shop. Starts and ends one; sends it nothing but PING."""
+"""Run a Redis-compatible server of our own beside the shop. Starts and ends it; sends it no command but PING."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ Fsync = Literal["everysec", "always"]
 _LOOPBACK = "127.0.0.1"
 _LOG_LIMIT = 4 * 1024 * 1024
 _LINES_TOLD = 8
-_IN_ONE_PIECE = "4096"  # bytes of a value: records and ledgers take less memory so, and are read in half the time
+_IN_ONE_PIECE = "4096"  # bytes; keeps records and ledgers in listpacks: less memory, reads in half the time
 
 
 class EmbeddedServer:
     """One server on the loopback address with its append-only file under ``data_dir/redis``.
 
-    It runs in its own session, so that Ctrl-C stops the services before the store, and on Linux ends
-    with the thread that started it. ``data_dir`` is locked: two shops never share it. The port is kept
-    over restarts.
+    The server runs in its own session, so that Ctrl-C stops the services before the store; on Linux it ends with the
+    thread that started it. ``data_dir`` is locked, so two shops never share it. The port stays the same over restarts.
 
-    **Source**: REDIS.md, "Servers". Not promised: safety of the last second when power fails, unless
+    **Source**: REDIS.md, "Servers". Not promised: the writes of the last second before a power failure, unless
     ``appendfsync`` is ``always``.
     """
 
@@ -53,7 +52,7 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """Return the URL clients use."""
+        """Return the URL that clients use."""
         return f"redis://{_LOOPBACK}:{self.port}/0"
 
     @property
@@ -67,13 +66,13 @@ class EmbeddedServer:
         return self._process is not None and self._process.poll() is None
 
     def start(self, timeout_s: float = 10.0) -> None:
-        """Take the directory, launch the server and wait until it answers.
+        """Lock the directory, launch the server and wait until it answers.
 
-        **Raises**: ``AlreadyRunning`` if the directory is taken; ``NoServer`` if no server program is found
-        or it does not come up, with the end of its log.
+        **Raises**: ``AlreadyRunning`` if the directory is locked; ``NoServer`` if no server program is found, or if it
+        does not come up (with the end of its log).
         """
         self._dir.mkdir(parents=True, exist_ok=True)
-        self._dir.chmod(0o700)  # what customers ordered stands in the files of the server, which anybody may read
+        self._dir.chmod(0o700)  # the server writes world-readable files, with customers' orders
         self._held.enter_context(self._run.locked("redis"))
         try:
             self._run.end_stale("redis", self._mark)
@@ -92,9 +91,9 @@ class EmbeddedServer:
             raise
 
     def launch(self) -> None:
-        """Start the process and return at once; also after it died, on the same port and data.
+        """Start the process and return at once; after it has died, start it again on the same port and data.
 
-        **Raises**: ``OSError`` if this machine has no room for it or its files; then it does not run.
+        **Raises**: ``OSError`` if this machine lacks memory or disk space for it; then the server does not run.
         """
         self._program = self._program or find_server(None)
         options = {
@@ -120,11 +119,11 @@ class EmbeddedServer:
             self._run.write("redis", self._process.pid)
             self._run.write("redis", self.url, "url")
         except OSError:
-            self.kill()  # what nobody could find again must not run
+            self.kill()  # a server without a pid file must not run: nobody could find it
             raise
 
     def wait_ready(self, timeout_s: float = 10.0) -> None:
-        """Return once the server answers PING; a server that says it is loading gets ten times as long.
+        """Return once the server answers PING; a server that reports loading gets ten times as long.
 
         **Raises**: ``NoServer`` with the end of the server's log.
         """
@@ -140,7 +139,7 @@ class EmbeddedServer:
         raise NoServer(f"the server ended while starting:\n{self.log_tail()}")
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """End the server, by force after ``timeout_s``, and give the directory back."""
+        """End the server, by force after ``timeout_s``, and unlock the directory."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -161,7 +160,7 @@ class EmbeddedServer:
         return self._process.wait() if self._process else 0
 
     def log_tail(self) -> str:
-        """Return the last lines the server wrote since it was launched."""
+        """Return the last lines that the server logged since its launch."""
         with (self._dir / "server.log").open("rb") as log:
             log.seek(self._log_from)
             said = log.read().decode(errors="replace").splitlines()
@@ -187,9 +186,9 @@ class EmbeddedServer:
 
 
 def embedded_server(settings: Settings) -> EmbeddedServer:
-    """Return the server these settings ask for, not yet started.
+    """Return the server that these settings describe, not yet started.
 
-    **Raises**: ``NoServer`` if there is no usable program, naming the three ways out.
+    **Raises**: ``NoServer`` if there is no usable server program; its message names three remedies.
     """
     return EmbeddedServer(
         settings.data_dir,
@@ -201,7 +200,7 @@ def embedded_server(settings: Settings) -> EmbeddedServer:
 
 @contextlib.contextmanager
 def server_url(settings: Settings) -> Iterator[str]:
-    """Yield where the shop's data are: ``REDIS_URL``, else the running shop's, else a server for now."""
+    """Yield the URL of the shop's data: ``REDIS_URL``, or the running shop's server, or one started for the block."""
     if settings.redis_url:
         yield settings.redis_url
         return
@@ -222,7 +221,7 @@ def _running_or_started(settings: Settings, stack: contextlib.ExitStack) -> str:
 
 
 def ping(port: int) -> bytes:
-    """Return the first words a server answers to PING, empty if it does not answer."""
+    """Return the beginning of a server's reply to PING, empty if it does not answer."""
     try:
         with socket.create_connection((_LOOPBACK, port), timeout=1.0) as wire:
             wire.sendall(b"PING\r\n")

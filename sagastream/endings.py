@@ -1,4 +1,4 @@
-"""Waits for sagas to end: one blocking read for all who wait, and none while nobody does. Reads only."""
+"""Wait for sagas to end: one blocking read serves all waiting callers; without any, nothing is read. Reads only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PAUSE_S = 0.2
 
 
 class Endings:
-    """Tells when a saga has ended. Open it as a context manager; closing sends everybody home."""
+    """Waits for sagas to end. Open it as a context manager; closing it ends every wait."""
 
     def __init__(self, *, bus: Bus, prefix: str) -> None:
         keys = Keys(prefix, COORDINATOR)
@@ -33,11 +33,11 @@ class Endings:
         self._watch: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Return it, ready; nothing is read before somebody waits."""
+        """Return this object; nothing is read before the first wait."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop reading; whoever still waits is told that the saga has not ended."""
+        """Stop reading and end pending waits; they return None unless the record already shows the end."""
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
@@ -46,7 +46,7 @@ class Endings:
             _wake(end)
 
     async def wait(self, saga_id: str, patience: timedelta) -> Status | None:
-        """Return the status with which a saga ended, None if it has not ended within our patience.
+        """Return the status with which a saga ended, None if it has not ended within ``patience``.
 
         Raises: ``ServerUnavailable``.
         """
@@ -57,7 +57,7 @@ class Endings:
                 if self._watch is None or self._watch.done():
                     self._positions = await self._last_positions()
                     self._watch = asyncio.create_task(self._read())
-            # Asked after the watch has a position: an end before it is in the record, one after it is in the streams.
+            # Read the record after the watch has positions: earlier ends are in the record, later ones in the streams.
             status = await self._ended(saga_id)
             if status is None and patience > timedelta(0):
                 await asyncio.wait({end}, timeout=patience.total_seconds())
@@ -71,7 +71,7 @@ class Endings:
     async def _ended(self, saga_id: str) -> Status | None:
         reply = await self._bus.query.execute("HGET", self._keys.key(names.record(saga_id)), "status")
         ends = {str(status): status for status in Status if status.is_end}
-        return ends.get(str(reply))  # one of a later release is no end that is known here
+        return ends.get(str(reply))  # a later release's status is no end known here
 
     async def _last_positions(self) -> list[str]:
         newest = [("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in self._streams]
@@ -85,7 +85,7 @@ class Endings:
                     "XREAD", "COUNT", 500, "BLOCK", _BLOCK_MS, "STREAMS", *self._streams, *self._positions
                 )
             except SagastreamError:
-                await asyncio.sleep(_PAUSE_S)  # who waits asks the record again when his time is up
+                await asyncio.sleep(_PAUSE_S)  # each waiting caller reads the record again when its time is up
                 continue
             for part in listed(reply):
                 if isinstance(part, list):

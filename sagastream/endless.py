@@ -1,4 +1,4 @@
-"""Answers that go on for ever end when their process stops. Plain ASGI; knows no route."""
+"""End endless answers when their process stops. Plain ASGI; knows no route."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _ENDLESS = b"text/event-stream"
 
 
 class EndedAtStop:
-    """Tell whoever streams events that its client has gone, once ``stop`` is set; the client sees a clean end.
+    """Tell a route that streams events that its client has gone, once ``stop`` is set; the client sees a clean end.
 
-    Without it the server waits for the stream as for any answer that is under way, as long as it waits at all.
+    Without this, the server would wait for the stream, as for any pending answer, until its shutdown time-out.
     """
 
     def __init__(self, app: ASGIApp, stop: asyncio.Event) -> None:
@@ -20,7 +20,7 @@ class EndedAtStop:
         self._stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Pass the request on, and end its answer at the stop if it is endless."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         is_endless, is_complete, is_read = asyncio.Event(), False, False
@@ -42,7 +42,7 @@ class EndedAtStop:
 
         async def received() -> Message:
             nonlocal is_read
-            if not is_read:  # whoever reads a body waits for nothing else
+            if not is_read:  # a route that reads the body waits for nothing else
                 message = await receive()
                 is_read = not message.get("more_body", False)
                 return message

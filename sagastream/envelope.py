@@ -1,6 +1,6 @@
 """The envelope: CloudEvents 1.0 attributes as flat stream fields. Owns their order, names and ids.
 
-Source: CloudEvents 1.0 core attributes, and its extensions partitioning (``partitionkey``), correlation
+Source: CloudEvents 1.0 core attributes and its extensions partitioning (``partitionkey``), correlation
 (``correlationid``, ``causationid``) and distributed tracing (``traceparent``).
 """
 
@@ -26,9 +26,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Envelope(NamedTuple):
-    """One event as it travels. All values are strings; ``data`` is the undecoded payload.
+    """One event as sent. All values are strings; ``data`` is the undecoded payload.
 
-    ``time`` is server time, filled in by the script that publishes; it is empty until then.
+    ``time`` is server time; the publishing script fills it in, and it is empty until then.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Envelope(NamedTuple):
     schema: str = ""
 
     def fields(self) -> list[str]:
-        """Return the stream fields, flat, in the order every publisher keeps.
+        """Return names and values of the stream fields in turn, in the order that every publisher keeps.
 
         The order is constant so that Redis stores the field names once per stream node.
         """
@@ -70,7 +70,7 @@ class Envelope(NamedTuple):
         ]  # fmt: skip
 
     def told(self) -> tuple[str, ...]:
-        """Return what the script that publishes cannot know by itself, in the order in which it takes it."""
+        """Return the values that the publishing script does not know by itself, in the order in which it takes them."""
         return (
             self.id, self.source, self.type, self.subject, self.time, self.schema, self.saga_id, self.cause,
             self.initiator, self.definition, self.definition_version, self.traceparent, self.data,
@@ -82,7 +82,7 @@ class Envelope(NamedTuple):
         return epoch_ms(self.time)
 
 
-_USUAL = Envelope(*Envelope._fields).fields()  # where the value of each attribute is its name here
+_USUAL = Envelope(*Envelope._fields).fields()  # each value is the name of its attribute in this class
 _NAMES, _PLACES = _USUAL[::2], [_USUAL[1::2].index(attribute) for attribute in Envelope._fields]
 _by_place = itemgetter(*(2 * place + 1 for place in _PLACES))
 _by_name = itemgetter(*(_NAMES[place] for place in _PLACES))
@@ -90,7 +90,7 @@ _OPTIONAL = dict.fromkeys(("subject", "causationid", "initiatorid", "traceparent
 
 
 def decode(flat: Sequence[str]) -> Envelope:
-    """Read an envelope from stream fields, flat, which nearly always come in the order every publisher keeps.
+    """Return the envelope in flat stream fields, which nearly always come in the order that every publisher keeps.
 
     Raises: ``Undecodable`` naming the attribute that is missing or malformed.
     """
@@ -101,7 +101,7 @@ def decode(flat: Sequence[str]) -> Envelope:
     epoch_ms(envelope.time)
     if len(envelope.data) > MAX_EVENT_BYTES:
         raise Undecodable(f"data has {len(envelope.data)} characters, more than {MAX_EVENT_BYTES}")
-    if len("".join(flat)) - len(envelope.data) > LONGEST_ATTRIBUTE:  # most never come near
+    if len("".join(flat)) - len(envelope.data) > LONGEST_ATTRIBUTE:  # rarely true, so the usual envelope skips the loop
         for name, value in pairs(flat).items():
             if len(value) > LONGEST_ATTRIBUTE and name != "data":
                 raise Undecodable(f"{name[:80]!r} has {len(value)} characters, more than {LONGEST_ATTRIBUTE}")
@@ -126,17 +126,17 @@ def _wrong_id(envelope: Envelope) -> str:
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:
-    """Turn a flat reply (name, value, name, value …) into a mapping."""
+    """Return a flat reply (name, value, name, value …) as a mapping."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def flattened(fields: Mapping[str, str]) -> list[str]:
-    """Turn a mapping into names and values in turn."""
+    """Return a mapping as names and values in turn."""
     return [part for pair in fields.items() for part in pair]
 
 
 def publishable(event: Event) -> str:
-    """Return the payload of an event that may be published.
+    """Return the payload of an event that is to be published.
 
     Raises: ``TooLarge`` above ``MAX_EVENT_BYTES``.
     """
@@ -147,9 +147,9 @@ def publishable(event: Event) -> str:
 
 
 def attribute(name: str, text: str) -> str:
-    """Return an attribute of an event that may be published.
+    """Return an attribute of an event that is to be published.
 
-    Raises: ``TooLarge`` above ``LONGEST_ATTRIBUTE``: no reader takes it.
+    Raises: ``TooLarge`` above ``LONGEST_ATTRIBUTE``: no reader would accept it.
     """
     if len(text) > LONGEST_ATTRIBUTE:
         raise TooLarge(f"the {name} has {len(text)} characters, more than {LONGEST_ATTRIBUTE}")
@@ -157,7 +157,7 @@ def attribute(name: str, text: str) -> str:
 
 
 def published(event: Event, cause: Envelope, *, source: str, id: str) -> Envelope:
-    """Return the envelope of an event that another one caused."""
+    """Return the envelope of an event caused by the event of ``cause``."""
     return Envelope(
         id=id,
         source=source,
@@ -186,7 +186,7 @@ def derived_id(*parts: str) -> str:
 def epoch_ms(time: str) -> int:
     """Return epoch milliseconds of an RFC 3339 instant in UTC.
 
-    Raises: ``Undecodable`` for text that is none.
+    Raises: ``Undecodable`` for text that is no such instant.
     """
     if not _TIME.fullmatch(time):
         raise Undecodable(f"time {time[:80]!r} is not an RFC 3339 instant in UTC")

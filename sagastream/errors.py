@@ -1,17 +1,16 @@
-"""What can go wrong, as types: one base, and a leaf only where some caller catches it."""
+"""The library's exceptions: one base class, and a leaf only if some caller catches it."""
 
 from __future__ import annotations
 
 
 class SagastreamError(Exception):
-    """Base of everything this library raises on purpose."""
+    """Base of every exception that this library raises on purpose."""
 
 
 class ReplyError(SagastreamError):
     """The server understood a command and refused it.
 
-    Raises: nothing further; the caller decides by ``code``, the first word of the server's reply
-    (``NOGROUP``, ``WRONGTYPE``, ``NOSCRIPT`` …).
+    The caller decides by ``code``, the first word of the server's reply (``NOGROUP``, ``WRONGTYPE``, ``NOSCRIPT`` …).
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -23,38 +22,38 @@ class ReplyError(SagastreamError):
 class ServerUnavailable(SagastreamError):
     """The server cannot serve right now (connection, time-out, loading, read-only, out of memory).
 
-    Nothing is known about a command that ended this way: it may have happened. Wait and repeat
-    only what is deduplicated.
+    A command that ended this way may or may not have been applied. Wait, and repeat only commands that are
+    deduplicated.
     """
 
 
 class DefinitionError(SagastreamError):
-    """A saga table or a participant is declared in a way that could not work; mend the declaration."""
+    """A saga table or a participant is declared in a way that cannot work; correct the declaration."""
 
 
 class CannotApply(SagastreamError):
-    """The server says that what is wanted can never be applied; deciding again would not help."""
+    """The server says that a transaction can never be applied; deciding again would not help."""
 
 
 class Undecodable(SagastreamError):
-    """A stream entry is not an event this reader can take; it is buried, never retried."""
+    """A stream entry is not an event that this reader can decode; it becomes a dead letter and is never retried."""
 
 
 class Misfit(Undecodable):
-    """An event lacks a field that this release needs, or has one it does not know; a process of another may take it."""
+    """An event lacks a field this release needs, or has an unknown one; a process of another release may accept it."""
 
 
 class NotOurs(SagastreamError):
-    """A message is about what this release of a participant does not do; a process of another release may."""
+    """A message is for a step that this release of a participant does not perform; another release's process may."""
 
 
 class Forgotten(Undecodable):
-    """A message came so late that the ledger may have known it and forgotten; it must not be handled again."""
+    """A message came so late that the ledger may have forgotten its outcome; it must not be handled again."""
 
 
 class UnknownTable(Undecodable):
-    """An event belongs to a saga table that this process does not know; another one may."""
+    """An event belongs to a saga table that this process does not know; another process may know it."""
 
 
 class TooLarge(SagastreamError):
-    """An event is larger than ``MAX_EVENT_BYTES``; put the bulk elsewhere and publish a reference."""
+    """An event exceeds ``MAX_EVENT_BYTES``, or an attribute its limit; publish a reference to the bulk instead."""

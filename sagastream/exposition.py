@@ -1,4 +1,4 @@
-"""Prometheus texts of several services made one. Works on text; reads and changes no figure."""
+"""Merge the Prometheus texts of several services into one. Works on text; interprets and changes no figure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class _Family:
 
 
 def merge(texts: Mapping[str, str]) -> str:
-    """Return one text in which each sample names its service; HELP and TYPE stand once per family.
+    """Return one text in which each sample names its service, with HELP and TYPE once per family.
 
-    ``texts`` maps a service to what it exported. A sample that already has a ``service`` keeps it.
+    ``texts`` maps a service to the text it exported. A sample that already has the label ``service`` keeps it.
     """
     families: dict[str, _Family] = {}
     for service, text in texts.items():

@@ -1,7 +1,7 @@
-"""Forgets a group that is gone, or an event it handles no more, so that nothing is kept for it any more. Speaks Redis.
+"""Forget a group that is gone, or an event it no longer handles, so that nothing more is kept for it. Speaks Redis.
 
-What it had not settled is lost to it; its state, ledger and dead letters stay. It is found where it wrote down itself
-what it reads, and where publishers wrote down who reads them.
+Messages that the group had not settled are lost to it; its state, ledger and dead letters stay. Its streams are found
+in its own registry of the streams it reads, and in the publishers' registries of the groups that read theirs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sagastream.replies import listed, named, texts
 
 
 class CannotForget(SagastreamError):
-    """The group is at work, or nobody has heard of it; the message says which."""
+    """The group is still at work, or is unknown; the message says which."""
 
 
 async def forget(
@@ -25,10 +25,10 @@ async def forget(
 ) -> list[str]:
     """Forget the owner of these keys as a group on streams of these publishers; return the streams it read.
 
-    With ``event`` only the stream of that event is forgotten, by somebody who handles it no more.
+    With ``event``, forget only the stream of that event, which the group no longer handles.
 
-    Somebody who is still at work makes the group again within ``watch``, which must be longer than a read blocks: at
-    the beginning, so that nothing is lost to it. Doing it again after a crash finishes it.
+    ``watch`` must be longer than a read blocks: within it, a consumer still at work creates the group again, at the
+    stream's beginning, so that it loses nothing. After a crash, call this again to finish.
 
     Raises: ``CannotForget``.
     """
@@ -41,12 +41,12 @@ async def forget(
     if not streams:
         what = "a stream" if event is None else event
         raise CannotForget(f"nobody called {group!r} ever read {what} here")
-    # The groups first: a publisher that still sees one would note it again. While it is noted nothing is trimmed.
+    # The groups first: a publisher that still saw one would note it again. While it is noted, nothing is trimmed.
     for reply in await bus.writer.pipeline([("XGROUP", "DESTROY", stream, group) for stream in streams]):
         if isinstance(reply, ReplyError) and "key to exist" not in str(reply) and reply.code != "WRONGTYPE":
             raise reply
-    # How long a consumer has been silent tells nothing: by some servers who waits in vain is silent, and none is when
-    # the server has just started.
+    # A consumer's idle time proves nothing: some servers count a blocked read as idle, and none is idle just after the
+    # server has started.
     await asyncio.sleep(watch.total_seconds())
     await _must_stay_away(bus, streams, group)
     for (owner, name), seen in fields.items():
@@ -60,7 +60,7 @@ async def forget(
 
 
 async def _noted(bus: Bus, keys: Keys, publishers: Sequence[str]) -> dict[tuple[str, str], str]:
-    """Return each publisher's note of who reads one of its streams, where the group is among them."""
+    """Return the publishers' notes of the groups that read a stream, for each stream that this group reads."""
     replies = await bus.query.pipeline([("HGETALL", keys.of(owner).key(STREAMS)) for owner in publishers])
     return {
         (owner, name): seen

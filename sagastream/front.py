@@ -1,4 +1,4 @@
-"""The app at the base URL: the services' routes at its root, and every service whole under its name."""
+"""The app at the base URL: the services' routes at its root, and each whole service under ``/services/``."""
 
 from __future__ import annotations
 
@@ -35,9 +35,8 @@ def create_front(
 ) -> FastAPI:
     """Return the base app.
 
-    ``upstreams`` reach each service, in this process or another, all the same. ``hosts`` say when what the
-    ``routers`` need is open; ``opens`` is entered for as long as the app is up. ``telemetry`` is what this
-    process counts itself.
+    ``upstreams`` are clients of the services, each in this process or another. The ``routers`` answer once all
+    ``hosts`` are open. The app enters ``opens`` for its lifespan. ``telemetry`` holds this process's own figures.
     """
     started_at = datetime.now(UTC)
     telemetry = telemetry or Telemetry("front")
@@ -93,7 +92,7 @@ def create_front(
         own = {"front": telemetry.render().decode() + expose(up).decode()}
         return Response(exposition.merge({**texts, **own}), media_type=CONTENT_TYPE)
 
-    # Where a service has a page of its own at the root, that one was met first.
+    # If a service has a page of its own at the root, its route comes first.
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
         return HTMLResponse(_index(title, list(upstreams), root="./"))
@@ -112,7 +111,7 @@ async def _ask_all(upstreams: Mapping[str, httpx.AsyncClient], path: str) -> dic
 
 async def _ask(client: httpx.AsyncClient, path: str) -> httpx.Response | None:
     try:
-        async with asyncio.timeout(_PROBE_TIMEOUT_S):  # the client's own bounds no service in this process
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):  # the client's own time-out ignores services in this process
             return await client.get(path, timeout=_PROBE_TIMEOUT_S)
     except (httpx.HTTPError, TimeoutError):
         return None
@@ -129,7 +128,7 @@ def _told(answer: httpx.Response | None) -> dict[str, object]:
 
 
 def _index(title: str, services: Sequence[str], *, root: str) -> str:
-    """Return a page of links; ``root`` leads from it to the base, of which only clients know where it is."""
+    """Return a page of links relative to ``root``, the way to the base; only clients know the base URL itself."""
 
     def link(path: str) -> str:
         return f'<a href="{root}{html.escape(path.removeprefix("/"))}">{html.escape(path)}</a>'

@@ -1,4 +1,4 @@
-"""What stands before every app, as plain ASGI: bounded bodies, strict JSON, one key, a gate, heads, a last resort."""
+"""The middleware before every app, as plain ASGI: body limits, strict JSON, one key, a gate, HEAD, a last resort."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _NO_BODY: Message = {"type": "http.request", "body": b"", "more_body": False}
 
 
 class LastResort:
-    """Answer what nobody expected with an id that is also in the log, instead of a stack trace."""
+    """Answer an unexpected error with an id that is also in the log, instead of a stack trace."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and catch what comes back."""
+        """Pass the request on and answer 500 to an exception."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         has_begun = False
@@ -41,7 +41,7 @@ class LastResort:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception:  # the outermost frame of a request: nobody else is left to answer it
+        except Exception:  # the outermost frame of a request: no other code is left to answer it
             incident = secrets.token_hex(6)
             _log.exception("request.failed", incident=incident, method=scope["method"], path=scope["path"])
             if has_begun:
@@ -51,11 +51,12 @@ class LastResort:
 
 
 class BodyGuard:
-    """Read the whole body within bounds, and let only JSON through that RFC 8259 knows.
+    """Read the whole body within limits of size and time, and refuse JSON that RFC 8259 does not allow.
 
-    The bounds also hold for chunked bodies, which do not say how long they are. A request that says so twice, each time
-    otherwise, is refused: a gateway may heed the other one, and see two requests where there is one (RFC 9112, 6.3).
-    So is one with two ``Idempotency-Key``: repeated under the key that did not count, it would be another request.
+    The limits also hold for chunked bodies, which do not announce their length. A request that states its length in two
+    ways is refused: a gateway may follow the other one and see two requests where there is one (RFC 9112, 6.3). A
+    request with two ``Idempotency-Key`` headers is refused: if it were repeated under the ignored key, it would count
+    as another request.
     """
 
     def __init__(self, app: ASGIApp, limit: int = MAX_BODY_BYTES, within: timedelta = BODY_WITHIN) -> None:
@@ -116,19 +117,19 @@ class BodyGuard:
 
 
 class AnswersHead:
-    """Answer HEAD as GET is answered, but for the body (RFC 9110, 9.3.2); who watches from outside often asks so.
+    """Answer HEAD like GET, without the body (RFC 9110, 9.3.2); monitoring from outside often uses HEAD.
 
-    What would go on answering is told that nobody is there any more.
+    A route whose answer would go on is told that its client has gone.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a HEAD on as a GET, and of what comes back its head."""
+        """Pass a HEAD on as a GET, and return only the head of the answer."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             return await self._app(scope, receive, send)
-        # By this version of ASGI a stream listens for who leaves, and does not wait for a message that cannot be sent.
+        # Under this version of ASGI a stream listens for a disconnect, instead of waiting for a send to fail.
         asked = {**scope, "method": "GET", "asgi": {**scope.get("asgi", {}), "spec_version": "2.3"}}
         answered = asyncio.Event()
         to_hear = iter([_NO_BODY])
@@ -141,7 +142,7 @@ class AnswersHead:
 
         async def head_only(message: Message) -> None:
             if message["type"] == "http.response.start":
-                scope.update({**asked, "method": "HEAD"})  # with what the route has noted
+                scope.update({**asked, "method": "HEAD"})  # with what the route noted in the scope
                 await send(message)
                 await send({"type": "http.response.body", "body": b""})
                 answered.set()
@@ -150,7 +151,7 @@ class AnswersHead:
 
 
 class Gate:
-    """Answer 503 to all but the open paths until what the routes need has been opened."""
+    """Answer 503 to all paths except those always open, until the resources of the routes are open."""
 
     def __init__(self, app: ASGIApp, is_open: Callable[[], bool], always: tuple[str, ...]) -> None:
         self._app = app
@@ -164,25 +165,25 @@ class Gate:
         await unavailable("the service is starting and waits for its store").response()(scope, receive, send)
 
     def _is_always(self, path: str) -> bool:
-        # The console comes up before the store does, and says itself that it waits for it.
+        # The console is served before the store is available, and shows that it waits for it.
         return path == "/" or path.startswith(("/console/", *self._always))
 
 
 def _may_have_body(scope: Scope) -> bool:
-    """Tell whether there may be a body: with these methods there is none unless it is announced (RFC 9112, 6)."""
+    """Tell whether there may be a body: GET, HEAD and OPTIONS have none unless a header announces it (RFC 9112, 6)."""
     if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
         return True
     return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
 
 
 def _is_json(scope: Scope) -> bool:
-    """Tell whether anybody may take the body for JSON: the type may be told twice, and has no case."""
+    """Tell whether any reader may take the body for JSON: the header may occur twice, and ignores case."""
     return any(name == b"content-type" and b"json" in value.lower() for name, value in scope["headers"])
 
 
 def _refuse_loose_json(body: bytes) -> None:
-    # Whoever reads the body next would take NaN and Infinity, the last of two equal names, UTF-16, and nesting as deep
-    # as the stack, and would say of some that it could not read them, but not why.
+    # The next reader of the body would accept NaN and Infinity, the last of two equal names, UTF-16, and nesting as
+    # deep as the stack; for some other faults it would say that it cannot read the body, but not why.
     try:
         _STRICT.decode(body.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""One service alive in this process: waits for its store, opens, runs workers, stops. Handles no request."""
+"""Run one service in this process: wait for its store, open resources, run workers, stop. Handles no request."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ _STORE_PAUSE = timedelta(seconds=1)
 
 
 class Worker(Protocol):
-    """Something that runs for as long as its service does, such as a consumer."""
+    """A task that runs as long as its service does, such as a consumer."""
 
     name: str
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set, end what has begun, return. Server trouble is its own matter."""
+        """Work until ``stop`` is set, finish what has begun, return. Server trouble is handled inside, never raised."""
         ...
 
     def is_ready(self) -> bool:
-        """Tell whether it works right now."""
+        """Tell whether the worker is working right now."""
         ...
 
     def describe(self) -> Mapping[str, str | int | float | bool | None]:
-        """Return what a person wants to see at ``/health``."""
+        """Return the worker's condition for people, as shown at ``/health``."""
         ...
 
 
 class Host:
     """Resources and workers of one service, from start to stop; an async context manager.
 
-    Entering returns once everything is open, or once the first attempt to reach the server has failed or has met a
-    store that is not the right one: the wait goes on behind, ``is_open`` tells when it ended, and ``trouble`` what
-    is wrong with the store. Until then nothing is opened, and no worker runs. A worker that ends early is not started
-    again: the service stays up, says that it is not ready, and whoever watches it restarts the process.
+    Entering returns once everything is open, or once the first attempt failed: the server could not be reached, or its
+    store is not the right one. The wait then continues in the background; until it ends nothing is opened and no worker
+    runs. ``is_open`` tells when it has ended, ``trouble`` what is wrong with the store. A worker that ends early is not
+    started again: the service stays up and reports that it is not ready; its supervisor should restart the process.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Host:
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether everything is open and every worker works."""
+        """Tell whether everything is open and every worker is ready."""
         return self.is_open and not self.failures and all(worker.is_ready() for worker in self.workers)
 
     async def __aenter__(self) -> Self:
@@ -115,7 +115,7 @@ class Host:
             await finish(tasks, self._stop_within)
 
     async def _wait_for_store(self) -> bool:
-        """Return True once the store is the right one, False if told to stop first; say why it is not."""
+        """Return True once the store is the right one, False if stopped first; log why it is not the right one."""
         while not self._stop.is_set():
             try:
                 await self._store.look()
@@ -131,7 +131,7 @@ class Host:
         return False
 
     async def _tell_what_may_be_forgotten(self) -> None:
-        with suppress(ServerUnavailable):  # whoever needs it next says so
+        with suppress(ServerUnavailable):  # the next command reports that
             for danger in (await read_durability(self._server)).dangers:
                 help = "`sagastream doctor` tells what helps"
                 _log.warning("server.may_forget", url=without_secrets(self._url), why=danger, help=help)
@@ -141,7 +141,7 @@ class Host:
         if error is not None:
             self.failures[name] = f"{type(error).__name__}: {error}"
             if isinstance(error, OSError | SagastreamError) and not self.is_open:
-                _log.error("service.not_opened", of=name, error=str(error))  # a person can mend that
+                _log.error("service.not_opened", of=name, error=str(error))  # a person can fix that; no traceback
             else:
                 _log.error("worker.failed", worker=name, exc_info=error)
         elif not self._stop.is_set():
@@ -152,7 +152,7 @@ class Host:
 async def wait_for_server(
     server: Connection, url: str, stop: asyncio.Event, *, tried: asyncio.Event | None = None
 ) -> bool:
-    """Return True once the server answers, False if ``stop`` comes first; say one line per attempt."""
+    """Return True once the server answers, False if ``stop`` is set first; log one line per failed attempt."""
     pause, attempt = _FIRST_PAUSE, 0
     while not stop.is_set():
         attempt += 1
@@ -176,13 +176,13 @@ async def wait_for_server(
 
 
 def without_secrets(url: str) -> str:
-    """Return a URL as it may be shown, without user and password, which may stand among its options too."""
+    """Return a URL that may be shown: without user and password, and without options, which may contain them too."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 async def finish(tasks: set[asyncio.Task[None]], within: timedelta) -> None:
-    """Let workers that were told to stop end what they have begun, and break off those that take longer."""
+    """Wait for workers that were told to stop, and cancel those that take longer than ``within``."""
     if not tasks:
         return
     _, late = await asyncio.wait(tasks, timeout=within.total_seconds())

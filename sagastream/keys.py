@@ -1,8 +1,7 @@
 """Every Redis name, built in one place.
 
-Each key carries the hash tag of the owner that writes it, so that all of an owner's keys share one slot.
-A *root* is ``<prefix>{<owner>}``; the transaction script appends ``:<name>`` to it and can therefore
-never leave the slot.
+Each key carries the hash tag of the owner that writes it, so that all keys of an owner share one slot. A *root* is
+``<prefix>{<owner>}``; the transaction script appends ``:<name>`` to it and therefore cannot leave the slot.
 
 | name under the root             | type   | fields / members                     | owner       | life                |
 |---------------------------------|--------|--------------------------------------|-------------|---------------------|
@@ -56,7 +55,7 @@ class Keys:
 
     @property
     def root(self) -> str:
-        """Return what every key of this owner begins with."""
+        """Return the beginning of every key of this owner."""
         return f"{self.prefix}{{{self.owner}}}"
 
     def key(self, name: str) -> str:
@@ -68,11 +67,11 @@ class Keys:
         return Keys(self.prefix, owner)
 
     def events(self, type_name: str) -> str:
-        """Return the stream this owner publishes events of one type to."""
+        """Return the stream to which this owner publishes events of one type."""
         return self.key(events(type_name))
 
     def requests(self, participant: str) -> str:
-        """Return the stream on which the coordinator asks one participant."""
+        """Return the stream of the coordinator's requests to one participant."""
         return self.of(COORDINATOR).key(requests(participant))
 
 
@@ -92,7 +91,7 @@ def ledger(saga_id: str) -> str:
 
 
 def failing(saga_id: str) -> str:
-    """Name what failed of one saga and is tried again."""
+    """Name the hash of one saga's failed messages that are being retried."""
     return f"failing:{saga_id}"
 
 
@@ -107,7 +106,7 @@ def history(saga_id: str) -> str:
 
 
 def letters(owner: str) -> str:
-    """Name what became of one owner's dead letters."""
+    """Name the hash of what was done with one owner's dead letters."""
     return f"letters:{owner}"
 
 
@@ -117,19 +116,21 @@ def campaign(id: str) -> str:
 
 
 def index(*what: str) -> str:
-    """Name an index of sagas: ``all``, ``process`` and its name, ``initiator`` and its name, ``status`` and its name
-    and the process, so that an index tells how many sagas of a process are in a status.
+    """Name an index of sagas.
+
+    ``what`` is ``all``, or ``process`` or ``initiator`` and its name, or ``status``, its name and the process, which
+    counts the sagas of a process in that status.
     """
     return ":".join(("index", *what))
 
 
 def parked(definition: str, version: str) -> str:
-    """Name the stream of events whose table no coordinator knew when they came."""
+    """Name the stream of events whose table no coordinator knew when they arrived."""
     return f"parked:{definition}:{version}"
 
 
 def snapshots(pace: str) -> str:
-    """Name the snapshots of the counters that are taken at one pace."""
+    """Name the stream of the counters' snapshots that are taken at one pace."""
     return f"snapshots:{pace}"
 
 
@@ -154,10 +155,10 @@ _OF_PARTICIPANTS = frozenset({ATTEMPTS, RETRIES, LETTERS, GROUPS, STREAMS, STORE
 
 
 def is_the_librarys(name: str) -> bool:
-    """Tell whether the library itself keeps something under this name of a participant."""
+    """Tell whether the library itself uses this name under a participant's root."""
     return name in _OF_PARTICIPANTS or is_of_events(name) or name.startswith(("ledger:", "failing:"))
 
 
 def is_of_events(name: str) -> bool:
-    """Tell whether a participant publishes events of some type under this name."""
+    """Tell whether this name is that of a stream of published events."""
     return name.startswith(events(""))

@@ -1,8 +1,8 @@
-"""What a participant remembers per saga and handler. Owns the states and their written form; decides nothing.
+"""The ledger: what a participant remembers per saga and handler. Owns its states and format; decides nothing.
 
-Shape: hash ``ledger:<saga>``, field: the handler's name, value: state, then what is remembered, each on a line
-of its own: time, type, event id, cause, payload. For an outcome that is the event it published; for ``begun``,
-``gave up`` and ``unread`` the event that triggered it.
+Shape: hash ``ledger:<saga>``; field: the handler's name; value: the state, then the remembered event, one line each for
+time, type, event id, cause and payload. An outcome remembers the event it published; ``begun``, ``gave up`` and
+``unread`` remember the event that triggered the handler.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ BEGINNING = "begin"
 
 
 class State(StrEnum):
-    """Where one handler stands for one saga.
+    """The state of one handler for one saga.
 
-    ``unread``: its event does not fit the release that read it, so nothing was begun on it; another release may.
+    ``unread``: its event does not fit the release that read it, so nothing was begun; another release may handle it.
     """
 
     UNKNOWN = ""
@@ -33,7 +33,7 @@ class State(StrEnum):
 
     @property
     def is_outcome(self) -> bool:
-        """Tell whether the handler has decided; whatever else it says is opened again by the next request."""
+        """Tell whether the handler has decided; the next request opens any other state again."""
         return self not in _OPEN
 
 
@@ -42,7 +42,7 @@ _OPEN = frozenset({State.UNKNOWN, State.BEGUN, State.GAVE_UP, State.UNREAD})
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A ledger entry as read; all strings are empty where nothing is remembered."""
+    """A ledger entry as read; all strings are empty if no event is remembered."""
 
     state: State
     time: str = ""
@@ -53,14 +53,14 @@ class Remembered:
 
     @property
     def has_event(self) -> bool:
-        """Tell whether an event is remembered beside the state."""
+        """Tell whether an event is remembered besides the state."""
         return bool(self.id)
 
 
 class Entry(NamedTuple):
-    """A change of one ledger entry, valid only while its state is the expected one.
+    """A change of one ledger entry, applied only if its state is the expected one.
 
-    ``remembers`` is text, or the position that ``Transaction.tell`` returned for the event that is remembered.
+    ``remembers`` is the text to remember, or the position that ``Transaction.tell`` returned for the event to remember.
     """
 
     saga_id: str
@@ -71,7 +71,7 @@ class Entry(NamedTuple):
 
 
 def parse(text: str | None) -> Remembered:
-    """Read a ledger entry; None is a handler that was never heard of."""
+    """Return a ledger entry as read; None stands for a handler without an entry."""
     if text is None:
         return Remembered(State.UNKNOWN)
     state, _, rest = text.partition("\n")
@@ -82,5 +82,5 @@ def parse(text: str | None) -> Remembered:
 
 
 def trigger(envelope: Envelope) -> str:
-    """Return the form in which a triggering event is remembered."""
+    """Return the text by which a ledger entry remembers a triggering event."""
     return "\n".join((envelope.time, envelope.type, envelope.id, envelope.cause, envelope.data))

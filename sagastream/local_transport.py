@@ -1,4 +1,4 @@
-"""Requests to an app in this process, answered piece by piece; httpx's own transport waits for the end of an answer."""
+"""An httpx transport to an app in this process that streams answers; httpx's own waits for an answer's end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WAITING = 8  # pieces that may wait for a slow reader; then the app waits
 
 
 class LocalTransport(httpx.AsyncBaseTransport):
-    """Carries requests to an app. An app that fails before it answers is as a server that answers 500."""
+    """Sends requests to an app. If the app fails before it answers, the answer is 500, as from a server."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -47,7 +47,7 @@ class LocalTransport(httpx.AsyncBaseTransport):
         end: httpx.ReadError | None = None
         try:
             await self._app(scope, answer.receive, answer.send)
-        except Exception as error:  # what an app does not answer itself its server answers, or breaks off
+        except Exception as error:  # as a server does: answer in the app's place, or break off its answer
             end = httpx.ReadError(f"the app failed while it answered: {type(error).__name__}")
         if not answer.begun.done():
             answer.begun.set_result((500, []))
@@ -65,7 +65,7 @@ class _Answer(httpx.AsyncByteStream):
         self._is_closed = asyncio.Event()
 
     async def receive(self) -> Message:
-        """Give the app the body, and then nothing until the reader has gone."""
+        """Return the body to the app, and later a disconnect once the reader has gone."""
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
@@ -73,7 +73,7 @@ class _Answer(httpx.AsyncByteStream):
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Take a piece of the answer."""
+        """Accept a piece of the answer."""
         if message["type"] == "http.response.start":
             self.begun.set_result((message["status"], list(message.get("headers", ()))))
         elif message.get("body") and self._has_content:
@@ -86,7 +86,7 @@ class _Answer(httpx.AsyncByteStream):
             yield piece
 
     async def aclose(self) -> None:
-        """End the app's work on it, if it goes on."""
+        """End the app's work on this answer if it is still going on."""
         self._is_closed.set()
         if self.task is not None and not self.task.done():
             self.task.cancel()

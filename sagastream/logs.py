@@ -1,4 +1,4 @@
-"""How the process logs: events with fields, to standard error. Decides nothing about what is logged."""
+"""Configure how a process logs: events with fields, to standard error. Does not decide what is logged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _QUIET = ("uvicorn", "aiohttp", "httpx", "httpcore", "apscheduler", "asyncio")
 def configure(settings: Settings, service: str | None = None) -> None:
     """Send structlog and the standard library's records through one formatter to standard error.
 
-    ``service`` is added to every line. Third parties are heard from ``WARNING`` on.
+    ``service`` is added to every line. Third-party libraries are logged from ``WARNING`` on.
     """
     level = logging.getLevelNamesMapping()[settings.log_level]
     said_by: Mapping[str, str] = {"service": service} if service else {}
@@ -50,16 +50,16 @@ def configure(settings: Settings, service: str | None = None) -> None:
     logging.getLogger().setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
-    # It warns of every request that is malformed, and of upgrades that are not offered: anybody may send them.
+    # uvicorn warns of every malformed request and every unsupported upgrade, which anybody may send.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    # It warns of every tick that finds the one before still at work, which is how a busy ticker is meant to be.
+    # APScheduler warns of every tick that finds the previous one still running, which is normal for a busy ticker.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
 class _Enduring:
-    """A file that never fails: what it does not take (a full disk, a reader that has gone) is dropped.
+    """A file whose writes never fail: text that cannot be written (full disk, closed pipe) is dropped.
 
-    Work must not end because nobody can be told of it. A line is one write, also where processes share the file.
+    Work must not end because it cannot be logged. A line is one write, also if processes share the file.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -67,7 +67,7 @@ class _Enduring:
         self._is_torn = False
 
     def write(self, text: str) -> None:
-        """Write a text; on a line of its own if the one before may be there in part."""
+        """Write a text, on a new line if the previous text may have been written only in part."""
         torn, self._is_torn = self._is_torn, True
         with suppress(OSError):
             self._file.write("\n" + text if torn else text)
@@ -79,12 +79,12 @@ class _Enduring:
 
 
 def _masking(_: object, __: str, line: MutableMapping[str, object]) -> Mapping[str, object]:
-    """Keep what customers sent out of every line, whatever an error quotes."""
+    """Mask personal data in every line, since errors may quote what customers sent."""
     return {name: masked_all(value) for name, value in line.items()}
 
 
 def _traceback(out: TextIO, told: ExcInfo) -> None:
-    """Write a traceback that is plain: the richer ones print local variables, and those hold personal data."""
+    """Write a plain traceback: richer ones print local variables, which may hold personal data."""
     plain = StringIO()
     structlog.dev.plain_traceback(plain, told)
     out.write(harmless_lines(plain.getvalue()))
@@ -98,6 +98,6 @@ def _last_steps(settings: Settings) -> list[Processor]:
 
     def drawn(logger: object, method: str, line: MutableMapping[str, object]) -> str:
         told = {name: harmless(value) if isinstance(value, str) else value for name, value in line.items()}
-        return masked(lines(logger, method, told))  # with what an exception quotes
+        return masked(lines(logger, method, told))  # including text that an exception quotes
 
     return [drawn]

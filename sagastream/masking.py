@@ -1,7 +1,7 @@
-"""Personal data that can be told by its form: e-mail addresses and the numbers of payment cards. Pure.
+"""Mask personal data recognisable by its form: e-mail addresses and payment card numbers. Pure.
 
-Whatever leaves for logs, reasons, a terminal or whoever looks at messages passes here. Not promised: names and postal
-addresses have no form, so they are kept out by never being written there.
+Every text for logs, reasons, terminals or views of messages passes here. Not promised: names and postal addresses have
+no such form, so code must never write them there.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Mapping
 
 MASK = "***"
 _LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]"
-# From where such characters begin, so that a long run of them is looked at once only.
+# Anchored at the first such character, so that a long run of them is scanned only once.
 _EMAIL = re.compile(rf"(?<!{_LOCAL}){_LOCAL}++@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
-# In one piece, or in groups as they are printed on cards; never a part of an id, as the n of an escaped line is none.
+# Digits in one piece, or in groups as printed on cards; never inside an id (the n of an escaped line break is no id).
 _CARD = re.compile(
     r"(?:(?<![\w-])|(?<=\\[nrt]))[2-6]"
     r"(?:\d{13,18}|\d{3}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{3}([ -])\d{6}\2\d{5})(?![\w-])"
 )
-# With or without its end, so that what is never closed is looked at once only, too.
+# With or without its closing quote, so that an unclosed string is also scanned only once.
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 
 
@@ -31,12 +31,12 @@ def masked(text: str) -> str:
 
 
 def legible(text: str) -> str:
-    """Return a text of whole characters, as answers must be: bytes that were none are shown as escapes."""
+    """Return a text of valid characters only, as answers need; invalid bytes become escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def masked_all(value: object) -> object:
-    """Return a value of lists, mappings and texts with every text masked."""
+    """Return a value with every text in it masked, also within lists and mappings."""
     match value:
         case str():
             return masked(value)
@@ -51,12 +51,12 @@ def masked_all(value: object) -> object:
 
 
 def masked_message(fields: Mapping[str, str]) -> dict[str, str]:
-    """Return the fields of a message masked; ``data`` is its payload, in which no way of escaping hides anything."""
+    """Return the fields of a message masked; escapes in its JSON payload ``data`` hide nothing from masking."""
     return {name: masked_json(text) if name == "data" else masked(text) for name, text in fields.items()}
 
 
 def masked_json(text: str) -> str:
-    """Return JSON with each of its strings masked as what it says; what is no JSON is masked as it stands."""
+    """Return JSON with each string masked after unescaping it; text that is no JSON is masked as it is."""
     return masked(_QUOTED.sub(lambda found: _masked_string(found[0]), text))
 
 

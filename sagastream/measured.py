@@ -1,4 +1,4 @@
-"""Counts every HTTP request and times its answer, as plain ASGI. Changes nothing about either."""
+"""Count every HTTP request and time its answer, as plain ASGI. Changes neither."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _HELD_BACK = "sagastream.held_back"
 
 
 class Measured:
-    """Tell telemetry of every answer: by method, route (its template, never the path asked for) and status class.
+    """Report every answer to telemetry: method, route (its template, never the requested path) and status class.
 
-    A HEAD counts as the GET that it is answered as; methods that a route does not offer are one, ``other``. The time is
-    that until the answer begins, so a stream counts as answered once it flows. A request nobody waited for to be
-    answered is not counted.
+    A HEAD counts as the GET it is answered as; methods that a route does not offer count as ``other``. The time is that
+    until the answer begins, so a stream counts as answered once it flows. A request whose client left before the answer
+    is not counted.
     """
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry, clock: Callable[[], float] = perf_counter) -> None:
@@ -29,7 +29,7 @@ class Measured:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and look at the beginning of its answer."""
+        """Pass the request on and observe the beginning of its answer."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         begun_s = self._clock()
@@ -47,12 +47,12 @@ class Measured:
 
 
 def held_back(scope: Scope) -> None:
-    """Leave the time of this request out: its sender asked to be answered later."""
+    """Exclude the time of this request: its client asked to be answered later."""
     scope[_HELD_BACK] = True
 
 
 def expect_requests(telemetry: Telemetry, routes: Iterable[BaseRoute]) -> None:
-    """Export the routes there are from the start, at zero, so that no rate misses the first failure."""
+    """Export the series of these routes at zero from the start, so that no rate misses the first failure."""
     for route in routes:
         if getattr(route, "methods", None):
             for method in sorted(_offered(route)):
@@ -60,10 +60,10 @@ def expect_requests(telemetry: Telemetry, routes: Iterable[BaseRoute]) -> None:
 
 
 def _offered(route: object) -> frozenset[str]:
-    """Return the methods that are told apart: those of the route, or all known ones where there is none to ask."""
+    """Return the methods that are counted separately: the route's, or all known ones if the route names none."""
     return _METHODS & (getattr(route, "methods", None) or _METHODS)
 
 
 def _path(route: object) -> str:
-    # Only operations are noted in the scope. Pages, a proxy's routes and paths nobody serves share one name.
+    # Only operations are noted in the scope. Pages, a proxy's routes and unserved paths share one name.
     return str(getattr(route, "path", NO_ROUTE))

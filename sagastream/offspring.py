@@ -1,4 +1,4 @@
-"""How processes are started so that none outlives the one that started it. Knows nothing of their work."""
+"""Start child processes so that none outlives its parent. Knows nothing of their work."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def dies_with_parent() -> Callable[[], None] | None:
-    """Return what a child runs before its program, so that the end of its parent ends it too, by SIGTERM.
+    """Return a function for a child to run before its program, so that it gets SIGTERM when its parent ends.
 
-    Linux only; elsewhere None, and left-over processes are found by their pid file at the next start.
-    The kernel watches the *thread* that forked: start children from the main thread.
+    Linux only; elsewhere None, and the next start finds left-over processes by their pid files. The kernel watches the
+    *thread* that forked: start children from the main thread.
     """
     if sys.platform != "linux":
         return None

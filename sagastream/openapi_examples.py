@@ -1,4 +1,4 @@
-"""Examples in an OpenAPI document as they are answered: whole, with the nulls that its maker leaves out. Pure."""
+"""Complete the examples of an OpenAPI document: add the nulls that FastAPI leaves out of them. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _REFERENCE = "#/components/schemas/"
 
 
 def complete(document: Mapping[str, Any]) -> None:
-    """Put back into the examples of a document's schemas whatever is null."""
+    """Add to the examples of a document's schemas the null fields that are missing."""
     schemas = document.get("components", {}).get("schemas", {})
     for schema in schemas.values():
         if "examples" in schema:
@@ -23,7 +23,7 @@ def _whole(schema: Mapping[str, Any], example: JsonValue, schemas: Mapping[str, 
     """Return an example with null for every field that its schema requires and that it lacks."""
     if name := str(schema.get("$ref", "")).removeprefix(_REFERENCE):
         return _whole(schemas[name], example, schemas)
-    for one in schema.get("anyOf", ()):  # of which all but one are null, or plain
+    for one in schema.get("anyOf", ()):  # at most one of them is an object or a list
         example = _whole(one, example, schemas)
     if isinstance(example, list):
         return [_whole(schema.get("items", {}), each, schemas) for each in example]
