@@ -1,6 +1,6 @@
-"""Tells when those who handle events are so far behind that nothing new should be begun. Reads; refuses nothing.
+"""Tell when participants lag so far behind that no saga should be begun. Reads only; refuses nothing itself.
 
-Lag must not turn into mass undo: what is begun while a participant is far behind would only run out of time.
+Lag must not turn into mass undo: a saga begun while a participant is far behind would only run out of time.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from sagastream.replies import listed, named, taken_ms
 log = structlog.get_logger(__name__)
 
 _EVERY = timedelta(seconds=0.5)
-_LONGEST_TRUST = 10  # in refreshes: what is known for longer is not answered from
+_LONGEST_TRUST = 10  # in refreshes: an older result is not used
 _LONGEST_WAIT_S = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """How old the oldest event that a participant has not read yet may be."""
+    """The greatest age allowed for the oldest event that a participant has not read yet."""
 
     event: type[Event]
     by: str
@@ -39,23 +39,23 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A participant that is further behind than its bound allows."""
+    """A participant that lags further behind than its bound allows."""
 
     bound: Bound
     age: timedelta
 
     @property
     def retry_after_s(self) -> int:
-        """Return for how many seconds a client should stay away: by how much the bound is exceeded, 30 at most."""
+        """Return how many seconds a client should wait: those by which the bound is exceeded, at most 30."""
         return min(max(1, math.ceil((self.age - self.bound.limit).total_seconds())), _LONGEST_WAIT_S)
 
 
 class Overload:
-    """Watches how far participants are behind, for whoever begins sagas.
+    """Measures how far participants lag behind, for routes that begin sagas.
 
-    Costs nothing while nobody asks. Under load one caller per refresh looks, in two round trips; all others are
-    answered from what is known, unless the look takes so long that the server may be silent: then they wait for it, and
-    once it is known to be silent they do not wait. A participant whose group does not exist yet has read nothing.
+    Costs nothing while no caller asks. Under load one caller per refresh starts a look of two round trips; all others
+    get the latest result. If a look takes so long that the server may be silent, callers wait for it; once the server
+    is known to be silent, they do not wait. A participant whose group does not exist yet has read nothing.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Overload:
         self._looking: asyncio.Task[None] | None = None
         self._looked_at = -math.inf
         self._looks_since = -math.inf
-        self._has_failed = False  # the last look that ended
+        self._has_failed = False  # outcome of the last finished look
         self._worst: Behind | None = None
 
     async def worst(self) -> Behind | None:
-        """Return the participant that exceeds its bound by most, None while nobody does.
+        """Return the participant that exceeds its bound by most, None if none does.
 
         Raises: ``ServerUnavailable``.
         """
@@ -92,8 +92,8 @@ class Overload:
                 self._looks_since = self._clock()
                 self._looking = asyncio.create_task(self._refresh(), name="overload")
                 self._looking.add_done_callback(_taken_note_of)
-            # All share one look, also one that fails: if each looked again, a server that does not answer would let
-            # them wait in a line that grows for as long as it lasts.
+            # All callers share one look, even one that fails: if each looked again, a silent server would make them
+            # wait in a queue that keeps growing.
             await asyncio.shield(self._looking)
         return self._worst
 
@@ -122,7 +122,7 @@ class Overload:
         return max(late, key=lambda one: one.age - one.bound.limit, default=None)
 
     async def _first_unread(self) -> list[tuple[Bound, str, str]]:
-        """Return where each participant stopped reading, for every stream that exists."""
+        """Return the position up to which each participant has read, for every stream that exists."""
         streams = list(dict.fromkeys(stream for _, stream in self._bounds))
         replies = await self._connection.pipeline([("XINFO", "GROUPS", stream) for stream in streams])
         groups = dict(zip(streams, replies, strict=True))
@@ -149,7 +149,7 @@ class Overload:
 
 
 def _taken_note_of(looking: asyncio.Task[None]) -> None:
-    """Look at how a look ended, for everybody who asked may have gone away meanwhile."""
+    """Retrieve the look's exception, because all its callers may have been cancelled meanwhile."""
     if not looking.cancelled():
         looking.exception()
 

@@ -1,7 +1,7 @@
-"""Members of sorted sets page by page, the highest score first or the lowest. Reads; changes nothing.
+"""Read members of sorted sets page by page, highest or lowest score first. Changes nothing.
 
-A page goes on strictly after the last member of the one before, by score and name, so members that are added
-meanwhile never move what follows.
+A page begins strictly after the last member of the page before, by score and name, so members added meanwhile never
+shift the following pages.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _CURSOR = re.compile(r"(-?\d{1,16})\.([A-Za-z0-9_-]{1,64})", re.ASCII)
 
 
 class Position(NamedTuple):
-    """A member's place in a sorted set: its score, then its name. A tuple, for many are made and compared."""
+    """A member's place in a sorted set: its score, then its name. A tuple, because many are made and compared."""
 
     score: int
     member: str
 
     def cursor(self) -> str:
-        """Return the position as clients carry it: opaque, and safe in a URL."""
+        """Return the position as an opaque, URL-safe text for clients."""
         return urlsafe_b64encode(f"{self.score}.{self.member}".encode()).decode().rstrip("=")
 
     @classmethod
     def of(cls, cursor: str) -> Position:
         """Return the position of a cursor.
 
-        Raises: ``ValueError`` for text that never was one.
+        Raises: ``ValueError`` for text that is no cursor.
         """
         try:
             told = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
@@ -51,7 +51,7 @@ class Position(NamedTuple):
 
 
 EXAMPLE_CURSOR = Position(1769860800541, "388292668e9a475180f2f4ab76ae0a0a").cursor()
-"""A cursor to be shown in documents."""
+"""A cursor for examples in documents."""
 
 
 def _is_cursor(told: str) -> str:
@@ -60,19 +60,19 @@ def _is_cursor(told: str) -> str:
 
 
 Cursor = Annotated[str, AfterValidator(_is_cursor)]
-"""A cursor as clients send it: text that ``Position.of`` takes."""
+"""A cursor as clients send it: text that ``Position.of`` accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some members, and where to go on; None at the end."""
+    """Some members, and the position after which the next page begins; None at the end."""
 
     members: tuple[str, ...]
     next: Position | None
 
     @property
     def cursor(self) -> str | None:
-        """Return where to go on as clients carry it."""
+        """Return the cursor of the next page, None at the end."""
         return None if self.next is None else self.next.cursor()
 
 
@@ -102,10 +102,10 @@ async def following(
     highest: int | None = None,
     lowest_first: bool = False,
 ) -> tuple[list[Position], bool]:
-    """Return members of several sets, as of one, that follow a position, and whether there are more.
+    """Return the members of several sets, merged, that follow a position, and whether there are more.
 
-    No member may be in two of the sets. There are about ``count`` of them, none only if none follow. ``lowest``
-    and ``highest`` bound their scores, both included.
+    No member may be in two of the sets. About ``count`` members are returned, none only if none follow. ``lowest`` and
+    ``highest`` limit their scores, both included.
     """
     if not keys:
         return [], False
@@ -117,11 +117,11 @@ async def following(
     high = "+inf" if highest is None else str(highest)
     span = (low, high, "BYSCORE") if lowest_first else (high, low, "BYSCORE", "REV")
     comes_before = operator.lt if lowest_first else operator.gt
-    share = count // min(len(keys), 2) + 1  # of several sets one may hold nearly all, and seldom does
+    share = count // min(len(keys), 2) + 1  # one set rarely holds nearly all members
     each = await asyncio.gather(*(_following(reader, key, after, share, span, comes_before) for key in keys))
     if len(each) == 1:
         return each[0]
-    # What lies beyond the end of a set's chunk is not known yet, so neither is what of the others comes after it.
+    # The members beyond the end of a set's chunk are unknown, so members of other sets that come after it must wait.
     ends = sorted((chunk[-1] for chunk, is_more in each if is_more), reverse=not lowest_first)
     merged = (position for chunk, _ in each for position in chunk if not ends or not comes_before(ends[0], position))
     return sorted(merged, reverse=not lowest_first), bool(ends)
@@ -139,7 +139,7 @@ async def _following(
     while True:
         reply = await reader.command("ZRANGE", reader.keys.key(key), *span, "LIMIT", offset, count, "WITHSCORES")
         chunk = _positions(reply)
-        # Those with the very score of the position may lie before it.
+        # Members with the same score as the position may come before it.
         fresh = chunk if after is None else list(dropwhile(lambda found: not comes_before(after, found), chunk))
         if fresh or len(chunk) < count:
             return fresh, len(chunk) == count
@@ -150,6 +150,6 @@ def _positions(reply: Reply) -> list[Position]:
     flat = texts(reply)
     try:
         scores = list(map(int, flat[1::2]))
-    except ValueError:  # one so large that the server writes it with an exponent
+    except ValueError:  # so large that the server writes it with an exponent
         scores = [int(float(score)) for score in flat[1::2]]
     return list(map(Position._make, zip(scores, flat[::2], strict=True)))

@@ -1,7 +1,7 @@
-"""Ports for servers that are yet to be started. Each is given to one process only among all that ask here.
+"""Find ports for servers that are yet to be started. All processes that use this module get different ports.
 
-Until its server listens, a port is nobody's: two processes that look for one at the same time could find the same. So
-who is given a port keeps the UDP port of the same number, on which nobody here listens.
+Until its server listens, a TCP port is free, and two processes that look at the same time could find the same one. So a
+process that takes a port also binds the UDP port of the same number, on which no server here listens.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import socket
 from collections import deque
 
 _LOOPBACK = "127.0.0.1"
-_PORTS = range(15_000, 32_000)  # no system's own range for what goes out, which could take one before it is used
+_PORTS = range(15_000, 32_000)  # outside of all systems' ranges for outgoing connections, which could take a port first
 _TRIED = 200
-_MOST_KEPT = 64  # by one process, each a descriptor; who was given the oldest has long been listening
+_MOST_KEPT = 64  # per process, each a descriptor; the oldest port's server listens by then
 _kept: deque[int] = deque()
 
 
 def free_port() -> int:
-    """Return a TCP port nobody uses on the loopback address right now, and nobody else is given meanwhile.
+    """Return a TCP port that is unused on the loopback address now and that no other process is given meanwhile.
 
-    **Raises**: ``OSError`` if there is none to be had.
+    **Raises**: ``OSError`` if no free port is found.
     """
     for port in random.sample(_PORTS, min(_TRIED, len(_PORTS))):
         with contextlib.suppress(OSError), socket.socket() as probe:
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 def keep(port: int) -> bool:
-    """Keep a port from being given to anybody else for as long as this process lives; False if somebody keeps it."""
+    """Reserve a port for this process as long as it lives; return False if another process has reserved it."""
     with socket.socket(type=socket.SOCK_DGRAM) as claim:
         try:
             claim.bind((_LOOPBACK, port))

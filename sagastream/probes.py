@@ -1,4 +1,4 @@
-"""What people and machines ask a service about itself. Reads; changes nothing."""
+"""The routes by which people and machines probe a service. Reads; changes nothing."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def probes(host: Host, server: Connection, telemetry: Telemetry) -> APIRouter:
 
 
 async def _ask(server: Connection) -> tuple[Durability | None, str | None]:
-    """Return what the server says, if it answers, and why the service could not work with it."""
+    """Return the server's durability, if it answers, and the reason why the service cannot work with it, if any."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             durability = await read_durability(server)

@@ -1,4 +1,4 @@
-"""Every error over HTTP as one shape, RFC 9457 problem details. Never shows a stack trace or a value sent."""
+"""Answer every HTTP error in one shape, RFC 9457 problem details. Never shows a stack trace or a value sent."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ RETRY_AFTER_S = 1
 
 
 class Problem(HTTPException):
-    """An answer that is not what the client hoped for; raise it in a route.
+    """An error answer; raise it in a route.
 
-    ``extras`` become members beside ``title``, ``status`` and ``detail``.
+    ``extras`` become members besides ``title``, ``status`` and ``detail``.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class Problem(HTTPException):
 
 
 def invalid(*errors: tuple[str, str]) -> Problem:
-    """Return the problem for a body with wrong fields: pairs of a dotted field and what is wrong."""
+    """Return the problem for a body with wrong fields, given as pairs of a dotted field and its fault."""
     return _invalid([_error(("body", *field.split(".")), detail) for field, detail in errors])
 
 
 def worded(kind: str, message: str, where: Sequence[str | int]) -> str:
-    """Return what a validator says, in the words of who sent JSON and has never heard of a dictionary or a tuple."""
+    """Return a validator's message in terms of JSON, for a client that knows no dictionaries or tuples."""
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         how = ", sent as Content-Type: application/json" if tuple(where) == ("body",) else ""
         return f"must be a JSON object{how}"
@@ -72,17 +72,17 @@ def worded(kind: str, message: str, where: Sequence[str | int]) -> str:
 
 
 def unavailable(detail: str) -> Problem:
-    """Return the problem for work that could be done a little later."""
+    """Return the problem for a request that may succeed a little later."""
     return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 def no_such_saga(why: str, may_come: bool) -> Problem:
-    """Return the problem for a saga of which nothing is known, to be asked for again if there may be something soon."""
+    """Return the problem for an unknown saga; if it ``may_come``, the client is told to ask again."""
     return Problem(404, why, headers={"Retry-After": str(RETRY_AFTER_S)} if may_come else None)
 
 
 def install(app: FastAPI) -> None:
-    """Make an app answer every error it knows as a problem."""
+    """Make an app answer every known error as a problem."""
 
     async def http(request: Request, error: Exception) -> Response:
         if isinstance(error, Problem):
@@ -124,7 +124,7 @@ def install(app: FastAPI) -> None:
         return Problem(413, str(error)).response()
 
     async def unreadable(request: Request, error: Exception) -> Response:
-        incident, said = secrets.token_hex(6), masked(str(error))  # which may quote what is stored
+        incident, said = secrets.token_hex(6), masked(str(error))  # the error may quote stored data
         _log.error("request.unreadable", incident=incident, path=request.url.path, error=said)
         title = "What is stored cannot be read"
         return Problem(500, said, title=title, extras={"incident": incident}).response()
@@ -140,7 +140,7 @@ def install(app: FastAPI) -> None:
 
 
 def _methods(request: Request) -> set[str]:
-    """Return the methods of the route that refused the request, and of all others at the same path."""
+    """Return the methods of the route that refused the request, and of all other routes at the same path."""
     paths = [
         (route.path, route.methods or ())
         for route in _routes(request.app.routes)
@@ -151,7 +151,7 @@ def _methods(request: Request) -> set[str]:
 
 
 def _routes(routes: Iterable[BaseRoute]) -> Iterator[Route]:
-    """Yield every route that has methods: FastAPI lists a router that was included as one route, which names none."""
+    """Yield every route that has methods: FastAPI lists an included router as one route, which names none."""
     for route in routes:
         within = getattr(route, "effective_route_contexts", None)
         if within is not None:

@@ -1,11 +1,11 @@
-"""What a checkout consists of, read from ``[tool.sagastream]`` in its ``pyproject.toml``. Runs nothing.
+"""Read what a project consists of from ``[tool.sagastream]`` in its ``pyproject.toml``. Runs nothing.
 
 | key            | means                                                                                   |
 |----------------|-----------------------------------------------------------------------------------------|
 | `services`     | factories ``"module:function"``; ``order_service.app:create`` is named ``order-service``, |
 |                | after its package; several of one package are tables ``name``, ``service``               |
-| `companions`   | tables ``name``, ``service``, ``url_setting``: further processes with ``PROCS=1``; their |
-|                | address is told to all others in the environment variable ``url_setting``               |
+| `companions`   | tables ``name``, ``service``, ``url_setting``: further processes with ``PROCS=1``; all   |
+|                | others get the address in the environment variable ``url_setting``                      |
 | `sagas`        | tables ``"module:attribute"``, for ``check`` and ``diagram``                            |
 | `participants` | participants, or functions that return one, for ``check``                               |
 | `audits`       | ``sagastream.audit.Audit`` values: rules of the project for `audit`                     |
@@ -30,11 +30,11 @@ from sagastream.service import Context
 
 
 class ProjectError(SagastreamError):
-    """The checkout's description cannot be used; the message says where and why."""
+    """The project's description cannot be used; the message says where and why."""
 
 
 class Named(BaseModel):
-    """A service: its factory, and how it is called."""
+    """A service: its name and its factory."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +43,7 @@ class Named(BaseModel):
 
 
 class Companion(BaseModel):
-    """A further process beside the services."""
+    """A further process besides the services."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,7 +73,7 @@ class _Table(BaseModel):
 
 @dataclass(frozen=True)
 class Project:
-    """A checkout: services by name, in the order they are declared."""
+    """A project: its services by name, in the order of their declaration, and what else the table lists."""
 
     root: Path
     services: dict[str, str]
@@ -86,7 +86,7 @@ class Project:
     def service(self, name: str) -> tuple[str, str]:
         """Return name and factory of the service called ``name`` or ``name-service``.
 
-        **Raises**: ``ProjectError`` with the names there are.
+        **Raises**: ``ProjectError`` that lists the known names.
         """
         for known in (name, f"{name}-service"):
             if known in self.services:
@@ -97,7 +97,7 @@ class Project:
 def read_project(start: Path | None = None) -> Project:
     """Return the project of the nearest ``pyproject.toml`` that describes one, from ``start`` upwards.
 
-    **Raises**: ``ProjectError`` if there is none, or it is not one that can be read.
+    **Raises**: ``ProjectError`` if there is none, or it cannot be read.
     """
     start = (start or Path.cwd()).resolve()
     for root in (start, *start.parents):
@@ -142,14 +142,14 @@ def _first(error: ValidationError) -> str:
 
 
 def service_name(target: str) -> str:
-    """Return how the service of a factory is called: its package, in the form of a host name."""
+    """Return the name of a factory's service: the factory's package, in the form of a host name."""
     return target.partition(":")[0].partition(".")[0].replace("_", "-")
 
 
 def load(target: str, root: Path | None = None) -> object:
-    """Return the object ``"module:attribute"`` names, looking in ``root`` too.
+    """Return the object that ``"module:attribute"`` names, searching ``root`` too.
 
-    **Raises**: ``ProjectError`` if there is no such module or attribute; what the module raises passes.
+    **Raises**: ``ProjectError`` if there is no such module or attribute; exceptions of the module itself propagate.
     """
     if root is not None and str(root) not in sys.path:
         sys.path.insert(0, str(root))
@@ -169,7 +169,7 @@ def load(target: str, root: Path | None = None) -> object:
 
 
 def load_factory(target: str, root: Path | None = None) -> Callable[[Context], object]:
-    """Return a service's factory; what it returns is for the caller to check.
+    """Return a service's factory; the caller checks what the factory returns.
 
     **Raises**: ``ProjectError``.
     """
@@ -185,5 +185,5 @@ def _takes_one(function: Callable[..., object]) -> bool:
     except TypeError:
         return False
     except ValueError:
-        return True  # it does not tell what it takes
+        return True  # its signature is unknown
     return True

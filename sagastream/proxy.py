@@ -1,4 +1,4 @@
-"""Requests passed on to a service, whole and unread. Adds nothing but a problem when nobody answers."""
+"""Pass requests on to a service, whole and unread. Adds nothing except a problem if the service does not answer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sagastream.local_transport import LocalTransport
 from sagastream.problems import Problem, unavailable
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-# RFC 9110, 7.6.1: meant for one connection only, as is what `Connection` names; the length is made anew. The host
-# stays: whose page asks is compared with it.
+# RFC 9110, 7.6.1: these headers, and those that `Connection` names, are meant for one connection only; the length is
+# computed anew. The host stays: the origin of the requesting page is compared with it.
 _HOP_BY_HOP = frozenset(
     (
         *(b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te"),
@@ -28,9 +28,9 @@ _HOP_BY_HOP = frozenset(
 
 def remote_service(url: str) -> httpx.AsyncClient:
     """Return a client of a service in another process."""
-    # Longer than the longest `?wait=`; a service that is down is noticed by the connect time-out.
+    # Longer than the longest `?wait=`; the connect time-out detects a service that is down.
     timeout = httpx.Timeout(40.0, connect=1.0)
-    # Each idle connection is looked at for every call; one that is being closed (by uvicorn after 5 s) fails it.
+    # Each call checks all idle connections; one that the other end is closing (uvicorn after 5 s) would fail the call.
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=8, keepalive_expiry=4.0)
     return httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False, cookies=_no_cookies())
 
@@ -42,7 +42,7 @@ def local_service(app: ASGIApp) -> httpx.AsyncClient:
 
 
 def _no_cookies() -> CookieJar:
-    return CookieJar(DefaultCookiePolicy(allowed_domains=()))  # they are between a client and the service
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))  # cookies belong to the client and the service
 
 
 def proxy_routes(upstreams: Mapping[str, httpx.AsyncClient]) -> list[BaseRoute]:
@@ -63,7 +63,7 @@ async def _pass_on(name: str, client: httpx.AsyncClient, request: Request) -> Re
         url = client.base_url.copy_with(raw_path=target)
     except httpx.InvalidURL as error:
         raise Problem(414, f"an address this long cannot be passed on to {name}") from error
-    # Made here, not by the client, which would add cookies of other people's answers, and what it says of itself.
+    # Built here, not by the client, which would add cookies from other people's answers, and its own headers.
     outgoing = httpx.Request(
         request.method,
         url,

@@ -1,4 +1,4 @@
-"""Reads of an owner's state, coalesced: what is asked for in one turn of the loop goes out as one pipeline."""
+"""Read an owner's state, coalesced: all reads requested in one turn of the loop are sent as one pipeline."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _AT_ONCE = 500
 
 
 class Reads(Protocol):
-    """Whatever can read whole hashes: a transaction, or a reader outside one."""
+    """An object that reads whole hashes: a transaction, or a reader outside one. Promises no common instant."""
 
     async def read_all(self, key: str) -> dict[str, str]:
         """Return all fields of a hash, none if it is absent."""
         ...
 
     async def read_all_each(self, keys: Sequence[str]) -> list[dict[str, str]]:
-        """Return the same of several hashes, asked for at once."""
+        """Return all fields of several hashes, in the order of their keys, read at once."""
         ...
 
 
 class Reader:
     """Reads keys by their name under one owner's root.
 
-    Handlers of one batch run together; so do their reads. Nothing is cached.
+    Handlers of one batch run together, so their reads do too. Nothing is cached.
     """
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
@@ -44,17 +44,17 @@ class Reader:
         return values(await self.command("HMGET", self.keys.key(key), *fields))
 
     async def read_each(self, keys: Iterable[str], *fields: str) -> list[list[str | None] | ReplyError]:
-        """Return the same fields of several hashes, the refusal for each that is none; no task and no wait for each."""
+        """Return the same fields of several hashes, an error for each key that is no hash; no task or wait per key."""
         commands = [("HMGET", self.keys.key(key), *fields) for key in keys]
         found: list[list[str | None] | ReplyError] = []
         for at in range(0, len(commands), _AT_ONCE):
             for reply in await self._connection.pipeline(commands[at : at + _AT_ONCE]):
-                # What the server keeps in a hash is text or nothing: it is not looked at value by value.
+                # A hash holds texts only, so the values are not checked one by one.
                 found.append(reply if isinstance(reply, ReplyError) else cast("list[str | None]", reply))
         return found
 
     async def read_at_once(self, keys: Sequence[str], *fields: str) -> list[list[str | None] | ReplyError]:
-        """Return what ``read_each`` does, by one reply: quicker for the client, a little dearer for the server."""
+        """Return what ``read_each`` does, in one reply: faster for the client, slightly costlier for the server."""
         found: list[list[str | None] | ReplyError] = []
         for at in range(0, len(keys), _AT_ONCE):
             arguments: list[str | int] = [len(fields), *fields, *keys[at : at + _AT_ONCE]]
@@ -71,7 +71,7 @@ class Reader:
         return _hash(await self.command("HGETALL", self.keys.key(key)))
 
     async def read_all_each(self, keys: Iterable[str]) -> list[dict[str, str]]:
-        """Return several whole hashes in the order of their keys, empty for each that is absent; asked for at once."""
+        """Return several whole hashes, read at once, in the order of their keys; empty for each that is absent."""
         replies = await self._commands.ask_each(("HGETALL", self.keys.key(key)) for key in keys)
         return [_hash(reply) for reply in replies]
 
@@ -82,7 +82,7 @@ class Reader:
         return texts(reply)
 
     async def commands(self, commands: Sequence[Command]) -> list[Reply]:
-        """Send several reading commands as one pipeline of their own.
+        """Send several read commands as one pipeline of their own; return their replies.
 
         Raises: ``ReplyError`` if one of them is refused.
         """
@@ -90,9 +90,9 @@ class Reader:
         return [sound(reply) for reply in replies]
 
     async def command(self, *command: str | int) -> Reply:
-        """Send one reading command together with the others of this turn."""
+        """Send one read command together with the others of this turn of the loop; return its reply."""
         return await self._commands.ask(command)
 
 
 def _hash(reply: Reply) -> dict[str, str]:
-    return pairs(cast("list[str]", listed(reply)))  # what the server keeps in a hash is text
+    return pairs(cast("list[str]", listed(reply)))  # a hash holds texts only

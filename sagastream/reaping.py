@@ -1,7 +1,7 @@
-"""Forgets consumers that are gone for good, such as those of a service that runs fewer processes now.
+"""Remove consumers that are gone for good, such as those of a service that now runs fewer processes. Speaks Redis.
 
-What a dead consumer held is claimed by the living long before; deleting one that still holds something would lose
-it, so that is looked at and done in one script. Speaks Redis.
+Live consumers claim a dead one's pending entries long before. Deleting a consumer that still has pending entries would
+lose them, so one script checks and deletes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class Reaper:
-    """Forgets the consumers of one group that were silent for so long, and up to a quarter of that longer."""
+    """Removes the consumers of one group after they were silent for ``silent``, at the latest a quarter longer."""
 
     def __init__(self, bus: Bus, streams: Sequence[str], group: str, *, silent: timedelta) -> None:
         self._reap = partial(reap, bus, streams, group, silent=silent)
@@ -30,7 +30,7 @@ class Reaper:
         self._look_at: float | None = None
 
     async def reap(self) -> None:
-        """Look at the consumers if it is time; it never is at first."""
+        """Check the consumers if a quarter of ``silent`` has passed since the last time; never at the first call."""
         now = asyncio.get_running_loop().time()
         if self._look_at is not None and now >= self._look_at:
             await self._reap()
@@ -39,7 +39,7 @@ class Reaper:
 
 
 async def reap(bus: Bus, streams: Sequence[str], group: str, *, silent: timedelta) -> int:
-    """Forget the consumers of a group that hold nothing and were silent for so long; return how many went."""
+    """Remove a group's consumers that have no pending entries and were silent for ``silent``; return how many."""
     silent_ms = silent // timedelta(milliseconds=1)
     replies = await bus.query.pipeline([("XINFO", "CONSUMERS", stream, group) for stream in streams])
     gone = 0

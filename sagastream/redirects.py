@@ -1,4 +1,4 @@
-"""Where a redirect leads, as plain ASGI. Makes none and follows none."""
+"""Make the targets of redirects relative, as plain ASGI. Makes and follows no redirect."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _PLACE = re.compile(rb"https?://[^/?#]*(?P<path>[^?#]*)(?P<rest>.*)")
 
 
 class RelativeRedirects:
-    """Name no host in a redirect, but the way from here.
+    """Replace a redirect's host by a path relative to the requested one.
 
-    What is known here of the address that a client uses is what it says itself (``Host``), and whether it came by TLS
-    the gateway knows only: a client that shows a token would be sent on with it in the clear. Nor is it known what a
-    front or a gateway has taken off the path.
+    This process knows the client's address only from its ``Host`` header, and only the gateway knows whether the client
+    used TLS: an absolute redirect could make a client send its token unencrypted. Nor does this process know which
+    prefix a front or a gateway has removed from the path.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and what comes back without a host."""
+        """Pass the request on, and return its answer with a relative ``Location`` if it is a redirect."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
 
@@ -40,7 +40,7 @@ class RelativeRedirects:
 
     @staticmethod
     def place_from(here: bytes, place: bytes) -> bytes:
-        """Return a place as seen from a path; it never begins with a slash, or what may be taken for a scheme."""
+        """Return a place relative to a path; the result never begins with a slash or with text like a scheme."""
         found = _PLACE.fullmatch(place)
         if found is None:
             return place

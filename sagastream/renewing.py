@@ -1,7 +1,7 @@
-"""Says again and again what is in hand here and may wait outside, so that nobody takes it from who is alive.
+"""Renew again and again a live consumer's claims on messages that may wait for outside calls. Settles nothing.
 
-A call and the queue for it may take longer than a silent consumer is waited for. Settles nothing; whoever dies, hangs
-or is cut off says nothing, and others take over.
+An outside call and the queue for it may take longer than ``claim_idle``, after which other consumers claim messages. A
+consumer that dies, hangs or is cut off does not renew, and others take over.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ log = structlog.get_logger(__name__)
 
 
 class Renewing:
-    """Renews the claims of one consumer; ``in_hand`` is looked at each time.
+    """Renews the claims of one consumer on the works in ``in_hand`` at a steady pace.
 
-    It keeps pace by itself: the consumer may be waiting for room, for a read, or for its last calls before it stops.
-    So whatever the consumer cannot do while it waits, ``beside``, is called each time too.
+    It runs as a task of its own, because the consumer may be waiting for a free place, for a read, or for its last
+    calls before it stops. For the same reason it calls ``beside`` each time, which the consumer cannot do meanwhile.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Renewing:
             try:
                 await self._renew()
             except ServerUnavailable:
-                pass  # the loop says so; it is tried again before anybody takes what is in hand
+                pass  # the loop logs it; the next try comes before any claim lapses
             except ReplyError as error:
                 log.error("claims.not_renewed", group=self._intake.group, error=str(error))
 

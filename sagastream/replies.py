@@ -1,4 +1,4 @@
-"""What the server answers, read: its elements, its names and values, its scores, its entries. Pure."""
+"""Read the server's replies: elements, names and values, scores, stream entries. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from sagastream.bus import Reply
 from sagastream.envelope import pairs
 from sagastream.errors import ReplyError
 
-EntryId = tuple[int, int]  # when the server took an entry (epoch ms), and its number among those of that instant
+EntryId = tuple[int, int]  # when the server stored the entry (epoch ms), and its number at that instant
 
 
 def sound(reply: Reply | ReplyError) -> Reply:
-    """Return what a command of a pipeline was answered.
+    """Return the reply to a command of a pipeline.
 
-    Raises: ``ReplyError`` if it was refused.
+    Raises: ``ReplyError`` if the command was refused.
     """
     if isinstance(reply, ReplyError):
         raise reply
@@ -22,7 +22,7 @@ def sound(reply: Reply | ReplyError) -> Reply:
 
 
 def listed(reply: Reply | ReplyError) -> list[Reply]:
-    """Return the elements of a list; anything else has none, a refusal neither."""
+    """Return the elements of a list, none for any other reply or an error."""
     return reply if isinstance(reply, list) else []
 
 
@@ -32,17 +32,17 @@ def texts(reply: Reply | ReplyError) -> list[str]:
 
 
 def values(reply: Reply | ReplyError) -> list[str | None]:
-    """Return the elements of a list as texts, None where there is nothing."""
+    """Return the elements of a list as texts, None for each that is absent."""
     return [None if value is None else str(value) for value in listed(reply)]
 
 
 def named(reply: Reply | ReplyError) -> dict[str, str]:
-    """Return a list of names and values as a mapping; a value that is not there is empty."""
+    """Return a list of names and values as a mapping; an absent value is empty."""
     return pairs(["" if value is None else str(value) for value in listed(reply)])
 
 
 def scores(reply: Reply | ReplyError) -> list[int | None]:
-    """Return scores as the server tells them of each member that was asked for."""
+    """Return the score of each requested member, None for each that is absent."""
     return [None if score is None else int(float(str(score))) for score in listed(reply)]
 
 
@@ -53,18 +53,18 @@ def scored(reply: Reply | ReplyError) -> list[tuple[str, int]]:
 
 
 def entries(reply: Reply | ReplyError) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield id and fields of each entry of a stream that is still there."""
+    """Yield id and fields of each stream entry that still exists."""
     for entry in listed(reply):
         if isinstance(entry, list) and isinstance(entry[1], list):
             yield str(entry[0]), named(entry[1])
 
 
 def entry_id(id: Reply) -> EntryId:
-    """Return an entry's id so that ids can be compared."""
+    """Return an entry's id in a form that can be compared."""
     ms, _, number = str(id).partition("-")
     return int(ms), int(number or 0)
 
 
 def taken_ms(id: Reply) -> int:
-    """Return when the server took an entry (epoch ms)."""
+    """Return when the server stored an entry (epoch ms)."""
     return entry_id(id)[0]

@@ -1,4 +1,4 @@
-"""When to try again. Pure: takes numbers and randomness, returns durations."""
+"""Decide when to retry. Pure: takes numbers and randomness, returns durations."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from datetime import timedelta
 
 from sagastream.errors import DefinitionError
 
-_DOUBLINGS = 30  # from then on the wait stays what it is, at the cap or not
+_DOUBLINGS = 30  # after these the wait stays the same, even below the cap
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a handler that raises is tried, and how long to wait in between.
+    """How many attempts a handler that raises gets, and how long to wait between them.
 
-    The wait doubles from ``first`` up to ``cap``; ``jitter`` is the part of it that is left to chance, so
-    that messages that failed together do not come back together.
+    The wait doubles from ``first`` up to ``cap``. ``jitter`` is the share of it that is random, so that messages that
+    failed together are not retried together.
 
-    Raises: ``DefinitionError`` for what could not be waited for.
+    Raises: ``DefinitionError`` for values that make no valid wait.
     """
 
     attempts: int = 5
@@ -31,17 +31,17 @@ class Retry:
             raise DefinitionError(f"Retry: {problem}")
 
     def is_exhausted(self, attempts: int) -> bool:
-        """Tell whether so many failed attempts are the last."""
+        """Tell whether no attempt is left after ``attempts`` failed ones."""
         return attempts >= self.attempts
 
     def wait(self, attempts: int, chance: float) -> timedelta:
-        """Return how long to wait after so many failed attempts; ``chance`` is in [0, 1)."""
+        """Return how long to wait after ``attempts`` failed ones; ``chance`` is in [0, 1)."""
         doublings = min(attempts - 1, _DOUBLINGS)
         full = self.first * 2**doublings if self.first <= self.cap // 2**doublings else self.cap
         return full * (1 - self.jitter * chance)
 
     def longest(self) -> timedelta:
-        """Return the longest time all waits together can take, as far as a duration can say it."""
+        """Return the longest total of all waits, ``timedelta.max`` if no duration can hold it."""
         growing = min(self.attempts - 1, _DOUBLINGS)
         total = sum((self.wait(attempt, 0.0) for attempt in range(1, growing + 1)), timedelta(0))
         try:
@@ -50,7 +50,7 @@ class Retry:
             return timedelta.max
 
     def _problems(self) -> Iterator[str]:
-        """Yield what could not work, also what is not of its type: nobody checks types when a participant is made."""
+        """Yield what cannot work, wrong types included: a participant's declaration is not type-checked at run time."""
         attempts: object = self.attempts
         if not isinstance(attempts, int) or attempts < 1:
             yield f"attempts must be a whole number, at least 1, got {attempts!r}"

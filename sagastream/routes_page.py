@@ -1,7 +1,7 @@
 """The page that shows an app's routes and lets people try them. Owns its HTML; knows no route.
 
-What draws it comes from elsewhere, and the page has the console's origin, where operators have shown their token. So
-the browser is told what exactly may run here: the files of one version, by their digests, and nothing else.
+Its scripts come from another host, and it shares the console's origin, where operators have entered their token. So the
+browser is told what exactly may run on it: the files of one version, by their digests, and nothing else.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-# From where FastAPI's own page has them, but of one version; the digests are those of the files in its package.
+# The source of FastAPI's own page, but pinned to one version; the digests are those of the files in its npm package.
 _PLACE = str(signature(get_swagger_ui_html).parameters["swagger_js_url"].default).partition("@")[0] + "@5.35.0/"
 _STYLE = "sha384-WlYgdmXYOOBWL5apwjDEZwN+U3HmXSSu5R6V5aGxEcf7z+KuRNwBhoxKVN1i3D5I"
 _SCRIPT = "sha384-gjRm0bEPMeTmMh5jT2cHccIwCUZSTd8YC+j0d0sXw0MdGEfScduGpSyF3ZSSLkX9"
-# Its own, also where the page of a service is shown below the front, or the front below another path.
+# A relative URL, so that it is the app's own even if a service is shown below the front, or the front below a path.
 _BEGIN = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#routes", deepLinking: true, showExtensions: true});'
 _DIGEST = base64.b64encode(hashlib.sha256(_BEGIN.encode()).digest()).decode()
 _HEADERS = {
@@ -35,7 +35,7 @@ _HEADERS = {
 
 
 def routes_page(title: str) -> Callable[[Request], Awaitable[Response]]:
-    """Return what answers with the page of an app of this title."""
+    """Return the handler that answers with the page of an app of this title."""
     page = f"""<!doctype html>
 <html lang="en">
 <head>

@@ -1,4 +1,4 @@
-"""Who runs here: a lock and one pid file per process. Ends a process only after reading whose it is."""
+"""Record which processes run here: a lock, one pid file per process. Ends a process only after checking its owner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sagastream.errors import SagastreamError
 
 
 class AlreadyRunning(SagastreamError):
-    """Somebody else uses this directory; stop that one, or give this one its own ``DATA_DIR``."""
+    """Another process uses this directory; stop it, or give this one its own ``DATA_DIR``."""
 
 
 class RunDir:
@@ -29,7 +29,7 @@ class RunDir:
     def locked(self, name: str) -> Iterator[None]:
         """Hold the lock called ``name`` until the block, or this process, ends.
 
-        **Raises**: ``AlreadyRunning`` with the pid of the holder.
+        **Raises**: ``AlreadyRunning`` with the holder's pid.
         """
         with (self.path / f"{name}.lock").open("a+") as lock:
             try:
@@ -46,13 +46,13 @@ class RunDir:
             yield
 
     def write(self, name: str, text: str | int, kind: str = "pid") -> None:
-        """Store a fact about a process, whole or not at all."""
+        """Store a fact about a process atomically."""
         fresh = self.path / f".{name}.{kind}.new"
         fresh.write_text(f"{text}\n")
         fresh.replace(self.path / f"{name}.{kind}")
 
     def read(self, name: str, kind: str = "pid") -> str | None:
-        """Return what was stored about a process, or None."""
+        """Return the stored fact about a process, or None."""
         try:
             return (self.path / f"{name}.{kind}").read_text().strip() or None
         except FileNotFoundError:
@@ -64,7 +64,7 @@ class RunDir:
             (self.path / f"{name}.{kind}").unlink(missing_ok=True)
 
     def names(self) -> list[str]:
-        """Return the names with a pid file."""
+        """Return the names that have a pid file."""
         return sorted(file.stem for file in self.path.glob("*.pid"))
 
     def end_stale(
@@ -72,8 +72,8 @@ class RunDir:
     ) -> bool:
         """End a process left over from a run that was killed, if its command line contains ``mark``.
 
-        Only call this while holding the lock: nobody alive then claims the process. Returns whether
-        there was one. It is asked, and after ``within_s`` forced.
+        Call this only while holding the lock: then no live process claims the left-over one. Return whether there was
+        one. It gets SIGTERM, and SIGKILL after ``within_s``.
         """
         told = self.read(name) or ""
         pid = int(told) if told.isascii() and told.isdigit() else 0  # after a power failure it may hold anything
@@ -93,7 +93,7 @@ class RunDir:
 
 
 def command_line(pid: int) -> str:
-    """Return a process's command line, a space after each word, empty if there is no such process."""
+    """Return a process's command line with a space after each word, empty if there is no such process."""
     if os.path.isdir("/proc/self"):
         try:
             raw = Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -1,4 +1,4 @@
-"""Scripts of this package on the server: sent by their digest, whole where the server does not know them (yet)."""
+"""Run this package's scripts on the server: by digest, or as a whole if the server does not know them (yet)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from sagastream.errors import ReplyError
 
 
 class Script:
-    """One script."""
+    """One script and its digest."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self._sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, connection: Connection, keys: Sequence[str], *arguments: Argument) -> Reply:
-        """Run it and return its reply.
+        """Run the script and return its reply.
 
-        Raises: ``ReplyError``, ``ServerUnavailable``; after the latter it may or may not have run.
+        Raises: ``ReplyError``; ``ServerUnavailable``, after which the script may or may not have run.
         """
         try:
             return await connection.execute("EVALSHA", self._sha, len(keys), *keys, *arguments)

