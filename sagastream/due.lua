@@ -1,10 +1,10 @@
 -- Returns the sagas whose timer ran out by the instant up to which everything published has been read and settled.
--- All of it is as of one instant.
+-- The whole reply is as of one instant.
 --
--- KEYS[1] the timers, then the streams, then what must be empty
--- ARGV[1] the group of the readers, [2] how many streams, [3] how many sagas to pass over, [4] how many to return
+-- KEYS[1] the timers, then the streams, then the streams that must be empty
+-- ARGV[1] the group of the readers, [2] how many streams, [3] how many sagas to skip, [4] how many to return
 -- reply   the time in ms; when the first timer runs out (nil: there is none); and if that is not in the future, the
---         instant up to which everything is settled, the key that limits it (nil: it holds no timer back), and the sagas
+--         instant up to which everything is settled, the key that limits it (nil: it delays no timer), and the sagas
 
 local function ms(id) return tonumber(string.match(id, '^%d+')) end
 
@@ -21,7 +21,7 @@ local function settled_until(stream)
     if about.name == ARGV[1] then
       local delivered, upto = about['last-delivered-id'], now
       if about.pending > 0 then upto = ms(redis.call('XPENDING', stream, ARGV[1])[2]) - 1 end
-      -- Not whether everything that ever was in it was delivered: what was trimmed before the group began never will be.
+      -- Look for undelivered entries instead of counting: entries trimmed before the group began are never delivered.
       if #redis.call('XREVRANGE', stream, '+', '(' .. delivered, 'COUNT', 1) > 0 then
         upto = math.min(upto, ms(delivered) - 1)
       end

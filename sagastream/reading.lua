@@ -1,5 +1,5 @@
--- Returns the same fields of several hashes in one reply: a client takes longer over two hundred replies than over what
--- is in them.
+-- Returns the same fields of several hashes in one reply: parsing two hundred replies costs a client more than parsing
+-- their content.
 --
 -- KEYS[1] root of the owner
 -- ARGV[1] how many fields, then these fields, then the names of the hashes below the root

@@ -1,7 +1,7 @@
--- Forgets a consumer that has been silent, unless it still holds entries: deleting it would lose them for ever.
+-- Deletes a consumer that has been silent, unless it still has pending entries: they would be lost for ever.
 --
 -- KEYS[1] stream, ARGV[1] group, ARGV[2] consumer, ARGV[3] how long it must have been silent, in ms
--- reply   1 if it is gone now, else 0
+-- reply   1 if it was deleted, else 0
 
 for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local about = {}

@@ -1,22 +1,22 @@
--- Applies a list of transactions, each wholly or not at all, in one call.
+-- Applies a list of transactions in one call, each of them wholly or not at all.
 --
 -- KEYS[1]  root of the owner; every key below is <root>:<name>, so all share one slot
--- ARGV[1]  msgpack array without another in it: how many transactions, then the values of one after the other
--- transaction how many values follow, entry, operations
+-- ARGV[1]  flat msgpack array: the number of transactions, then the values of each transaction in turn
+-- transaction number of values that follow, entry, operations
 -- entry       ledger name, handler, expected state, next state, what to remember, life in ms; or only false
---             what to remember: a string, or how many values of operations precede the one whose event is remembered
--- operation   what, key, how many values follow, values
+--             what to remember: a string, or the number of operation values before the operation whose event it is
+-- operation   kind, key, number of values that follow, values
 -- reply       { server time ms, outcome, ... }, one outcome per transaction:
---             "ok" | "is <state>" (the ledger says otherwise) | "refused <n>" (guard n) | "malformed <n> <why>"
---             | "torn <why>" (a write failed half way: only an access rule that forbids it can do that)
+--             "ok" | "is <state>" (not the expected ledger state) | "refused <n>" (guard n) | "malformed <n> <why>"
+--             | "torn <why>" (a write failed half way: only an access rule that forbids the write can cause that)
 --
--- Redis does not roll back: everything is checked before anything is written, and what is written afterwards
--- cannot fail on its data. A server that takes no writes at all refuses the first of the call, and so the call.
--- No JSON, no money: opaque strings, and integers of at most 15 digits. What is only handed on to a command comes as
--- text, numbers as well. Values are left where they came and told by their positions: a table for each operation would
--- cost as much as what is done with it.
+-- Redis does not roll back: everything is checked before anything is written, so that no write can fail on its data.
+-- A server that accepts no writes at all refuses the first write of the call, and so the whole call.
+-- No JSON, no money: opaque strings, and integers of at most 15 digits. Values that are only passed on to a command
+-- come as text, numbers too. Values stay in the flat array and are referred to by position: a table per operation would
+-- cost as much as the operation itself.
 --
--- It is long because the server takes a script whole: each operation is a check and a write here.
+-- The file is long because the server takes a script as one text: each operation has a check and a write here.
 
 local root = KEYS[1] .. ':'
 local values = cmsgpack.unpack(ARGV[1])
@@ -24,13 +24,13 @@ local call, try, unpack, type = redis.call, redis.pcall, unpack, type
 local clock = call('TIME')
 local now_ms = clock[1] .. string.format('%03d', math.floor(tonumber(clock[2]) / 1000))
 
-local kinds = {}  -- key → type, remembered for the call: nobody else writes meanwhile
-local claimed = {}  -- key → what this transaction makes of a key that is not there yet
-local sums = {}  -- key and counter → what it will say after this transaction; key → which of its counters are counted
-local counted = {}  -- key → counter → what it said before anything was tallied in this call
-local tallies = {}  -- key → counter → what is to be added to it, written once per call
-local scheduled = {}  -- sorted set → member → its score, false once it is taken out; written once per call
-local mentions = {}  -- capped stream → what is mentioned in it, written once per call as one entry
+local kinds = {}  -- key → type, cached for the call: no other client writes meanwhile
+local claimed = {}  -- key → type that this transaction gives to a key that does not exist yet
+local sums = {}  -- key and counter → its value after this transaction; key → which of its counters are counted
+local counted = {}  -- key → counter → its value before any tally of this call
+local tallies = {}  -- key → counter → amount to add, written once per call
+local scheduled = {}  -- sorted set → member → its score, false once removed; written once per call
+local mentions = {}  -- capped stream → names mentioned in it, written once per call as one entry
 local unwilling = { OOM = true, READONLY = true, MISCONF = true, NOREPLICAS = true, MASTERDOWN = true }
 local now_text
 
@@ -67,12 +67,12 @@ local function is(key, kind)
   return found == kind
 end
 
--- As the server itself reads one: no leading zeros, no -0. Otherwise HINCRBY fails after other writes.
+-- The server's own syntax of integers: no leading zeros, no -0. Otherwise HINCRBY would fail after other writes.
 local function integer(text)
   return text == '0' or string.find(text, '^%-?[1-9]%d*$') and #string.gsub(text, '-', '') <= 15
 end
 
--- What a hash says, false if it says nothing, nil if the key is something else: reading it tells its type as well.
+-- Returns a hash's field, false if it is absent, nil if the key is no hash: reading also finds out the key's type.
 local function field(key, name)
   local found = kinds[key] or claimed[key]
   if found == 'none' then
@@ -90,7 +90,7 @@ local function field(key, name)
   return value
 end
 
--- The same of several fields at once, in their order.
+-- Does the same for several fields at once, in their order.
 local function fields(key, names)
   local found = kinds[key] or claimed[key]
   if found == 'none' then found = claimed[key] end
@@ -106,8 +106,8 @@ end
 
 local function named(key) return string.sub(key, #root + 1) end
 
--- Each check returns nil when the operation may be applied, else why not: 'refused' or a sentence.
--- Values are given as the positions of the first and the last.
+-- Each check returns nil if the operation may be applied, else the reason: 'refused' or a sentence.
+-- It takes the positions of the operation's first and last value.
 local checks = {}
 
 local function hash_check(key)
@@ -122,7 +122,7 @@ local function counter(key, name)
   return tonumber(stored)
 end
 
--- Summed over the transaction, so that two lines of one product cannot pass one by one.
+-- Sums amounts over the transaction, so that two lines of one product cannot pass the guard one by one.
 local function counter_check(key, from)
   local name, amount = values[from], tonumber(values[from + 1])
   local at = key .. '\0' .. name
@@ -179,7 +179,7 @@ function checks.unschedule(key)
   if not is(key, 'zset') then return 'not a sorted set: ' .. named(key) end
 end
 
--- The member, its score, and the one that it must have had until now where that is a guard.
+-- Values: the member, its score, and, if the operation is a guard, the score that the member must have had until now.
 function checks.schedule(key, from, to)
   local problem = checks.unschedule(key)
   if problem or to < from + 2 then return problem end
@@ -195,7 +195,7 @@ end
 checks.publish = checks.append
 checks.mention = checks.append
 
--- One entry per period, however many ask for it: the first one's instant is what the others are measured by.
+-- Allows one entry per period, however many transactions want it: the first one's instant decides about the others.
 function checks.keep(key, from)
   local stream = root .. values[from]
   values[from] = stream
@@ -205,7 +205,7 @@ function checks.keep(key, from)
   if latest and tonumber(string.match(latest[1], '^%d+')) >= tonumber(values[from + 1]) then return 'refused' end
 end
 
--- A counter that its own transaction also writes outright would have been checked on another value.
+-- If a transaction also writes its own counter outright, the counter was checked against a wrong value.
 local function is_at_odds(what, key, from, to)
   if what == 'remove' then return true end
   if what ~= 'set' and what ~= 'unset' then return false end
@@ -221,7 +221,7 @@ local function written(command, key, told)
   for from = 1, #told, 1000 do call(command, key, unpack(told, from, math.min(from + 999, #told))) end
 end
 
--- Before anything else is done to what was counted. What it says then is read anew if it is counted on.
+-- Writes a key's tallies before any other operation on that key. A later tally reads the counters again.
 local function settle(key)
   local tally = tallies[key]
   if tally then
@@ -236,7 +236,7 @@ local function settle(key)
   counted[key] = nil
 end
 
--- Members of a sorted set, all of a call in two commands: one by one they would be a fifth of them.
+-- Writes all of a call's members of a sorted set in two commands: one by one they would be a fifth of all commands.
 local function arrange(key)
   local members = scheduled[key]
   if not members then return end
@@ -261,7 +261,7 @@ local function write_mentions(key)
   mentions[key] = nil
 end
 
--- What is known of a sorted set's members before they are written.
+-- Returns the scores of a sorted set's members that are yet to be written.
 local function members_of(key)
   local members = scheduled[key]
   if not members then
@@ -299,7 +299,7 @@ function writes.tally(key, from, to)
   for at = from, to, 2 do
     local name = values[at]
     local known = counted[key]
-    if not known or not known[name] then checks.tally(key, from, to) end  -- settled since, by an operation before it
+    if not known or not known[name] then checks.tally(key, from, to) end  -- an earlier operation has settled it
     tally[name] = (tally[name] or 0) + values[at + 1]
   end
 end
@@ -331,8 +331,8 @@ function writes.append(key, from, to)
   call('XADD', key, '*', unpack(values, from, to))
 end
 
--- An event: its values are those of Envelope.told(), the order of fields is Envelope.fields().
--- One already told keeps its instant; a new one gets the server's.
+-- An event's values are those of Envelope.told(), the order of fields is that of Envelope.fields().
+-- An event published before keeps its instant; a new one gets the server's time.
 function writes.publish(key, from, to)
   if values[from + 4] == '' then values[from + 4] = now_iso() end
   local id, source, kind, subject, time, schema, saga, cause, initiator, definition, version, trace, data =
@@ -354,7 +354,7 @@ function writes.mention(key, from)
   names[#names + 1] = values[from]
 end
 
--- All of a hash as one text, since a hash of any size fits; the entry's id says when. What is older than its life goes.
+-- Copies the hash as one text, because that fits at any size; the entry's id is the instant. Drops expired entries.
 function writes.keep(key, from)
   settle(key)
   local stream, life_ms = values[from], values[from + 2]
@@ -363,7 +363,7 @@ function writes.keep(key, from)
   call('XADD', stream, 'MINID', oldest, '*', 'hash', table.concat(call('HGETALL', key), '\n'))
 end
 
--- What stands against the transaction whose entry and operations begin at these positions.
+-- Returns why the transaction with its entry and operations at these positions cannot be applied, nil if it can.
 local function problem_in(entry, first, last)
   claimed, sums = {}, {}
   if values[entry] then
@@ -400,7 +400,8 @@ local function problem_in(entry, first, last)
   end
 end
 
--- What a repeated request is answered with: state, then what is remembered; of an event time, type, id, cause, data.
+-- Returns the ledger's text for answering repeated requests: state, then what to remember; of an event its time, type,
+-- id, cause and data.
 local function ledger_says(state, remembers, first)
   if type(remembers) == 'string' then return state .. '\n' .. remembers end
   local event = first + remembers + 3
@@ -427,13 +428,13 @@ local function said_by(failure) return tostring(type(failure) == 'table' and fai
 
 local function is_unwilling(failure) return unwilling[string.match(said_by(failure), '^%-?(%u+) ')] end
 
--- Where the entry and the operations begin and all ends of the transaction that begins at a position.
+-- Returns the positions of the entry, the first operation and the last value of the transaction at a position.
 local function parts(at)
   local entry = at + 1
   return entry, values[entry] and entry + 6 or entry + 1, at + values[at]
 end
 
--- One transaction that is ill-formed must not take the others of the call with it.
+-- An ill-formed transaction must not make the others of the call fail.
 local outcomes = { now_ms }
 local at = 2
 for transaction = 1, values[1] do
@@ -452,7 +453,7 @@ for transaction = 1, values[1] do
   at = last + 1
 end
 
--- Whoever asked for what could not be written in the end.
+-- Marks as torn each transaction with an operation on a key that could not be written at the end.
 local function tear(torn, failure)
   local at = 2
   for transaction = 1, values[1] do
@@ -465,7 +466,8 @@ local function tear(torn, failure)
   end
 end
 
--- What is written once per call. If it may not be written, whoever asked for it is torn. Returns why nothing may be.
+-- Writes what is written once per call. If a write is forbidden, its transactions are torn. If the server accepts no
+-- writes at all, returns its error.
 local function conclude(write, keys)
   for key in pairs(keys) do
     local is_written, failure = pcall(write, key)
