@@ -1,4 +1,4 @@
-"""One process of a shop that runs in several: a single service, or the front before them all."""
+"""Run one process of a project that runs as several: a single service, or the front before all of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NotStarted(SagastreamError):
 
 
 async def run_service(name: str, target: str, settings: Settings, root: Path, port: int | None) -> None:
-    """Serve one service until told to stop; ``port`` overrides its own.
+    """Serve one service until a signal stops it; ``port`` overrides the service's own.
 
     **Raises**: ``NotStarted``, ``PortInUse``, ``ProjectError``.
     """
@@ -47,10 +47,10 @@ async def run_service(name: str, target: str, settings: Settings, root: Path, po
 
 
 async def run_front(project: Project, settings: Settings, upstreams: Mapping[str, str], port: int | None) -> None:
-    """Serve the base URL before services that run elsewhere, by name and URL.
+    """Serve the base URL before services that run in other processes; ``upstreams`` maps their names to URLs.
 
-    The routes are served here, by this process's own connections to the server, so that one stopped service
-    takes nothing from the others; only ``/services/…`` is passed on.
+    This process serves the services' routes itself, over its own connections to the server, so that a stopped service
+    does not affect the others; only ``/services/…`` is passed on.
 
     **Raises**: ``NotStarted``, ``PortInUse``, ``ProjectError``.
     """
@@ -82,7 +82,7 @@ async def run_front(project: Project, settings: Settings, upstreams: Mapping[str
 
 
 def build(name: str, target: str, context: Context, root: Path) -> Service:
-    """Return the service a factory makes, which must be called as it is declared.
+    """Return the service that a factory makes, which must have the declared name.
 
     **Raises**: ``ProjectError``.
     """

@@ -1,8 +1,8 @@
-"""Which store this is, so that nobody quietly starts again on an empty one. Speaks Redis.
+"""Identify the store, so that no process silently starts over on an empty one. Speaks Redis.
 
 Shape: hash ``store`` under an owner's root: ``format`` (of everything written there), ``born`` (made once, never
-changed). The coordinators' own also holds ``name``, if a person gave the store one with `sagastream init`; whoever
-is told ``STORE`` works on a store of that name only.
+changed). The coordinators' hash also holds ``name`` if a person named the store with `sagastream init`; a process with
+the setting ``STORE`` works only on a store of that name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class WrongStore(SagastreamError):
 
 
 class StoreMark:
-    """What one owner knows of its store; remembers in this process which one it was."""
+    """The identity of one owner's store; remembers within this process which store it has seen."""
 
     def __init__(self, bus: Bus, keys: Keys, *, name: str | None = None) -> None:
         self._bus = bus
@@ -34,13 +34,13 @@ class StoreMark:
 
     @property
     def born(self) -> str | None:
-        """Return the birth mark that was seen last; None if there was none yet."""
+        """Return the ``born`` mark seen in the store, None if none was seen yet."""
         return self._born
 
     async def check(self) -> None:
-        """Make sure that the store is the right one; mark it if it is new.
+        """Check that the store is the right one; mark it if it is new.
 
-        Raises: ``WrongStore``, as ``look``.
+        Raises: ``WrongStore``, as ``look`` does.
         """
         await self.look()
         if self._born is None:
@@ -50,10 +50,10 @@ class StoreMark:
             self._born = str(await self._bus.query.execute("HGET", key, "born"))
 
     async def look(self) -> None:
-        """Make sure that the store is the right one; write nothing there.
+        """Check that the store is the right one; write nothing there.
 
-        Raises: ``WrongStore`` if it was emptied or replaced since we last looked, has another name than it must
-        have, or was written by a newer version.
+        Raises: ``WrongStore`` if the store was emptied or replaced since we last looked, has another name than the
+        required one, or was written by a newer version.
         """
         if self._name is not None:
             await self._check_name(self._name)
@@ -63,17 +63,17 @@ class StoreMark:
             raise WrongStore(
                 f"{key!r} says format {form}, this version knows {FORMAT}: install the version that wrote it"
             )
-        # Of two that look at once the one that saw it unborn may be answered last.
+        # Of two concurrent looks, the one that saw no mark may be answered last.
         if known is not None and born != known:
             raise WrongStore(f"{key!r} is {'gone' if born is None else 'another one'}: is this the right server?")
         if self._born is None and born is not None:
             self._born = str(born)
 
     async def is_as_it_was(self) -> bool:
-        """Tell whether it is the run of the server that was asked last: another may lack what that one confirmed.
+        """Tell whether the server's run is that of the last call; another run may lack writes that were confirmed.
 
-        A replica that took over lacks what had not reached it, and who was started anew what was not on the disk. No
-        where the server tells nobody, and at first.
+        A replica that took over lacks the writes that had not reached it; a restarted server lacks those that were not
+        on disk. Return False at the first call, and if the server does not report its run.
         """
         before, self._run = self._run, (await read_info(self._bus.query)).get("run_id")
         return self._run is not None and self._run == before
@@ -90,7 +90,7 @@ class StoreMark:
 
 
 async def name_store(bus: Bus, keys: Keys, name: str) -> bool:
-    """Give a store its name; False if it has another one already."""
+    """Give a store its name; return False if it already has another one."""
     key = keys.of(COORDINATOR).key(STORE)
     await bus.writer.execute("HSETNX", key, "name", name)
     return await bus.query.execute("HGET", key, "name") == name

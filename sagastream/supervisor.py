@@ -1,4 +1,4 @@
-"""The shop as several processes: starts them, starts again what dies, leaves none behind. Serves nothing."""
+"""Run a project as several processes: start them, restart those that die, leave none behind. Serves nothing."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _LOOK_AGAIN = timedelta(milliseconds=50)
 
 @dataclass(frozen=True)
 class Program:
-    """One process to keep alive: its name and what follows ``python -m sagastream.cli``.
+    """One process to keep alive: its name and its arguments to ``python -m sagastream.cli``.
 
-    A lower ``rank`` is stopped earlier.
+    Programs of a lower ``rank`` are stopped earlier.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Keeper:
         self._task = asyncio.create_task(self._keep(), name=program.name)
 
     async def stop(self) -> None:
-        """Ask the process to end, force it after twice ``stop_within``, and forget it."""
+        """Send the process SIGTERM, kill it after twice ``stop_within``, and do not restart it."""
         self._is_stopping = True
         self._again.set()
         self._signal(signal.SIGTERM)
@@ -82,7 +82,7 @@ class Keeper:
             began = loop.time()
             try:
                 code: int | None = await self._run_once()
-            except OSError as error:  # no room for a process, or for its file: there may be some later
+            except OSError as error:  # no memory or disk space: there may be some later
                 _log.error("process.not_started", process=self.program.name, error=str(error))
                 code = None
             if self._is_stopping:
@@ -108,10 +108,10 @@ class Keeper:
         try:
             self._run.write(self.program.name, self._process.pid)
         except OSError:
-            self._signal(signal.SIGKILL)  # what nobody could find again must not run
+            self._signal(signal.SIGKILL)  # a process without a pid file must not run: nobody could find it
             await self._process.wait()
             raise
-        if self._is_stopping:  # asked to stop between the fork and here: that signal found no process
+        if self._is_stopping:  # stopped between the fork and here: that signal found no process
             self._signal(signal.SIGTERM)
         code: int = await self._process.wait()
         self._run.remove(self.program.name)
@@ -124,9 +124,11 @@ class Keeper:
 
 
 async def run_in_many(project: Project, settings: Settings, port: int) -> None:
-    """Run the server, the companions, each service and the front as processes until told to stop.
+    """Run the server, the companions, each service and the front as processes until a signal stops them.
 
-    Each has ``<data_dir>/run/<name>.pid``. **Raises**: ``AlreadyRunning``, ``NoServer``, ``PortInUse``.
+    Each has a pid file ``<data_dir>/run/<name>.pid``.
+
+    **Raises**: ``AlreadyRunning``, ``NoServer``, ``PortInUse``.
     """
     run = RunDir(settings.data_dir / "run")
     keepers: list[Keeper] = []
@@ -168,7 +170,7 @@ async def run_in_many(project: Project, settings: Settings, port: int) -> None:
 
 
 class _Ports:
-    """The base port and the ones after it; a taken one is replaced by a free one."""
+    """The base port and those after it; a port in use is replaced by a free one."""
 
     def __init__(self, settings: Settings, port: int) -> None:
         with listen(settings, port) as wire:
@@ -231,6 +233,6 @@ async def _is_ready(url: str, stop: asyncio.Event) -> bool:
 
 
 async def _stop_all(keepers: Sequence[Keeper]) -> None:
-    # The front first, so that nothing new comes in; then the workers; what they call last.
+    # The front first, so that no new requests come in; then the services; last the companions that they call.
     for rank in sorted({keeper.program.rank for keeper in keepers}):
         await asyncio.gather(*(keeper.stop() for keeper in keepers if keeper.program.rank == rank))

@@ -1,4 +1,4 @@
-"""What one service measures, in its own registry. The only door to prometheus-client; never acts."""
+"""Measure one service, in a registry of its own. The only module that imports prometheus-client; only measures."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ log = structlog.get_logger(__name__)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PATIENCE_S = 3.0
-"""For how long a probe waits for the server; whoever asks several services waits a little longer for each."""
-_CLASSES = ("2xx", "3xx", "4xx", "5xx")  # of final answers
+"""How long a probe waits for the server; a caller that probes several services waits a little longer for each."""
+_CLASSES = ("2xx", "3xx", "4xx", "5xx")  # status classes of final answers
 _REQUEST_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _HANDLER_BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number counted elsewhere; ``labels`` are values in the order of the series."""
+    """One number counted elsewhere; ``labels`` holds label values in the order of the series."""
 
     series: Series
     labels: tuple[str, ...]
@@ -38,7 +38,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One histogram counted elsewhere: observations per upper bound (not cumulated), the last unbounded."""
+    """One histogram counted elsewhere: observations per upper bound (not cumulated), the last bound infinite."""
 
     series: Series
     labels: tuple[str, ...]
@@ -46,7 +46,7 @@ class Spread:
     total: float
 
     def cumulated(self) -> Iterator[tuple[float, int]]:
-        """Yield how many observations there were up to each bound."""
+        """Yield each bound with the number of observations up to it."""
         bounds, counts = zip(*self.counts, strict=True)
         return zip(bounds, accumulate(counts), strict=True)
 
@@ -55,7 +55,7 @@ Source = Callable[[], Awaitable[Sequence[Figure | Spread]]]
 
 
 class _Times:
-    """How long something took, each time: a histogram that is added to in passing."""
+    """A histogram of durations that is cheap to add to."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = (*bounds, math.inf)
@@ -73,7 +73,8 @@ class _Times:
 class Telemetry:
     """The measures of one service.
 
-    What comes with every event is a number of our own, turned into text by whoever asks: a profile must not see it.
+    Measures taken for every event are plain numbers, turned into text only at a scrape, so that their cost does not
+    show in a profile.
     """
 
     def __init__(self, service: str) -> None:
@@ -102,9 +103,9 @@ class Telemetry:
         self._seconds_by_request: dict[tuple[str, str], prometheus.Histogram] = {}
 
     def expect(self, type_names: Iterable[str], *, timed: bool = False) -> None:
-        """Export the events that may come from the start, at zero, so that no rate misses the first.
+        """Export the series of these event types at zero from the start, so that no rate misses the first event.
 
-        ``timed``: handlers of this service take them, and their time is told too.
+        ``timed``: handlers of this service handle them, so their time is exported too.
         """
         for type_name in type_names:
             self._handled.setdefault(type_name, 0)
@@ -112,9 +113,9 @@ class Telemetry:
                 self._took.setdefault(type_name, _Times(_HANDLER_BOUNDS))
 
     def event_handled(self, type_name: str, took_s: float | None = None) -> None:
-        """Count an event that was decided and committed; ``took_s`` is the time its handler needed, in seconds.
+        """Count an event that was decided and committed; ``took_s`` is the time its handler took, in seconds.
 
-        ``type_name`` must be one the service handles, never text from outside.
+        ``type_name`` must be a type that the service handles, never text from outside.
         """
         self._handled[type_name] = self._handled.get(type_name, 0) + 1
         if took_s is not None:
@@ -124,47 +125,47 @@ class Telemetry:
             times.add(took_s)
 
     def retried(self) -> None:
-        """Count an attempt that is made again after a failure."""
+        """Count a retry after a failed attempt."""
         self._retries.inc()
 
     def buried(self) -> None:
-        """Count a message that was put away."""
+        """Count a message that became a dead letter."""
         self._buried.inc()
 
     def duplicate(self) -> None:
-        """Count a message the ledger knew."""
+        """Count a message that the ledger recognised as handled."""
         self._duplicates.inc()
 
     def conflict(self) -> None:
-        """Count a decision that had to be taken again."""
+        """Count a decision that must be taken again."""
         self._conflicts.inc()
 
     def trimmed(self, entries: int) -> None:
-        """Count entries that are lost: they were trimmed after they had been read and before they were settled."""
+        """Count lost entries: those trimmed after they were read and before they were settled."""
         self._trimmed.inc(entries)
 
     def expect_webhooks(self, types: Iterable[str]) -> None:
-        """Export what may be sent from the start, at zero, so that no rate misses the first failure."""
+        """Export the series of these webhook types at zero from the start, so that no rate misses the first failure."""
         for type in types:
             self._webhooks_sent.labels(self.service, type)
             self._webhooks_failed.labels(self.service, type)
 
     def webhook_sent(self, type: str) -> None:
-        """Count a webhook that was received; ``type`` must be from a closed set."""
+        """Count a webhook that its receiver confirmed; ``type`` must be from a closed set."""
         self._webhooks_sent.labels(self.service, type).inc()
 
     def webhook_failed(self, type: str) -> None:
-        """Count an attempt after which nobody said that the webhook was received."""
+        """Count an attempt to send a webhook that its receiver did not confirm."""
         self._webhooks_failed.labels(self.service, type).inc()
 
     def expect_request(self, method: str, route: str) -> None:
-        """Export what may be asked from the start, at zero, so that no rate misses the first failure."""
+        """Export the series of this request at zero from the start, so that no rate misses the first failure."""
         children = [self._requests.labels(self.service, method, route, one) for one in _CLASSES]
         self._by_request[method, route] = children
         self._seconds_by_request[method, route] = self._request_seconds.labels(self.service, method, route)
 
     def answered(self, method: str, route: str, status: int, took_s: float | None) -> None:
-        """Count a request that was answered, and its time if that tells anything.
+        """Count a request that was answered, and its time unless ``took_s`` is None.
 
         ``method`` and ``route`` must be from a closed set, never text from outside.
         """
@@ -175,11 +176,11 @@ class Telemetry:
             self._seconds_by_request[method, route].observe(took_s)
 
     def add_source(self, source: Source) -> None:
-        """Export what ``source`` reads elsewhere (figures counted in Redis) at every scrape."""
+        """Export the figures that ``source`` reads elsewhere (such as those counted in Redis) at every scrape."""
         self._sources.append(source)
 
     def render(self) -> bytes:
-        """Return what this process counted, as Prometheus text."""
+        """Return the figures of this process as Prometheus text."""
         own: list[Figure | Spread] = [
             Figure(series.EVENTS, (type_name, self.service), many) for type_name, many in self._handled.items()
         ]
@@ -187,9 +188,9 @@ class Telemetry:
         return prometheus.generate_latest(self._registry) + expose(own)
 
     async def scrape(self) -> bytes:
-        """Return what this process counted and what its sources read, within ``PATIENCE_S``.
+        """Return the figures of this process and of its sources, within ``PATIENCE_S``.
 
-        A source that cannot read is left out: no figure is better than an old one, and those of the others are true.
+        A source that cannot read is left out: no figure is better than an old one, and the others' are still true.
         """
         read = await asyncio.gather(*(self._read(source) for source in self._sources))
         return self.render() + expose(chain.from_iterable(read))

@@ -1,8 +1,8 @@
-"""The one door to APScheduler: wakes a coroutine at a steady pace, never two at a time.
+"""Call a coroutine at a steady pace, never twice at a time. The only module that imports APScheduler.
 
-APScheduler goes by the wall clock. Where that is put back nobody would be woken until it has caught up, and where it
-is put forward every instant that was missed would be listed: so the next instant is always told from now, and looked
-at again by the monotonic clock.
+APScheduler follows the wall clock. If that clock is set back, nothing would be called until it has caught up; if it is
+set forward, every missed instant would be listed. So the next instant is always computed from now, and checked again by
+the monotonic clock.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from apscheduler.triggers.base import BaseTrigger
 
 from sagastream.together import set_within
 
-WATCH = timedelta(seconds=1)  # a clock that was put back delays nothing for longer
-LATE = timedelta(milliseconds=100)  # by this a scheduler that is awake is not
+WATCH = timedelta(seconds=1)  # a clock that is set back delays a call by no more than this
+LATE = timedelta(milliseconds=100)  # a working scheduler is never as late as this
 
 Ticker = Callable[[timedelta, Callable[[], Awaitable[None]], asyncio.Event], Awaitable[None]]
 
 
 async def every(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-    """Call again and again until told to stop; a call that takes longer than the period is not overtaken.
+    """Call again and again until ``stop`` is set; while a call takes longer than the period, no other begins.
 
-    A call that is under way then is cancelled, and has ended when this returns: what it uses may be closed.
+    At the stop a pending call is cancelled, and it has ended when this returns, so the resources it uses may be closed.
     """
     under_way: set[asyncio.Task[object]] = set()
 
@@ -37,28 +37,28 @@ async def every(period: timedelta, call: Callable[[], Awaitable[None]], stop: as
         assert task is not None  # a coroutine runs in one
         under_way.add(task)
         task.add_done_callback(under_way.discard)
-        # A scheduler that shuts down cancels the call under way and would log that as a failure.
+        # At its shutdown the scheduler cancels the pending call and would log that as a failure.
         with suppress(asyncio.CancelledError):
             await call()
 
     scheduler = AsyncIOScheduler(timezone=UTC)
-    # Two, for of one it warns each time that it is still under way.
+    # Two instances: with one, APScheduler warns at each tick that finds the previous call pending.
     job = scheduler.add_job(tick, _FromNow(period), coalesce=True, max_instances=2, misfire_grace_time=None)
     scheduler.start()
     try:
         while not await set_within(stop, WATCH):
             if not -LATE <= job.next_run_time - _now() <= period:
-                job.modify(next_run_time=_now())  # which wakes the scheduler, too
+                job.modify(next_run_time=_now())  # this also wakes the scheduler
     finally:
         scheduler.pause()
-        await asyncio.sleep(0)  # a call that was just woken begins, and can be waited for
+        await asyncio.sleep(0)  # let a call that was just woken begin, so that it can be awaited
         scheduler.shutdown(wait=False)
         if under_way:
             await asyncio.wait(under_way)
 
 
 def only_if(may: Callable[[], Awaitable[bool]], ticker: Ticker) -> Ticker:
-    """Return the ticker that leaves out the calls before which it is told that they may not be."""
+    """Return a ticker that awaits ``may`` before each call and skips the call if the result is false."""
 
     async def tick(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
         async def if_it_may() -> None:
@@ -71,7 +71,7 @@ def only_if(may: Callable[[], Awaitable[bool]], ticker: Ticker) -> Ticker:
 
 
 class _FromNow(BaseTrigger):  # type: ignore[misc]  # untyped
-    """Fires a period from now, whenever it is asked."""
+    """A trigger whose next instant is always one period from now."""
 
     def __init__(self, period: timedelta) -> None:
         self._period = period

@@ -1,6 +1,6 @@
-"""A saga's timeline as lines of text. Pure: a view in, lines out; knows neither terminals nor colours.
+"""Draw a saga's timeline as lines of text. Pure: a view in, lines out; knows neither terminals nor colours.
 
-What a line tells is told by its shape and its word; the tone only repeats it for those who see colours.
+A line's shape and word carry its meaning; the tone only repeats it in colour.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sagastream.saga.advance import ENDS
 from sagastream.saga.definition import BEGINNING
 from sagastream.saga.progress import Kind
 
-RETRY, REPEATED = "retry", "repeated"  # kinds of notes that no history keeps; whoever watches adds them
+RETRY, REPEATED = "retry", "repeated"  # kinds of notes that no history keeps; `sagastream watch` adds them
 _WORD = 11
 _LEAST_ROOM = 20  # columns for an explanation; a narrower terminal cuts lines
 
@@ -54,7 +54,7 @@ _REQUESTS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What happened, and what is to be said about it."""
+    """One thing that happened, and its text in the timeline."""
 
     key: str
     at: datetime
@@ -67,16 +67,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How lines are to look: for terminals that only know ASCII, and how wide (None: as wide as need be)."""
+    """The form of the lines: ASCII only or not, and their width (None: as wide as necessary)."""
 
     ascii_only: bool = False
     width: int | None = None
 
 
 def timeline(view: StateView, *, now: datetime, look: Look = Look()) -> list[Line]:
-    """Return a saga's timeline: its head, what happened in its order, and what it waits for.
+    """Return a saga's timeline: its head, its events in order, and what it waits for.
 
-    ``now`` is the server's time, for waits.
+    ``now`` is the server's time, from which waits are measured.
     """
     told = rows(view)
     columns = _columns(view, told)
@@ -90,21 +90,21 @@ def timeline(view: StateView, *, now: datetime, look: Look = Look()) -> list[Lin
 
 
 def head(view: SagaView) -> Line:
-    """Return what says whose timeline follows."""
+    """Return the line that names the saga, its initiator and its beginning."""
     whose = f" for {view.initiator_id}" if view.initiator_id else ""
     began = f"  {view.started_at:%Y-%m-%d %H:%M:%S} UTC" if view.started_at else "  its beginning was not seen yet"
     return Line((Part(f"{view.business_process} {view.saga_id}", Tone.STRONG), Part(whose + began, Tone.FAINT)), "head")
 
 
 def happening(view: StateView, row: Row, *, look: Look = Look()) -> Line:
-    """Return one row as a line that stands by itself, however long."""
+    """Return one row as a single line of any length that names its saga."""
     when = f"{row.at:%H:%M:%S}.{row.at.microsecond // 1000:03}"
     line = _lines(row, when, _columns(view, (row,)), replace(look, width=None))[0]
     return replace(line, parts=(line.parts[0], Part(f"  {view.saga_id}", Tone.FAINT), *line.parts[1:]))
 
 
 def rows(view: StateView) -> list[Row]:
-    """Return what is worth telling of a saga's history, in its order."""
+    """Return the notes of a saga's history that are worth showing, in order, as rows."""
     services = {step.name: step.service for step in view.steps}
     asked: Counter[tuple[str, str]] = Counter()
     found = []
@@ -119,7 +119,7 @@ def rows(view: StateView) -> list[Row]:
 
 
 def in_order(notes: Sequence[NoteView]) -> list[NoteView]:
-    """Return notes by their instants; of those of one instant, causes come first."""
+    """Return notes sorted by instant; within one instant, causes come first."""
     by_id = {note.id: note for note in notes}
 
     def depth(note: NoteView, most: int = 20) -> int:
@@ -127,14 +127,14 @@ def in_order(notes: Sequence[NoteView]) -> list[NoteView]:
         return 0 if cause is None or cause.at != note.at or not most else 1 + depth(cause, most - 1)
 
     def rank(note: NoteView) -> int:
-        # Why is told before what was done about it, and a turn of the saga before the requests it led to.
+        # A reason comes before its consequences, and the saga's new direction before the requests that follow from it.
         return 2 if note.type in _REQUESTS else 1 if note.kind == Kind.BARRED else 0
 
     return sorted(notes, key=lambda note: (note.at, depth(note), rank(note)))
 
 
 def offset(passed: timedelta) -> str:
-    """Return how long after the beginning something happened."""
+    """Return the time since the beginning as text."""
     seconds = passed.total_seconds()
     if abs(seconds) < 1000:
         return f"{seconds:+.3f}"
@@ -144,7 +144,7 @@ def offset(passed: timedelta) -> str:
 
 
 def lasting(ms: int) -> str:
-    """Return a duration as people say it."""
+    """Return a duration as text for people."""
     if ms < 100_000:
         return f"{ms / 1000:.3f} s" if ms < 10_000 else f"{ms / 1000:.1f} s"
     minutes = ms // 60_000
@@ -152,7 +152,7 @@ def lasting(ms: int) -> str:
 
 
 def _meaning(note: NoteView, view: StateView, asked: Counter[tuple[str, str]]) -> tuple[Mark, str, str]:
-    """Return mark, word and explanation of a note; no word where there is nothing to tell."""
+    """Return mark, word and explanation of a note; an empty word if there is nothing to show."""
     if note.type in _REQUESTS:
         what = _REQUESTS[note.type]
         asked[note.type, note.step or ""] += 1
@@ -209,14 +209,14 @@ class _Columns:
 
 
 def _columns(view: StateView, told: Iterable[Row]) -> _Columns:
-    """Return widths that do not change while a saga goes on, where its table is known."""
+    """Return column widths that stay the same while the saga goes on, if its table is known."""
     steps = [step.name for step in view.steps] or [row.step for row in told]
     services = [step.service for step in view.steps] or [row.service for row in told]
     return _Columns(max(map(len, steps), default=0), max(map(len, services), default=0))
 
 
 def _lines(row: Row, when: str, columns: _Columns, look: Look) -> list[Line]:
-    """Return a row's line, and more below it where its explanation does not fit beside."""
+    """Return a row's line, with more lines below it if the explanation does not fit."""
     shape = row.mark.ascii if look.ascii_only else row.mark.shape
     parts = [Part(f"{when:>9}", Tone.FAINT), Part(f"  {shape} {row.word:<{_WORD}}  ", row.mark.tone)]
     if row.step or row.service:

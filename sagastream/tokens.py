@@ -1,6 +1,7 @@
-"""The operators' token of a shop run from the checkout: made at its start, kept in its run directory, gone at its end.
+"""The operators' token of a shop run from the checkout, kept in its run directory from the shop's start to its end.
 
-Only its user may read the file. It is good on the loopback address alone; beyond it ``OPERATOR_TOKEN`` must be set.
+Only the shop's own user may read the file. The token serves on the loopback address only; to listen on any other
+address, ``OPERATOR_TOKEN`` must be set.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from sagastream.settings import Settings
 
 
 def token_file(settings: Settings) -> Path:
-    """Return where a running shop keeps the token it made for itself."""
+    """Return the path of the file in which a running shop keeps the token it made."""
     return settings.data_dir / "run" / "operator.token"
 
 
 def operator_token(settings: Settings) -> SecretStr | None:
-    """Return the token that is set, else the one that the shop running with the same ``DATA_DIR`` made for itself."""
+    """Return ``OPERATOR_TOKEN``, or the token that the shop running with the same ``DATA_DIR`` made."""
     return settings.operator_token or made_token(settings)
 
 
 def made_token(settings: Settings) -> SecretStr | None:
-    """Return the token that the shop running with the same ``DATA_DIR`` made for itself, None if it made none."""
+    """Return the token that the shop running with the same ``DATA_DIR`` made, None if it made none."""
     try:
         text = token_file(settings).read_text().strip()
     except OSError:
@@ -37,9 +38,9 @@ def made_token(settings: Settings) -> SecretStr | None:
 
 @contextmanager
 def token_of_its_own(settings: Settings) -> Iterator[None]:
-    """Make a token for as long as the block runs, unless one is set. Hold the lock of the run directory meanwhile."""
+    """Make a token for the duration of the block, unless one is set. The caller must hold the run directory's lock."""
     file = token_file(settings)
-    file.unlink(missing_ok=True)  # of a run that was killed
+    file.unlink(missing_ok=True)  # left over from a run that was killed
     if settings.operator_token is not None:
         yield
         return

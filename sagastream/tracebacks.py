@@ -1,4 +1,4 @@
-"""Where in a user's code an error came from. Tells file and line only: source and values may be personal data."""
+"""Find where in a user's code an error came from. Returns file and line only: other details may be personal data."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from types import CodeType
 
 
 def line_of(function: Callable[..., object], error: BaseException) -> str:
-    """Return ``file:line`` of the last step in the function's own file on the way to the error.
+    """Return ``file:line`` of the innermost traceback frame in the function's own file.
 
-    Where the error passed no line of that file, it is the line where the function is written; empty for one that
-    has no source.
+    If the traceback has no frame in that file, return the line where the function is defined; return an empty text if
+    the function has no source.
     """
     code = getattr(inspect.unwrap(function), "__code__", None)
     if not isinstance(code, CodeType):

@@ -1,7 +1,7 @@
-"""Traces: spans from a request through every event to the last effect. The only door to OpenTelemetry.
+"""Traces: spans from a request through every event to the last effect. The only module that imports OpenTelemetry.
 
-Off unless begun: then a place that could be traced costs one comparison, and nothing is imported here.
-A span says which saga, event and handler; never what they hold, nor the words of an error.
+Tracing is off unless begun. While it is off, each traceable place costs one comparison, and OpenTelemetry is not
+imported. A span names saga, event and handler; it never contains payloads or error messages.
 
 Source: W3C Trace Context; CloudEvents distributed tracing extension (``traceparent``).
 """
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Kind = Literal["server", "consumer", "client"]
 PARENT_WITHIN = timedelta(minutes=1)
-"""What was caused longer ago begins a trace of its own, linked to the old one: no backend keeps one open for days."""
+"""A span with an older cause begins its own trace, linked to the old one: no backend keeps traces open for days."""
 
 active: Tracing | None = None
-"""Set while traces are made."""
+"""The current tracing, None while tracing is off."""
 
 
 class NotInstalled(SagastreamError):
-    """Traces are asked for and their packages are missing."""
+    """Tracing is configured but its packages are missing; install the extra `otel`."""
 
 
 class Tracing:
-    """Makes spans, of several services if need be, and hands each to one processor when it ends."""
+    """Makes spans, for several services if necessary, and passes each to one processor when it ends."""
 
     def __init__(self, processor: SpanProcessor) -> None:
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -69,18 +69,18 @@ class Tracing:
             try:
                 yield span
             except BaseException as error:
-                # Its words may hold anything.
+                # The type only: the message may contain personal data.
                 span.set_status(trace.Status(trace.StatusCode.ERROR, type(error).__name__))
                 raise
 
     def traceparent(self) -> str:
-        """Return how an event refers to the current span, empty if there is none."""
+        """Return the ``traceparent`` of the current span, empty if there is none."""
         carrier: MutableMapping[str, str] = {}
         self._propagator.inject(carrier)
         return carrier.get("traceparent", "")
 
     def end(self) -> None:
-        """Hand over what is left."""
+        """Export the remaining spans and stop."""
         self._processor.shutdown()
 
     def _tracer(self, service: str) -> Tracer:
@@ -96,9 +96,9 @@ class Tracing:
 
 @contextmanager
 def traced(settings: Settings, processor: Callable[[], SpanProcessor] | None = None) -> Iterator[None]:
-    """Make traces around the block if the settings say so.
+    """Turn tracing on for the block if the settings say so.
 
-    They are sent by OTLP over HTTP, where and how the ``OTEL_`` variables say, unless ``processor`` takes them.
+    Spans are sent by OTLP over HTTP as the ``OTEL_`` variables configure it, unless a ``processor`` is given.
 
     Raises: ``NotInstalled``.
     """
@@ -115,12 +115,12 @@ def traced(settings: Settings, processor: Callable[[], SpanProcessor] | None = N
 
 
 def current() -> str:
-    """Return how an event refers to what is going on now (``traceparent``), empty while no traces are made."""
+    """Return the ``traceparent`` of the current span, empty while tracing is off."""
     return active.traceparent() if active is not None else ""
 
 
 async def handled(call: Awaitable[T], by: str, name: str, cause: Envelope, tx: Transaction) -> T:
-    """Await a handler within a span, and let what it publishes be caused by that span. Only while ``active``."""
+    """Await a handler within a span, which becomes the parent of the events it publishes. Only while ``active``."""
     assert active is not None
     with about(by, name, cause, tx.now_ms):
         tx.traceparent = active.traceparent()
@@ -129,7 +129,7 @@ async def handled(call: Awaitable[T], by: str, name: str, cause: Envelope, tx: T
 
 @contextmanager
 def about(by: str, name: str, cause: Envelope, now_ms: int) -> Iterator[None]:
-    """Make a span for dealing with an event. Only while ``active``."""
+    """Make a span around the block that processes an event. Only while ``active``."""
     assert active is not None
     is_old = now_ms - cause.at_ms > PARENT_WITHIN // timedelta(milliseconds=1)
     told = {
@@ -144,7 +144,7 @@ def about(by: str, name: str, cause: Envelope, now_ms: int) -> Iterator[None]:
 
 @contextmanager
 def calling(by: str, what: str) -> Iterator[None]:
-    """Make a span for a call to the outside around the block; nothing while no traces are made."""
+    """Make a span around the block for an outside call; do nothing while tracing is off."""
     if active is None:
         yield
         return
@@ -153,7 +153,7 @@ def calling(by: str, what: str) -> Iterator[None]:
 
 
 class TracedRequests:
-    """Make a span for each request, a child of the caller's if it names one. Leaves out what machines poll."""
+    """Make a span for each request, a child of the caller's span if the request names one. Skips polled paths."""
 
     def __init__(self, app: ASGIApp, service: str, polled: tuple[str, ...]) -> None:
         self._app = app

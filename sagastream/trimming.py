@@ -1,8 +1,8 @@
-"""Trims the streams of one owner: behind whoever reads slowest, and never by length. Speaks Redis; decides by ids.
+"""Trim the streams of one owner: behind the slowest group, never by length. Speaks Redis; decides by entry ids.
 
-An entry goes once every group that ever read the stream has read and acknowledged it and it has been kept for a
-while. Where a group that was seen before is missing, nothing goes: it may come back and begin again. Streams that
-nobody reads are kept for a time of their own.
+An entry is removed once every group that ever read the stream has acknowledged it and ``STREAM_RETENTION`` has passed.
+If a group seen before is missing, nothing is removed: the group may come back and begin again. Streams that no group
+reads keep entries for ``UNREAD_RETENTION``.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """How long entries stay: those that all have read, and those on streams that nobody reads."""
+    """How long entries stay: those that all groups have read, and those on streams without a group."""
 
     read: timedelta
     unread: timedelta
 
     @classmethod
     def of(cls, settings: Settings) -> Keeping:
-        """Return what the settings say."""
+        """Return the retentions of the settings."""
         return cls(settings.stream_retention, settings.unread_retention)
 
 
 class Trimming:
-    """The owner's broom; any number of processes may sweep the same streams.
+    """Trims an owner's streams; any number of processes may trim the same ones.
 
-    Shape: hash ``streams`` under the owner's root, field: the stream's name, value: the groups ever seen on it.
+    Shape: hash ``streams`` under the owner's root; field: the stream's name; value: the groups ever seen on it.
     """
 
     def __init__(self, bus: Bus, keys: Keys, streams: Iterable[str], keeping: Keeping) -> None:
@@ -51,10 +51,10 @@ class Trimming:
         self._keeping = keeping
 
     async def trim(self) -> int:
-        """Trim every stream of the owner once; return how many entries went.
+        """Trim every stream of the owner once; return how many entries were removed.
 
-        A server out of memory is trimmed too: what it will not remember of streams and groups it is told again the
-        next time, and what those groups have still to read is kept all the same.
+        This works on a server out of memory too: if it refuses to register streams and groups, they are registered next
+        time, and entries that those groups have not read yet are kept all the same.
         """
         known = await self._known()
         now_ms = await server_ms(self._bus.query)
@@ -80,7 +80,7 @@ class Trimming:
         return sum(int(str(sound(reply))) for reply in await self._bus.writer.pipeline(trims))
 
     async def _known(self) -> dict[str, set[str]]:
-        """Return the groups ever seen on each stream, those among them that were declared and never used."""
+        """Return the groups ever seen on each known stream, including streams declared but never used."""
         registry = self._keys.key(STREAMS)
         told = named(await self._bus.query.execute("HGETALL", registry))
         new = [name for name in self._declared if name not in told]
@@ -89,14 +89,14 @@ class Trimming:
         return {name: set(seen.split()) for name, seen in (dict.fromkeys(new, "") | told).items()}
 
     async def _groups(self, names: Sequence[str]) -> dict[str, list[dict[str, str]]]:
-        """Return the groups of each stream on which anything was ever published."""
+        """Return the groups of each stream that exists."""
         replies = await self._bus.query.pipeline([("XINFO", "GROUPS", self._keys.key(name)) for name in names])
         told = dict(zip(names, replies, strict=True))
         return {name: list(map(named, listed(reply)))
                 for name, reply in told.items() if not isinstance(reply, ReplyError)}  # fmt: skip
 
     async def _first_kept(self, groups: Mapping[str, list[dict[str, str]]], now_ms: int) -> dict[str, EntryId]:
-        """Return the first entry that stays on each stream; asks for what is pending after ``groups`` was read."""
+        """Return the first entry to keep on each stream; reads pending entries, which must be after ``groups``."""
         of = [(name, group["name"]) for name, found in groups.items() for group in found]
         replies = await self._bus.query.pipeline([("XPENDING", self._keys.key(name), group) for name, group in of])
         pending = iter([sound(reply) for reply in replies])
@@ -110,9 +110,9 @@ class Trimming:
 
 
 def settled_until(groups: Sequence[dict[str, str]], pending: Sequence[Reply]) -> EntryId | None:
-    """Return the first entry that some group has not settled; None if there is no group at all.
+    """Return the first entry that some group has not settled, None if there is no group at all.
 
-    ``groups`` as told by ``XINFO GROUPS``, ``pending`` the summary of ``XPENDING`` for each.
+    ``groups`` is the reply of ``XINFO GROUPS``, ``pending`` the summary of ``XPENDING`` for each group.
     """
     found: list[EntryId] = []
     for group, summary in zip(groups, pending, strict=True):

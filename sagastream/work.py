@@ -1,4 +1,4 @@
-"""One message on its way to being settled. Holds what is known about it; does nothing."""
+"""One message that is being settled. Holds what is known about it; decides nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Fate(Enum):
-    """What becomes of a message once its next transaction is applied."""
+    """The state of a message once its next transaction is applied."""
 
     SETTLED = auto()
     GOES_ON = auto()
@@ -30,15 +30,15 @@ class Fate(Enum):
 
 @dataclass(slots=True)
 class Work:
-    """A message, what handles it, and how far it has come.
+    """A message, its handler, and how far it has come.
 
-    ``request`` is what the coordinator asks, None for an event that goes forward. ``known`` is the ledger state
-    that the next commit expects. ``earlier`` attempts failed before this one, which is one however often it is
-    decided again: ``conflicts`` times, the last time because of the guard ``refused_by``. ``problem`` is why
-    nothing can be decided. ``deliveries``: how often it was given out, if that was too often. ``is_foreseen``: it
-    was noted as failed before. ``is_ledger_broken``: not even that it gave up can be remembered.
-    ``is_undone_outside``: its undo calls something that is not Redis. ``tried`` is what was last run for it: its
-    handler, or a way to undo or close the step; ``took_s`` is what that needed.
+    ``request`` is the coordinator's request, None for an event that goes forward. ``known`` is the ledger state that
+    the next commit expects. ``earlier`` counts the failed attempts before this one. Deciding again is no new attempt:
+    ``conflicts`` counts how often that happened, ``refused_by`` is the latest guard that caused it. ``problem`` is why
+    nothing can be decided. ``deliveries`` is how often the message was delivered, if that was too often.
+    ``is_foreseen``: this attempt was noted as failed in advance. ``is_ledger_broken``: the ledger cannot even store
+    that the step gave up. ``is_undone_outside``: the undo calls something other than Redis. ``tried`` is the function
+    that ran last: handler, undo or close; ``took_s`` is how long it took.
     """
 
     message: Message
@@ -62,44 +62,44 @@ class Work:
 
     @property
     def is_outside(self) -> bool:
-        """Tell whether deciding may call something that is not Redis, so that nobody must wait for it."""
+        """Tell whether the handler may call something other than Redis, so that no other message may wait for it."""
         return self.handler is not None and self.handler.is_outside
 
     @property
     def may_wait_outside(self) -> bool:
-        """Tell whether any decision about it may wait for the world outside."""
+        """Tell whether any decision about the message may wait for an outside call."""
         return self.is_outside or self.is_undone_outside
 
     @property
     def waits_outside(self) -> bool:
-        """Tell whether the next decision may wait for the world outside."""
+        """Tell whether the next decision may wait for an outside call."""
         if self.request is not None:
             return self.may_wait_outside
         return self.is_outside and self.known is State.BEGUN
 
     @property
     def is_noted(self) -> bool:
-        """Tell whether anything is kept of its attempts, to be forgotten when it is settled."""
+        """Tell whether attempts of the message are noted in Redis, to be removed when it is settled."""
         return self.is_foreseen or self.earlier > 0
 
     @property
     def attempts(self) -> int:
-        """Return how many attempts have failed by now."""
+        """Return how many attempts have failed so far."""
         return self.earlier + self.has_failed
 
     @property
     def is_undoing(self) -> bool:
-        """Tell whether the message asks for a step not to be, rather than to be."""
+        """Tell whether the message requests to undo or bar a step."""
         return isinstance(self.request, UndoRequested | BarRequested)
 
 
 def recognise(participant: Participant, message: Message, attempts: int) -> Work:
-    """Find out what a message is and who handles it.
+    """Return the work of a message: its envelope, and its handler or request.
 
-    What nobody here performs is work too: while releases stand side by side the next attempt may be made by another,
-    and whoever asks must be told in the end.
+    A message that this participant does not handle is work too: while two releases run side by side, a process of the
+    other one may make the next attempt, and the coordinator must get an answer in the end.
 
-    Raises: ``Undecodable`` for what is no event.
+    Raises: ``Undecodable`` if the message is no event.
     """
     envelope = decode(message.flat)
     asked = REQUESTS.get(envelope.type)
@@ -119,9 +119,9 @@ def recognise(participant: Participant, message: Message, attempts: int) -> Work
 
 
 def payload(kind: type[E], data: str) -> E:
-    """Decode a payload.
+    """Return a decoded payload.
 
-    Raises: ``Undecodable`` naming what is wrong; ``Misfit`` if it is a field.
+    Raises: ``Undecodable`` naming the fault; ``Misfit`` if the fault is a field.
     """
     try:
         return kind.model_validate_json(data)
