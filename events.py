@@ -1,6 +1,6 @@
 """The shop's vocabulary, in the order an order's saga meets it.
 
-``by`` says who publishes an event. Money is in minor units of the one configured currency; ``float`` appears nowhere.
+``by`` names the publishing service. Money is in minor units of the one configured currency; no ``float`` appears.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Item(BaseModel):
 
 
 class OrderEvent(Event):
-    """What every event of an order's saga says: which order."""
+    """What every event of an order's saga carries: the order's id."""
 
     about = "order_id"
     order_id: Id
@@ -45,7 +45,7 @@ class OrderCreated(OrderEvent, by="order"):
 
 
 class StockReserved(OrderEvent, by="stock"):
-    """Every line is held for the order; carries what the next service needs to charge."""
+    """Every line is held for the order; carries what the payment service needs to charge."""
 
     customer_id: Id
     payment_method: str
@@ -58,7 +58,7 @@ class StockReservationFailed(OrderEvent, Refusal, by="stock"):
 
 
 class PaymentProcessed(OrderEvent, by="payment"):
-    """The money was taken."""
+    """The payment was taken."""
 
     payment_id: str
     amount_cents: Cents
@@ -66,11 +66,11 @@ class PaymentProcessed(OrderEvent, by="payment"):
 
 
 class PaymentFailed(OrderEvent, Refusal, by="payment"):
-    """The money was refused; nothing was taken."""
+    """The payment was refused; nothing was taken."""
 
 
 class OrderConfirmed(OrderEvent, by="order"):
-    """The shop stands by the order: from here on nothing is undone."""
+    """The shop commits to the order: from here on nothing is undone."""
 
     total_cents: Cents
     currency: str
@@ -78,23 +78,23 @@ class OrderConfirmed(OrderEvent, by="order"):
 
 
 class NotificationSent(OrderEvent, by="notification"):
-    """The customer was told that the order is confirmed."""
+    """The customer was notified that the order is confirmed."""
 
     channel: str
 
 
 class NotificationFailed(OrderEvent, Refusal, by="notification"):
-    """The customer cannot be told (the address is refused for good)."""
+    """The customer cannot be notified (the address is refused for good)."""
 
 
 class OrderCancellationRequested(OrderEvent, by="order"):
-    """A person wants the order undone, and its confirmation is barred."""
+    """A person cancelled the order in time: its confirmation is barred."""
 
     reason: str
 
 
 class PaymentRefunded(OrderEvent, by="payment"):
-    """What was taken was given back."""
+    """The payment was refunded."""
 
     payment_id: str
     amount_cents: Cents
@@ -102,7 +102,7 @@ class PaymentRefunded(OrderEvent, by="payment"):
 
 
 class StockReleased(OrderEvent, by="stock"):
-    """What was held is free again."""
+    """The stock held for the order was released."""
 
 
 class OrderCancelled(OrderEvent, by="order"):
@@ -112,6 +112,6 @@ class OrderCancelled(OrderEvent, by="order"):
 
 
 class CancellationNoticeSent(OrderEvent, by="notification"):
-    """The customer was told that the order is cancelled."""
+    """The customer was notified that the order is cancelled."""
 
     channel: str

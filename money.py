@@ -1,6 +1,6 @@
 """The shop's money: integers of minor units inside, decimal text at the edge.
 
-Owns the one way between the two; ``float`` and ``Decimal`` appear nowhere, so nothing is ever rounded.
+Owns the only conversion between the two. No ``float`` or ``Decimal`` appears, so nothing is ever rounded.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Currency:
     def parse(self, literal: str) -> int:
         """Return the minor units of a plain decimal such as ``299.99``.
 
-        At most ten digits before the point and the currency's exponent after it; no sign, exponent,
+        At most ten digits before the point and as many after it as the currency has decimals; no sign, exponent,
         leading zero, blank or digit outside ASCII.
-        Raises: ``ValueError`` saying what is expected.
+        Raises: ``ValueError`` stating the expected form.
         """
         found = _AMOUNT.fullmatch(literal)
         if found is None:

@@ -1,4 +1,4 @@
-"""The saga of an order, as a table. Owns the shop's one definition; everything else follows from it."""
+"""The saga of an order, as a table. Owns the shop's only definition, from which all else about its sagas follows."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ ORDER = Saga(
 
 
 def order_saga(pace: float = 1.0) -> Saga:
-    """Return the table with every deadline ``pace`` times as long, for demonstrations and tests that cannot wait."""
+    """Return the table with every deadline multiplied by ``pace``, for demonstrations and tests that cannot wait."""
     steps = tuple(replace(step, within=step.within * pace) for step in ORDER.steps)
     within = ORDER.within * pace if ORDER.within is not None else None
     return replace(ORDER, steps=steps, within=within, patience=ORDER.patience * pace)

@@ -1,4 +1,4 @@
-"""What the surroundings may decide about sagas. Holds no instance."""
+"""The environment variables of the shop's coordinator. Holds no instance."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ class CoordinatorSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True)
 
     order_deadline_pace: float = Field(default=1.0, ge=0.001, le=1000, allow_inf_nan=False)
-    """By how much every deadline of an order is multiplied; it must be the same for all processes of a shop."""
+    """The factor by which every deadline of an order is multiplied; it must be the same for all processes of a shop."""

@@ -1,4 +1,4 @@
-"""What can be tried on the console: orders that go well or wrong in every way the shop knows. Decides nothing."""
+"""The orders that can be placed from the console, one per outcome the shop knows. Decides nothing."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The order service: takes orders, confirms or cancels them. Its confirmation is the saga's pivot."""
+"""The order service: takes, confirms and cancels orders. Its confirmation is the saga's pivot."""

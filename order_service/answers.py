@@ -1,4 +1,4 @@
-"""What clients are shown of orders. Pure: a model in, an answer out."""
+"""The answers that show orders to clients. Pure: a model in, an answer out."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _EXAMPLE_ORDER: JsonDict = {
 
 
 class Accepted(Answer):
-    """An order that is on its way, and the saga that carries it."""
+    """An accepted order and its saga, which decides it."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**EXAMPLE_IDS, "status": "Pending"}]})
 
@@ -49,7 +49,7 @@ class Accepted(Answer):
 
 
 class LineView(Answer):
-    """One line of an order; ``productName`` is what the client called it, null if he did not say."""
+    """One line of an order; ``productName`` is the client's name for the product, null if none was given."""
 
     product_id: str
     product_name: str | None
@@ -59,7 +59,7 @@ class LineView(Answer):
 
 
 class OrderView(Answer):
-    """An order as it stands; amounts are decimal strings in ``currency``."""
+    """An order and its current state; amounts are decimal strings in ``currency``."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_ORDER]})
 
@@ -79,7 +79,7 @@ class OrderView(Answer):
 
 
 class OrdersView(Answer):
-    """A user's orders, the newest first; ``next`` is the cursor of what follows, null at the end."""
+    """A user's orders, newest first; ``next`` is the cursor of the following page, null on the last one."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"orders": [_EXAMPLE_ORDER], "next": EXAMPLE_CURSOR}]})
 
@@ -88,7 +88,7 @@ class OrdersView(Answer):
 
 
 def view(order: Order) -> OrderView:
-    """Return an order as clients are shown it."""
+    """Return an order as clients see it."""
     show = currency(order.currency).show
     return OrderView(
         order_id=order.id,
@@ -117,10 +117,10 @@ def view(order: Order) -> OrderView:
 
 
 def state_path(saga_id: str) -> str:
-    """Return where a saga's state is shown."""
+    """Return the path that shows a saga's state."""
     return f"/api/choreographedsaga/state/{saga_id}"
 
 
 def course_path(order_id: str) -> str:
-    """Return where the course of an order's saga is shown."""
+    """Return the path that shows the course of an order's saga."""
     return f"/api/orders/{order_id}/saga"

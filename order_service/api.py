@@ -1,7 +1,7 @@
 """The order routes. Speaks HTTP; decides nothing.
 
-The body of an order is read here from its bytes, because the framework's parser would turn its amounts into
-``float``; the errors look as everywhere else.
+The routes that take a body read it from its bytes, because the framework's parser would turn amounts into ``float``;
+their errors have the same form as everywhere else.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def order_routes(at: Desk) -> APIRouter:
     async def place(
         request: Request, response: Response, idempotency_key: IdempotencyKey = None, wait: Wait = 0
     ) -> Accepted:
-        """Take an order and begin its saga; it is decided later, `Location` tells where to look.
+        """Accept an order and begin its saga, which decides it later; `Location` names the saga's state.
 
-        With `wait` the answer is held back until the saga has ended (200), for so many seconds at most (202).
+        With `wait` the answer is delayed until the saga has ended (200), at most that many seconds (202).
         """
         body = await request.body()
         asked = _read(lambda: requests.read_order(body, at.currency, at.tolerance_cents))
@@ -86,7 +86,7 @@ def order_routes(at: Desk) -> APIRouter:
     async def place_for_user(
         request: Request, response: Response, idempotency_key: IdempotencyKey = None, wait: Wait = 0
     ) -> Accepted:
-        """Take an order whose store, payment method and total follow from the shop's defaults and its lines."""
+        """Accept an order; its store and payment method are the shop's defaults, its total the sum of its lines."""
         body = await request.body()
         asked = _read(lambda: requests.read_user_order(body, at.currency))
         order = await desk.take(desk.order_of_user(asked, at, idempotency_key), idempotency_key, at)
@@ -95,7 +95,7 @@ def order_routes(at: Desk) -> APIRouter:
 
     @router.get("/api/orders/user/{userId}", operation_id="listOrdersOfUser", responses=problems())
     async def show_all(user_id: UserId, cursor: Cursor = None, limit: Limit = 50) -> OrdersView:
-        """Show a user's orders, the newest first; none for a user who never ordered."""
+        """Show a user's orders, newest first; the list is empty for a user who never ordered."""
         page = await pages.read_page(at.entrance.reader, store.customer_key(user_id), cursor, limit)
         found = await asyncio.gather(*(store.load(at.entrance.reader, order_id) for order_id in page.members))
         return OrdersView(orders=[answers.view(order) for order in found if order], next=page.cursor)
@@ -107,7 +107,7 @@ def order_routes(at: Desk) -> APIRouter:
 
     @router.get("/api/orders/{orderId}/saga", operation_id="getOrderSaga", responses=problems(_NO_ORDER))
     async def show_course(order_id: OrderId) -> CourseView:
-        """Show how an order's saga stands and what happened to it so far."""
+        """Show the status of an order's saga and its history so far."""
         order = await desk.existing(order_id, at)
         found = await at.sagas.whole(order.saga_id)
         shown = course(order, *((found[0].record, found[1]) if found else (None, [])))
@@ -123,18 +123,18 @@ def order_routes(at: Desk) -> APIRouter:
         openapi_extra=_body(CancelRequest, {"reason": "ordered twice"}, is_required=False),
     )
     async def cancel(order_id: OrderId, request: Request, response: Response) -> Accepted:
-        """Forbid the confirmation and ask for everything to be undone; 409 once the order is confirmed.
+        """Bar the order's confirmation and request that everything is undone; 409 once the order is confirmed.
 
-        409 too where a person closed its saga: nothing is asked then, for nobody would undo it.
+        Also 409 if a person closed its saga: nothing is requested then, because nobody would undo it.
         """
         body = await request.body()
         asked = _read(lambda: requests.read_cancellation(body))
         order = await desk.existing(order_id, at)
         if order.status is Status.PENDING and await desk.is_closed_by_a_person(order, at):
             raise Problem(409, f"the saga of order {order_id} was closed by a person, whom to ask what becomes of it")
-        if order.status is not Status.CANCELLED:  # long ago, perhaps, when no ledger remembers it any more
+        if order.status is not Status.CANCELLED:  # perhaps cancelled so long ago that its ledger entry has expired
             is_in_time = await handlers.ask_to_cancel(order, asked.reason, at.entrance)
-            order = await desk.existing(order_id, at)  # its saga may have been turned back since it was read
+            order = await desk.existing(order_id, at)  # its saga may have been compensated since the first read
             if not is_in_time and order.status is not Status.CANCELLED:
                 raise Problem(409, f"order {order_id} {_why_not(order)} and cannot be cancelled any more")
         response.headers["Location"] = answers.state_path(order.saga_id)
@@ -143,7 +143,7 @@ def order_routes(at: Desk) -> APIRouter:
     async def _accepted(order: Order, wait: float, request: Request, response: Response) -> Accepted:
         if wait:
             held_back(request.scope)
-        # Whatever happens now, the order is placed: an error would have it placed once more.
+        # The order is placed, whatever fails from here: an error would make the client place it again.
         with suppress(SagastreamError):
             if wait and await at.endings.wait(order.saga_id, timedelta(seconds=wait)) is not None:
                 order = await desk.existing(order.id, at)
@@ -176,7 +176,7 @@ def _read(read: Callable[[], Asked]) -> Asked:
 
 def _body(model: type[BaseModel], example: object, *, is_required: bool = True) -> dict[str, object]:
     schema = model.model_json_schema()
-    for line in schema.pop("$defs", {}).values():  # the framework does not read this body, so nobody else would
-        schema["properties"]["items"]["items"] = line  # publish the one part that it has
+    for line in schema.pop("$defs", {}).values():  # the framework does not read this body, so it would not publish
+        schema["properties"]["items"]["items"] = line  # the one nested model either
     content = {"application/json": {"schema": schema, "example": example}}
     return {"requestBody": {"required": is_required, "content": content}}

@@ -1,6 +1,6 @@
-"""What clients are shown of an order's saga. Pure: a record and its history in, an answer out.
+"""The answer that shows clients an order's saga. Pure: a record and its history in, an answer out.
 
-Source: CONTRACT part D. The whole state of a saga is the coordinator's to show.
+Source: CONTRACT part D. The coordinator shows the whole state of a saga.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from sagastream.saga.progress import Ask, Kind, Progress, Request
 
 
 class EntryStatus(StrEnum):
-    """What became of a step, or of the whole saga, at one moment."""
+    """What happened to a step, or to the whole saga, at one moment."""
 
     DONE = "Done"
     REFUSED = "Refused"
@@ -102,7 +102,7 @@ _EXAMPLE: JsonDict = {
 
 
 class EntryView(Answer):
-    """One thing that happened; ``step`` is null where it concerns the whole saga."""
+    """One entry of the history; ``step`` is null where it concerns the whole saga."""
 
     step: str | None
     status: EntryStatus
@@ -111,7 +111,7 @@ class EntryView(Answer):
 
 
 class CourseView(Answer):
-    """How an order's saga stands; ``currentStep`` is what is being done or undone, null once it has ended."""
+    """The state of an order's saga; ``currentStep`` is the step being done or undone, null once the saga has ended."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -123,9 +123,9 @@ class CourseView(Answer):
 
 
 def course(order: Order, record: Record | None, history: Iterable[str]) -> CourseView | None:
-    """Return how an order's saga stands; None where an order is settled and its record no longer kept.
+    """Return the state of an order's saga; None if the order is settled and the record no longer kept.
 
-    The coordinator may not have heard of an order that was placed a moment ago.
+    Without a record, a pending order counts as just begun: the coordinator may not have read its first event yet.
     """
     if record is None and order.status is not Status.PENDING:
         return None
@@ -141,7 +141,7 @@ def course(order: Order, record: Record | None, history: Iterable[str]) -> Cours
 
 
 def _current_step(progress: Progress) -> str | None:
-    """Return the step that was asked about last and has not answered, else the first that is not done."""
+    """Return the step of the latest unanswered request, or else the first step that is not done."""
     asked = [(ask.at_ms, step) for step, ask in progress.asks.items() if not _has_answered(progress, step, ask)]
     if asked:
         return max(asked)[1]

@@ -1,4 +1,4 @@
-"""Takes orders in: once per key, none while the shop cannot keep up. Reads no body and writes no answer."""
+"""Takes orders: each key once, none while the shop is overloaded. Reads no request body and writes no answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sagastream.saga.lifecycle import Status as SagaStatus
 
 @dataclass(frozen=True)
 class Desk:
-    """What the routes need: where sagas begin, end and are read, who is behind, and the shop's rules and defaults."""
+    """What the order routes need: access to sagas and their ends, the overload check, the shop's rules and defaults."""
 
     entrance: Entrance
     endings: Endings
@@ -38,7 +38,7 @@ class Desk:
 
 
 def order_of(asked: OrderRequest, desk: Desk, key: str | None) -> Order:
-    """Return the order that a customer asks for, under this key if any."""
+    """Return the order that a customer asks for, with ids derived from the key if there is one."""
     return _identified(desk, asked, key, Order(
         id="",
         saga_id="",
@@ -53,7 +53,7 @@ def order_of(asked: OrderRequest, desk: Desk, key: str | None) -> Order:
 
 
 def order_of_user(asked: UserOrderRequest, desk: Desk, key: str | None) -> Order:
-    """Return the order that a user asks for, under this key if any, completed by the shop's defaults."""
+    """Return the order that a user asks for, completed by the shop's defaults, with ids derived from any key."""
     return _identified(desk, asked, key, Order(
         id="",
         saga_id="",
@@ -67,9 +67,9 @@ def order_of_user(asked: UserOrderRequest, desk: Desk, key: str | None) -> Order
 
 
 async def take(order: Order, key: str | None, desk: Desk) -> Order:
-    """Place an order, or return the one that its key already stands for, as it is now.
+    """Place an order, or return the current state of the order already placed under its key.
 
-    Raises: ``Problem`` 503 while a participant is too far behind, 422 for a key that stands for something else;
+    Raises: ``Problem`` 503 while a participant is too far behind, 422 if the key was used for another request;
     nothing is written then.
     """
     behind = await desk.overload.worst()
@@ -86,11 +86,11 @@ async def take(order: Order, key: str | None, desk: Desk) -> Order:
     try:
         begun = await handlers.place(order, desk.entrance, key=key)
     except Conflict:
-        # Another request with this key came first, perhaps in this very moment: the commit let one of them through.
+        # Another request with this key was committed first, perhaps at this very moment: the commit lets one through.
         earlier = None if key is None else await store.load_earlier(desk.entrance.reader, key)
         if earlier is not None:
             return await _repeated(order, earlier, desk)
-        placed = await store.load(desk.entrance.reader, order.id)  # the key was forgotten, the order was not
+        placed = await store.load(desk.entrance.reader, order.id)  # the key has expired, the order has not
         if placed is None:
             raise
         return placed
@@ -109,7 +109,7 @@ async def existing(order_id: str, desk: Desk) -> Order:
 
 
 async def is_closed_by_a_person(order: Order, desk: Desk) -> bool:
-    """Tell whether a person closed the saga of an order as it stood: nothing of it is undone any more."""
+    """Tell whether a person closed the order's saga as it stood: nothing of it will be undone any more."""
     with suppress(Undecodable):
         found = await desk.sagas.find(order.saga_id)
         return found is not None and found.record.status == SagaStatus.ABORTED
@@ -125,8 +125,8 @@ async def _repeated(order: Order, earlier: Earlier, desk: Desk) -> Order:
 def _identified(desk: Desk, asked: OrderRequest | UserOrderRequest, key: str | None, order: Order) -> Order:
     """Return an order with its ids.
 
-    What is asked for again under its key gets the same ids, even if the store has lost the first time (in a fail-over,
-    or because an older copy was restored): the provider knows the charge, and takes the money once.
+    A request repeated under its key gets the same ids, even if the store has lost the first one (in a fail-over, or
+    because an older backup was restored): the provider then recognises the charge and takes the money once.
     """
     request = derived_id("request", type(asked).__name__, asked.model_dump_json())
     order_id = desk.new_id() if key is None else derived_id("order", key, request)

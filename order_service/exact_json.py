@@ -1,6 +1,6 @@
-"""Reads a JSON body without losing anything: numbers keep their literal, and doubtful JSON is refused.
+"""Reads a JSON body without loss: numbers keep their literal, and ambiguous JSON is refused.
 
-Decides nothing about orders. Exists because the usual parser turns 299.98 into a ``float``, takes ``NaN``
+Decides nothing about orders. Exists because the standard parser turns 299.98 into a ``float``, accepts ``NaN``
 and silently keeps the last of two equal names.
 """
 
@@ -36,7 +36,7 @@ def parse(body: bytes) -> object:
             parse_constant=_refuse_constant,
             object_pairs_hook=_object,
         )
-        if "\\u" in text:  # only an escape can smuggle in half a surrogate pair, which no answer could repeat
+        if "\\u" in text:  # only an escape can bring in half a surrogate pair, which no answer could encode
             json.dumps(value, ensure_ascii=False, default=str).encode("utf-8")
     except UnicodeDecodeError as error:
         raise NotExactJson(f"the body is not UTF-8 (byte {error.start})") from None

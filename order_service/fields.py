@@ -1,4 +1,4 @@
-"""The fields of what clients ask for: what each may hold, and how it is told in OpenAPI. Pure.
+"""The fields of client requests: what each may hold, and its description in OpenAPI. Pure.
 
 Amounts are read from their literal, so that nothing is ever rounded (Source: CONTRACT decision 7).
 """
@@ -50,7 +50,7 @@ def _quantity(value: object) -> int:
 
 
 def _lines(value: object) -> object:
-    # Before the lines are looked at: a refused line would otherwise count as missing.
+    # Checked before the lines themselves: a refused line would otherwise count as missing.
     if isinstance(value, list) and not 1 <= len(value) <= MAX_LINES:
         raise ValueError(f"must hold 1 to {MAX_LINES} lines, not {len(value)}")
     return value
@@ -63,7 +63,7 @@ def _email(value: str) -> str:
 
 
 def _customer(value: str) -> str:
-    # Whoever looks at sagas sees for whom they were begun, and finds them by it: it cannot be masked there.
+    # Operators see a saga's customer id and search by it, so it cannot be masked: it must not hold a card number.
     if masked(value) != value:
         raise ValueError("must be an id of the shop's own like customer-1; this has the form of a card number")
     return value

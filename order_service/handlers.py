@@ -1,4 +1,4 @@
-"""The order service's part in the saga: begin it, confirm it (the pivot), or close it without effect."""
+"""The order service's part in the saga: begin it, confirm the order (the pivot), or cancel the order."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ order.begins(OrderCreated, saga="order", version=1)
 
 
 async def place(placed: Order, entrance: Entrance, *, key: str | None = None) -> Begun:
-    """Write an order, and what was asked for under a client's key, and begin its saga, in one commit.
+    """Write an order and its client's key, if any, and begin its saga, in one commit.
 
-    Raises: ``Conflict`` if something is remembered under the key, or an order of this id exists whose beginning the
-    ledger no longer remembers.
+    Raises: ``Conflict`` if a request is remembered under the key, or if an order of this id exists whose beginning
+    the ledger no longer remembers.
     """
     created = OrderCreated(
         order_id=placed.id,
@@ -52,7 +52,7 @@ async def place(placed: Order, entrance: Entrance, *, key: str | None = None) ->
 
 @order.on(PaymentProcessed)
 async def confirm(payment: PaymentProcessed, tx: Transaction) -> OrderConfirmed:
-    """Confirm a paid order: the shop now stands by it, whatever happens later."""
+    """Confirm a paid order: the shop is now committed to it, whatever happens later."""
     pending = await _existing(payment.order_id, tx)
 
     paid = model.confirmed(pending, payment.amount_cents, payment.currency, tx.now_ms)
@@ -63,7 +63,7 @@ async def confirm(payment: PaymentProcessed, tx: Transaction) -> OrderConfirmed:
 
 @order.undo(OrderCreated)
 async def cancel(created: OrderCreated, tx: Transaction) -> OrderCancelled:
-    """Close an order whose saga was turned back."""
+    """Cancel an order whose saga is being compensated."""
     pending = await _existing(created.order_id, tx)
 
     closed = model.cancelled(pending, tx.now_ms)
@@ -73,13 +73,13 @@ async def cancel(created: OrderCreated, tx: Transaction) -> OrderCancelled:
 
 
 async def ask_to_cancel(pending: Order, reason: str, entrance: Entrance) -> bool:
-    """Bar the confirmation and ask for the order to be undone, in one commit; tell whether it was in time."""
+    """Bar the confirmation and request the order's undo, in one commit; return whether this was in time."""
     if pending.status is model.Status.CONFIRMED:
         return False
     request = OrderCancellationRequested(order_id=pending.id, reason=reason)
     try:
         state = await entrance.bar(pending.saga_id, OrderConfirmed, because=request, initiator=pending.customer_id)
-    except UnknownSaga:  # older than the ledger: it is no longer ours to say whether it can be confirmed
+    except UnknownSaga:  # older than the ledger, which can no longer tell whether the order may be confirmed
         return False
     return state == "barred"
 

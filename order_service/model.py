@@ -1,4 +1,4 @@
-"""What an order is and how it may change. Pure: takes values, returns values, reaches nothing."""
+"""What an order is and how it may change. Pure: takes values, returns values, performs no I/O."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where an order stands; the last two are final."""
+    """The status of an order; the last two are final."""
 
     PENDING = "Pending"
     CONFIRMED = "Confirmed"
@@ -15,12 +15,12 @@ class Status(StrEnum):
 
 
 class OrderSettled(Exception):
-    """An order that is settled one way was asked to be settled the other way."""
+    """An order is already settled the other way and cannot change any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """So many pieces of one product at one price; ``name`` is what the client calls the product."""
+    """A quantity of one product at one unit price; ``name`` is the client's name for the product."""
 
     product_id: str
     quantity: int
@@ -29,13 +29,13 @@ class Line:
 
     @property
     def total_cents(self) -> int:
-        """Return what the line costs."""
+        """Return the price of the whole line."""
         return self.quantity * self.unit_price_cents
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What is remembered of a request that came with a key: what it asked for, and which order it became."""
+    """What is remembered of an earlier request with a key: its content's id and the order it became."""
 
     request: str
     order_id: str
@@ -46,8 +46,8 @@ class Order:
     """A customer's order.
 
     ``total_cents`` is what is charged; it may differ from the sum of the lines by ``adjustment_cents``
-    (Source: CONTRACT decision 2). ``request`` identifies what the client asked for, so that a repeated
-    request can be told from another one under the same key.
+    (Source: CONTRACT decision 2). ``request`` identifies the content of the client's request, so that a repeated
+    request can be distinguished from another one under the same key.
     """
 
     id: str
@@ -66,7 +66,7 @@ class Order:
 
     @property
     def adjustment_cents(self) -> int:
-        """Return by how much the total differs from the sum of the lines."""
+        """Return the difference between the total and the sum of the lines."""
         return self.total_cents - lines_cents(self.lines)
 
 
@@ -78,7 +78,7 @@ def lines_cents(lines: tuple[Line, ...]) -> int:
 def confirmed(order: Order, paid_cents: int, currency: str, at_ms: int) -> Order:
     """Return the order as confirmed.
 
-    Raises: ``OrderSettled`` if it is cancelled, ``ValueError`` if what was paid is not its total.
+    Raises: ``OrderSettled`` if it is cancelled, ``ValueError`` if the amount paid is not its total.
     """
     if order.status is Status.CANCELLED:
         raise OrderSettled(f"order {order.id} is cancelled and cannot be confirmed")

@@ -1,6 +1,6 @@
-"""What the order service counts on: who performs which step of an order, after which event, and within what time.
+"""What the order service relies on: who performs each step of an order, after which event, and within what time.
 
-Pure. A service never imports another, so this repeats a part of the coordinator's table; a test holds the two together.
+Pure. A service never imports another, so this repeats part of the coordinator's table; a test keeps the two equal.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sagastream.overload import Bound
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One step: ``by`` performs it once ``after`` is published, within so much time."""
+    """One step: ``by`` performs it once ``after`` is published, ``within`` this time."""
 
     step: str
     by: str
@@ -32,8 +32,8 @@ PROMISES = (
 
 
 def bounds(pace: float) -> list[Bound]:
-    """Return how far behind each step may be before no new orders are taken: half of its time.
+    """Return how far behind each step may be before new orders are refused: half of its time.
 
-    ``pace`` is by how much every deadline is multiplied. Source: DESIGN 6, overload.
+    ``pace`` is the factor on every deadline. Source: DESIGN 6, overload.
     """
     return [Bound(promise.after, promise.by, promise.within * pace / 2) for promise in PROMISES]

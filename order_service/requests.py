@@ -1,4 +1,4 @@
-"""What a client may ask for, and whether it adds up. Pure: bytes in, a request or field errors out.
+"""The requests of clients, and the check of their sums. Pure: bytes in, a request or field errors out.
 
 Source: CONTRACT parts A and D, and its decision 2.
 """
@@ -35,14 +35,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field; ``at`` is the way to it from the body's root."""
+    """What is wrong with one field; ``at`` is its path from the body's root."""
 
     at: tuple[str | int, ...]
     message: str
 
 
 class Invalid(Exception):
-    """A request that cannot be taken, with every field that is wrong."""
+    """A request is refused; carries an error for every wrong field."""
 
     def __init__(self, errors: list[FieldError]) -> None:
         super().__init__("; ".join(error.message for error in errors))
@@ -54,7 +54,7 @@ class _Request(BaseModel):
 
 
 class LineRequest(_Request):
-    """One line: so many pieces of a product at a unit price, and what that makes."""
+    """One line: a quantity of a product, its unit price and their product."""
 
     product_id: Id = Field(alias="productId")
     quantity: Quantity
@@ -63,7 +63,7 @@ class LineRequest(_Request):
 
 
 class OrderRequest(_Request):
-    """An order as a customer sends it; amounts are in minor units once it is read."""
+    """An order as a customer sends it; amounts are converted to minor units on reading."""
 
     customer_id: CustomerId = Field(alias="customerId")
     store_id: Id = Field(alias="storeId")
@@ -74,7 +74,7 @@ class OrderRequest(_Request):
 
 
 class UserLineRequest(_Request):
-    """One line of a user's order: so many pieces of a product at a price each."""
+    """One line of a user's order: a quantity of a product and its unit price."""
 
     product_id: Id = Field(alias="productId")
     product_name: Words | None = Field(default=None, alias="productName")
@@ -83,7 +83,7 @@ class UserLineRequest(_Request):
 
 
 class UserOrderRequest(_Request):
-    """An order as a user sends it; store, payment method and total follow from the shop's defaults and the lines."""
+    """An order as a user sends it; store and payment method are the shop's defaults, the total the sum of the lines."""
 
     user_id: CustomerId = Field(alias="userId")
     items: Annotated[tuple[UserLineRequest, ...], *OneToMany]
@@ -95,15 +95,15 @@ class UserOrderRequest(_Request):
 
 
 class CancelRequest(_Request):
-    """Why a customer wants an order undone."""
+    """Why a customer wants to cancel an order."""
 
     reason: Words = "cancelled by the customer"
 
 
 def read_order(body: bytes, currency: Currency, tolerance_cents: int) -> OrderRequest:
-    """Return the order a body asks for.
+    """Return the order that a body holds.
 
-    Raises: ``NotExactJson``, or ``Invalid`` naming every field that is wrong, and the sums that do not agree.
+    Raises: ``NotExactJson``, or ``Invalid`` naming every wrong field, or every sum that does not agree.
     """
     request = _validated(OrderRequest, body, currency)
     if wrong := list(_wrong_sums(request, currency, tolerance_cents)):
@@ -112,9 +112,9 @@ def read_order(body: bytes, currency: Currency, tolerance_cents: int) -> OrderRe
 
 
 def read_user_order(body: bytes, currency: Currency) -> UserOrderRequest:
-    """Return the order a user's body asks for.
+    """Return the order that a user's body holds.
 
-    Raises: ``NotExactJson``, or ``Invalid`` naming every field that is wrong.
+    Raises: ``NotExactJson``, or ``Invalid`` naming every wrong field.
     """
     request = _validated(UserOrderRequest, body, currency)
     if request.total_cents > MAX_CENTS:
@@ -124,9 +124,9 @@ def read_user_order(body: bytes, currency: Currency) -> UserOrderRequest:
 
 
 def read_cancellation(body: bytes) -> CancelRequest:
-    """Return the cancellation a body asks for; an empty body gives no particular reason.
+    """Return the cancellation that a body holds; an empty body gets the default reason.
 
-    Raises: ``NotExactJson``, or ``Invalid`` naming every field that is wrong.
+    Raises: ``NotExactJson``, or ``Invalid`` naming every wrong field.
     """
     return _validated(CancelRequest, body or b"{}", None)
 

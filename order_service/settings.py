@@ -1,4 +1,4 @@
-"""What the surroundings may decide about orders. Holds no instance."""
+"""The environment variables of the order service. Holds no instance."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class OrderSettings(BaseModel):
     currency: str = "EUR"
     """The shop's one currency; it must be the same for all services.
 
-    A product priced in another one is not sold until it is priced anew.
+    A product priced in another currency is not sold until it gets a new price.
     """
     order_total_tolerance: str = "0.05"
-    """By how much the total of an order may differ from the sum of its lines."""
+    """The largest allowed difference between the total of an order and the sum of its lines."""
     order_default_store: Id = "store-1"
-    """The store of orders that name none."""
+    """The store of orders that do not name one."""
     order_default_payment_method: PaymentMethod = "CreditCard"
-    """The payment method of orders that name none."""
+    """The payment method of orders that do not name one."""
     order_deadline_pace: float = Field(default=1.0, ge=0.001, le=1000, allow_inf_nan=False)
-    """By how much every deadline of an order is multiplied; it must be the same for all processes of a shop."""
+    """The factor by which every deadline of an order is multiplied; it must be the same for all processes of a shop."""
 
     @field_validator("currency")
     @classmethod
@@ -46,9 +46,9 @@ class OrderSettings(BaseModel):
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
-        """Return the settings that an environment makes.
+        """Return the settings in an environment.
 
-        Raises: ``ValueError`` naming each variable that cannot be used.
+        Raises: ``ValueError`` naming each unusable variable.
         """
         told = {name: environment.get(name.upper()) for name in cls.model_fields}
         return cls.model_validate({name: value for name, value in told.items() if value})

@@ -35,18 +35,18 @@ def customer_key(customer_id: str) -> str:
 
 
 def request_key(key: str) -> str:
-    """Name the hash of what was asked for under an ``Idempotency-Key``."""
+    """Name the hash of the request under an ``Idempotency-Key``."""
     return f"request:{derived_id('request', key)}"
 
 
 async def load(reads: Reads, order_id: str) -> Order | None:
-    """Return an order, or None if there is none of this id."""
+    """Return an order, or None if no order has this id."""
     fields = await reads.read_all(order_key(order_id))
     return _order(order_id, fields) if fields else None
 
 
 def add(tx: Transaction, order: Order) -> None:
-    """Write a new order; the commit is refused if one of this id is already there."""
+    """Write a new order; the commit is refused if the id is already in use."""
     key = order_key(order.id)
     tx.expect(key, "status", None)
     tx.set(key, _fields(replace(order, placed_ms=tx.now_ms)))
@@ -55,7 +55,7 @@ def add(tx: Transaction, order: Order) -> None:
 
 
 def remember(tx: Transaction, key: str, order: Order) -> None:
-    """Write what was asked for under a key; the commit is refused if something already was."""
+    """Write the request under a key; the commit is refused if the key is already in use."""
     name = request_key(key)
     tx.expect(name, "request", None)
     tx.set(name, {"request": order.request, "order_id": order.id, "saga_id": order.saga_id})
@@ -63,13 +63,13 @@ def remember(tx: Transaction, key: str, order: Order) -> None:
 
 
 async def load_earlier(reads: Reads, key: str) -> Earlier | None:
-    """Return what was asked for under a key, or None if nothing is remembered."""
+    """Return the earlier request under a key, or None if none is remembered."""
     fields = await reads.read_all(request_key(key))
     return Earlier(request=fields["request"], order_id=fields["order_id"]) if fields else None
 
 
 def settle(tx: Transaction, order: Order, before: Status) -> None:
-    """Write an order's new status; the commit is refused if it is no longer what it was before."""
+    """Write an order's new status; the commit is refused if the stored status is no longer ``before``."""
     key = order_key(order.id)
     tx.expect(key, "status", before.value)
     tx.set(key, {"status": order.status.value, "settled_ms": order.settled_ms or 0})
