@@ -1,1 +1,1 @@
-"""The notification service: tells the customer how the order ended. It never turns an order back."""
+"""The notification service: notifies the customer how the order ended. It never causes an order to be undone."""

@@ -1,4 +1,4 @@
-"""What clients are shown of notices: never the address they went to. Pure: a model in, an answer out."""
+"""The answers that show notices to clients, never with an address. Pure: a model in, an answer out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXAMPLE_ORDER: JsonDict = {"orderId": "388292668e9a475180f2f4ab76ae0a0a"}
 
 
 class NoticeView(Answer):
-    """One notice as shown; ``reason`` is why it was refused for good."""
+    """One notice; ``reason`` is why it was refused for good."""
 
     kind: Kind
     status: Status
@@ -33,7 +33,7 @@ class NoticeView(Answer):
 
 
 class NotificationsView(Answer):
-    """What an order's customer was told."""
+    """The notices to an order's customer."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**_EXAMPLE_ORDER, "notices": [_EXAMPLE_NOTICE]}]})
 
@@ -42,7 +42,7 @@ class NotificationsView(Answer):
 
 
 class NotificationPageView(Answer):
-    """What customers were told, the latest first; ``next`` is the cursor of what follows, null at the end."""
+    """Notices to customers, latest first; ``next`` is the cursor of the following page, null on the last one."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -55,7 +55,7 @@ class NotificationPageView(Answer):
 
 
 class MessageView(Answer):
-    """A message as it was written, without the address it went to."""
+    """A message as it was written, without the recipient's address."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -84,12 +84,12 @@ class MessageView(Answer):
 
 
 def notices_view(order_id: str, notices: tuple[Notice, ...]) -> NotificationsView:
-    """Return an order's notices as shown."""
+    """Return an order's notices as clients see them."""
     return NotificationsView(order_id=order_id, notices=tuple(notice_view(notice) for notice in notices))
 
 
 def notice_view(notice: Notice) -> NoticeView:
-    """Return a notice as shown."""
+    """Return a notice as clients see it."""
     return NoticeView(
         kind=notice.kind,
         status=notice.status,
@@ -101,7 +101,7 @@ def notice_view(notice: Notice) -> NoticeView:
 
 
 def message_view(notice: Notice, text: Text) -> MessageView:
-    """Return a notice with its words."""
+    """Return a notice with its text."""
     return MessageView(
         order_id=notice.order_id,
         **dict(notice_view(notice)),

@@ -35,7 +35,7 @@ def notification_routes(reader: Reader) -> APIRouter:
 
     @router.get("/api/notifications", operation_id="listNotifications", responses=problems())
     async def show_all(cursor: Cursor = None, limit: Limit = 50) -> NotificationPageView:
-        """Show what customers were told, the latest first."""
+        """Show the notices to customers, latest first."""
         page = await pages.read_page(reader, store.NOTIFICATIONS, cursor, limit)
         found = await asyncio.gather(*(store.load(reader, order_id) for order_id in page.members))
         told = zip(page.members, found, strict=True)
@@ -45,7 +45,7 @@ def notification_routes(reader: Reader) -> APIRouter:
 
     @router.get("/api/notifications/{orderId}", operation_id="getNotifications", responses=problems(_NOTHING))
     async def show(order_id: OrderId) -> NotificationsView:
-        """Show what an order's customer was told; 404 while nothing is decided."""
+        """Show the notices to an order's customer; 404 while no notice is decided."""
         found = await store.load(reader, order_id)
         if not found:
             raise Problem(404, f"nobody was told anything about order {order_id} yet, or there is no such order")
@@ -53,7 +53,7 @@ def notification_routes(reader: Reader) -> APIRouter:
 
     @router.get("/api/notifications/{orderId}/{kind}", operation_id="getMessage", responses=problems(_NOTHING))
     async def show_message(order_id: OrderId, kind: Annotated[Kind, Path(description="which of them")]) -> MessageView:
-        """Show a message as it was written: subject, text and HTML, never the address it went to."""
+        """Show a message as it was written: subject, text and HTML, never the recipient's address."""
         found = await store.load(reader, order_id)
         notice = next((one for one in found if one.kind is kind), None)
         if notice is None:

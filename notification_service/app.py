@@ -30,7 +30,7 @@ def create_service(context: Context) -> Service:
 
 
 def channel(settings: NotificationSettings, data_dir: Path) -> Channel:
-    """Return the way to customers: files, and mail for those with an address once a server is named."""
+    """Return the channel to customers: files, or mail for customers with an address once a mail server is set."""
     outbox = FileOutbox(outbox_path(data_dir), sender=settings.mail_from)
     if settings.smtp_url is None:
         return outbox
@@ -44,5 +44,5 @@ def channel(settings: NotificationSettings, data_dir: Path) -> Channel:
 
 
 def outbox_path(data_dir: Path) -> Path:
-    """Return where messages that were not mailed lie."""
+    """Return the directory of messages that were not mailed."""
     return data_dir / "outbox"

@@ -1,4 +1,4 @@
-"""How messages reach customers: the port, and the answers. Owns the words; reaches nothing."""
+"""How messages reach customers: the port, and the answers. Owns the types; performs no I/O."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Protocol
 
 
 class NotSent(Exception):
-    """The message may or may not have been taken.
+    """The message may or may not have been accepted.
 
-    Let it propagate: the step is tried again with the same key.
+    Let it propagate: the step is retried with the same key.
     """
 
 
@@ -17,8 +17,8 @@ class NotSent(Exception):
 class Message:
     """A message to one customer, or, where ``to`` is None, about one order.
 
-    ``key`` is the same for every attempt to send it; ``at_ms`` is epoch milliseconds. ``html`` says what ``body``
-    says; without it the message is plain text.
+    ``key`` is the same for every attempt to send it; ``at_ms`` is epoch milliseconds. ``html`` has the content of
+    ``body``; without it the message is plain text.
     """
 
     key: str
@@ -32,7 +32,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The message was taken."""
+    """The message was accepted."""
 
     channel: str
     message_id: str
@@ -40,33 +40,33 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Undeliverable:
-    """The message is refused for good; ``reason`` is for people and names no address."""
+    """The message is refused for good; ``reason`` is for human readers and contains no address."""
 
     channel: str
     reason: str
 
 
 class Channel(Protocol):
-    """A way to customers.
+    """A channel to customers.
 
-    Sending may be repeated with the same key; the message then carries the same id, by which it can be
-    recognised. It does **not** promise that a repeated message reaches the customer only once: SMTP cannot.
+    Sending may be repeated with the same key; the message then carries the same id, by which the recipient's
+    system can recognise it. It does **not** promise that a repeated message arrives only once: SMTP cannot.
 
-    Raises: ``NotSent`` when it is not decided whether the message was taken.
+    Raises: ``NotSent`` when it is unknown whether the message was accepted.
     """
 
     async def send(self, message: Message) -> Receipt | Undeliverable:
-        """Send a message, or say that it can never be delivered."""
+        """Send a message, or return why it can never be delivered."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class MailOrOutbox:
-    """Mail for those who gave an address, the outbox for everybody else."""
+    """Mail for customers who gave an address, the outbox for all others."""
 
     mail: Channel
     outbox: Channel
 
     async def send(self, message: Message) -> Receipt | Undeliverable:
-        """Send by mail where there is an address."""
+        """Send by mail if the message has an address, else to the outbox."""
         return await (self.outbox if message.to is None else self.mail).send(message)

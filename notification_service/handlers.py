@@ -1,4 +1,4 @@
-"""The notification service's part in the saga: tell the customer how it ended."""
+"""The notification service's part in the saga: notify the customer how it ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ notification = Participant("notification")
 
 @notification.on(OrderConfirmed, outside=True)
 async def notify(confirmed: OrderConfirmed, tx: Transaction, channel: Channel) -> NotificationSent | NotificationFailed:
-    """Tell the customer that the order is confirmed."""
+    """Notify the customer that the order is confirmed."""
     text = templates.confirmation(confirmed.order_id, confirmed.total_cents, confirmed.currency)
 
     with calling(notification.name, "send mail"):
@@ -42,7 +42,7 @@ async def notify(confirmed: OrderConfirmed, tx: Transaction, channel: Channel) -
 
 @notification.on(OrderCancelled, outside=True)
 async def tell_cancelled(cancelled: OrderCancelled, tx: Transaction, channel: Channel) -> CancellationNoticeSent | None:
-    """Tell the customer that the order is cancelled; a refusal for good is told by the store alone."""
+    """Notify the customer that the order is cancelled; a refusal for good is stored but not published."""
     text = templates.cancellation(cancelled.order_id)
 
     with calling(notification.name, "send mail"):

@@ -1,4 +1,4 @@
-"""A message as e-mail. Owns headers and ids, the same for every attempt; sends nothing."""
+"""A message as e-mail. Owns headers and ids, which are the same for every attempt; sends nothing."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class _Plain(EmailPolicy):
-    """Keeps a header that is a line of ASCII as it is, and writes it so if it is short enough.
+    """A policy that keeps a one-line ASCII header unparsed and, if it is short enough, writes it unfolded.
 
-    The standard policy parses each when it is set and whenever it is looked at, and looks for where to break it.
+    The standard policy parses every header on each assignment and each access, and searches for places to fold it.
     """
 
     def header_store_parse(self, name: str, value: str) -> tuple[str, str]:
@@ -41,7 +41,7 @@ class _Plain(EmailPolicy):
 
 @cache
 def _most(name: str) -> int | None:
-    return default.header_max_count(name)  # makes a class each time
+    return default.header_max_count(name)  # builds a class on every call
 
 
 def _is_plain(text: object) -> bool:
@@ -50,18 +50,18 @@ def _is_plain(text: object) -> bool:
 
 _ASCII = _Plain(linesep="\r\n", raise_on_defect=False)
 _UTF8 = _ASCII.clone(utf8=True)
-# The same in every attempt, and so in every message. No text of ours has such a line.
+# The same for every attempt, and so for every message. No line of the shop's texts equals it.
 _BOUNDARY = f"=_{derived_id('boundary')[:24]}"
 
 
 class NotAnAddress(ValueError):
-    """What was given as an address cannot be one; the message never shows it."""
+    """A text cannot be an e-mail address; the error message never shows it."""
 
 
 def mail(message: Message, sender: str) -> EmailMessage:
-    """Return the e-mail; without an address it is addressed to the order, a group without members.
+    """Return the e-mail; without an address it is addressed to the order, as a group without members.
 
-    Text comes first and HTML after it: a reader shows the last form it understands (RFC 2046, alternative).
+    Text comes first and HTML after it: a mail reader shows the last form it understands (RFC 2046, alternative).
     Raises: ``NotAnAddress``.
     """
     policy = _ASCII if (message.to or "").isascii() else _UTF8
@@ -87,7 +87,7 @@ def message_id(message: Message, sender: str) -> str:
 def file_name(message: Message) -> str:
     """Return the name of a message's file: safe in a directory, and different for different keys.
 
-    Shape: ``<order id>-<key>-<fingerprint>.eml``; whatever is not a letter, digit, ``_`` or ``-`` is a ``-``.
+    Shape: ``<order id>-<key>-<fingerprint>.eml``; every character but letters, digits, ``_`` and ``-`` becomes ``-``.
     """
     readable = _UNSAFE.sub("-", f"{message.order_id}-{message.key}")[:200]
     return f"{readable}-{derived_id('message', message.key)[:12]}.eml"

@@ -1,4 +1,4 @@
-"""What the customer is told and what became of it. Pure: takes values, returns values, reaches nothing."""
+"""The notices to customers and their outcome. Pure: takes values, returns values, performs no I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Kind(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a notice stands; both are final."""
+    """The status of a notice; both are final."""
 
     SENT = "Sent"
     REFUSED = "Refused"
@@ -26,9 +26,9 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One notice to a customer. Holds no address: what was sent can be found by ``message_id``.
+    """One notice to a customer. Holds no address: a sent message can be found by ``message_id``.
 
-    ``template``, ``total_cents`` and ``currency`` are what its words follow from.
+    Its text is derived from ``template``, ``total_cents`` and ``currency``.
     """
 
     order_id: str
@@ -59,7 +59,7 @@ def notice(
     total_cents: int = 0,
     currency: str = "",
 ) -> Notice:
-    """Return what became of a message, and what its words follow from."""
+    """Return the outcome of a message as a notice, with the fields its text is derived from."""
     return Notice(
         order_id=order_id,
         kind=kind,
@@ -75,7 +75,7 @@ def notice(
 
 
 def text(notice: Notice) -> Text | None:
-    """Return the words of a notice, None where they were another version's."""
+    """Return the text of a notice, None if another version of the templates wrote it."""
     if notice.template != templates.VERSION:
         return None
     match notice.kind:

@@ -21,9 +21,9 @@ _AT_ONCE = 100
 class FileOutbox:
     """Writes one ``.eml`` per message; a repeated message replaces its file.
 
-    A file is there whole or not at all, for its owner only. It is not forced to the disk. Making a file waits for the
-    disk now and then, and with it would wait everything in this process: threads make them, all that there are to be
-    made at a time, for going to a thread and back takes as long as the file.
+    A file exists whole or not at all, readable by its owner only. It is not synced to disk. Creating a file sometimes
+    waits for the disk, which would block the whole process, so a thread creates them: all pending ones at once,
+    because switching to a thread and back takes as long as one file.
     """
 
     def __init__(self, directory: Path, *, sender: str) -> None:
@@ -59,7 +59,7 @@ class FileOutbox:
         return None
 
     def _replace(self, path: Path, content: bytes) -> None:
-        # Two workers may write the same message at once (a paused one and the one that took over): each
+        # Two workers may write the same message at once (a paused one and its successor): each
         # writes a file of its own, and the last rename wins with the same content.
         part = self._directory / f".{path.name}.{self._mine}-{next(self._numbers)}.part"
         try:

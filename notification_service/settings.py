@@ -1,4 +1,4 @@
-"""What the surroundings may decide about notifications. Holds no instance."""
+"""The environment variables of the notification service. Holds no instance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from notification_service.smtp import SmtpServer
 from sagastream.settings import Duration
 
-# Narrower than what ``mail`` takes of customers: it stands in every message, also where a server takes ASCII only.
+# Narrower than what ``mail`` accepts for customers: every message carries it, even where a server allows only ASCII.
 _SENDER = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,190}$"
 
 
@@ -25,7 +25,7 @@ class NotificationSettings(BaseSettings):
     smtp_url: SecretStr | None = None
     """The mail server, ``smtp://user:password@host:port`` or ``smtps://…``; without it messages go to files."""
     smtp_timeout: Duration = Field(default=timedelta(seconds=10), gt=timedelta(0))
-    """How long it may take to hand one message to the mail server."""
+    """How long handing one message to the mail server may take."""
     smtp_connections: int = Field(default=8, ge=1, le=100)
     """How many messages one process hands in at the same time."""
     mail_from: str = Field(default="shop@localhost.localdomain", pattern=_SENDER)

@@ -1,6 +1,6 @@
-"""The channel to a mail server. Tells refusals for good from trouble that passes; never repeats what it says.
+"""The channel to a mail server. Distinguishes refusals for good from transient errors.
 
-What a mail server says may name the customer's address, so its words go neither into errors nor reasons.
+A mail server's words may contain the customer's address, so they never go into errors or reasons.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from notification_service.mail import NotAnAddress, mail, message_id
 
 CHANNEL = "email"
 _LONGEST_LEAVE_S = 1.0
-# What an answer for good is about is us, not the customer: what we said (RFC 5321), who we are (RFC 4954), and by the
-# second code (RFC 3463) our address, the server, the network, the protocol or what it allows us.
+# Permanent refusals that concern us, not the customer: our commands (RFC 5321), our login (RFC 4954) and, by the
+# enhanced code (RFC 3463), our address, the server, the network, the protocol or its policy towards us.
 _OF_US = frozenset({500, 501, 502, 503, 504, 530, 534, 535, 538})
 _SECOND_OF_US = re.compile(r"5\.(?:1\.[78]|[3457]\.\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where mail is handed in. ``is_encrypted``: TLS from the first byte, else STARTTLS where offered."""
+    """The mail server. ``is_encrypted``: TLS from the first byte, else STARTTLS where offered."""
 
     host: str
     port: int
@@ -48,7 +48,7 @@ class SmtpServer:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise expected from None  # what the parser says shows what it was given
+            raise expected from None  # the parser's own message would show the URL
         if host is None or parts.scheme not in ("smtp", "smtps") or parts.path not in ("", "/"):
             raise expected
         is_encrypted = parts.scheme == "smtps"
@@ -62,7 +62,7 @@ class SmtpServer:
 
     @property
     def needs_starttls(self) -> bool | None:
-        """Tell whether to refuse going on in the clear; None takes what is offered.
+        """Tell whether to insist on STARTTLS; None uses it where offered.
 
         A password never crosses a network unencrypted, whatever the server offers.
         """
@@ -72,7 +72,7 @@ class SmtpServer:
 
 
 class SmtpChannel:
-    """Hands messages to one mail server, over a few connections at a time."""
+    """Hands messages to one mail server, over a limited number of concurrent connections."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class SmtpChannel:
     async def send(self, message: Message) -> Receipt | Undeliverable:
         """Hand in the message.
 
-        Raises: ``NotSent`` for every trouble that is not about this recipient or content.
+        Raises: ``NotSent`` for every error that does not concern this recipient or content.
         """
         if message.to is None:
             return Undeliverable(CHANNEL, "no address was given")
@@ -143,7 +143,7 @@ class SmtpChannel:
 
 
 async def _take_leave(client: aiosmtplib.SMTP) -> None:
-    """End a connection; what was said of the message stands, however the server takes it."""
+    """End a connection; the server's decision on the message stands, whatever happens here."""
     try:
         with suppress(aiosmtplib.SMTPException, OSError):  # a TimeoutError is one
             async with asyncio.timeout(_LONGEST_LEAVE_S):

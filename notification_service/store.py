@@ -5,7 +5,7 @@
 | ``notification:<order id>``   | hash | ``<kind>.<field of the model>``, each kind  | for ever |
 | ``notifications``             | zset | order id, score: decided ms                 | for ever |
 
-No address and no text is kept here; the words follow from the model's fields.
+No address and no text is kept here; the text is derived from the model's fields.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def notification_key(order_id: str) -> str:
 
 
 async def load(reads: Reads, order_id: str) -> tuple[Notice, ...]:
-    """Return an order's notices, none while nothing is decided about any."""
+    """Return an order's notices; none while no notice is decided."""
     fields = await reads.read_all(notification_key(order_id))
     return tuple(_notice(order_id, kind, fields) for kind in Kind if f"{kind}.status" in fields)
 
 
 def save(tx: Transaction, notice: Notice) -> None:
-    """Write what became of a notice, beside those of another kind."""
+    """Write the outcome of a notice, beside those of another kind."""
     fields: dict[str, str | int] = {
         "status": notice.status.value,
         "channel": notice.channel,

@@ -1,6 +1,6 @@
-"""What is written to customers, as text and as HTML. Pure; knows no channel.
+"""The messages to customers, as text and as HTML. Pure; knows no channel.
 
-Both forms come from the same words, so neither says more than the other; whatever stands in them is escaped.
+Both forms are made from the same words, so they have the same content; every inserted value is escaped.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from html import escape
 from money import currency
 
 VERSION = 2
-"""Raise it with every change of the words: of what was written by another version nothing is shown any more."""
+"""Raise it with every change of the words: messages written by another version are no longer shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A message in words, and the same in HTML."""
+    """A message as text and as HTML."""
 
     subject: str
     body: str
@@ -24,7 +24,7 @@ class Text:
 
 
 def confirmation(order_id: str, total_cents: int, currency_code: str) -> Text:
-    """Tell that the order is confirmed and what was charged."""
+    """Return the message that the order is confirmed, with the amount charged."""
     total = f"{currency(currency_code).show(total_cents)} {currency_code}"
     return _text(
         f"Your order {order_id} is confirmed",
@@ -34,7 +34,7 @@ def confirmation(order_id: str, total_cents: int, currency_code: str) -> Text:
 
 
 def cancellation(order_id: str) -> Text:
-    """Tell that the order is cancelled and that no money stays: it may be on its way, for a refund can take long."""
+    """Return the message that the order is cancelled and that no money is kept: a refund may still be on its way."""
     words = f"your order {order_id} is cancelled.\nWhatever was charged for it is given back."
     return _text(f"Your order {order_id} is cancelled", ("Good day,", words), {"Order": order_id})
 
@@ -57,9 +57,9 @@ def _text(subject: str, paragraphs: tuple[str, ...], facts: dict[str, str]) -> T
 
 
 def _html(subject: str, paragraphs: str, rows: str) -> str:
-    """Return a page of parts that are HTML already; styles stand inline, for mail readers drop all others.
+    """Return a page from parts that are already HTML; styles are inline, because mail readers drop all others.
 
-    Lines are short, so that mail carries most pages as they are.
+    Lines are short, so that most mail servers transport the page unencoded.
     """
     return f"""\
 <!doctype html>

@@ -1,1 +1,1 @@
-"""The payment service: takes an order's money, or gives it back. The provider keeps its own books."""
+"""The payment service: charges and refunds orders. The provider keeps its own record."""

@@ -1,4 +1,4 @@
-"""What clients are shown of payments. Pure: a model in, an answer out."""
+"""The answers that show payments to clients. Pure: a model in, an answer out."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _EXAMPLE: JsonDict = {
 
 
 class PaymentView(Answer):
-    """An order's payment; amounts are decimals, ``paymentId`` is empty where nothing was taken.
+    """An order's payment; amounts are decimals, ``paymentId`` is empty where nothing was charged.
 
-    In a currency that this shop does not know, which only a provider's mistake can bring in, amounts are minor units.
+    In a currency unknown to this shop, which only a provider's mistake can bring in, amounts are minor units.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
@@ -45,7 +45,7 @@ class PaymentView(Answer):
 
 
 class PaymentsView(Answer):
-    """Payments, the latest decided first; ``next`` is the cursor of what follows, null at the end."""
+    """Payments, latest decision first; ``next`` is the cursor of the following page, null on the last one."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"payments": [_EXAMPLE], "next": EXAMPLE_CURSOR}]})
 
@@ -54,7 +54,7 @@ class PaymentsView(Answer):
 
 
 def view(payment: Payment) -> PaymentView:
-    """Return a payment as clients are shown it."""
+    """Return a payment as clients see it."""
     amount = _shown(payment.amount_cents, payment.currency)
     refunded_at = moment(payment.refunded_ms)
     return PaymentView(
@@ -66,7 +66,7 @@ def view(payment: Payment) -> PaymentView:
         payment_method=payment.method,
         reason=payment.reason,
         decided_at=instant(payment.decided_ms),
-        refunded_amount=amount if refunded_at else None,  # what was taken is given back whole
+        refunded_amount=amount if refunded_at else None,  # a charge is always refunded in full
         refunded_at=refunded_at,
     )
 
@@ -74,5 +74,5 @@ def view(payment: Payment) -> PaymentView:
 def _shown(cents: int, code: str) -> str:
     try:
         return currency(code).show(cents)
-    except ValueError:  # what a provider says it took may be anything, and must be seen above all then
+    except ValueError:  # a provider may report any currency, and a payment in an unknown one must stay visible
         return f"{cents} minor units"

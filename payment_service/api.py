@@ -27,7 +27,7 @@ def payment_routes(reader: Reader) -> APIRouter:
 
     @router.get("/api/payments", operation_id="listPayments", responses=problems())
     async def show_all(cursor: Cursor = None, limit: Limit = 50) -> PaymentsView:
-        """Show payments, the latest decided first; a refund is shown with the payment it gave back."""
+        """Show payments, latest decision first; a refund is shown with its payment."""
         page = await pages.read_page(reader, store.PAYMENTS, cursor, limit)
         found = await asyncio.gather(*(store.load(reader, order_id) for order_id in page.members))
         return PaymentsView(payments=[view(payment) for payment in found if payment], next=page.cursor)
@@ -38,7 +38,7 @@ def payment_routes(reader: Reader) -> APIRouter:
         responses=problems({404: "Nothing is decided about this order's payment, or there is no such order"}),
     )
     async def show(order_id: OrderId) -> PaymentView:
-        """Show what became of an order's payment; 404 while nothing is decided."""
+        """Show an order's payment; 404 while it is undecided."""
         found = await store.load(reader, order_id)
         if found is None:
             raise Problem(404, f"no payment of order {order_id} is decided yet, or there is no such order")

@@ -47,13 +47,13 @@ def create_service(context: Context) -> Service:
 
 
 def create_provider_service(context: Context) -> Service:
-    """Return the provider as a service of its own, so that a call can outlive the worker that made it."""
+    """Return the provider as a service of its own, so that its work on a call outlives the calling worker."""
     provider = simulated_provider(context.settings.data_dir)
     return Service(name="payment-provider", routers=[provider_routes(provider)], resources=[provider], port=8006)
 
 
 def simulated_provider(data_dir: Path) -> Provider:
-    """Return the provider that keeps its record under the data directory; not opened yet."""
+    """Return the provider, not yet opened, whose record is kept under the data directory."""
     settings = ProviderSettings()
     return Provider(
         FileRecord(record_path(data_dir)),
@@ -62,5 +62,5 @@ def simulated_provider(data_dir: Path) -> Provider:
 
 
 def record_path(data_dir: Path) -> Path:
-    """Return where the provider's record is, for whoever compares the books."""
+    """Return the path of the provider's record, for comparing the books."""
     return data_dir / "provider" / "calls.jsonl"

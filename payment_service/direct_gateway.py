@@ -1,4 +1,4 @@
-"""The gateway to a provider in the same process. Keeps the caller's time-out; the provider's work goes on."""
+"""The gateway to a provider in the same process. Enforces the caller's time-out; the provider's work goes on."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from payment_service.provider import KeyReused, Provider, ProviderBroken
 
 
 class DirectGateway:
-    """Reaches a provider by calling it."""
+    """A gateway that calls the provider directly."""
 
     def __init__(self, provider: Provider, *, timeout: timedelta) -> None:
         self._provider = provider
         self._timeout = timeout
 
     async def charge(self, key: str, amount_cents: int, currency: str, method: str) -> Charged | Refused:
-        """Take the money, once.
+        """Charge the amount, once.
 
         Raises: ``OutcomeUnknown``.
         """
@@ -30,7 +30,7 @@ class DirectGateway:
             raise OutcomeUnknown(f"the provider failed: {error}") from error
 
     async def refund(self, key: str) -> Refund:
-        """Give back everything taken under the key.
+        """Refund everything taken under the key.
 
         Raises: ``OutcomeUnknown``.
         """
@@ -40,7 +40,7 @@ class DirectGateway:
             raise OutcomeUnknown(f"the provider failed: {error}") from error
 
     async def close(self, key: str) -> Closed:
-        """Forbid every later charge under the key, and say what was taken.
+        """Forbid every later charge under the key, and return the charge taken before, if any.
 
         Raises: ``OutcomeUnknown``.
         """

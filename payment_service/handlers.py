@@ -1,4 +1,4 @@
-"""The payment service's part in the saga: take the money, or see to it that none is kept."""
+"""The payment service's part in the saga: charge the order, or make sure that no money is kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def charge(reserved: StockReserved, tx: Transaction, gateway: Gateway) -> 
     answer = await gateway.charge(tx.key, reserved.total_cents, reserved.currency, reserved.payment_method)
 
     if isinstance(answer, Charged) and answer.is_given_back:
-        # The store went back to before this saga was turned back (a fail-over, an older copy); the provider did not.
+        # The store was set back to before this saga's undo (fail-over, older backup); the provider's record was not.
         returned = model.given_back_before(reserved, tx.key, answer, tx.now_ms)
         store.save(tx, returned)
         return model.failed(returned)
@@ -31,8 +31,8 @@ async def charge(reserved: StockReserved, tx: Transaction, gateway: Gateway) -> 
 
 @payment.close(PaymentProcessed)
 async def close(reserved: StockReserved, tx: Transaction, gateway: Gateway) -> PaymentProcessed | None:
-    """Forbid a charge that was begun, and say whether it had landed before."""
-    # A worker that was paused inside `charge` may still make its call: after this it is refused, and a call
+    """Forbid a charge that was begun, and return the payment if it had landed before."""
+    # A worker paused inside `charge` may still make its call: after this it is refused, and a charge
     # that landed before is reported here. Asking without closing would leave a gap between the two.
     answer = await gateway.close(tx.key)
 
@@ -46,7 +46,7 @@ async def close(reserved: StockReserved, tx: Transaction, gateway: Gateway) -> P
 
 @payment.undo(PaymentProcessed, outside=True)
 async def refund(processed: PaymentProcessed, tx: Transaction, gateway: Gateway) -> PaymentRefunded:
-    """Give back what was taken, under the key it was taken with."""
+    """Refund the charge, under the key it was taken with."""
     paid = await store.load(tx, processed.order_id)
     if paid is None:
         raise LookupError(

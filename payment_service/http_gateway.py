@@ -1,4 +1,4 @@
-"""The gateway to a provider behind HTTP. Turns every answer that decides nothing into ``OutcomeUnknown``."""
+"""The gateway to a provider over HTTP. Turns every inconclusive answer into ``OutcomeUnknown``."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ A = TypeVar("A", bound=Message)
 
 _OK = 200
 _MOST_READ = 1 << 16  # bytes of an answer
-_KEPT_S = 4.0  # less than servers keep an idle connection (uvicorn 5 s): one that is being closed fails the next call
+_KEPT_S = 4.0  # shorter than servers keep idle connections (uvicorn 5 s): a call on one being closed would fail
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back over HTTP, whole."""
+    """A complete HTTP answer."""
 
     status: int
     content: bytes
 
 
 class Exchange(Protocol):
-    """What carries a request to the provider."""
+    """The transport that carries a request to the provider."""
 
     async def post(self, url: str, *, headers: Mapping[str, str], content: bytes) -> Answer:
-        """Return the answer, whatever it says.
+        """Return the answer, whatever its status.
 
         Raises: ``aiohttp.ClientError`` if there is none.
         """
@@ -49,28 +49,28 @@ class Exchange(Protocol):
 
 
 class ProviderConnections:
-    """Connections to a provider, as many as there are calls, kept for the next ones. Implements ``Exchange``.
+    """Connections to a provider, one per concurrent call, kept for reuse. Implements ``Exchange``.
 
-    They bound no time: the gateway bounds whole calls. What is longer than any answer is not read to its end.
+    They set no time-out: the gateway limits whole calls. An answer longer than any valid one is not read to its end.
     """
 
     async def __aenter__(self) -> Self:
-        """Connect to nobody yet."""
+        """Create the session; no connection is opened yet."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_S),
             timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity"},
-            auto_decompress=False,  # some bytes can stand for very many
+            auto_decompress=False,  # a small body can decompress to a huge one
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close all of them."""
+        """Close all connections."""
         await self._session.close()
 
     async def post(self, url: str, *, headers: Mapping[str, str], content: bytes) -> Answer:
-        """Return the answer, whatever it says.
+        """Return the answer, whatever its status.
 
         Raises: ``aiohttp.ClientError`` if there is none.
         """
@@ -84,7 +84,7 @@ class ProviderConnections:
 
 
 class HttpGateway:
-    """Reaches the provider at ``url``; ``timeout`` bounds a whole call."""
+    """A gateway to the provider at ``url``; ``timeout`` limits a whole call."""
 
     def __init__(self, exchange: Exchange, url: str, *, timeout: timedelta) -> None:
         self._exchange = exchange
@@ -92,7 +92,7 @@ class HttpGateway:
         self._timeout = timeout
 
     async def charge(self, key: str, amount_cents: int, currency: str, method: str) -> Charged | Refused:
-        """Take the money, once.
+        """Charge the amount, once.
 
         Raises: ``OutcomeUnknown``.
         """
@@ -100,14 +100,14 @@ class HttpGateway:
         return (await self._post("/charges", request, ChargeAnswer)).answer()
 
     async def refund(self, key: str) -> Refund:
-        """Give back everything taken under the key.
+        """Refund everything taken under the key.
 
         Raises: ``OutcomeUnknown``.
         """
         return (await self._post("/refunds", KeyRequest(key=key), RefundAnswer)).answer()
 
     async def close(self, key: str) -> Closed:
-        """Forbid every later charge under the key, and say what was taken.
+        """Forbid every later charge under the key, and return the charge taken before, if any.
 
         Raises: ``OutcomeUnknown``.
         """

@@ -1,4 +1,4 @@
-"""What a payment is and how it may change. Pure: takes values, returns values, reaches nothing."""
+"""What a payment is and how it may change. Pure: takes values, returns values, performs no I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST_REASON = 500
 
 
 class Status(StrEnum):
-    """Where a payment stands; ``CLOSED`` was forbidden before any money was taken."""
+    """The status of a payment; ``CLOSED`` means its key was closed before any money was taken."""
 
     CHARGED = "Charged"
     REFUSED = "Refused"
@@ -22,12 +22,12 @@ class Status(StrEnum):
 
 
 class RefundDiffers(Exception):
-    """What the provider gave back is not what was taken: a person must look at both books."""
+    """The amount refunded differs from the amount taken: a person must compare both records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """An order's payment. The provider knows it by ``key`` and calls it ``reference``."""
+    """An order's payment. ``key`` is the idempotency key at the provider, ``reference`` the provider's id for it."""
 
     order_id: str
     status: Status
@@ -42,19 +42,19 @@ class Payment:
 
 
 def charged(reserved: StockReserved, key: str, answer: Charged, at_ms: int) -> Payment:
-    """Return the payment of an order whose money was taken."""
+    """Return the payment of an order that was charged."""
     paid = _payment(reserved, key, Status.CHARGED, at_ms)
     return replace(paid, amount_cents=answer.amount_cents, currency=answer.currency, reference=answer.reference)
 
 
 def refused(reserved: StockReserved, key: str, answer: Refused, at_ms: int) -> Payment:
-    """Return the payment of an order whose money was refused."""
-    # A provider may quote the card and its owner, and whoever asks is shown the reason.
+    """Return the payment of an order whose charge was refused."""
+    # A provider's reason may contain the card number and its owner's name, and clients see the reason.
     return replace(_payment(reserved, key, Status.REFUSED, at_ms), reason=masked(answer.reason[:LONGEST_REASON]))
 
 
 def given_back_before(reserved: StockReserved, key: str, answer: Charged, at_ms: int) -> Payment:
-    """Return the payment of an order whose money was taken and refunded, which this shop has forgotten."""
+    """Return the payment of an order whose charge was taken and refunded, as only the provider still remembers."""
     paid = charged(reserved, key, answer, at_ms)
     return replace(paid, status=Status.REFUNDED, refunded_ms=at_ms, reason="the money was given back before")
 
@@ -65,9 +65,9 @@ def closed(reserved: StockReserved, key: str, at_ms: int) -> Payment:
 
 
 def refunded(payment: Payment, refund: Refund, at_ms: int) -> Payment:
-    """Return the payment as given back.
+    """Return the payment as refunded.
 
-    Raises: ``RefundDiffers`` unless everything was.
+    Raises: ``RefundDiffers`` unless the whole amount was refunded.
     """
     if refund.amount_cents != payment.amount_cents:
         raise RefundDiffers(
@@ -78,7 +78,7 @@ def refunded(payment: Payment, refund: Refund, at_ms: int) -> Payment:
 
 
 def processed(payment: Payment) -> PaymentProcessed:
-    """Say that the money was taken."""
+    """Return the event that the money was taken."""
     return PaymentProcessed(
         order_id=payment.order_id,
         payment_id=payment.reference,
@@ -88,12 +88,12 @@ def processed(payment: Payment) -> PaymentProcessed:
 
 
 def failed(payment: Payment) -> PaymentFailed:
-    """Say that the money was refused."""
+    """Return the event that the money was refused."""
     return PaymentFailed(order_id=payment.order_id, reason=payment.reason)
 
 
 def given_back(payment: Payment) -> PaymentRefunded:
-    """Say that what was taken was given back."""
+    """Return the event that the money was refunded."""
     return PaymentRefunded(
         order_id=payment.order_id,
         payment_id=payment.reference,

@@ -1,6 +1,6 @@
-"""A simulated payment provider: answers, delays and fails by payment method. Stands outside the shop.
+"""A simulated payment provider: answers, delays and fails by payment method. Not part of the shop.
 
-It must never read the shop's data; its record is the second opinion the books are compared with.
+It must never read the shop's data: its record is the independent one that the books are compared with.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from payment_service.provider_record import Page, Record
 
 
 class ProviderBroken(Exception):
-    """The provider answers with an error of its own (HTTP 500)."""
+    """The provider fails with an internal error (HTTP 500)."""
 
 
 class KeyReused(Exception):
-    """A key was used again for another charge; the caller has a bug."""
+    """A key was reused for a different charge; the caller has a bug."""
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How one payment method is treated (Source: CONTRACT A)."""
+    """How the provider treats one payment method (Source: CONTRACT A)."""
 
     refusal: str = ""
     failures: int = 0
@@ -56,7 +56,7 @@ UNSUPPORTED = Behaviour(refusal="the payment method is not supported")
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """How long a slow charge takes before it lands, and how long a silent one waits after it has."""
+    """How long a slow charge takes before it lands, and how long a silent one delays its answer after landing."""
 
     slow: timedelta = timedelta(seconds=2)
     silence: timedelta = timedelta(seconds=30)
@@ -67,10 +67,10 @@ def _wall_clock_ms() -> int:
 
 
 class Provider:
-    """The provider itself; opened as a context manager, which replays its record.
+    """The provider itself; a context manager that replays its record on opening.
 
-    Every key is remembered for ever, in memory too (some hundred bytes each): one that is forgotten
-    could be charged twice. A call goes on when its caller gives up, as it would behind a network.
+    Every key is kept for ever, in memory too (some hundred bytes each): a forgotten one
+    could be charged twice. A call goes on when its caller gives up, as it would over a network.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Provider:
         self._calls: set[asyncio.Task[Charged | Refused]] = set()
 
     async def __aenter__(self) -> Self:
-        """Open the record and learn from it what stands under every key.
+        """Open the record and rebuild the account of every key from it.
 
         Raises: ``RecordInUse``, ``RecordDamaged``.
         """
@@ -109,9 +109,9 @@ class Provider:
         await self._record.__aexit__()
 
     async def charge(self, key: str, amount_cents: int, currency: str, method: str) -> Charged | Refused:
-        """Take the money once, as the method behaves.
+        """Charge the amount once, with the behaviour of the method.
 
-        Raises: ``ProviderBroken`` where the method breaks, ``KeyReused`` for a key of another charge.
+        Raises: ``ProviderBroken`` if the method is set to fail, ``KeyReused`` if the key stands for another charge.
         """
         behaviour, terms = BEHAVIOURS.get(method, UNSUPPORTED), Terms(amount_cents, currency, method)
         if not behaviour.waits or self.account(key).is_answered:
@@ -119,17 +119,17 @@ class Provider:
         return await self._outlive(self._charge_in_time(key, terms, behaviour))
 
     async def refund(self, key: str) -> Refund:
-        """Give back everything taken under the key, once."""
+        """Refund everything taken under the key, once."""
         account = self._book(books.refund(self.account(key), key, self._now_ms()))
         return Refund(account.refunded_cents)
 
     async def close(self, key: str) -> Closed:
-        """Forbid every charge under the key that has not landed yet, and say what was taken."""
+        """Forbid every charge under the key that has not landed yet, and return the one that has, if any."""
         account = self._book(books.close(self.account(key), key, self._now_ms()))
         return Closed(account.charged)
 
     def account(self, key: str) -> Account:
-        """Return what stands under a key."""
+        """Return the account of a key."""
         return self._accounts.get(key, EMPTY)
 
     def page(self, after: int, limit: int) -> Page:
@@ -148,7 +148,7 @@ class Provider:
         return answer
 
     def _land(self, key: str, terms: Terms, behaviour: Behaviour) -> Charged | Refused:
-        # Reads the account, records and answers without giving way: a close comes wholly before this (and the
+        # No await between reading the account and answering: a close comes wholly before this (and the
         # charge is refused) or wholly after it (and the close reports the charge).
         account = self.account(key)
         if account.terms is not None and account.terms != terms:
@@ -160,7 +160,7 @@ class Provider:
         return account.standing or Refused(account.refusal)
 
     def _book(self, call: Call) -> Account:
-        self._record.append(call)  # first: what is not recorded must not be answered
+        self._record.append(call)  # first: an unrecorded call must not be answered
         account = books.after(self.account(call.key), call)
         self._accounts[call.key] = account
         return account
@@ -169,7 +169,7 @@ class Provider:
         task = asyncio.create_task(call)
         self._calls.add(task)
         task.add_done_callback(self._ended)
-        await asyncio.wait([task])  # unlike awaiting the task, leaves it alone when the caller is cancelled
+        await asyncio.wait([task])  # unlike awaiting the task, does not cancel it when the caller is cancelled
         if task.cancelled():
             raise ProviderBroken("the provider was stopped during the call")
         return task.result()
@@ -177,4 +177,4 @@ class Provider:
     def _ended(self, task: asyncio.Task[Charged | Refused]) -> None:
         self._calls.discard(task)
         if not task.cancelled():
-            task.exception()  # nobody may be left to look at it
+            task.exception()  # retrieve it: no caller may be left to do so

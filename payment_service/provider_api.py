@@ -32,7 +32,7 @@ def provider_routes(provider: Provider) -> APIRouter:
         ),
     )
     async def charge(request: ChargeRequest) -> ChargeAnswer:
-        """Take money under a key, once."""
+        """Charge an amount under a key, once."""
         try:
             answer = await provider.charge(request.key, request.amount_cents, request.currency, request.method)
         except ProviderBroken as error:
@@ -43,12 +43,12 @@ def provider_routes(provider: Provider) -> APIRouter:
 
     @router.post("/refunds", operation_id="refund", responses=problems(takes_body=True))
     async def refund(request: KeyRequest) -> RefundAnswer:
-        """Give back everything taken under a key."""
+        """Refund everything taken under a key."""
         return RefundAnswer.of(await provider.refund(request.key))
 
     @router.post("/closes", operation_id="closeKey", responses=problems(takes_body=True))
     async def close(request: KeyRequest) -> CloseAnswer:
-        """Forbid every later charge under a key and say what was taken."""
+        """Forbid every later charge under a key and return the charge taken before, if any."""
         return CloseAnswer.of(await provider.close(request.key))
 
     @router.get("/records", operation_id="listCalls", response_model_exclude_defaults=True, responses=problems())
@@ -64,7 +64,7 @@ def provider_routes(provider: Provider) -> APIRouter:
 
     @router.get("/balance/{key:path}", operation_id="readBalance", responses=problems())
     async def balance(key: Annotated[str, Path(description="as it was sent with the charge")]) -> Balance:
-        """Return what stands under a key; nothing, for one never heard of."""
+        """Return the balance of a key; zero for an unknown key."""
         return Balance.of(key, provider.account(key))
 
     return router

@@ -1,12 +1,12 @@
-"""What a provider knows about each key, as a fold of its recorded calls. Pure: decides, writes nothing.
+"""The account of each key, as a fold of the provider's recorded calls. Pure: decides, writes nothing.
 
 | in the record of   | field                                    | meaning                                |
 |--------------------|------------------------------------------|----------------------------------------|
-| every call         | ``atMs``, ``call``, ``key``, ``outcome`` | when, what was asked, what came of it  |
-| a charge           | ``amountCents``, ``currency``, ``method`` | what was asked for                     |
-| a charge taken     | ``reference``                            | the provider's name for it             |
-| a charge refused   | ``reason``                               | why, for people                        |
-| a refund           | ``amountCents``, ``currency``            | what this very call gave back          |
+| every call         | ``atMs``, ``call``, ``key``, ``outcome`` | instant, kind of request, its result   |
+| a charge           | ``amountCents``, ``currency``, ``method`` | the amount and method requested        |
+| a charge taken     | ``reference``                            | the provider's id for it               |
+| a charge refused   | ``reason``                               | the reason, for human readers          |
+| a refund           | ``amountCents``, ``currency``            | the amount refunded by this very call  |
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from payment_service.gateway import Charged
 
 
 class Asked(StrEnum):
-    """What a call asked for."""
+    """The kind of a call."""
 
     CHARGE = "charge"
     REFUND = "refund"
@@ -32,7 +32,7 @@ class Asked(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a call; ``NOTHING`` gave back nothing, ``BROKEN`` was answered with an error."""
+    """The result of a call; ``NOTHING``: there was nothing to refund, ``BROKEN``: the answer was an error."""
 
     CHARGED = "charged"
     REFUSED = "refused"
@@ -60,7 +60,7 @@ class Call(BaseModel):
 
 
 class Terms(NamedTuple):
-    """What a charge asks for, by which a repeated key is told from a reused one."""
+    """The terms of a charge, which distinguish a repeated key from a reused one."""
 
     amount_cents: int
     currency: str
@@ -69,7 +69,7 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What stands under one key. At most one charge is ever taken, and it is given back whole."""
+    """The account of one key. At most one charge is ever taken, and a refund returns all of it."""
 
     charged: Charged | None = None
     refusal: str = ""
@@ -80,22 +80,22 @@ class Account:
 
     @property
     def is_answered(self) -> bool:
-        """Tell whether a charge under this key has its answer for good."""
+        """Tell whether a charge under this key already has its final answer."""
         return self.charged is not None or bool(self.refusal)
 
     @property
     def standing(self) -> Charged | None:
-        """Return the charge that was taken, as it stands now."""
+        """Return the charge that was taken, and whether it is refunded by now."""
         return replace(self.charged, is_given_back=True) if self.charged and self.refunded_cents else self.charged
 
     @property
     def taken_cents(self) -> int:
-        """Return what was ever taken under the key."""
+        """Return the amount ever taken under the key."""
         return self.charged.amount_cents if self.charged else 0
 
     @property
     def kept_cents(self) -> int:
-        """Return what the provider holds of it now."""
+        """Return the amount that the provider still holds."""
         return self.taken_cents - self.refunded_cents
 
 
@@ -103,7 +103,7 @@ EMPTY = Account()
 
 
 def charge(account: Account, key: str, terms: Terms, at_ms: int, *, refusal: str, failures: int) -> Call:
-    """Decide a charge; ``refusal`` is why its method is refused, ``failures`` how often it breaks first."""
+    """Decide a charge; ``refusal`` is why its method is refused, ``failures`` how many attempts fail first."""
     reference = reason = ""
     if account.is_answered:
         outcome = Outcome.REPEATED
@@ -151,7 +151,7 @@ def close(account: Account, key: str, at_ms: int) -> Call:
 
 
 def after(account: Account, call: Call) -> Account:
-    """Return what stands under a key once a call of it is recorded."""
+    """Return the account of a key after one more recorded call."""
     match call.outcome:
         case Outcome.CHARGED:
             taken = Charged(call.reference, call.amount_cents, call.currency)
@@ -169,7 +169,7 @@ def after(account: Account, call: Call) -> Account:
 
 
 def accounts(calls: Iterable[Call]) -> dict[str, Account]:
-    """Return what stands under every key after these calls, in the order they were recorded."""
+    """Return the account of every key after these calls, given in the order they were recorded."""
     books: dict[str, Account] = {}
     for call in calls:
         books[call.key] = after(books.get(call.key, EMPTY), call)

@@ -1,4 +1,4 @@
-"""The provider's requests and answers on the wire. Owns their shape, for both ends; reaches nothing."""
+"""The provider's requests and answers on the wire. Owns their shape, for both ends; performs no I/O."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ _CALL: JsonDict = {
 
 
 class Message(BaseModel):
-    """What all of them share: frozen, camelCase, nothing unknown."""
+    """The base of all messages: frozen, camelCase, no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
 class KeyRequest(Message):
-    """A refund or a close of one key."""
+    """A request to refund or close one key."""
 
-    # What is asked about money is never guessed from another type.
+    # A request about money is never guessed from a value of another type.
     model_config = ConfigDict(strict=True, json_schema_extra={"examples": [{"key": _KEY}]})
 
     key: str = Field(min_length=1, max_length=200)
 
 
 class ChargeRequest(KeyRequest):
-    """A charge under one key."""
+    """A request to charge under one key."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"key": _KEY, "amountCents": 29999, "currency": "EUR", "method": "CreditCard"}]}
@@ -68,7 +68,7 @@ class ChargeRequest(KeyRequest):
 
 
 class Taken(Message):
-    """A charge that was taken, and perhaps given back since."""
+    """A charge that was taken, perhaps refunded since."""
 
     reference: str
     amount_cents: int
@@ -91,7 +91,7 @@ class Taken(Message):
 
 
 class ChargeAnswer(Message):
-    """A charge is decided: either ``taken`` or ``refused`` (why, for people)."""
+    """The decision on a charge: either ``taken`` or ``refused`` (the reason, for human readers)."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"taken": _TAKEN}, {"refused": "the card was declined"}]})
 
@@ -117,7 +117,7 @@ class ChargeAnswer(Message):
 
 
 class RefundAnswer(Message):
-    """What was given back under a key, now or earlier."""
+    """The amount refunded under a key, now or earlier."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"refundedCents": 29999}]})
 
@@ -134,9 +134,9 @@ class RefundAnswer(Message):
 
 
 class CloseAnswer(Message):
-    """The key is closed; what was taken under it.
+    """The key is closed; ``taken`` is the charge taken under it before.
 
-    ``taken`` must be there, if only as null: an empty object must never pass for "nothing was taken".
+    ``taken`` must be present, if only as null: an empty object must never pass for "nothing was taken".
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"taken": _TAKEN}, {"taken": None}]})
@@ -154,7 +154,7 @@ class CloseAnswer(Message):
 
 
 class Balance(Message):
-    """What stands under one key."""
+    """The balance of one key."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_BALANCE]})
 
@@ -181,7 +181,7 @@ class Balance(Message):
 
 
 class Records(Message):
-    """Some recorded calls, and where the next ones begin (null: at the end for now)."""
+    """Some recorded calls, and the position of the next ones (null at the end for now)."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"records": [_CALL], "next": 4711}]})
 

@@ -1,4 +1,4 @@
-"""Where a provider's calls are written down, one line each, never changed. Speaks files; decides nothing."""
+"""The provider's append-only record of its calls, one line each. Speaks files; decides nothing."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ LONGEST_LINE = 64 * 1024
 
 
 class RecordInUse(SagastreamError):
-    """Another provider writes this record; two would each take the same money."""
+    """Another provider is writing this record; both would take the same money."""
 
 
 class RecordDamaged(SagastreamError):
-    """A line in the middle of the record is not a call; restore the file before money is moved by it."""
+    """A line in the middle of the record is not a call; restore the file before any further charge or refund."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some calls, oldest first, and where the next ones begin (None: at the end for now)."""
+    """Some calls, oldest first, and the position of the next ones (None at the end for now)."""
 
     calls: tuple[Call, ...]
     next: int | None
 
 
 class Record(Protocol):
-    """An append-only list of calls; used as a context manager, which opens it."""
+    """An append-only list of calls; a context manager that opens and closes it."""
 
     async def __aenter__(self) -> Self:
         """Open it for writing."""
@@ -46,7 +46,7 @@ class Record(Protocol):
         ...
 
     def append(self, call: Call) -> None:
-        """Write one call down; when this returns, the end of the process loses nothing."""
+        """Record one call; once this returns, the end of the process cannot lose it."""
         ...
 
     def replay(self) -> Iterator[Call]:
@@ -54,15 +54,15 @@ class Record(Protocol):
         ...
 
     def page(self, after: int, limit: int) -> Page:
-        """Return calls from a position on; positions come from earlier pages, the first is 0."""
+        """Return calls from a position on; the first position is 0, later ones come from earlier pages."""
         ...
 
 
 class FileRecord:
-    """A record in a file of JSON lines, held by one process at a time.
+    """A record in a file of JSON lines, locked by one process at a time.
 
-    Each call is one write to an append-only descriptor, so ``kill -9`` loses none. It is **not** forced to
-    the disk: a power loss may take the last ones.
+    Each call is one write to an append-only descriptor, so ``kill -9`` loses none. It is **not** synced to
+    disk: a power loss may lose the last calls.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,9 +70,9 @@ class FileRecord:
         self._file = -1
 
     async def __aenter__(self) -> Self:
-        """Open and lock the file, and cut off a line whose write was torn: nobody was told of it.
+        """Open and lock the file, and cut off a torn last line: its call was never answered.
 
-        Raises: ``RecordInUse`` if another process holds it.
+        Raises: ``RecordInUse`` if another process holds the lock.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -88,7 +88,7 @@ class FileRecord:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the file, which frees the lock."""
+        """Close the file, which releases the lock."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -96,7 +96,7 @@ class FileRecord:
     def append(self, call: Call) -> None:
         """Write one call as one line, wholly or not at all.
 
-        Raises: ``OSError`` if it cannot be written; then nothing of it stays.
+        Raises: ``OSError`` if it cannot be written; then no part of it stays in the file.
         """
         line = call.model_dump_json(by_alias=True, exclude_defaults=True).encode() + b"\n"
         if len(line) > LONGEST_LINE:
@@ -117,7 +117,7 @@ class FileRecord:
         return read(self._path)
 
     def page(self, after: int, limit: int) -> Page:
-        """Return calls from a position (a byte) on.
+        """Return calls from a position (a byte offset) on.
 
         Raises: ``ValueError`` for a position at which no call begins.
         """
@@ -133,20 +133,20 @@ class FileRecord:
 
 
 class MemoryRecord:
-    """A record that lives as long as the object: for simulations and benches, where no process is killed."""
+    """A record in memory, as long as the object lives: for simulations and benchmarks, where no process is killed."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
 
     async def __aenter__(self) -> Self:
-        """Do nothing: there is nothing to open."""
+        """Do nothing: memory needs no opening."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Do nothing: what is recorded stays for the next provider."""
+        """Do nothing: the recorded calls stay for the next provider."""
 
     def append(self, call: Call) -> None:
-        """Keep one call."""
+        """Record one call."""
         self.calls.append(call)
 
     def replay(self) -> Iterator[Call]:
@@ -166,7 +166,7 @@ class MemoryRecord:
 
 
 def read(path: Path) -> Iterator[Call]:
-    """Yield the calls of a record file, also while a provider writes it; an absent file has none.
+    """Yield the calls of a record file, even while a provider writes it; an absent file has none.
 
     Raises: ``RecordDamaged`` naming the first line that is not a call.
     """
@@ -175,7 +175,7 @@ def read(path: Path) -> Iterator[Call]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
-                return  # the write is under way, or was torn by the end of the process
+                return  # the write is in progress, or was torn by the end of the process
             try:
                 yield Call.model_validate_json(line)
             except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What the surroundings may decide about payments. Holds no instance."""
+"""The environment variables of the payment service and the simulated provider. Holds no instance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PaymentSettings(BaseSettings):
     payment_provider_url: str | None = Field(default=None, pattern=r"^https?://[^/@]+(/|$)")
     """The provider's URL, without credentials; if it is not set, a simulated one runs inside the service."""
     payment_timeout: Duration = Field(default=timedelta(seconds=5), gt=timedelta(0))
-    """How long one call to the provider may take before its outcome counts as unknown."""
+    """How long one call to the provider may take before its outcome is treated as unknown."""
 
 
 class ProviderSettings(BaseSettings):
@@ -35,4 +35,4 @@ class ProviderSettings(BaseSettings):
     provider_slow: Duration = Field(default=timedelta(seconds=2), ge=timedelta(0))
     """How long a charge by ``SlowProvider`` takes before it lands."""
     provider_silence: Duration = Field(default=timedelta(seconds=30), ge=timedelta(0))
-    """How long a charge by ``TimeoutAfterCharge`` waits, once landed, before it is answered."""
+    """How long a charge by ``TimeoutAfterCharge`` delays its answer after it has landed."""

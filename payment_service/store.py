@@ -21,13 +21,13 @@ def payment_key(order_id: str) -> str:
 
 
 async def load(reads: Reads, order_id: str) -> Payment | None:
-    """Return an order's payment, or None while nothing about it is decided."""
+    """Return an order's payment, or None while it is undecided."""
     fields = await reads.read_all(payment_key(order_id))
     return _payment(order_id, fields) if fields else None
 
 
 def save(tx: Transaction, payment: Payment) -> None:
-    """Write a payment that is decided."""
+    """Write a decided payment."""
     fields: dict[str, str | int] = {
         "status": payment.status.value,
         "amount_cents": payment.amount_cents,

@@ -1,1 +1,1 @@
-"""The stock service: what each store has on hand, and what it holds for which order."""
+"""The stock service: what each store has in stock, and the pieces reserved for each order."""

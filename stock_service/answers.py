@@ -1,4 +1,4 @@
-"""What clients are shown of stock. Pure: a model in, an answer out."""
+"""The answers that show stock to clients. Pure: a model in, an answer out."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _EXAMPLE_RESERVATION: JsonDict = {
 
 
 class LevelView(Answer):
-    """What a store has of a product; ``available + reserved = initial + restocked``.
+    """A store's stock of one product; ``available + reserved = initial + restocked``.
 
-    ``currency`` is that of the price: the shop's, unless the product was priced before the shop's was another one.
+    ``currency`` is the currency of the price: the shop's, unless the shop changed its currency after pricing.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_LEVEL]})
@@ -53,7 +53,7 @@ class LevelView(Answer):
 
 
 class StoreView(Answer):
-    """What a store carries, oldest product first; ``next`` is the ``start`` of the next page."""
+    """The products of a store, oldest first; ``next`` is the ``start`` of the next page."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"storeId": "store-1", "products": [_EXAMPLE_LEVEL], "next": 50}]}
@@ -65,14 +65,14 @@ class StoreView(Answer):
 
 
 class PiecesView(Answer):
-    """So many pieces of a product."""
+    """A number of pieces of one product."""
 
     product_id: str
     quantity: int
 
 
 class ReservationView(Answer):
-    """What is, or was, held for an order; ``ageSeconds`` is for how long, until now or until it was released."""
+    """An order's reservation; ``ageSeconds`` is how long it has been held, or was until its release."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_RESERVATION]})
 
@@ -87,7 +87,7 @@ class ReservationView(Answer):
 
 
 def level_view(level: Level, currency: Currency) -> LevelView:
-    """Return a level as clients are shown it."""
+    """Return a stock level as clients see it."""
     priced_in = currency_of(level.currency) if level.currency else currency
     return LevelView(
         store_id=level.store_id,
@@ -103,7 +103,7 @@ def level_view(level: Level, currency: Currency) -> LevelView:
 
 
 def reservation_view(reservation: Reservation, now_ms: int) -> ReservationView:
-    """Return a reservation as clients are shown it at an instant."""
+    """Return a reservation as clients see it at an instant."""
     return ReservationView(
         order_id=reservation.order_id,
         saga_id=reservation.saga_id,

@@ -1,4 +1,4 @@
-"""The stock routes: look, add a product, restock, see what is held. Speaks HTTP; decides nothing."""
+"""The stock routes: show levels, add a product, restock, show reservations. Speaks HTTP; decides nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stock_service.answers import LevelView, ReservationView, StoreView, level_v
 from stock_service.model import Level
 
 MAX_PIECES = 1_000_000_000
-MOST_PIECES = 10**14  # of a product in a store, far from the largest counter: whatever is reserved can be put back
+MOST_PIECES = 10**14  # of a product in a store; far below the largest counter, so a reservation can always be put back
 _ID = r"^[A-Za-z0-9_-]{1,64}$"
 StoreId = Annotated[str, Path(alias="storeId", pattern=_ID, examples=["store-1"])]
 ProductId = Annotated[str, Path(alias="productId", pattern=_ID, examples=["product-1"])]
@@ -42,7 +42,7 @@ class _Request(BaseModel):
 
 
 class ProductRequest(_Request):
-    """A product a store is to carry; ``unitPrice`` is a decimal string, absent for any price."""
+    """A product for a store; ``unitPrice`` is a decimal string, and without it any price is accepted."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"quantity": 10_000, "name": "Espresso machine", "unitPrice": "149.99"}]}
@@ -54,7 +54,7 @@ class ProductRequest(_Request):
 
 
 class RestockRequest(_Request):
-    """Pieces that arrived."""
+    """A delivery of pieces."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"quantity": 50}]})
 
@@ -63,7 +63,7 @@ class RestockRequest(_Request):
 
 @dataclass(frozen=True)
 class Shelf:
-    """What the routes need: where levels are read and changed, the currency of their prices, who may change them."""
+    """What the routes need: access to levels, the currency of prices, and the check of who may change them."""
 
     entrance: Entrance
     currency: Currency
@@ -71,7 +71,7 @@ class Shelf:
 
 
 def stock_routes(shelf: Shelf) -> APIRouter:
-    """Return the routes that show and change what stores have."""
+    """Return the routes that show and change stock."""
     router = APIRouter(tags=["stock"], prefix="/api/stock")
 
     reader = shelf.entrance.reader
@@ -79,7 +79,7 @@ def stock_routes(shelf: Shelf) -> APIRouter:
 
     @router.get("/{storeId}", operation_id="listStock", responses=problems({404: "There is no such store"}))
     async def show_store(store_id: StoreId, start: Start = 0, limit: Limit = 50) -> StoreView:
-        """Show what a store carries."""
+        """Show the products of a store and their stock."""
         key = store.products_key(store_id)
         products = await reader.members(key, start=start, count=limit + 1, newest_first=False)
         if not products and not await reader.members(key, count=1):
@@ -93,7 +93,7 @@ def stock_routes(shelf: Shelf) -> APIRouter:
 
     @router.get("/{storeId}/{productId}", operation_id="getStock", responses=problems(_NO_PRODUCT))
     async def show(store_id: StoreId, product_id: ProductId) -> LevelView:
-        """Show what a store has of a product."""
+        """Show a store's stock of one product."""
         return level_view(await _existing(shelf, store_id, product_id), shelf.currency)
 
     @router.put(
@@ -108,7 +108,7 @@ def stock_routes(shelf: Shelf) -> APIRouter:
         },
     )
     async def put(store_id: StoreId, product_id: ProductId, asked: ProductRequest, response: Response) -> LevelView:
-        """Carry a product, or change the name and price of a known one; its pieces change by restocking."""
+        """Add a product, or change the name and price of an existing one; its pieces change only by restocking."""
         level = Level(
             store_id=store_id,
             product_id=product_id,
@@ -149,7 +149,7 @@ def stock_routes(shelf: Shelf) -> APIRouter:
     async def restock(
         store_id: StoreId, product_id: ProductId, asked: RestockRequest, idempotency_key: IdempotencyKey = None
     ) -> LevelView:
-        """Add pieces that arrived; with an `Idempotency-Key` a repeated request adds them once."""
+        """Add delivered pieces; repeated requests with the same `Idempotency-Key` add them once."""
         known = await _existing(shelf, store_id, product_id)
         delivery = None if idempotency_key is None else derived_id("delivery", idempotency_key)
         is_new = delivery is None or await _delivered(shelf, known, delivery) is None
@@ -168,7 +168,7 @@ def stock_routes(shelf: Shelf) -> APIRouter:
         responses=problems({404: "Nothing is or was held for this order"}),
     )
     async def show_reservation(order_id: OrderId) -> ReservationView:
-        """Show what is, or was, held for an order, and for how long."""
+        """Show an order's reservation, held or released, and how long it has been or was held."""
         found, now = await asyncio.gather(store.load_reservation(reader, order_id), reader.command("TIME"))
         if found is None:
             raise Problem(404, f"nothing is or was held for order {order_id}")

@@ -16,9 +16,9 @@ from stock_service.handlers import stock
 
 
 def create_service(context: Context) -> Service:
-    """Return the stock service: its routes, its consumer, and its demo catalogue written at the start.
+    """Return the stock service: its routes, its consumer, and its demo catalogue, written at the start.
 
-    Raises: ``ProjectError`` for a ``CURRENCY`` that nobody knows.
+    Raises: ``ProjectError`` for an unknown ``CURRENCY``.
     """
     shelf = Shelf(
         entrance=Entrance(stock, bus=context.bus, settings=context.settings),

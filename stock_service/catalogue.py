@@ -1,4 +1,4 @@
-"""What the demo shop sells. Writes each product once, when it is not there yet; changes nothing later."""
+"""The demo shop's products. Writes each product that does not exist yet; changes none later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DEMO = (  # store, product, name, price, pieces
 
 
 def demo_levels(currency: Currency) -> tuple[Level, ...]:
-    """Return the demo's products with their prices in a currency."""
+    """Return the stock levels of the demo's products, with prices in the given currency."""
     return tuple(
         Level(
             store_id=store_id,
@@ -38,7 +38,7 @@ def demo_levels(currency: Currency) -> tuple[Level, ...]:
 
 
 async def seed(levels: Iterable[Level], entrance: Entrance) -> int:
-    """Write the levels that are absent, in one commit; return how many those were."""
+    """Write the levels that are absent, in one commit; return how many were."""
     levels = tuple(levels)
     while True:
         absent = [level for level in levels if not await _is_known(level, entrance)]
@@ -47,7 +47,7 @@ async def seed(levels: Iterable[Level], entrance: Entrance) -> int:
         try:
             await entrance.change(_adding(absent))
         except Conflict:
-            continue  # another worker of this service seeds at the same time; look again
+            continue  # another worker of this service is seeding at the same time; read again
         return len(absent)
 
 

@@ -1,4 +1,4 @@
-"""The stock service's part in the saga: hold every line of an order or none, and put it back when asked."""
+"""The stock service's part in the saga: hold every line of an order or none, and release them on undo."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ stock = Participant("stock")
 
 @stock.on(OrderCreated)
 async def reserve(order: OrderCreated, tx: Transaction) -> StockReserved | StockReservationFailed:
-    """Hold every line of an order, or say why not one of them is held."""
+    """Hold every line of an order, or refuse with the reason why none is held."""
     lines = tuple(Wanted(item.product_id, item.quantity, item.unit_price_cents) for item in order.items)
     pieces = model.pieces_wanted(lines)
     earlier, levels = await store.load_to_hold(tx, order.order_id, order.store_id, pieces)
 
     reason = model.why_not(order.store_id, lines, levels, currency(order.currency))
-    if earlier is not None:  # another saga names the same order: a second hold would hide the first
+    if earlier is not None:  # another saga names the same order: a second reservation would hide the first
         reason = f"order {order.order_id} already has a reservation"
     if reason is not None:
         return StockReservationFailed(order_id=order.order_id, reason=reason)
@@ -46,7 +46,7 @@ async def reserve(order: OrderCreated, tx: Transaction) -> StockReserved | Stock
 
 @stock.undo(StockReserved)
 async def release(reserved: StockReserved, tx: Transaction) -> StockReleased:
-    """Put back exactly what is held for the order."""
+    """Release exactly the pieces held for the order."""
     held = await store.load_reservation(tx, reserved.order_id)
     if held is None or held.saga_id != tx.saga_id:
         raise LookupError(

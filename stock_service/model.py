@@ -1,4 +1,4 @@
-"""What a store has and whether an order can be held. Pure: takes values, returns values, reaches nothing."""
+"""What a store has and whether an order can be held. Pure: takes values, returns values, performs no I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from money import Currency
 
 
 class ReservationStatus(StrEnum):
-    """Whether pieces are held for an order, or back on the shelf."""
+    """Whether pieces are still held for an order, or released."""
 
     HELD = "Held"
     RELEASED = "Released"
@@ -18,11 +18,11 @@ class ReservationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What one store has of one product.
+    """One store's stock of one product.
 
-    ``initial`` and ``restocked`` remember where the pieces came from, so that at any moment
-    ``available + reserved == initial + restocked``. Without ``price_cents`` any price is taken; ``currency`` is
-    that of the price, empty for one that was written before it was noted.
+    ``initial`` and ``restocked`` record where the pieces came from, so that at any moment
+    ``available + reserved == initial + restocked``. Without ``price_cents`` any price is accepted; ``currency`` is
+    the currency of the price, empty for a price stored before currencies were recorded.
     """
 
     store_id: str
@@ -38,7 +38,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is, or was, held for one order: pieces per product of one store."""
+    """The pieces per product of one store that are, or were, held for one order."""
 
     order_id: str
     saga_id: str
@@ -49,13 +49,13 @@ class Reservation:
     released_ms: int | None = None
 
     def age_ms(self, now_ms: int) -> int:
-        """Return for how long the pieces are held, or were."""
+        """Return how long the pieces have been held, or were until their release."""
         return max(0, (self.released_ms or now_ms) - self.since_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One line of an order, as far as stock cares."""
+    """The fields of an order line that stock needs."""
 
     product_id: str
     quantity: int
@@ -63,9 +63,9 @@ class Wanted:
 
 
 def pieces_wanted(lines: Iterable[Wanted]) -> dict[str, int]:
-    """Return the pieces wanted per product; two lines of one product count together.
+    """Return the pieces wanted per product; lines of the same product are summed.
 
-    Raises: ``ValueError`` for a line that does not want at least one piece.
+    Raises: ``ValueError`` for a line that wants less than one piece.
     """
     pieces: dict[str, int] = {}
     for line in lines:
@@ -78,8 +78,8 @@ def pieces_wanted(lines: Iterable[Wanted]) -> dict[str, int]:
 def why_not(store_id: str, lines: Sequence[Wanted], levels: Mapping[str, Level], currency: Currency) -> str | None:
     """Return why the lines, priced in a currency, cannot all be held, or None if they can.
 
-    A price that differs from the catalogue's is refused, so that nobody names their own (Source: CONTRACT decision 8);
-    so is one of another currency: the same number would be another price.
+    A price that differs from the catalogue's is refused, so that clients cannot set it (Source: CONTRACT decision 8);
+    so is a catalogue price in another currency, where the same number means another price.
     """
     show = currency.show
     for line in lines:

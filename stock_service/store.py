@@ -9,7 +9,7 @@
 | ``reservations``                        | zset | order id, score: since ms                                                  | for ever      |
 | ``delivery:<store>:<product>:<key>``    | hash | quantity                                                                   | ``REMEMBERED`` |
 
-Ids never contain a colon, so no two of these names can meet.
+Ids never contain a colon, so these names cannot collide.
 """  # noqa: E501  # the table is one line per key
 
 from __future__ import annotations
@@ -39,29 +39,29 @@ def products_key(store_id: str) -> str:
 
 
 def reservation_key(order_id: str) -> str:
-    """Name the hash of what is held for one order."""
+    """Name the hash of one order's reservation."""
     return f"reservation:{order_id}"
 
 
 def delivery_key(store_id: str, product_id: str, key: str) -> str:
-    """Name the hash that remembers one delivery."""
+    """Name the hash that records one delivery."""
     return f"delivery:{store_id}:{product_id}:{key}"
 
 
 async def load_level(reads: Reads, store_id: str, product_id: str) -> Level | None:
-    """Return what a store has of a product, or None if it does not carry it."""
+    """Return a store's stock of a product, or None if it does not carry the product."""
     fields = await reads.read_all(level_key(store_id, product_id))
     return _level(store_id, product_id, fields) if fields else None
 
 
 async def load_levels(reads: Reads, store_id: str, product_ids: Iterable[str]) -> dict[str, Level]:
-    """Return a store's levels by product, without those it does not carry; asked for all at once."""
+    """Return a store's levels by product, without products it does not carry; all are read in one round trip."""
     ids = list(product_ids)
     return _levels(store_id, ids, await reads.read_all_each([level_key(store_id, product_id) for product_id in ids]))
 
 
 async def load_reservation(reads: Reads, order_id: str) -> Reservation | None:
-    """Return what is, or was, held for an order, or None if nothing ever was."""
+    """Return an order's reservation, held or released, or None if it never had one."""
     fields = await reads.read_all(reservation_key(order_id))
     return _reservation(order_id, fields) if fields else None
 
@@ -69,7 +69,7 @@ async def load_reservation(reads: Reads, order_id: str) -> Reservation | None:
 async def load_to_hold(
     reads: Reads, order_id: str, store_id: str, product_ids: Iterable[str]
 ) -> tuple[Reservation | None, dict[str, Level]]:
-    """Return what is held for an order, and a store's levels by product; asked for all at once."""
+    """Return an order's reservation, and a store's levels by product; all are read in one round trip."""
     ids = list(product_ids)
     keys = [reservation_key(order_id), *(level_key(store_id, product_id) for product_id in ids)]
     held, *levels = await reads.read_all_each(keys)
@@ -95,7 +95,7 @@ def add_level(tx: Transaction, level: Level) -> None:
 
 
 def describe(tx: Transaction, level: Level) -> None:
-    """Write a level's name and price; its pieces stay what they are."""
+    """Write a level's name and price; its pieces stay unchanged."""
     key = level_key(level.store_id, level.product_id)
     tx.expect(key, "initial", str(level.initial))
     tx.set(key, {"name": level.name})
@@ -106,7 +106,7 @@ def describe(tx: Transaction, level: Level) -> None:
 
 
 def restock(tx: Transaction, level: Level, quantity: int, delivery: str | None) -> None:
-    """Add pieces to a level; the commit is refused if this delivery was already added."""
+    """Add pieces to a level; the commit is refused if this delivery was added before."""
     key = level_key(level.store_id, level.product_id)
     if delivery is not None:
         remembered = delivery_key(level.store_id, level.product_id, delivery)
@@ -119,9 +119,9 @@ def restock(tx: Transaction, level: Level, quantity: int, delivery: str | None) 
 
 
 def hold(tx: Transaction, reservation: Reservation) -> None:
-    """Move pieces from available to reserved and remember for whom.
+    """Move pieces from available to reserved and store the order's reservation.
 
-    The commit is refused if a product falls short meanwhile or the order already holds something.
+    The commit is refused if a product has run short meanwhile or the order already has a reservation.
     """
     key = reservation_key(reservation.order_id)
     tx.expect(key, "status", None)
@@ -143,7 +143,7 @@ def hold(tx: Transaction, reservation: Reservation) -> None:
 
 
 def put_back(tx: Transaction, held: Reservation) -> None:
-    """Move exactly what is held back to available; the commit is refused if it no longer is held."""
+    """Move the reserved pieces back to available; the commit is refused if they are no longer held."""
     key = reservation_key(held.order_id)
     tx.expect(key, "status", ReservationStatus.HELD.value)
     for product_id, quantity in held.pieces.items():
