@@ -1,7 +1,7 @@
 """Deadlines: looks at sagas whose timer has run out, but only once everything published by then has been read.
 
-The sweep never takes a timer away: the transaction that stores the saga's next turn sets the next timer, so a crash
-in between loses nothing, and of two sweeps one finds another version. APScheduler merely wakes it.
+The sweep never removes a timer: the transaction that stores the saga's next turn sets the next timer, so a crash in
+between loses nothing, and of two concurrent sweeps one finds a newer version. APScheduler only wakes it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from sagastream.transaction import OutcomeKind, Transaction, Transactor
 log = structlog.get_logger(__name__)
 
 PERIOD = timedelta(milliseconds=25)
-AWAKE = timedelta(milliseconds=20)  # of a period, so that the next call finds this one over
-SOON = timedelta(milliseconds=2)  # at least between looks; what was held back is mostly settled by then
-QUIET = timedelta(milliseconds=100)  # how long it is believed that no timer runs out; those set meanwhile run longer
+AWAKE = timedelta(milliseconds=20)  # of a period, so that this call ends before the next one begins
+SOON = timedelta(milliseconds=2)  # the least time between looks; by then most of what held a timer back is settled
+QUIET = timedelta(milliseconds=100)  # how long "no timer runs out" is believed; timers set meanwhile run longer
 LATER = timedelta(hours=1)
-REST = timedelta(seconds=1)  # after a look at sagas that only another coordinator can judge
+REST = timedelta(seconds=1)  # after a look that found only sagas another coordinator can judge
 AT_ONCE = 200
-STEP = timedelta(seconds=2)  # a clock that moves against the monotonic one by more than this is not believed
-SETTLES = timedelta(seconds=5)  # nor is it for so long afterwards: it may be put right again
+STEP = timedelta(seconds=2)  # a server clock that moves against the monotonic one by more than this is not believed
+SETTLES = timedelta(seconds=5)  # nor is it for so long afterwards: it may be set right again
 
 
 class Look(NamedTuple):
-    """What one look found: server time, when the first timer runs out, and whose timer has run out.
+    """The result of one look: server time, when the first timer runs out, and the sagas whose timer has run out.
 
-    What all has read of is known ``upto_ms``; ``behind`` is the key that limits that, None if no timer is held back.
+    Everything published up to ``upto_ms`` has been read; ``behind`` is the key that limits it, None if no timer is held
+    back.
     """
 
     now_ms: int
@@ -53,12 +54,12 @@ class Look(NamedTuple):
 
     @property
     def is_quiet(self) -> bool:
-        """Tell whether no timer has run out, whatever was read."""
+        """Tell whether no timer has run out, regardless of what has been read."""
         return self.next_ms is None or self.next_ms > self.now_ms
 
 
 class Deadlines:
-    """The sweep of one coordinator; ``hasten`` is called when a deadline is held back by what is to be read."""
+    """The sweep of one coordinator; calls ``hasten`` when a deadline is held back by messages still to be read."""
 
     def __init__(
         self,
@@ -87,13 +88,13 @@ class Deadlines:
         self._rests_until = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sweep until told to stop."""
+        """Sweep until ``stop`` is set."""
         await self._ticker(PERIOD, self.sweep_safely, stop)
 
     async def sweep_safely(self) -> None:
-        """Sweep for most of a period: at once, when the next timer runs out, and soon again where one is held back.
+        """Sweep for most of a period: at once, when the next timer runs out, and again soon if one is held back.
 
-        Leaves it at that while the server is in trouble.
+        Stop early while the server is in trouble.
         """
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + AWAKE.total_seconds()
@@ -109,7 +110,7 @@ class Deadlines:
             self.held_back_by = str(error)
 
     async def sweep(self) -> int:
-        """Look at the sagas whose timer has run out; return how many took a turn."""
+        """Look at the sagas whose timer has run out; return for how many a turn was stored."""
         loop = asyncio.get_running_loop()
         if loop.time() < self._rests_until:
             return 0
@@ -125,12 +126,12 @@ class Deadlines:
             self._rests_until = loop.time() + min(until_next_s, quiet_s)
         skipped = 0
         while look.due:
-            # Read after the groups were seen to be through: what they have read by now is in these records.
+            # Load records only after the look: whatever the groups had read by then is in these records.
             turns = await asyncio.gather(*(self._turn_of(saga_id, look.upto_ms) for saga_id in look.due))
             batch = [turn for turn in turns if turn is not None]
             if batch:
                 return await self._store(batch, look.upto_ms)
-            skipped += len(look.due)  # none of these is ours to judge; they must not crowd out what follows
+            skipped += len(look.due)  # other coordinators judge all of these; they must not crowd out the rest
             self._rests_until = loop.time() + REST.total_seconds()
             look = await self._look(skipped)
         return 0
@@ -149,7 +150,7 @@ class Deadlines:
         )
 
     async def _turn_of(self, saga_id: str, now_ms: int) -> Transaction | None:
-        """Return the turn of a saga whose timer has run out, None if its table is another coordinator's."""
+        """Return the turn of a saga whose timer has run out, None if only another coordinator knows its table."""
         try:
             record = await self._records.load(saga_id)
             if record is None:
@@ -162,13 +163,13 @@ class Deadlines:
             return self._put_off(saga_id, now_ms + LATER // timedelta(milliseconds=1))
         try:
             return self._turned(saga, record, now_ms)
-        except Exception as error:  # whatever is wrong with one saga, all others go on
+        except Exception as error:  # a fault in one saga must not stop the others
             log.error("saga.cannot_be_advanced", saga_id=saga_id, exc_info=error)
             return self._put_off(saga_id, now_ms + LATER // timedelta(milliseconds=1))
 
     def _turned(self, saga: Saga, record: Record, now_ms: int) -> Transaction:
         turn = tick(saga, record.progress, now_ms=now_ms)
-        before = record.progress.last_event_id  # time passes since something; without it there would be no timer
+        before = record.progress.last_event_id  # the event since which time passes; without one there would be no timer
         notes = [
             Note(h.fact.at_ms, h.fact.event_id, "StepOverdue", COORDINATOR, before, h.step, h.kind, h.fact.reason)
             for h in turn.news
@@ -177,7 +178,7 @@ class Deadlines:
         return self._records.save(saga, record, turn, notes, cause=cause, now_ms=now_ms)
 
     async def _store(self, batch: Sequence[Transaction], now_ms: int) -> int:
-        """Store turns and return how many were; put off those that never can be, or they were tried at every look."""
+        """Store turns and return how many succeeded; postpone those that never can, or each look would retry them."""
         outcomes = (await self._transactor.commit(batch)).outcomes
         hopeless = []
         for tx, outcome in zip(batch, outcomes, strict=True):
@@ -190,17 +191,17 @@ class Deadlines:
         return sum(outcome.is_ok for outcome in outcomes)
 
     def _put_off(self, saga_id: str, until_ms: int | None) -> Transaction:
-        """Keep a timer nothing can be done about from crowding out the others; without a record it has no use."""
+        """Postpone a timer that nothing can be done about, lest it crowd out others; remove one without a record."""
         tx = Transaction(self._records.reader, saga_id=saga_id, key=saga_id, now_ms=0)
         if until_ms is None:
-            tx.expect(names.record(saga_id), "version", None)  # unless another coordinator writes it just now
+            tx.expect(names.record(saga_id), "version", None)  # unless another coordinator is writing it right now
             tx.unschedule(TIMERS, saga_id)
         else:
             tx.schedule(TIMERS, saga_id, until_ms)
         return tx
 
     def _is_steady(self, now_ms: int) -> bool:
-        """Tell whether the server's clock moves like ours; a step of it must not fire what is not due."""
+        """Tell whether the server's clock moves like ours; a step of it must not fire deadlines that are not due."""
         monotonic = asyncio.get_running_loop().time()
         before, self._clock_pair = self._clock_pair, (now_ms, monotonic)
         if before is None:

@@ -1,4 +1,4 @@
-"""What a batch brought for one saga, folded into its record: a turn of the engine, and the transaction that stores it.
+"""Folds the events a batch brought for one saga into its record: one turn, and the transaction that stores it.
 
 Reads and writes nothing.
 """
@@ -18,7 +18,7 @@ from sagastream.transaction import Transaction
 
 
 class Folding:
-    """Folds for a coordinator that knows these tables."""
+    """Folds bundles for a coordinator that knows these tables."""
 
     def __init__(self, meanings: Meanings, records: Records, clock: ServerClock) -> None:
         self._meanings = meanings
@@ -26,7 +26,7 @@ class Folding:
         self._clock = clock
 
     def known(self, bundle: Bundle, record: Record | Undecodable | None) -> tuple[Saga, Record] | Undecodable:
-        """Return a saga's record and the table it began with, whatever its events say; an error if there is no use."""
+        """Return the record and the table the saga began with, whatever its events say; an error if it is unusable."""
         if record is None:
             return bundle.meaning.saga, unwritten(bundle.first)
         if isinstance(record, Undecodable):
@@ -48,6 +48,6 @@ class Folding:
         turn = advance(saga, record.progress, bundle.happenings, now_ms=now_ms)
         told = dict(bundle.notes)
         notes = [told[happening] for happening in turn.news]
-        # What told nothing new is in no history, and so can be nobody's cause.
+        # A happening that added nothing new is in no history, so it cannot be a cause.
         cause = notes[-1].id if notes else record.progress.last_event_id
         return self._records.save(saga, record, turn, notes, cause=cause, now_ms=now_ms)

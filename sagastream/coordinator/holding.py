@@ -1,9 +1,9 @@
-"""What was read, by saga, on its way into the records: while much comes, what only goes on waits for what follows it.
+"""Holds events that were read, by saga, until they are stored; in a rush an event waits for the next of its saga.
 
-A write of a record costs as much as several events. In a rush a saga's next event is a moment away, so they are written
-together: whatever ends a saga or turns it back goes at once and takes along what waited, all else waits ``PATIENCE`` at
-most, and not at all where its table sets a deadline within that time. Where little comes nothing waits. Speaks to no
-server: what waits here is read and not acknowledged.
+Writing a record costs as much as several events. In a rush a saga's next event is a moment away, so events are written
+together: one that ends a saga or starts compensation is stored at once, with all that waited; any other waits
+``PATIENCE`` at most, and not at all if its table sets a deadline within that time. Without a rush nothing waits. Speaks
+to no server: waiting messages are read but not acknowledged.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from sagastream.intake import Message
 from sagastream.saga.progress import Kind
 from sagastream.telemetry import Telemetry
 
-RUSH = 8  # the part of a batch, an eighth of it, that does not come in one read where events come one by one
+RUSH = 8  # a read of an eighth of a batch is a rush; events that come one by one never fill that much
 PATIENCE = timedelta(milliseconds=250)
 
 _at_ms = attrgetter("at_ms")
 
 
 class Beside(NamedTuple):
-    """Messages that went into no bundle: they say nothing here, name a table nobody here knows, or make no sense."""
+    """Messages that went into no bundle: of no meaning to the coordinator, of an unknown table, or undecodable."""
 
     silent: list[Message]
     unknown: list[Message]
@@ -36,13 +36,13 @@ class Beside(NamedTuple):
 
 
 class Holding:
-    """Bundles of one coordinator, the one that has waited longest first; one read brings ``batch`` messages at most."""
+    """Bundles of one coordinator, the longest waiting first; one read brings at most ``batch`` messages."""
 
     def __init__(self, meanings: Meanings, telemetry: Telemetry, *, batch: int) -> None:
         self._meanings = meanings
         self._telemetry = telemetry
         self._rush = max(2, batch // RUSH)
-        self._bundles: dict[str, list[Bundle]] = {}  # of a saga one, unless its events name several tables
+        self._bundles: dict[str, list[Bundle]] = {}  # one per saga, unless its events name several tables
         self._due: dict[str, None] = {}
         self._may_wait = True
 
@@ -51,22 +51,22 @@ class Holding:
         return bool(self._bundles)
 
     def forget(self) -> None:
-        """Drop what waits: it was not acknowledged and comes again."""
+        """Drop what waits: it was not acknowledged, so it is delivered again."""
         self._bundles.clear()
         self._due.clear()
 
     def hasten(self) -> None:
-        """Let nothing wait the next time: somebody waits for it."""
+        """Let nothing wait the next time, because somebody waits for the result."""
         self._may_wait = False
 
     def is_rush(self, messages: Sequence[Message]) -> bool:
-        """Tell whether so many messages in one read mean that the next ones are there already."""
+        """Tell whether one read brought so many messages that the next ones are probably there already."""
         return len(messages) >= self._rush
 
     def take_up(self, messages: Sequence[Message], *, now_s: float) -> Beside:
-        """Take messages up into the bundles of their sagas; return those that belong into none."""
+        """Add messages to the bundles of their sagas; return those that belong to none."""
         beside = Beside([], [], [])
-        for message in sorted(messages, key=_at_ms):  # a batch holds one stream after the other
+        for message in sorted(messages, key=_at_ms):  # a batch lists one stream after the other
             try:
                 is_taken = self._take_up(message, now_s)
             except UnknownTable:
@@ -76,12 +76,12 @@ class Holding:
             else:
                 if not is_taken:
                     beside.silent.append(message)
-        # What is beside concerns sagas of which something may wait.
+        # Messages in ``beside`` may concern sagas of which events wait here.
         self._may_wait &= self.is_rush(messages) and not beside.unknown and not beside.poison
         return beside
 
     def ripe(self, *, now_s: float) -> list[Bundle]:
-        """Give out what is to be stored now."""
+        """Remove and return the bundles to be stored now."""
         if not self._may_wait:
             ripe = [bundle for held in self._bundles.values() for bundle in held]
             self.forget()

@@ -2,7 +2,7 @@
 
 Shape of ``record:<saga>``: ``version`` (raised by every write, and its guard), ``status``, ``process``,
 ``definition_version``, ``initiator``, ``started_ms``, ``ended_ms``, ``progress`` (JSON: facts, asks, announcements).
-Everything one turn leads to, requests and announcements included, is written by one transaction.
+One transaction writes everything that a turn leads to, requests and announcements included.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _REQUESTS: dict[Request, type[StepRequest]] = {
     Request.BAR: BarRequested,
     Request.RETRY: RetryRequested,
 }
-_KINDS = {str(kind): kind for kind in Kind}  # an enum looks a value up many times slower
+_KINDS = {str(kind): kind for kind in Kind}  # looking a value up in the enum is many times slower
 _NOTED = ("at", "id", "type", "source", "cause", "step", "kind", "reason", "actor")  # the fields of a note, as stored
-OPERATOR = "operator"  # the source of what a person did, in histories
-CHANGES_KEPT = 10_000  # calls, each of which names the sagas it wrote; views that fell further behind load anew
+OPERATOR = "operator"  # the source, in histories, of what a person did
+CHANGES_KEPT = 10_000  # commits, each naming the sagas it wrote; views that fall further behind reload everything
 FIELDS = ("version", "status", "process", "definition_version", "initiator", "progress")
 
 
@@ -56,7 +56,7 @@ class Record:
 
 
 class Note(NamedTuple):
-    """One line of a saga's history: something that happened, or that the coordinator or a person (``actor``) did."""
+    """One line of a saga's history: an event, or an act of the coordinator or of a person (``actor``)."""
 
     at_ms: int
     id: str
@@ -90,14 +90,14 @@ class Records:
         return found
 
     async def load_each(self, saga_ids: Sequence[str]) -> list[Record | Undecodable | None]:
-        """Return the records of several sagas, in their order; an error for one this library did not write."""
+        """Return the records of several sagas, in their order; an error for each one this library did not write."""
         stored = await self.reader.read_each(map(names.record, saga_ids), *FIELDS)
         return [read_record(saga_id, values) for saga_id, values in zip(saga_ids, stored, strict=True)]
 
     def save(
         self, saga: Saga, record: Record, turn: Advance, notes: Sequence[Note], *, cause: str, now_ms: int
     ) -> Transaction:
-        """Return the transaction that stores what one turn led to, if nobody else stored meanwhile."""
+        """Return the transaction that stores what one turn led to, unless the record has changed meanwhile."""
         before, progress = record.progress, turn.progress
         saga_id = progress.saga_id
         key = names.record(saga_id)
@@ -143,15 +143,15 @@ class Records:
 
 
 def _json(told: object) -> str:
-    """Write compactly; pydantic's own writer takes a quarter of the standard one's time, if no enum is in it."""
+    """Return compact JSON; pydantic's writer takes a quarter of the standard one's time if there is no enum."""
     try:
         return to_json(told).decode()
-    except ValueError:  # text that is not whole characters, as in the name an unknown publisher gave itself
+    except ValueError:  # lone surrogates, as the name of an unknown publisher may contain
         return json.dumps(told, separators=(",", ":"))
 
 
 def read_json(written: str) -> dict[str, Any]:
-    """Read what was written so.
+    """Read JSON written by ``_json``.
 
     Raises: ``ValueError``.
     """
@@ -162,7 +162,7 @@ def read_json(written: str) -> dict[str, Any]:
 
 
 def read_record(saga_id: str, fields: Sequence[str | None] | ReplyError) -> Record | Undecodable | None:
-    """Return the record of these ``FIELDS``, None where there is none, an error for one this library did not write."""
+    """Return the record of these ``FIELDS``; None if there is none, an error if this library did not write it."""
     try:
         if isinstance(fields, ReplyError):
             raise fields
@@ -178,7 +178,7 @@ def read_record(saga_id: str, fields: Sequence[str | None] | ReplyError) -> Reco
 
 
 def unwritten(envelope: Envelope) -> Record:
-    """Return the record of a saga nothing is stored of yet."""
+    """Return the record of a saga of which nothing is stored yet."""
     return Record(
         Progress(envelope.saga_id, envelope.definition, int(envelope.definition_version), envelope.initiator),
         "",

@@ -1,7 +1,7 @@
-"""The coordinator at work: every event of every saga, folded into its record, a batch at a time.
+"""The coordinator at work: adds every event of every saga to the saga's record, a batch at a time.
 
-All events of one saga in a batch are one write. Any number of coordinators may run: a write that finds another
-version is decided again on the record as it is now.
+All events of one saga in a batch are one write. Any number of coordinators may run: a write that finds a newer version
+of the record is decided again on that version.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from sagastream.trimming import Keeping, Trimming
 
 log = structlog.get_logger(__name__)
 
-# Events of one saga follow each other within milliseconds while much is going on: one write for several of them.
+# Under load, events of one saga follow each other within milliseconds; lingering lets one write cover several.
 LINGER = timedelta(milliseconds=2)
 
 
@@ -72,7 +72,7 @@ class Coordinator:
         self._storing = Storing(self._store)
         self._aside = Aside(self._meanings.sagas, bus, keys, self.records.reader, self._transactor)
         self._look_aside_at = 0.0
-        self._stuck: set[str] = set()  # messages of the batch at hand that can neither be handled nor put away
+        self._stuck: set[str] = set()  # messages of the current batch that can be neither handled nor dead-lettered
         self._intake = Intake(
             bus, keys, self._meanings.streams(keys), consumer=f"{COORDINATOR}-{settings.consumer}", size=settings.batch,
             store=settings.store, on_trimmed=telemetry.trimmed,
@@ -95,7 +95,7 @@ class Coordinator:
         self._trimming = Trimming(bus, keys, self._meanings.publications(), Keeping.of(settings))
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Track until told to stop."""
+        """Track sagas until ``stop`` is set."""
         async with asyncio.TaskGroup() as tasks:
             beside = [tasks.create_task(each.run(stop)) for each in (self.deadlines, self._snapshots, self._retention)]
             try:
@@ -110,7 +110,7 @@ class Coordinator:
         return self._loop.is_ready
 
     def describe(self) -> Mapping[str, str | int | float | bool | None]:
-        """Return what a person wants to know about this coordinator."""
+        """Return the state of this coordinator, for people."""
         return {
             "sagas": ", ".join(f"{saga.name} v{saga.version}" for saga in self._meanings.sagas),
             "consuming": self._loop.is_ready,
@@ -120,28 +120,29 @@ class Coordinator:
         }
 
     async def _reads(self) -> bool:
-        """Tell whether we read; after any trouble the store may be another one, until the loop has looked.
+        """Tell whether the loop reads; after any trouble the store may be another one until the loop has checked it.
 
-        Little is lost meanwhile: who cannot read cannot store either, or knows too little to call anything late.
+        Little is lost meanwhile: a coordinator that cannot read cannot store either, or knows too little to declare
+        anything overdue.
         """
         return self._loop.is_ready
 
     async def _is_on_the_right_store(self) -> bool:
-        """Look, for what must go on while nothing can be stored: on a full server only what is removed makes room."""
+        """Check the store for work that goes on while nothing can be stored: only removals free a full server."""
         try:
             await self._intake.check()
         except (WrongStore, ServerUnavailable, ReplyError):
-            return False  # the loop meets the same, and says so
+            return False  # the loop meets the same error and reports it
         return True
 
     async def _tidy(self) -> None:
-        await self._snapshots.take_safely()  # before anything is counted: it is told since now
+        await self._snapshots.take_safely()  # before anything is counted, so that windows may start now
         await self._tables.tell_safely()
         await self._trimming.trim()
         await self._reaper.reap()
 
     async def _beside(self) -> timedelta:
-        """Take what waited for a table that is known here, now and then; say how long a read may wait."""
+        """Handle parked messages whose table is known here, now and then; return how long a read may wait."""
         now = asyncio.get_running_loop().time()
         if now >= self._look_aside_at:
             parked = await self._aside.parked()
@@ -156,7 +157,7 @@ class Coordinator:
         return self._wait()
 
     def _wait(self) -> timedelta:
-        return LINGER if self._holding or self._storing else self._block  # what waits is looked after if nothing comes
+        return LINGER if self._holding or self._storing else self._block  # store held events in time even if none come
 
     def _hasten(self) -> None:
         self._holding.hasten()
@@ -172,7 +173,7 @@ class Coordinator:
         await self._storing.end()
 
     async def _handle(self, messages: list[Message]) -> None:
-        """Begin to store what is ripe; in a rush the next is read meanwhile, else there is nothing better to do."""
+        """Begin to store what is ripe; in a rush, read the next batch meanwhile, otherwise wait for the end."""
         if not self._storing:
             self._stuck.clear()
         now_s = asyncio.get_running_loop().time()
@@ -181,10 +182,10 @@ class Coordinator:
         if not self._holding.is_rush(messages) or beside.unknown or beside.poison:
             await self._storing.end()
         elif self._storing:
-            self._loop.hasten()  # the read goes out before what was begun is folded, and is answered by then
+            self._loop.hasten()  # the read is sent before the bundles are folded, and answered by the time they are
         for message in beside.unknown:
             await self._set_aside(message)
-        for message, why in beside.poison:  # afterwards, for what they mark may have begun in this batch
+        for message, why in beside.poison:  # last, because the sagas they mark may have begun in this batch
             await self._fence(message, why)
         self._settle([*beside.silent, *beside.unknown, *(message for message, _ in beside.poison)])
 
@@ -194,15 +195,16 @@ class Coordinator:
         self._intake.settled(messages)
 
     async def _store(self, bundles: Sequence[Bundle]) -> None:
-        """Store a part of a batch, and settle what it was made of."""
+        """Store some bundles of a batch, then settle their messages."""
         await self._store_together(list(bundles))
         for bundle in bundles:
             self._settle(bundle.messages)
 
     async def _store_together(self, open_: list[Bundle]) -> None:
-        """Store by one call; where something else is stored than was thought, once more on what is there.
+        """Store bundles in one call; decide again on the stored record wherever it was not the expected one.
 
-        Of a saga that begins nothing is stored, it is thought at first: the write finds out, without a way to ask.
+        A bundle with a beginning is first assumed to belong to a new saga: the write itself detects the opposite, which
+        saves a round trip for reading.
         """
         unseen = {bundle.first.saga_id for bundle in open_ if bundle.has_beginning}
         while open_:
@@ -213,7 +215,7 @@ class Coordinator:
                 record = records.get(bundle.first.saga_id)
                 known = self._folding.known(bundle, record)
                 if isinstance(known, UnknownTable):
-                    assert isinstance(record, Record)  # the events name a table that is known here, the record does not
+                    assert isinstance(record, Record)  # the events' table is known here, the record's is not
                     for message in bundle.messages:
                         await self._park(message, record.progress.definition, str(record.progress.version))
                 elif isinstance(known, Undecodable):
@@ -224,7 +226,7 @@ class Coordinator:
                 else:
                     try:
                         batch.append((bundle, self._folding.folded(bundle, *known)))
-                    except Exception as error:  # whatever is wrong with one saga, all others go on
+                    except Exception as error:  # a fault in one saga must not stop the others
                         await self._fence_all(bundle, error)
             if not batch:
                 return
@@ -242,7 +244,7 @@ class Coordinator:
             open_, unseen = again, set()
 
     async def _fence(self, message: Message, why: str) -> None:
-        """Put away an event that cannot be understood and mark its saga, if it names one; all others go on."""
+        """Dead-letter an event that cannot be understood and mark its saga, if it names one; all others go on."""
         log.error("event.poison", stream=message.stream, id=message.id, error=why)
         await self._bury(message, why)
         saga_id = message.fields.get("correlationid", "")
@@ -257,19 +259,19 @@ class Coordinator:
         await self._store_together([poisoned(record, meaning, message, why, self._clock.now_ms())])
 
     async def _fence_all(self, bundle: Bundle, error: Exception) -> None:
-        """Put away what cannot be stored for a reason nobody foresaw. Its words may hold anything."""
+        """Dead-letter an unforeseen failure; the reason names only the error's type, for its text may hold anything."""
         saga_id = bundle.latest.saga_id
         log.error("saga.cannot_be_advanced", saga_id=saga_id, exc_info=error)
-        for message in bundle.messages:  # none, if it was the mark that failed
+        for message in bundle.messages:  # none, if marking the saga failed
             await self._fence(message, f"{type(error).__name__} when it was to be stored")
 
     async def _fence_stranger(self, message: Message) -> None:
-        """Put away what names another table than the record of its saga, which was made by whoever was read first."""
+        """Dead-letter a message whose table is not that of its saga's record, set by the first message read."""
         table, version = message.fields["definition"], message.fields["definitionversion"]
         await self._fence(message, f"it claims to be of {table[:64]!r}, version {version[:16]!r}")
 
     async def _set_aside(self, message: Message) -> None:
-        """Park an event of a table nobody here knows, unless the record of its saga names one that is known."""
+        """Park an event of a table unknown here, unless the record of its saga names one that is known."""
         saga_id = message.fields["correlationid"]
         table, version = message.fields["definition"], message.fields["definitionversion"]
         (record,) = await self.records.load_each([saga_id])
@@ -278,7 +280,7 @@ class Coordinator:
         if record is not None:
             if self._meanings.table(record.progress) is not None:
                 return await self._fence_stranger(message)
-            table, version = record.progress.definition, str(record.progress.version)  # whoever knows it judges
+            table, version = record.progress.definition, str(record.progress.version)  # who knows that table judges
         await self._park(message, table, version)
 
     async def _bury_all(self, bundle: Bundle, why: str) -> None:

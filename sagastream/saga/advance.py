@@ -30,10 +30,10 @@ ENDS: dict[str, Status] = {
     SagaCompensationCompleted.type_name(): Status.COMPENSATED,
     SagaAborted.type_name(): Status.ABORTED,
 }
-"""The status with which a saga has ended, by the type of the event that announces it."""
+"""The status in which a saga has ended, by the type of the event that announces it."""
 
 _ENDED = "ended"
-_STARTED, _COMPLETED = SagaStarted(), SagaCompleted()  # they say nothing but that
+_STARTED, _COMPLETED = SagaStarted(), SagaCompleted()  # they carry no data
 _WISHES = frozenset({Kind.CANCELLED, Kind.GAVE_UP, Kind.POISONED})
 _STATED = frozenset({Kind.STATED_DONE, Kind.STATED_UNDONE})
 _TOO_LATE_AT_THE_END = _WISHES | _STATED | {Kind.OVERDUE, Kind.ABORTED}
@@ -41,7 +41,7 @@ _TOO_LATE_AT_THE_END = _WISHES | _STATED | {Kind.OVERDUE, Kind.ABORTED}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request to be sent: about which step, and the how manieth time."""
+    """A request to be sent about a step; ``times`` is 1 at first and grows by one with each repetition."""
 
     step: str
     request: Request
@@ -51,9 +51,9 @@ class Asked:
 class Advance(NamedTuple):
     """What one turn led to.
 
-    ``news`` are the happenings that told something new; ``late`` counts those that came after the end.
-    ``announcements`` are events, each under a name that is announced once per saga.
-    ``timer_ms`` is when to look again, None once the saga has ended.
+    ``news`` are the happenings that added something new; ``late`` counts those that arrived after the end.
+    ``announcements`` are events, each under a name that is announced once per saga. ``timer_ms`` is when to look again,
+    None once the saga has ended.
     """
 
     progress: Progress
@@ -66,17 +66,17 @@ class Advance(NamedTuple):
 
 
 def has_ended(progress: Progress) -> bool:
-    """Tell whether the saga has ended, for good, even if a ledger contradicts it since."""
+    """Tell whether the saga has ended, for good, even if a ledger has contradicted it since."""
     return _ENDED in progress.announced
 
 
 def advance(saga: Saga, progress: Progress, happenings: Sequence[Happening], *, now_ms: int) -> Advance:
-    """Add what happened and derive what follows; any order and repetition of the same facts leads to the same."""
+    """Add what happened and derive what follows; neither order nor repetition of facts changes the result."""
     return _follow(saga, progress, happenings, now_ms=now_ms)
 
 
 def tick(saga: Saga, progress: Progress, *, now_ms: int) -> Advance:
-    """Let time have passed: what is overdue by now becomes a fact, what went unanswered is asked again.
+    """Let time pass: whatever is overdue by now becomes a fact, and unanswered requests are repeated.
 
     Only for an instant up to which everything published has been read.
     """
@@ -84,10 +84,10 @@ def tick(saga: Saga, progress: Progress, *, now_ms: int) -> Advance:
 
 
 def ask_now(saga: Saga, progress: Progress, *, now_ms: int) -> Advance:
-    """Ask at once, at a person's word, for everything that is open, whenever it was asked last.
+    """Repeat every open request at once because a person wants it, however recently each was made.
 
-    Ledgers answer what they decided before from memory, so it has no second effect. Only for a saga that has not ended
-    and whose ledgers agree.
+    Ledgers answer from memory what they decided before, so a repetition has no second effect. Only for a saga that has
+    not ended and whose ledgers agree.
     """
     asks = tuple(
         Asked(step, request, _times(progress, step, request) + 1) for step, request in lifecycle.askable(saga, progress)
@@ -96,7 +96,7 @@ def ask_now(saga: Saga, progress: Progress, *, now_ms: int) -> Advance:
 
 
 def overdue(saga: Saga, progress: Progress, now_ms: int) -> Iterator[Happening]:
-    """Yield what has run out of time by now."""
+    """Yield a happening for each deadline that has passed by now."""
     waiting = lifecycle.awaited(saga, progress)
     if waiting is not None and waiting[2] <= now_ms and not progress.has(waiting[0], Kind.OVERDUE):
         step, since, until = waiting
@@ -123,7 +123,7 @@ def _follow(
 ) -> Advance:
     had_ended = has_ended(before)
     late = sum(happening.kind not in _STATED for happening in happenings) if had_ended and not may_repeat else 0
-    if had_ended:  # what asks for a way that can no longer be taken, or took no effect, is not even remembered
+    if had_ended:  # facts that call for a way no longer open, or had no effect, are not even recorded
         is_at_rest = lifecycle.status(saga, before).is_end
         too_late = _TOO_LATE_AT_THE_END if is_at_rest else _WISHES
         happenings = [
@@ -147,7 +147,7 @@ def _follow(
 
 
 def _is_idle(progress: Progress, happening: Happening) -> bool:
-    """Tell whether a step was refused that had long been done: a ledger forgot it and tried again, to no effect."""
+    """Tell whether a step already done is reported refused: its ledger forgot it and retried, without effect."""
     return happening.kind is Kind.REFUSED and progress.has(happening.step, Kind.DONE, Kind.UNDONE)
 
 
@@ -160,13 +160,13 @@ def _due(saga: Saga, progress: Progress, now_ms: int, *, may_repeat: bool) -> It
 
 
 def _times(progress: Progress, step: str, request: Request) -> int:
-    """Return how often this was asked so far."""
+    """Return how often this request was made so far."""
     ask = progress.asks.get(step)
     return ask.times if ask is not None and ask.request is request else 0
 
 
 def _announcements(saga: Saga, progress: Progress, status: Status) -> Iterator[tuple[str, Event]]:
-    """Yield what the saga's life so far must have announced, by a name under which each is announced once."""
+    """Yield every event the saga must have announced so far, under the name by which it is announced only once."""
     if progress.began_ms is not None:
         yield "started", _STARTED
     if lifecycle.is_turned_back(saga, progress) and any(s != BEGINNING for s in lifecycle.to_undo(saga, progress)):

@@ -1,4 +1,4 @@
-"""A saga as a table. Owns the shape of definitions and refuses those that could not work."""
+"""Saga definitions as tables. Owns their shape and rejects those that could not work; never runs a saga."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from sagastream.errors import DefinitionError
 from sagastream.event import Event, Refusal
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-BEGINNING = "begin"  # the name under which the beginning counts as a step
+BEGINNING = "begin"  # the step name of the beginning
 
 
 @dataclass(frozen=True)
 class Step:
     """One effect in one service.
 
-    ``by`` is the participant that performs it; ``done``, ``refused`` and ``undone`` are the events by which
-    that participant says so; ``within`` is how long it may take, counted from the step before it.
-    A ``pivot`` is the step after which the saga is driven forward and nothing is undone.
+    ``by`` is the participant that performs it; ``done``, ``refused`` and ``undone`` are the events by which that
+    participant reports the outcome; ``within`` is how long the step may take, counted from the end of the step before
+    it. A ``pivot`` is the step after which the saga is driven forward and nothing is undone.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Step:
 class Saga:
     """The table of a business transaction: steps in the order they happen.
 
-    ``begins_with`` is published by ``begun_by``, whom its class names; ``cancelled_by`` says that the beginning itself
-    was undone. ``cancellation`` is an event by which ``begun_by`` asks for the saga to be turned back
-    (``Entrance.bar`` publishes it). ``within`` bounds the whole way to the pivot.
-    ``patience`` is how long an unanswered request waits before it is asked again; it doubles each time.
-    The version a saga began with governs it to its end.
+    ``begun_by`` publishes ``begins_with``; it defaults to the participant named by that event class. ``cancelled_by``
+    reports that the beginning itself was undone. ``cancellation`` is an event by which ``begun_by`` asks for the saga
+    to be compensated (``Entrance.bar`` publishes it). ``within`` limits the whole time to the pivot. ``patience`` is
+    how long an unanswered request waits before it is repeated; the wait doubles each time. The version a saga began
+    with governs it to its end.
 
     Raises: ``DefinitionError`` for a table that could not work.
     """
@@ -67,7 +67,7 @@ class Saga:
             raise DefinitionError(f"saga {self.name!r}: {problem}")
 
     def _misfits(self) -> Iterator[str]:
-        """Yield what is not of its type: nobody checks types when a table is made."""
+        """Yield each value of the wrong type: nothing else checks types when a table is made."""
         if not isinstance(self.version, int):
             yield f"the version must be a whole number such as 1, got {self.version!r}"
         steps: object = self.steps
@@ -134,12 +134,12 @@ class Saga:
 
     @cached_property
     def judged(self) -> dict[tuple[str, str], object]:
-        """Return where ``lifecycle`` keeps what it has judged of sagas of this table, by question and shape."""
+        """Return the cache where ``lifecycle`` keeps its judgements of sagas of this table, by question and shape."""
         return {}
 
     @cached_property
     def performers(self) -> Mapping[str, str]:
-        """Return who performs each step, by the step's name; the beginning first, the others in their order."""
+        """Return the participant that performs each step, by step name; the beginning first, then in order."""
         return {BEGINNING: self.begun_by, **{step.name: step.by for step in self.steps}}
 
     @cached_property
@@ -149,16 +149,16 @@ class Saga:
 
     @cached_property
     def previous(self) -> Mapping[str, str]:
-        """Return the step before each, by its name; the beginning before the first of them."""
+        """Return the predecessor of each step, by name; that of the first step is the beginning."""
         return dict(zip(self.names[1:], self.names, strict=False))
 
     @cached_property
     def participants(self) -> tuple[str, ...]:
-        """Return everybody who takes part, the one who begins first."""
+        """Return every participant, the one that begins the saga first."""
         return tuple(dict.fromkeys((self.begun_by, *(step.by for step in self.steps))))
 
     def is_after_pivot(self, at: int) -> bool:
-        """Tell whether the step at this position is only reached once nothing is undone any more."""
+        """Tell whether the step at this position comes after the pivot, when nothing is undone any more."""
         return self.pivot_at is not None and at > self.pivot_at
 
     def _published(self) -> Iterator[tuple[str, type[Event] | None]]:
@@ -169,5 +169,5 @@ class Saga:
                 yield step.by, kind
 
     def event_types(self) -> Iterator[type[Event]]:
-        """Yield every event the table speaks of."""
+        """Yield every event type in the table."""
         return (kind for _, kind in self._published() if kind is not None)

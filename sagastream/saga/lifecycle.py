@@ -1,10 +1,10 @@
-"""What follows from the facts of a saga: its status, what must be asked of whom, and until when to wait. Pure.
+"""What follows from the facts of a saga: its status, the open requests, and how long to wait. Pure.
 
-The rules are DESIGN 6. A refusal proves that nothing later happened. After a time-out, a give-up or a cancellation
-the pivot's participant judges; only its bar turns the saga back, and then every step before the pivot is asked,
-newest first, whether it was heard of or not.
+The rules are DESIGN 6. A refusal proves that nothing later happened. After a time-out, a give-up or a cancellation the
+pivot's participant judges; only its bar makes the saga compensate. Then the undo of every step before the pivot is
+requested, newest first, whether or not any of its events was seen.
 
-It is long because its rules rest on one another: whoever changes one must see all.
+The module is long because its rules depend on one another: to change one, read all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 _MS = timedelta(milliseconds=1)
 LONGEST_PACE = timedelta(hours=1)
-MOST_JUDGED = 10_000  # answers kept per table; sagas have a few dozen shapes, unless somebody plays all of them
+MOST_JUDGED = 10_000  # cached judgements per table; sagas have a few dozen shapes, unless all are enumerated
 
 
 class Status(StrEnum):
@@ -44,15 +44,15 @@ class Status(StrEnum):
 
 
 _ENDS = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.FAILED, Status.ABORTED})
-_SMOOTH = frozenset({Kind.DONE})  # what most sagas only ever know: nothing to judge
-_CONTRARY = frozenset({Kind.BARRED, Kind.REFUSED, Kind.UNDONE, Kind.STATED_UNDONE})  # no dispute without one of them
+_SMOOTH = frozenset({Kind.DONE})  # the only kind in most sagas: nothing to judge
+_CONTRARY = frozenset({Kind.BARRED, Kind.REFUSED, Kind.UNDONE, Kind.STATED_UNDONE})  # no dispute without one
 _REASONS = (Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED, Kind.ABORTED, Kind.STATED_UNDONE)
 _REACHED = (Kind.DONE, Kind.UNDONE, Kind.REFUSED)
 _SETTLED = (Kind.UNDONE, Kind.BARRED, Kind.REFUSED, Kind.STATED_UNDONE)
 
 
 def _by_shape(judge: Callable[[Saga, Progress], T]) -> Callable[[Saga, Progress], T]:
-    """Judge each shape once: for questions whose answer depends on which facts are known, never on what they say."""
+    """Judge each shape once; for questions whose answer depends on which facts are known, never on their content."""
     name = judge.__name__
 
     @wraps(judge)
@@ -95,7 +95,7 @@ def status(saga: Saga, progress: Progress) -> Status:
 
 
 def troubles(saga: Saga, progress: Progress) -> Iterator[str]:
-    """Yield why the saga cannot end by itself for now, in words for people."""
+    """Yield the reasons why the saga cannot end by itself for now, in words for people."""
     if progress.kinds <= _SMOOTH:
         return
     yield from contradictions(saga, progress)
@@ -118,20 +118,20 @@ def troubles(saga: Saga, progress: Progress) -> Iterator[str]:
 
 
 def contradictions(saga: Saga, progress: Progress) -> Iterator[str]:
-    """Yield facts that cannot both be true; only a ledger that went back in time produces them."""
+    """Yield facts that cannot both be true; only a ledger rolled back to an earlier state produces them."""
     return (told for _, told in disputes(saga, progress))
 
 
 @_by_shape
 def disputes(saga: Saga, progress: Progress) -> tuple[tuple[str, str], ...]:
-    """Return the steps of which facts contradict each other, and how; a person's word with evidence settles one."""
+    """Return each step whose facts contradict each other, and how; a person's statement with evidence settles it."""
     return tuple(_disputes(saga, progress))
 
 
 def _disputes(saga: Saga, progress: Progress) -> Iterator[tuple[str, str]]:
     if progress.kinds.isdisjoint(_CONTRARY):
         return
-    # Asked of every saga at every turn and look: what is known of a step is looked up once.
+    # Asked of every saga at every turn and every look, so the facts of a step are looked up once.
     steps = saga.names
     upto = steps if saga.pivot_at is None else steps[: saga.pivot_at + 2]
     pivot = saga.pivot
@@ -159,7 +159,7 @@ def _disputes(saga: Saga, progress: Progress) -> Iterator[tuple[str, str]]:
 
 
 def is_done(progress: Progress, step: str) -> bool:
-    """Tell whether a step is done, by its own event or a person's word; that word also tells that it is not."""
+    """Tell whether a step is done, by its own event or a person's statement, which may also say that it is not."""
     known = progress.facts.get(step)
     if known is None or Kind.STATED_UNDONE in known:
         return False
@@ -168,7 +168,7 @@ def is_done(progress: Progress, step: str) -> bool:
 
 @_by_shape
 def is_turned_back(saga: Saga, progress: Progress) -> bool:
-    """Tell whether the saga is being undone, for good."""
+    """Tell whether the saga is being compensated, for good."""
     if progress.kinds <= _SMOOTH:
         return False
     pivot = saga.pivot
@@ -182,7 +182,7 @@ def is_turned_back(saga: Saga, progress: Progress) -> bool:
 
 @_by_shape
 def is_in_doubt(saga: Saga, progress: Progress) -> bool:
-    """Tell whether the pivot's participant must judge which way the saga goes."""
+    """Tell whether the pivot's participant must judge whether the saga goes forward or is compensated."""
     if progress.kinds <= _SMOOTH:
         return False
     pivot = saga.pivot
@@ -196,7 +196,7 @@ def is_in_doubt(saga: Saga, progress: Progress) -> bool:
 
 @_by_shape
 def to_undo(saga: Saga, progress: Progress) -> tuple[str, ...]:
-    """Return the steps that must be undone or barred once the saga is turned back, newest first."""
+    """Return the steps that must be undone or barred once the saga is compensated, newest first."""
     upto = _refused_at(saga, progress)  # never after the pivot
     if upto is None:
         upto = saga.pivot_at if saga.pivot_at is not None else len(saga.steps)
@@ -205,14 +205,14 @@ def to_undo(saga: Saga, progress: Progress) -> tuple[str, ...]:
 
 
 def is_settled(progress: Progress, step: str) -> bool:
-    """Tell whether a step of a saga that is turned back is known to have no effect any more."""
+    """Tell whether a step of a saga being compensated is known to have no effect any more."""
     return progress.has(step, *_SETTLED)
 
 
 def proof(saga: Saga, progress: Progress, step: str) -> str | None:
-    """Return the id of an event that proves that a step was once done, if one was seen.
+    """Return the id of an event that proves that a step was once done, None if none was seen.
 
-    Its own, or one of any later step: that one was only possible after it.
+    It is an event of the step itself, or of any later step, which was only possible after it.
     """
     names = saga.names
     own = progress.fact(step, Kind.DONE)
@@ -228,9 +228,10 @@ def proof(saga: Saga, progress: Progress, step: str) -> str | None:
 
 @_by_shape
 def wanted(saga: Saga, progress: Progress) -> tuple[tuple[str, Request], ...]:
-    """Return what must be asked about which step, as things stand.
+    """Return the requests that the facts call for, each with its step.
 
-    One undo at a time, newest first; one that gave up does not hold the older ones.
+    Undos are requested one at a time, newest first; one that gave up, or whose ledger was lost, does not block the
+    older ones.
     """
     return tuple(_wanted(saga, progress))
 
@@ -254,10 +255,10 @@ def _wanted(saga: Saga, progress: Progress) -> Iterator[tuple[str, Request]]:
 
 
 def askable(saga: Saga, progress: Progress) -> Iterator[tuple[str, Request]]:
-    """Yield what may be asked at once at a person's word: what is wanted, else whatever the saga waits for.
+    """Yield the requests a person may have sent at once: the wanted ones, otherwise one for the awaited step.
 
-    A step that is merely awaited tells again what it decided, tries again what it has begun, and is otherwise
-    left to its own message, which is still to come. Only for a saga that has not ended and whose ledgers agree.
+    An awaited step reports again what it decided and retries what it has begun. If it has done neither, it is left to
+    its own message, which is still to come. Only for a saga that has not ended and whose ledgers agree.
     """
     requests = list(wanted(saga, progress))
     waiting = awaited(saga, progress)
@@ -270,7 +271,7 @@ def askable(saga: Saga, progress: Progress) -> Iterator[tuple[str, Request]]:
 
 
 def awaited(saga: Saga, progress: Progress) -> tuple[str, int, int] | None:
-    """Return the step the saga waits for on its way forward, since when and until when (epoch ms)."""
+    """Return the step that a saga going forward waits for, since when, and until when (epoch ms); None without one."""
     since = progress.began_ms
     if since is None or is_turned_back(saga, progress) or is_in_doubt(saga, progress):
         return None
@@ -290,7 +291,7 @@ def awaited(saga: Saga, progress: Progress) -> tuple[str, int, int] | None:
 def timer(saga: Saga, progress: Progress, now_ms: int) -> int | None:
     """Return when to look at the saga again if nothing happens (epoch ms); None once it has ended.
 
-    Where there is nothing to wait for, that is an hour from now: a timer that stayed behind would fire for ever.
+    If there is nothing to wait for, that is an hour from now: a timer left in the past would fire for ever.
     """
     if status(saga, progress).is_end:
         return None
@@ -304,7 +305,11 @@ def timer(saga: Saga, progress: Progress, now_ms: int) -> int | None:
 
 
 def ask_again_at(saga: Saga, progress: Progress, step: str, request: Request) -> int:
-    """Return when a request is due: at once if it was never made, else after a pause that doubles each time."""
+    """Return when a request is due (epoch ms).
+
+    The first undo or bar is due at once, the first retry after ``patience``; each repetition waits twice as long, at
+    most an hour.
+    """
     ask = progress.asks.get(step)
     if ask is not None and ask.request is request:
         return ask.at_ms + min(_ms(saga.patience) << min(ask.times - 1, 20), _ms(LONGEST_PACE))
@@ -333,7 +338,7 @@ def reason(saga: Saga, progress: Progress) -> str:
 
 
 def _stops(saga: Saga, progress: Progress, step: str) -> bool:
-    """Tell whether a step is known to keep everything after it from happening."""
+    """Tell whether a step is known to prevent every later step."""
     known = progress.facts.get(step)
     if not known:
         return False
@@ -352,9 +357,9 @@ def _has_gone_forward(saga: Saga, progress: Progress) -> bool:
 
 
 def _held_up(saga: Saga, progress: Progress) -> Iterator[tuple[str, list[Kind]]]:
-    """Yield the steps that must be done now that the pivot is, and are not, with what is known to hold them up.
+    """Yield the steps that must be done because the pivot is, but are not, with the kinds of fact that hold them up.
 
-    A step before the pivot has certainly happened; it is overdue if its event was lost on its way to us.
+    A step before the pivot has certainly happened; it is overdue if its event never reached the coordinator.
     """
     pivot = saga.pivot
     if pivot is None or not is_done(progress, pivot):

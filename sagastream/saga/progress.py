@@ -1,6 +1,6 @@
-"""What is known about one saga: a set of facts. Pure; adding facts commutes, associates and repeats without effect.
+"""The facts known about one saga. Pure; adding facts is commutative, associative and idempotent.
 
-The status is nowhere kept as truth: it follows from the facts (see ``lifecycle``).
+The status is never kept as truth: it follows from the facts (see ``lifecycle``).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from sagastream.saga.definition import BEGINNING, Saga
 
 
 class Kind(StrEnum):
-    """What a fact says about a step; of the beginning, ``done`` says that the saga began.
+    """What a fact says about a step; for the beginning, ``done`` means that the saga began.
 
-    ``stated`` facts are a person's word, given with evidence, where ledgers cannot tell any more.
+    ``stated`` facts are statements by a person, given with evidence where ledgers can no longer tell.
     """
 
     DONE = "done"
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 
 
 class Request(StrEnum):
-    """What the coordinator may ask about a step."""
+    """What the coordinator may request about a step."""
 
     UNDO = "undo"
     BAR = "bar"
@@ -44,7 +44,7 @@ class Request(StrEnum):
 
     @property
     def purpose(self) -> str:
-        """Return what somebody is asked for, in words for people which the name of the step follows."""
+        """Return the purpose in words for people; the name of the step follows it."""
         return _PURPOSES[self]
 
 
@@ -52,9 +52,9 @@ _PURPOSES = {Request.UNDO: "to undo", Request.BAR: "to bar", Request.RETRY: "for
 
 
 class Fact(NamedTuple):
-    """When something became known (epoch ms, server time), by which event, and why if it says so.
+    """When something became known (epoch ms, server time), from which event, and why if the event says so.
 
-    ``actor`` is the person who said so, empty for what a service said.
+    ``actor`` is the person who reported it, empty if a service did.
     """
 
     at_ms: int
@@ -64,7 +64,7 @@ class Fact(NamedTuple):
 
 
 class Happening(NamedTuple):
-    """A fact on its way into a progress."""
+    """A fact that is to be added to a progress."""
 
     step: str
     kind: Kind
@@ -73,7 +73,7 @@ class Happening(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """The last time something was asked about a step, and how often it was asked by then."""
+    """The latest request about a step, and how often it has been made."""
 
     request: Request
     times: int
@@ -85,7 +85,7 @@ Facts = Mapping[str, Mapping[Kind, Fact]]
 
 @dataclass(frozen=True)
 class Progress:
-    """The facts of one saga, what was asked because of them, and which turns of its life were announced.
+    """The facts of one saga, the requests they led to, and the announcements made so far.
 
     ``facts`` maps the name of a step (``BEGINNING`` for the beginning) to what is known about it.
     """
@@ -104,22 +104,22 @@ class Progress:
         return known.get(kind) if known else None
 
     def has(self, step: str, *kinds: Kind) -> bool:
-        """Tell whether any of these is known about a step."""
+        """Tell whether any of these kinds is known about a step."""
         known = self.facts.get(step)
         return known is not None and not known.keys().isdisjoint(kinds)
 
     def any(self, saga: Saga, *kinds: Kind) -> bool:
-        """Tell whether any of these is known about any step, the beginning not counted."""
+        """Tell whether any of these kinds is known about any step other than the beginning."""
         return any(self.has(step.name, *kinds) for step in saga.steps)
 
     @cached_property
     def kinds(self) -> frozenset[Kind]:
-        """Return what is known about any step at all; most sagas only ever know ``done``."""
+        """Return every kind known about any step; in most sagas only ever ``done``."""
         return frozenset(kind for known in self.facts.values() for kind in known)
 
     @cached_property
     def shape(self) -> str:
-        """Return what is known about which step, instants and reasons aside: most sagas have one of a few shapes."""
+        """Return the kinds known about each step, without instants and reasons; most sagas have one of a few shapes."""
         return "\n".join([f"{step}\n{','.join(known)}" for step, known in self.facts.items()])
 
     @property
@@ -135,7 +135,7 @@ class Progress:
 
     @property
     def start_ms(self) -> int:
-        """Return the instant by which the saga is listed: when it began, or its earliest fact while that is unknown."""
+        """Return the instant by which the saga is listed: its beginning, or its earliest fact while that is unknown."""
         began_ms = self.began_ms
         return began_ms if began_ms is not None else self.first_ms
 
@@ -146,21 +146,21 @@ class Progress:
 
     @property
     def last_event_id(self) -> str:
-        """Return the event that told the latest fact, empty if none did: what the saga as it stands came from."""
+        """Return the event that reported the latest fact, empty without one: the cause of the present state."""
         told = [
             fact
             for known in self.facts.values()
             for kind, fact in known.items()
-            if kind not in (Kind.POISONED, Kind.ABORTED)  # they come from outside
+            if kind not in (Kind.POISONED, Kind.ABORTED)  # these come from outside the saga
         ]
         return max(told).event_id if told else ""
 
     def with_fact(self, happening: Happening) -> Progress:
-        """Return the progress that also knows this; of two facts that say the same the earlier one stays."""
+        """Return the progress with this fact added; of two facts that say the same, the earlier one stays."""
         return self.with_facts((happening,))[0]
 
     def with_facts(self, happenings: Iterable[Happening]) -> tuple[Progress, tuple[Happening, ...]]:
-        """Return the progress that also knows these, and those of them that told something new."""
+        """Return the progress with these facts added, and those of them that were new."""
         facts: dict[str, Mapping[Kind, Fact]] = dict(self.facts)
         news: list[Happening] = []
         for happening in happenings:
@@ -178,7 +178,7 @@ class Progress:
         asks: Mapping[str, Ask] | None = None,
         announced: tuple[str, ...] | None = None,
     ) -> Progress:
-        """Return the progress with these in place of what it holds."""
+        """Return the progress with the given fields replaced."""
         return Progress(
             self.saga_id,
             self.definition,

@@ -1,4 +1,4 @@
-"""How a saga may stand, each way reached by the shortest story that leads there. Pure; for the reference and tests."""
+"""Every situation of a saga, each reached by the shortest story that leads there. Pure; for the reference and tests."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _START_MS = 1_000_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """Something that may be told about a saga: an event, or that its time has run out (``TIME``).
+    """Something that may be reported about a saga: an event, or that its time has run out (``TIME``).
 
-    ``is_general`` tells that the same event may be about any step.
+    ``is_general`` means that an event of this type may concern any step.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Occurrence:
         return f"{self.name} ({self.step})" if self.is_general else self.name
 
     def happening(self, at_ms: int) -> Happening:
-        """Return it as it would reach the coordinator; told again, it is the same event."""
+        """Return the occurrence as it would reach the coordinator; repeated, it is the same event."""
         return Happening(self.step, self.kind, Fact(at_ms, f"{self.step}-{self.kind}".replace(" ", "-"), "…"))
 
 
@@ -41,7 +41,7 @@ TIME = Occurrence("its time runs out", "", Kind.OVERDUE)
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """How a saga stands after a story; ``timer_ms`` is when it is looked at again."""
+    """The state of a saga after a story; ``timer_ms`` is when the coordinator looks at it again."""
 
     title: str
     story: tuple[Occurrence, ...]
@@ -51,24 +51,24 @@ class Situation:
     timer_ms: int | None
 
     def then(self, saga: Saga, occurrence: Occurrence) -> Advance | None:
-        """Return what one more occurrence leads to; None for time, where nothing is waited for any more."""
+        """Return what one more occurrence leads to; None for ``TIME`` if nothing is waited for any more."""
         if occurrence == TIME:
             return None if self.timer_ms is None else tick(saga, self.progress, now_ms=self.timer_ms)
         return advance(saga, self.progress, [occurrence.happening(self.now_ms)], now_ms=self.now_ms)
 
     def if_asked(self, saga: Saga, action: Action) -> Verdict:
-        """Return what it leads to that a person wants something done."""
+        """Return what a person's action leads to."""
         return repair(saga, self.progress, action, id=f"{action.act}-{action.step}", now_ms=self.now_ms)
 
     def after(self, turn: Advance, what: Occurrence | Action) -> Situation:
-        """Return how the saga stands after something led to this turn."""
+        """Return the situation after an occurrence or action that led to this turn."""
         now_ms = self.timer_ms if what == TIME and self.timer_ms is not None else self.now_ms
         story = (*self.story, what) if isinstance(what, Occurrence) else self.story
         return Situation(self.title, story, turn.progress, turn.status, now_ms, turn.timer_ms)
 
 
 def occurrences(saga: Saga) -> Iterator[Occurrence]:
-    """Yield everything that may be told about a saga of this table."""
+    """Yield everything that may be reported about a saga of this table."""
     yield Occurrence(saga.begins_with.type_name(), BEGINNING, Kind.DONE)
     yield from _about(BEGINNING, (saga.cancelled_by, Kind.UNDONE), (saga.cancellation, Kind.CANCELLED))
     for step in saga.steps:
@@ -93,7 +93,7 @@ def actions(saga: Saga) -> Iterator[Action]:
 
 
 def situations(saga: Saga) -> Iterator[Situation]:
-    """Yield how a saga of this table may stand, from nothing known to every end, without repetition."""
+    """Yield the situations of a saga of this table, from nothing known to every end, without repetition."""
     seen: set[str] = set()
     for title, story in _stories(saga):
         situation = _told(saga, title, story)
@@ -104,7 +104,7 @@ def situations(saga: Saga) -> Iterator[Situation]:
 
 
 def _told(saga: Saga, title: str, story: Sequence[Occurrence]) -> Situation:
-    """Return how a saga stands after a story, everything told at once but for the times that ran out."""
+    """Return the situation after a story, whose occurrences are simultaneous unless time runs out between them."""
     now = Situation(title, (), Progress("saga", saga.name, saga.version), None, _START_MS, None)
     for occurrence in story:
         turn = now.then(saga, occurrence)
@@ -132,7 +132,7 @@ def _general(event: str, step: str, kind: Kind) -> Occurrence:
 
 
 def _askable(saga: Saga) -> list[str]:
-    """Return whatever may be asked to be undone or barred."""
+    """Return the steps that may be asked to undo or bar."""
     upto = saga.steps if saga.pivot_at is None else saga.steps[: saga.pivot_at + 1]
     return [*([BEGINNING] if saga.cancelled_by is not None else []), *(step.name for step in upto)]
 
@@ -162,7 +162,7 @@ def _stories(saga: Saga) -> _Stories:
 
 
 def _refused(saga: Saga, told: _Told, forward: _Story) -> _Stories:
-    """Yield each refusal, and the end of the first."""
+    """Yield each refusal before or at the pivot, and the end of the saga after the first of them."""
     ends = False
     for at, step in enumerate(saga.steps):
         if step.refused is not None and not saga.is_after_pivot(at):
@@ -175,7 +175,7 @@ def _refused(saga: Saga, told: _Told, forward: _Story) -> _Stories:
 
 
 def _doubts(saga: Saga, told: _Told, forward: _Story) -> _Stories:
-    """Yield how it may become uncertain how far a saga came; last where most was done."""
+    """Yield the ways in which it may become uncertain how far a saga came; the last has the most steps done."""
     upto = len(saga.steps) if saga.pivot_at is None else saga.pivot_at + 1
     first, last = saga.steps[0].name, saga.steps[upto - 1].name
     yield f"{first} is overdue", (forward[0], TIME)
@@ -187,7 +187,7 @@ def _doubts(saga: Saga, told: _Told, forward: _Story) -> _Stories:
 
 
 def _judged(told: _Told, judge: str, title: str, doubt: _Story) -> _Stories:
-    """Yield what a pivot's participant may answer."""
+    """Yield the possible answers of the pivot's participant."""
     yield f"{title}, the bar of {judge} gave up", (*doubt, told[judge, Kind.UNDO_GAVE_UP])
     yield f"{title}, the ledger of {judge} was lost", (*doubt, told[judge, Kind.LOST])
     yield f"{title}, but {judge} is done", (*doubt, told[judge, Kind.DONE])
@@ -195,7 +195,7 @@ def _judged(told: _Told, judge: str, title: str, doubt: _Story) -> _Stories:
 
 
 def _turned_back(saga: Saga, told: _Told, title: str, doubt: _Story) -> _Stories:
-    """Yield the way from a doubt to its end, and every place where it may be stuck."""
+    """Yield each stage from a doubt to the end of compensation, and every place where compensation may be stuck."""
     if saga.pivot is not None:
         doubt, title = (*doubt, told[saga.pivot, Kind.BARRED]), f"{title}, {saga.pivot} is barred"
         yield title, doubt

@@ -28,7 +28,7 @@ class StepStatus(StrEnum):
 
 
 class UndoStatus(StrEnum):
-    """Where the undo of one step stands, once its saga is turned back."""
+    """Where the undo of one step stands, once its saga is being compensated."""
 
     PENDING = "Pending"
     ASKED = "Asked"
@@ -42,8 +42,8 @@ class UndoStatus(StrEnum):
 class Standing:
     """One step as it stands; instants are epoch ms.
 
-    ``started_ms`` is when the step before it was done, which is what may be known; ``event_ids`` maps each kind
-    of fact to the event that told it.
+    ``started_ms`` is when the step before it was done, the nearest instant that is known; ``event_ids`` maps each kind
+    of fact to the event that reported it.
     """
 
     name: str
@@ -81,7 +81,7 @@ def standings(saga: Saga, progress: Progress) -> Iterator[Standing]:
 
 
 def remaining(saga: Saga, progress: Progress) -> list[str]:
-    """Return of a saga that has not ended the steps still to be done, or, once it is turned back, to be undone."""
+    """Return the steps that an unfinished saga still has to do or, once it is being compensated, to undo."""
     if lifecycle.is_turned_back(saga, progress):
         return [step for step in lifecycle.to_undo(saga, progress) if not lifecycle.is_settled(progress, step)]
     return [name for name in saga.names if not lifecycle.is_done(progress, name)]

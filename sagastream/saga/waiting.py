@@ -1,4 +1,4 @@
-"""Whom an unfinished saga waits for, told to people. Pure; decides nothing."""
+"""Whom an unfinished saga waits for, in words for people. Pure; decides nothing."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MS = timedelta(milliseconds=1)
 class Wait:
     """Whom an unfinished saga waits for, at which step, for what and why; instants are epoch ms.
 
-    At ``until_ms`` the coordinator does something about it: the step is overdue, or it is asked again.
-    None means that only a person can.
+    At ``until_ms`` the coordinator acts: it declares the step overdue, or asks again. None means that only a person can
+    act.
     """
 
     who: str
@@ -57,7 +57,7 @@ def held_by(saga: Saga, progress: Progress) -> Wait:
 def is_stuck(saga: Saga, progress: Progress, now_ms: int) -> bool:
     """Tell whether a saga does not move as it should.
 
-    It needs attention, or somebody was asked twice and did not answer, or was to have answered by now.
+    It needs attention, a participant has not answered a repeated request, or an answer is overdue.
     """
     wait = waiting_for(saga, progress)
     if wait is None:
@@ -69,7 +69,7 @@ def is_stuck(saga: Saga, progress: Progress, now_ms: int) -> bool:
 
 
 def _asked(saga: Saga, progress: Progress, wanted: list[tuple[str, Request]]) -> Wait:
-    """Of several requests that are open, tell the one that has not failed so far."""
+    """Return the wait for the last of the open requests, the one that has not failed so far."""
     name, request = wanted[-1]
     ask = progress.asks.get(name)
     times = f", asked {ask.times} times" if ask is not None and ask.request is request and ask.times > 1 else ""
@@ -100,7 +100,7 @@ def answers(saga: Saga, name: str, request: Request) -> str:
 
 
 def _asked_since(saga: Saga, progress: Progress, name: str, request: Request) -> int:
-    """Return since when an answer is outstanding: since the fact that made the coordinator ask."""
+    """Return since when an answer is outstanding (epoch ms): the instant of the fact that caused the request."""
     if request is Request.RETRY:
         return _earliest(progress, (name,), Kind.GAVE_UP, Kind.REFUSED, Kind.OVERDUE)
     doubt_ms = _earliest(progress, saga.names, Kind.REFUSED, Kind.OVERDUE, Kind.GAVE_UP, Kind.CANCELLED)
@@ -116,7 +116,7 @@ def _asked_since(saga: Saga, progress: Progress, name: str, request: Request) ->
 
 
 def _unbegun(saga: Saga, progress: Progress) -> Wait:
-    """Tell the wait of a shell: of a saga of which only later events were seen."""
+    """Return the wait of a shell, a saga of which only later events were seen."""
     is_overdue = progress.has(BEGINNING, Kind.OVERDUE)
     return Wait(
         who=saga.begun_by,
