@@ -1,4 +1,4 @@
-"""What keeps a saga from ending by itself, what would close it, and what was left when a person closed it. Pure."""
+"""What keeps a saga from ending by itself, what would close it, and what a person left open by closing it. Pure."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Effect(StrEnum):
 
     @property
     def kind(self) -> Kind:
-        """Return the fact that says so."""
+        """Return the kind of fact that states this effect."""
         return Kind.STATED_DONE if self is Effect.DONE else Kind.STATED_UNDONE
 
     @property
     def opposite(self) -> Effect:
-        """Return what must not be stated of the same step."""
+        """Return the effect that must not be stated of the same step."""
         return Effect.UNDONE if self is Effect.DONE else Effect.DONE
 
 
@@ -37,8 +37,8 @@ class Effect(StrEnum):
 class Open:
     """One thing that keeps a saga from ending by itself; instants are epoch ms.
 
-    ``answer`` is the event that would close it and comes from ``service``, which is asked again at ``again_ms``; both
-    are absent where nobody is asked. ``effects`` are what a person may state of the step, with evidence, to close it.
+    ``answer`` is the event by which ``service`` would close it; the service is asked again at ``again_ms``. Both are
+    None if nobody is asked. ``effects`` are what a person may state about the step, with evidence, to close it.
     """
 
     step: str
@@ -51,14 +51,14 @@ class Open:
 
 
 def open_items(saga: Saga, progress: Progress) -> tuple[Open, ...]:
-    """Return what is open in a saga that needs attention; nothing of any other."""
+    """Return what is open in a saga that needs attention; empty for any other saga."""
     if lifecycle.status(saga, progress) is not Status.NEEDS_ATTENTION:
         return ()
     return tuple(_disputed(saga, progress)) or tuple(_failing(saga, progress))
 
 
 def left_open(saga: Saga, progress: Progress) -> tuple[str, ...]:
-    """Return each step whose effect is, or may be, not as it should be, and how it stands."""
+    """Return each step whose effect is, or may be, not as it should be, with what is known about it."""
     if _is_past_pivot(saga, progress):
         wrong = [step for step in saga.names if not lifecycle.is_done(progress, step)]
     else:
@@ -69,7 +69,7 @@ def left_open(saga: Saga, progress: Progress) -> tuple[str, ...]:
 
 
 def _disputed(saga: Saga, progress: Progress) -> Iterator[Open]:
-    """Yield facts that cannot both be true, under each step of which a person's word would settle it."""
+    """Yield facts that cannot both be true, under each step about which a person's statement would settle them."""
     told: set[tuple[str, str]] = set()
     for step, problem in lifecycle.disputes(saga, progress):
         for about in dict.fromkeys((step, saga.pivot or step)):
@@ -81,7 +81,7 @@ def _disputed(saga: Saga, progress: Progress) -> Iterator[Open]:
 
 def _settles(saga: Saga, progress: Progress, step: str, effect: Effect, dispute: tuple[str, str]) -> bool:
     if progress.has(step, effect.opposite.kind):
-        return False  # of two words that contradict each other neither counts, and nothing would settle that
+        return False  # two contradictory statements both lose their effect, and nothing would settle that
     stated = progress.with_fact(Happening(step, effect.kind, Fact(progress.last_ms, "")))
     return dispute not in lifecycle.disputes(saga, stated)
 
@@ -123,7 +123,7 @@ def _problems(saga: Saga, progress: Progress, step: str, request: Request | None
 
 
 def _stateable(saga: Saga, progress: Progress, step: str, request: Request | None) -> tuple[Effect, ...]:
-    """Return what a person may state of a step that is in trouble, so that the saga goes on by it."""
+    """Return what a person may state about a step in trouble, so that the saga goes on."""
     if request is Request.UNDO:
         return (Effect.UNDONE,)
     if request is Request.BAR:
@@ -136,7 +136,7 @@ def _stateable(saga: Saga, progress: Progress, step: str, request: Request | Non
 
 
 def _upto(saga: Saga) -> int:
-    """Return how many steps may have an effect that must not stay once a saga does not go forward."""
+    """Return how many steps, the beginning included, must not keep an effect once a saga does not go forward."""
     return len(saga.steps) + 1 if saga.pivot_at is None else saga.pivot_at + 2
 
 

@@ -1,4 +1,4 @@
-"""Whether sagas and participants fit together, told before anything runs. Pure; changes nothing."""
+"""Checks that sagas and participants fit together, before anything runs. Pure; changes nothing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from sagastream.saga.definition import Saga, Step
 
 
 def check(sagas: Sequence[Saga], participants: Sequence[Participant]) -> list[str]:
-    """Return what does not fit, a sentence each; nothing if all is sound.
+    """Return what does not fit, one sentence each; empty if everything fits.
 
-    Of a table in several versions the latest is judged: what begins now. Whatever is there for an older one may stay.
+    Only the latest version of a table is judged, because new sagas begin with it. What exists for an older version may
+    stay.
     """
     latest = latest_of(sagas)
     older = [saga for saga in sagas if saga not in latest]
@@ -39,7 +40,7 @@ def check(sagas: Sequence[Saga], participants: Sequence[Participant]) -> list[st
 
 
 def latest_of(sagas: Iterable[Saga]) -> list[Saga]:
-    """Return of each table the latest version, in the order in which their names first come."""
+    """Return the latest version of each table, in the order in which their names first occur."""
     latest: dict[str, Saga] = {}
     for saga in sagas:
         if saga.name not in latest or latest[saga.name].version < saga.version:
@@ -144,7 +145,7 @@ def _done_by(name: str, sagas: Iterable[Saga]) -> set[str]:
 def _unheard(latest: Sequence[Saga], older: Sequence[Saga], participants: Sequence[Participant]) -> Iterator[str]:
     """Yield handlers of events that nobody publishes."""
     published: set[type[Event]] = {saga.cancellation for saga in latest if saga.cancellation is not None}
-    published |= {kind for saga in older for kind in saga.event_types()}  # of their publishers some may be gone
+    published |= {kind for saga in older for kind in saga.event_types()}  # some of their publishers may be gone
     for participant in participants:
         published |= {beginning.event for beginning in participant.beginnings.values()}
         published |= {kind for handler in participant.functions for kind in handler.publishes}

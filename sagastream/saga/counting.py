@@ -1,7 +1,7 @@
 """What one turn of the engine adds to the figures kept in Redis. Pure.
 
 A counter's name is its parts joined by ``|``: ``sagas|order`` (records), ``started|order``, ``ended|order|Completed``,
-``steps|order|reserve stock|done``, ``duration|order|0.5`` (one observation up to half a second, not cumulated).
+``steps|order|reserve stock|done``, ``duration|order|0.5`` (observations up to half a second, not cumulative).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def name(*parts: str) -> str:
 def counted(saga: Saga, before: Progress, turn: Advance) -> Tally:
     """Return what to add to which counter. Times are in whole milliseconds."""
     tally: Tally = defaultdict(int)
-    if not before.facts:  # also of those whose beginning is never seen: whoever lists sagas finds every table here
+    if not before.facts:  # even if its beginning is never seen: every table is found here
         tally[name("sagas", saga.name)] += 1
     fresh = set(turn.progress.announced).difference(before.announced)
-    # A fact may be told again with an earlier instant; that is news, but it did not happen twice.
+    # A fact may be reported again with an earlier instant; that is news, but it did not happen twice.
     for step, kind in {(happening.step, happening.kind): None for happening in turn.news}:
         if not before.has(step, kind):
             _count_happening(saga, turn.progress, step, kind, tally)
@@ -51,7 +51,7 @@ def counted(saga: Saga, before: Progress, turn: Advance) -> Tally:
 def _count_happening(saga: Saga, progress: Progress, step: str, kind: Kind, tally: Tally) -> None:
     if kind in COUNTED:
         previous = saga.previous.get(step)
-        if previous is None:  # of the beginning, or of no step
+        if previous is None:  # the beginning, or no step
             return
         tally[name("steps", saga.name, step, kind)] += 1
         since, done = progress.fact(previous, Kind.DONE), progress.fact(step, Kind.DONE)

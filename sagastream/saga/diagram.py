@@ -20,7 +20,7 @@ _TAKEN = frozenset({
 
 
 def diagram(saga: Saga) -> str:
-    """Return the diagram: the way forward, each refusal, and what happens when it is not certain how far it came."""
+    """Return the diagram: the way forward, each refusal, and what happens if it is uncertain how far the saga came."""
     lines = [_declared(name) for name in (*saga.participants, COORDINATOR)]
     branches = [(f"{saga.name}: every step is done", list(_forward(saga)))]
     branches += ((f"{saga.steps[at].name} is refused", list(_refused(saga, at))) for at in _refusable(saga))

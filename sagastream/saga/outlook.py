@@ -1,4 +1,4 @@
-"""What will be done about a saga if nothing more is heard of it, told to people. Pure; asks the engine itself."""
+"""What the coordinator does about a saga if no more events arrive, in words for people. Pure; asks the engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sagastream.saga.waiting import Wait
 
 
 def next_turn(saga: Saga, progress: Progress, wait: Wait) -> str:
-    """Return what happens when the wait is over and was in vain; never empty."""
+    """Return what happens when the wait ends without an answer; never empty."""
     if wait.until_ms is None:
         return "nothing by itself: a person must act" if wait.step else "nothing by itself: a person must resolve it"
     turn = tick(saga, progress, now_ms=wait.until_ms)

@@ -1,7 +1,7 @@
 """What a person may do about a saga, and what follows from it. Pure; decides, writes nothing.
 
-An action is taken only while the saga has not ended: the commit that stores it expects the very record it was
-decided on, so no terminal status is ever left.
+An action is taken only while the saga has not ended: the commit that stores it expects the very record on which it was
+decided, so no saga ever leaves a terminal status.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Because(StrEnum):
 class Action:
     """What is to be done, who wants it, and why.
 
-    To ``RESOLVE`` is to state the ``effect`` of a step, on ``evidence``.
+    ``RESOLVE`` states the ``effect`` of a step, on ``evidence``.
     """
 
     act: Act
@@ -57,9 +57,9 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an action leads to: ``turn`` is to be stored, None where nothing changes.
+    """What an action leads to: ``turn`` is to be stored, None if nothing changes.
 
-    ``told`` says it to people. ``refused`` is why it may not be done, None if it is done or was before.
+    ``told`` describes it for people. ``refused`` is why the action may not be taken, None if it is taken or was before.
     """
 
     turn: Advance | None

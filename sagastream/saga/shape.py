@@ -1,6 +1,6 @@
-"""What of a table decides how its sagas are judged, as lines for people to compare. Pure.
+"""The parts of a table that decide how its sagas are judged, as lines for people to compare. Pure.
 
-Times are no part of it: a saga may be given more of them, or less, while it is under way.
+Times are not among them: the time limits of a saga may change while it is under way.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def shape(saga: Saga) -> tuple[str, ...]:
 
 
 def difference(before: Sequence[str], now: Sequence[str]) -> str:
-    """Return in words how a shape became another one, empty if it is the same."""
+    """Return in words how one shape differs from another, empty if they are the same."""
     told = [f"without {line!r}" for line in before if line not in now]
     told += [f"with {line!r}" for line in now if line not in before]
     if not told and tuple(before) != tuple(now):

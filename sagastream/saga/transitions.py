@@ -1,6 +1,6 @@
-"""Every race of a saga decided: each way it may stand, everything that may be told, and what happens. Pure.
+"""Every race of a saga decided: each situation, everything that may be reported, and what happens. Pure.
 
-Nothing here decides: it is the engine itself, asked about one occurrence after the other, written as Markdown.
+Nothing is decided here: the engine itself is asked about one occurrence after another, and the answers become Markdown.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def _waits(saga: Saga, situation: Situation) -> str:
 
 
 def _names(alike: list[Occurrence]) -> str:
-    """Return occurrences with the same outcome, the steps of one general event together."""
+    """Return the names of occurrences with the same outcome; the steps of one general event are listed together."""
     steps: dict[str, list[str]] = {}
     for occurrence in alike:
         steps.setdefault(occurrence.name, []).extend([occurrence.step] if occurrence.is_general else [])
