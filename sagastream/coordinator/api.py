@@ -1,4 +1,4 @@
-"""The routes by which anybody sees where sagas stand. Speaks HTTP; knows tables, never what they are about."""
+"""The routes that show anybody where sagas stand. Speaks HTTP; knows tables, never what they are about."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
 
     @router.get("/state/{sagaId}", operation_id="getSaga", responses=problems(NO_SAGA, may_come=True))
     async def state(saga_id: SagaId) -> StateView:
-        """Show one saga: its steps, whom it waits for, what fails, and all that happened to it."""
+        """Show one saga: its steps, whom it waits for, what fails, and its whole history."""
         found = await showing.whole(saga_id)
         if found is None:
             raise no_such_saga(*await showing.missing(saga_id))
@@ -101,7 +101,7 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
     async def statistics_(
         window: Annotated[Window | None, Query(description=_WINDOW, openapi_examples=_WINDOWS)] = None,
     ) -> StatisticsView:
-        """Show what all sagas amount to, over all time or over a window up to now."""
+        """Show the totals of all sagas, over all time or over a window up to now."""
         fleet = await figures.fleet()
         if window is None:
             return statistics.statistics(fleet, sagas)
@@ -110,7 +110,7 @@ def saga_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
 
     @router.get("/metrics", operation_id="getSagaMetrics", response_model_exclude_none=True, responses=problems())
     async def metrics() -> dict[str, Family]:
-        """Show the exported series of sagas as JSON."""
+        """Show the exported metrics of sagas as JSON."""
         return measures.families(await figures.read())
 
     return router

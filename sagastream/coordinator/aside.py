@@ -1,7 +1,7 @@
-"""What the coordinator cannot handle: put away for a person, or parked until a coordinator knows its table.
+"""Messages the coordinator cannot handle: dead-lettered for a person, or parked until a coordinator knows their table.
 
-While a new version of a table is rolled out, a coordinator of the old kind reads events that only a new one can
-judge. It keeps them whole and goes on; a new one takes them from there. Speaks Redis; judges nothing.
+While a new version of a table is rolled out, an old coordinator reads events that only a new one can judge. It parks
+them whole and goes on; a new one takes them from there. Speaks Redis; judges nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A message that waited for its table: where it is parked, and what it was."""
+    """A message that waits for its table: where it is parked, and the message itself."""
 
     stream: str
     entry: str
@@ -41,7 +41,7 @@ class Parked:
 
 
 class Aside:
-    """The letters and the parking of the coordinators; ``sagas`` are the tables known here."""
+    """The dead letters and parked messages of the coordinators; ``sagas`` are the tables known here."""
 
     def __init__(self, sagas: Sequence[Saga], bus: Bus, keys: Keys, reader: Reader, transactor: Transactor) -> None:
         self.streams = tuple(keys.key(names.parked(saga.name, str(saga.version))) for saga in sagas)
@@ -50,7 +50,7 @@ class Aside:
         self._transactor = transactor
 
     async def bury(self, message: Message, why: str) -> bool:
-        """Put a message away whole; False if that is refused."""
+        """Dead-letter a whole message; return False if that is refused."""
         tx = self._transaction()
         put_away(tx, message, reason=why, attempts=1)
         (outcome,) = (await self._transactor.commit([tx])).outcomes
@@ -59,7 +59,7 @@ class Aside:
         return outcome.is_ok
 
     async def park(self, message: Message, table: str, version: str) -> bool:
-        """Keep a message for a coordinator that knows this table; False if no table can ever have that name."""
+        """Park a message for a coordinator that knows this table; return False if no table can ever have that name."""
         if not _TABLE.fullmatch(table) or not _VERSION.fullmatch(version):
             return False
         whole = json.dumps({"stream": message.stream, "id": message.id, "fields": message.fields})
@@ -69,7 +69,7 @@ class Aside:
         return (await self._transactor.commit([tx])).outcomes[0].is_ok
 
     async def parked(self) -> list[Parked]:
-        """Return messages, not all at once, that wait for one of the tables known here."""
+        """Return messages that wait for one of the tables known here; not all of them at once."""
         found: list[Parked] = []
         replies = await self._bus.query.pipeline(
             [("XRANGE", stream, "-", "+", "COUNT", AT_ONCE) for stream in self.streams]
@@ -79,7 +79,7 @@ class Aside:
         return found
 
     async def taken(self, parked: Sequence[Parked]) -> None:
-        """Forget messages that are stored by now; if this is lost they are taken again, and change nothing."""
+        """Delete parked messages that are stored by now; if this is lost they are handled again, without effect."""
         await self._bus.writer.pipeline([("XDEL", one.stream, one.entry) for one in parked])
 
     def _transaction(self) -> Transaction:

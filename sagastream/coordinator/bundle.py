@@ -1,4 +1,4 @@
-"""What was read for one saga, on its way into the record. Pure."""
+"""The events read for one saga, on their way into its record. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sagastream.saga.progress import Fact, Happening, Kind
 
 @dataclass(slots=True)
 class Bundle:
-    """What was read for one saga since ``since_s`` (monotonic), all of the table that ``meaning`` is of."""
+    """What was read for one saga since ``since_s`` (monotonic), all of the table to which ``meaning`` belongs."""
 
     meaning: Meaning
     first: Envelope
@@ -27,11 +27,11 @@ class Bundle:
 
     @property
     def has_beginning(self) -> bool:
-        """Tell whether the saga begins with what was read."""
+        """Tell whether the beginning of the saga is among what was read."""
         return any(happening.step == BEGINNING and happening.kind is Kind.DONE for happening in self.happenings)
 
     def add(self, envelope: Envelope, happening: Happening, message: Message) -> None:
-        """Take up one more event and what it says."""
+        """Add one more event and what it reports."""
         fact = happening.fact
         self.latest = envelope
         note = Note(fact.at_ms, envelope.id, envelope.type, envelope.source, envelope.cause, happening.step,
@@ -42,7 +42,7 @@ class Bundle:
 
 
 def poisoned(record: Record, meaning: Meaning, message: Message, why: str, now_ms: int) -> Bundle:
-    """Return what marks a saga of which an event cannot be understood."""
+    """Return the bundle that marks a saga, one event of which cannot be understood."""
     progress = record.progress
     fact = Fact(now_ms, derived_id(message.name, "poison"), storable(why[:200]))
     envelope = Envelope(

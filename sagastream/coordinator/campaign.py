@@ -1,9 +1,9 @@
-"""Campaigns: one action on many sagas, paced, kept in Redis so that whoever drives one may die. Decides nothing.
+"""Campaigns: one action on many sagas, paced, kept in Redis so that its driver may die. Decides nothing.
 
-Shape of ``campaign:<id>``: ``plan`` (JSON), ``state``, ``cursor`` (the last saga visited; with the state and ``by`` it
-guards every write), ``by`` and ``until_ms`` (who drives it, and how long nobody else may), ``changed``, ``unchanged``,
-``refused``, ``failed``, ``problem`` (the last one), ``letters`` (how many there were at the start), ``created_ms``,
-``ended_ms``, ``why``. ``campaigns`` and ``campaigns:open`` hold their ids by when they were created.
+Shape of ``campaign:<id>``: ``plan`` (JSON), ``state``, ``cursor`` (the last saga visited; with ``state`` and ``by`` it
+guards every write), ``by`` and ``until_ms`` (which coordinator drives it, and until when no other may), ``changed``,
+``unchanged``, ``refused``, ``failed``, ``problem`` (the latest), ``letters`` (how many dead letters there were at the
+start), ``created_ms``, ``ended_ms``, ``why``. ``campaigns`` and ``campaigns:open`` hold the ids by time of creation.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 
 class Count(StrEnum):
-    """What became of a saga that was visited."""
+    """The result of visiting a saga."""
 
     CHANGED = "changed"
     UNCHANGED = "unchanged"
@@ -46,7 +46,7 @@ class Count(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done to which sagas: at most ``most`` of them, ``per_second``, until too many fail.
+    """What to do to which sagas: at most ``most`` of them, ``per_second``, until too many fail.
 
     ``stop_at`` is the share of visits that may fail: refused, failed, or followed by a new dead letter.
     """
@@ -76,7 +76,7 @@ class Campaign:
     ended_ms: int | None = None
 
     def count(self, *kinds: Count) -> int:
-        """Return how many visits ended so."""
+        """Return how many visits had one of these results."""
         return sum((self.counts or {}).get(kind, 0) for kind in kinds)
 
     @property
@@ -85,7 +85,7 @@ class Campaign:
         return self.count(*Count)
 
     def reason_to_stop(self, letters: int) -> str | None:
-        """Return why it must not go on, given how many dead letters there are now; None while it may."""
+        """Return why the campaign must stop, given how many dead letters there are now; None while it may go on."""
         fresh = max(0, letters - self.letters)
         failures = self.count(Count.REFUSED, Count.FAILED) + fresh
         if self.visited < FEW or failures <= self.plan.stop_at * self.visited:
@@ -94,7 +94,7 @@ class Campaign:
         return f"of {self.visited} visits {failures} failed ({fresh} of them as new dead letters){last}"
 
     def visits(self, tx: Transaction, what: Count, *, cursor: str, until_ms: int, problem: str) -> Campaign:
-        """Add one visit to a transaction, valid only while the campaign stands as here; return it as it is then."""
+        """Add one visit to a transaction, valid only while the campaign is unchanged; return the campaign after it."""
         key = names.campaign(self.id)
         self.guards(tx)
         tx.set(key, {"cursor": cursor, "until_ms": until_ms, **({"problem": problem[:500]} if problem else {})})
@@ -103,13 +103,13 @@ class Campaign:
         return replace(self, cursor=cursor, until_ms=until_ms, counts=counts, problem=problem or self.problem)
 
     def ends(self, tx: Transaction, state: State, why: str, now_ms: int) -> None:
-        """Add its end to a transaction."""
+        """Add the end of the campaign to a transaction."""
         self.guards(tx)
         tx.set(names.campaign(self.id), {"state": state, "why": why, "ended_ms": now_ms})
         tx.unschedule(OPEN_CAMPAIGNS, self.id)
 
     def guards(self, tx: Transaction) -> None:
-        """Let a transaction fail if somebody else drives the campaign, or it was stopped."""
+        """Make a transaction fail if another coordinator drives the campaign, or if it was stopped."""
         key = names.campaign(self.id)
         tx.expect(key, "state", State.RUNNING)
         tx.expect(key, "cursor", self.cursor)
@@ -130,7 +130,7 @@ def begins(tx: Transaction, campaign: Campaign) -> None:
 
 
 def claims(tx: Transaction, campaign: Campaign, by: str, until_ms: int) -> Campaign:
-    """Add to a transaction that somebody drives the campaign from now on; return it as it is then."""
+    """Add to a transaction that ``by`` drives the campaign from now on; return the campaign after it."""
     campaign.guards(tx)
     tx.set(names.campaign(campaign.id), {"by": by, "until_ms": until_ms})
     return replace(campaign, by=by, until_ms=until_ms)
@@ -139,7 +139,7 @@ def claims(tx: Transaction, campaign: Campaign, by: str, until_ms: int) -> Campa
 async def load(reader: Reader, id: str) -> Campaign | None:
     """Return a campaign, None if there is none.
 
-    Raises: ``Undecodable`` for one that cannot be read here, such as one that a later release wrote.
+    Raises: ``Undecodable`` for one that cannot be read here, such as one written by a later release.
     """
     stored = await reader.read_all(names.campaign(id))
     if "plan" not in stored:

@@ -34,7 +34,7 @@ _NONE = {**NOT_ADMITTED, 404: "No such repair"}
 
 
 def campaign_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRouter:
-    """Return the routes by which many sagas of these tables are repaired."""
+    """Return the routes for repairs of many sagas of these tables."""
     campaigns = Campaigns(sagas, bus=bus, settings=settings)
     router = APIRouter(prefix=PREFIX, tags=["repair"], dependencies=[Depends(Admission(settings).operator)])
 
@@ -45,7 +45,7 @@ def campaign_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> A
 
     @router.post("/preview", operation_id="previewRepair", responses=problems(NOT_ADMITTED, takes_body=True))
     async def preview(asked: PreviewRequest, operator: Actor = None) -> PreviewView:
-        """Count the sagas a repair would visit, and say of some what it would lead to; changes nothing."""
+        """Count the sagas that a repair would visit, and show for some what it would lead to. Changes nothing."""
         search = asked.filter.search(await server_ms(bus.query))
         found = await campaigns.preview(asked.wanted(actor(asked.actor, operator)), search)
         return PreviewView(
@@ -59,7 +59,7 @@ def campaign_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> A
         responses={**problems(NOT_ADMITTED, takes_body=True), 202: located("how far it has come")},
     )
     async def begin(asked: CampaignRequest, response: Response, operator: Actor = None) -> CampaignView:
-        """Repair at most as many sagas as the preview told, evenly paced, until too many fail."""
+        """Repair at most as many sagas as the preview counted, evenly paced, until too many fail."""
         now_ms = await server_ms(bus.query)
         action = asked.wanted(actor(asked.actor, operator))
         plan = Plan(action, asked.filter.search(now_ms), asked.at_most, asked.per_second, asked.stop_at)
@@ -71,7 +71,7 @@ def campaign_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> A
     async def list_(
         limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
     ) -> list[CampaignView]:
-        """List the repairs of many sagas that were begun last, the newest first."""
+        """List the most recent repairs of many sagas, the newest first."""
         return [shown(campaign) for campaign in await campaigns.latest(limit)]
 
     @router.get("/{repairId}", operation_id="showRepair", responses=problems(_NONE))
@@ -81,7 +81,7 @@ def campaign_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> A
 
     @router.post("/{repairId}/stop", operation_id="stopRepair", responses=problems(_NONE, takes_body=True))
     async def stop(repair_id: CampaignId, asked: StopRequest, operator: Actor = None) -> CampaignView:
-        """Stop a repair after the saga it is at; one that has ended stays as it is."""
+        """Stop a repair after its current saga; one that has ended stays as it is."""
         return told(await campaigns.stop(repair_id, actor(asked.actor, operator), asked.reason), repair_id)
 
     return router

@@ -1,4 +1,4 @@
-"""What operators send and are answered about repairs of many sagas. Pure; owns their shape."""
+"""The requests and answers of repairs of many sagas. Pure; owns their shape."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_PER_SECOND = 200.0
 
 
 class FilterRequest(BaseModel):
-    """Which unfinished sagas: those of one status, and of them whatever else is given."""
+    """Which unfinished sagas: those in one status that also match every other field given."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,14 +45,14 @@ class FilterRequest(BaseModel):
         return self
 
     def search(self, now_ms: int) -> Search:
-        """Return what is looked for; sagas that begin later are never among it."""
+        """Return the search; sagas that begin later never match it."""
         to_ms = min(now_ms - int((self.older_than or 0) * 1000), self.to if self.to is not None else now_ms)
         within = Filter(self.status, self.business_process, self.initiator_id, self.from_, to_ms)
         return Search(within, self.step, self.stuck, self.why, self.id)
 
 
 class PreviewRequest(BaseModel):
-    """What would be done to which sagas; for ``resolve`` also what would be stated of which step, on what evidence."""
+    """What would be done to which sagas; ``resolve`` also needs the step, the effect to state, and the evidence."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -92,7 +92,7 @@ class PreviewRequest(BaseModel):
 
 
 class CampaignRequest(PreviewRequest):
-    """A repair of many sagas: at most as many as the preview told, so many per second, until too many fail."""
+    """A repair of at most ``atMost`` sagas, ``perSecond`` of them, until too many fail."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -123,7 +123,7 @@ class CampaignRequest(PreviewRequest):
 
 
 class StopRequest(BaseModel):
-    """Why a repair is stopped, and by whom unless the header ``X-Operator`` says so."""
+    """Why a repair is stopped, and by whom unless the header ``X-Operator`` names the operator."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", json_schema_extra={"examples": [{"actor": "ann", "reason": "it does not help"}]}
@@ -134,7 +134,7 @@ class StopRequest(BaseModel):
 
 
 class Sample(Answer):
-    """One of the sagas, and what the action would lead to as it stands."""
+    """One of the sagas, and what the action would lead to as the saga stands."""
 
     saga_id: str
     waits_for: str | None
@@ -144,7 +144,7 @@ class Sample(Answer):
 
 
 class PreviewView(Answer):
-    """How many sagas there are, exactly or at least, and some of them."""
+    """How many sagas match, exactly or at least, and some of them."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.PREVIEW]})
 
@@ -179,7 +179,7 @@ class CampaignView(Answer):
 
 
 def shown(campaign: Campaign) -> CampaignView:
-    """Return a campaign as it is shown."""
+    """Return the view of a campaign."""
     plan: Plan = campaign.plan
     return CampaignView(
         id=campaign.id, action=plan.action.act, actor=plan.action.actor, reason=plan.action.reason,

@@ -1,8 +1,8 @@
-"""Drives campaigns: one saga after the other, evenly paced, each visit stored together with what it did.
+"""Drives campaigns: one saga after another, evenly paced; each visit is stored together with its effect.
 
-Any number of coordinators may run. Whoever drives a campaign holds it for a while and says so with every visit; when
-he dies another goes on after the last saga that was stored. Two who believe to drive one meet at its guard, so that no
-saga is visited twice. Implements ``sagastream.service.Worker``.
+Any number of coordinators may run. The one that drives a campaign holds it for a while and renews the hold with every
+visit; when it dies, another goes on after the last saga stored. If two believe that they drive a campaign, its guard
+refuses one of them, so no saga is visited twice. Implements ``sagastream.service.Worker``.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ log = structlog.get_logger(__name__)
 
 LOOK = timedelta(seconds=1)  # how soon a new campaign, or one whose driver died, is noticed
 HOLD = timedelta(seconds=10)
-_CHUNK = 10  # sagas looked up at a time: what else runs in this process waits for as many
+_CHUNK = 10  # sagas looked up at a time; everything else in this process waits meanwhile
 _MS = timedelta(milliseconds=1)
 
 
 class Lost(SagastreamError):
-    """Somebody else drives the campaign now, or stopped it."""
+    """Another coordinator drives the campaign now, or it was stopped."""
 
 
 class Campaigner:
@@ -67,7 +67,7 @@ class Campaigner:
         self._is_running = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Drive what there is until told to stop; what is under way is stored with its next visit."""
+        """Drive open campaigns until ``stop`` is set; a visit under way is still stored."""
         self._is_running = True
         try:
             while not stop.is_set():
@@ -85,7 +85,7 @@ class Campaigner:
         return self._is_running
 
     def describe(self) -> Mapping[str, str | int | float | bool | None]:
-        """Return what a person wants to know."""
+        """Return the state of this campaigner, for people."""
         return {"driving": ", ".join(self._driven) or None}
 
     async def letters(self) -> int:
@@ -116,7 +116,7 @@ class Campaigner:
                 task.add_done_callback(lambda _, id_=id_: self._driven.pop(id_, None))  # type: ignore[misc]  # bound
 
     async def _legible(self, id: str) -> Campaign | None:
-        """Return a campaign, None if there is none that can be read here; that it cannot be read is logged once."""
+        """Return a campaign, None if there is none that can be read here; log one that cannot be read only once."""
         try:
             return await campaigns.load(self._reader, id)
         except Undecodable as error:
@@ -129,12 +129,12 @@ class Campaigner:
         try:
             await self._drive(campaign, stop)
         except (Lost, ServerUnavailable, ReplyError) as error:
-            # Whoever finds it unheld goes on after the last visit that was stored.
+            # The coordinator that next finds it unheld goes on after the last visit that was stored.
             log.warning("repair.interrupted", repair=campaign.id, error=str(error))
-        except Exception as error:  # there is no saga to blame, so nothing to go on with
+        except Exception as error:  # no single saga is to blame, so none can be skipped
             log.error("repair.failed", repair=campaign.id, exc_info=error)
             why = f"{type(error).__name__} when sagas were looked for; the log of the coordinator says more"
-            with suppress(SagastreamError):  # whoever takes it up comes to the same end
+            with suppress(SagastreamError):  # any coordinator that takes it up comes to the same end
                 fresh = await campaigns.load(self._reader, campaign.id)
                 if fresh is not None and fresh.by == self._me:
                     await self._end(fresh, State.STOPPED, why)
@@ -145,7 +145,7 @@ class Campaigner:
         next_at = loop.time()
         while not stop.is_set():
             now_ms = await server_ms(self._query)
-            campaign = await self._held(campaign, now_ms)  # it may be long since somebody fitted
+            campaign = await self._held(campaign, now_ms)  # the last match may be long ago
             page = await self._finding.page(campaign.plan.search, at, _CHUNK, now_ms)
             for stored in page.sagas:
                 if campaign.visited >= campaign.plan.most:
@@ -167,7 +167,7 @@ class Campaigner:
             at = page.next
 
     async def _held(self, campaign: Campaign, now_ms: int) -> Campaign:
-        """Hold a campaign longer whose next visit is far away; who took it up meanwhile would make one at once.
+        """Extend the hold on a campaign whose next visit is far away; a coordinator taking it over would visit at once.
 
         Raises: ``Lost``.
         """
@@ -187,14 +187,14 @@ class Campaigner:
             if not problem:
                 try:
                     done = await self._repairs.decide(saga_id, campaign.plan.action, now_ms)
-                    # It may have gone on since it was found: that this be done to it as it stands now nobody asked.
+                    # The saga may have gone on since it was found: nobody asked for this action on it as it stands now.
                     if done is not None and not self._finding.fits(campaign.plan.search, done.record, now_ms):
                         done = None
                 except (ServerUnavailable, ReplyError):
                     raise
                 except Undecodable as error:
                     problem = str(error)
-                except Exception as error:  # whatever is wrong with one saga, the others are visited
+                except Exception as error:  # a fault in one saga must not stop the visits of others
                     log.error("saga.cannot_be_repaired", saga_id=saga_id, repair=campaign.id, exc_info=error)
                     problem = f"{type(error).__name__} when it was to be decided"
             what, told = counted(done, problem)
@@ -235,7 +235,7 @@ class Campaigner:
 
 
 def counted(done: Repaired | None, problem: str) -> tuple[Count, str]:
-    """Return as what a visit counts, and its problem if it had one; who has ended or gone on meanwhile is none."""
+    """Return what a visit counts as, and its problem if any; a saga that ended or went on meanwhile is none."""
     if problem:
         return Count.FAILED, problem
     if done is None:
@@ -246,6 +246,6 @@ def counted(done: Repaired | None, problem: str) -> tuple[Count, str]:
 
 
 def _held_for(campaign: Campaign, now_ms: int) -> timedelta:
-    """Return how long nobody else may drive a campaign; where it is long beyond a hold the clock was put back since."""
+    """Return how long no other coordinator may drive a campaign; far too long means that the clock was set back."""
     left = (campaign.until_ms - now_ms) * _MS
     return left if left <= 2 * HOLD else timedelta(0)

@@ -1,4 +1,4 @@
-"""Repairs of many sagas, begun, looked at and stopped; ``campaigner`` drives them. Speaks Redis; decides nothing."""
+"""Begins, shows and stops repairs of many sagas; ``campaigner`` drives them. Speaks Redis; decides nothing."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from sagastream.transaction import OutcomeKind, Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
-MOST_COUNTED = 20_000  # sagas looked into by a preview
+MOST_COUNTED = 20_000  # sagas examined by a preview
 SAMPLE = 10
-_CHUNK = 50  # small, so that whoever shares the process is not held up by a preview
+_CHUNK = 50  # small, so that a preview does not hold up others in this process
 
 
 class CannotBegin(SagastreamError):
@@ -40,7 +40,7 @@ class CannotBegin(SagastreamError):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """How many sagas are wanted, exactly or at least, and what would become of some of them."""
+    """How many sagas match, exactly or at least, and what the action would lead to for some of them."""
 
     count: int
     is_exact: bool
@@ -60,7 +60,7 @@ class Campaigns:
         self._campaigner = Campaigner(sagas, bus=bus, settings=settings)
 
     async def preview(self, action: Action, search: Search) -> Preview:
-        """Count the sagas and say of some what the action would lead to; changes nothing."""
+        """Count the sagas and decide for some what the action would lead to; changes nothing."""
         now_ms = await server_ms(self._query)
         first = await self.finding.page(search, None, SAMPLE, now_ms)
         sample = []
@@ -76,7 +76,7 @@ class Campaigns:
         return Preview(max(count, len(sample)), is_exact, tuple(sample))
 
     async def begin(self, plan: Plan, now_ms: int) -> Campaign:
-        """Store a campaign; whoever drives campaigns notices it within a second.
+        """Store a campaign; a campaigner notices it within a second.
 
         Raises: ``CannotBegin``.
         """
@@ -103,7 +103,7 @@ class Campaigns:
         return await campaigns.load(self._reader, id)
 
     async def latest(self, most: int) -> list[Campaign]:
-        """Return the campaigns begun last; one that cannot be read here is left out, and logged."""
+        """Return the most recent campaigns; one that cannot be read here is left out, and logged."""
         found = []
         for id_ in await self._reader.members(CAMPAIGNS, count=most):
             try:
@@ -113,9 +113,9 @@ class Campaigns:
         return [campaign for campaign in found if campaign is not None]
 
     async def stop(self, id: str, actor: str, reason: str) -> Campaign | None:
-        """Stop a campaign, None if there is none; one that has ended stays as it is.
+        """Stop a campaign and return it, None if there is none; one that has ended stays as it is.
 
-        Raises: ``CannotBegin`` for one that cannot be stored.
+        Raises: ``CannotBegin`` if the stop cannot be stored.
         """
         while True:
             campaign = await self.find(id)

@@ -12,7 +12,7 @@ from sagastream.saga.counting import BOUNDS, LABELS, name
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Observations per upper bound (not cumulated; the last one unbounded), and their sum in milliseconds."""
+    """Observations per upper bound (not cumulative; the last is unbounded), and their sum in milliseconds."""
 
     counts: tuple[int, ...] = (0,) * (len(BOUNDS) + 1)
     total_ms: int = 0
@@ -27,13 +27,13 @@ class Durations:
         return Durations(counts, self.total_ms + other.total_ms)
 
     def average_ms(self) -> float | None:
-        """Return the mean, exactly; None if nothing was observed."""
+        """Return the exact mean; None if nothing was observed."""
         return self.total_ms / self.count if self.count else None
 
     def quantile_ms(self, share: float) -> float | None:
         """Return an estimate, interpolated within its bucket as Prometheus does; None if nothing was observed.
 
-        What lies above the largest bound is told as that bound.
+        A value above the largest bound is reported as that bound.
         """
         if not self.count:
             return None
@@ -49,7 +49,7 @@ class Durations:
 
 @dataclass(frozen=True)
 class Counts:
-    """Every counter of ``counts``; what was never counted is zero."""
+    """Every counter of ``counts``; one that was never counted is zero."""
 
     values: Mapping[str, int]
 
@@ -59,11 +59,11 @@ class Counts:
         return cls({counter: int(value) for counter, value in stored.items()})
 
     def since(self, then: Counts) -> Counts:
-        """Return what was added since; never below zero, though a server that lost its last writes counts them anew."""
+        """Return what was added since; never negative, even if a server lost its last writes and counts them again."""
         return Counts({counter: max(0, value - then.values.get(counter, 0)) for counter, value in self.values.items()})
 
     def get(self, *parts: str) -> int:
-        """Return one counter."""
+        """Return the value of one counter."""
         return self.values.get(name(*parts), 0)
 
     def processes(self, known: Iterable[str] = ()) -> list[str]:

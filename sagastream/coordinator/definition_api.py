@@ -17,7 +17,7 @@ def definition_routes(sagas: Sequence[Saga]) -> APIRouter:
 
     @router.get("", operation_id="listDefinitions", responses=problems({}))
     async def list_() -> list[DefinitionView]:
-        """Show every table that is known here: steps, who performs them, their events and deadlines."""
+        """Show every table known here: its steps with their participants, events and deadlines."""
         return [defined(saga) for saga in sagas]
 
     return router

@@ -1,4 +1,4 @@
-"""What clients are shown of tables. Pure: a definition in, an answer out."""
+"""The views of tables. Pure: a definition in, an answer out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MS = timedelta(milliseconds=1)
 
 
 class StepDefinition(Answer):
-    """One step of a table: who performs it, and the events that say done, refused and undone."""
+    """One step of a table: the participant that performs it, and the events that report it done, refused and undone."""
 
     name: str
     service: str
@@ -27,7 +27,7 @@ class StepDefinition(Answer):
 
 
 class DefinitionView(Answer):
-    """A table: the steps of a saga in their order. ``withinMs`` bounds the whole way to the pivot."""
+    """A table: the steps of a saga in their order. ``withinMs`` limits the whole time to the pivot."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.DEFINITION]})
 
@@ -42,7 +42,7 @@ class DefinitionView(Answer):
 
 
 def defined(saga: Saga) -> DefinitionView:
-    """Return a table as it is shown."""
+    """Return the view of a table."""
     return DefinitionView(
         business_process=saga.name,
         version=saga.version,

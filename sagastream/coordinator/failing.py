@@ -1,4 +1,4 @@
-"""What of a saga failed and is tried again. Reads participants' waiting rooms; no stream tells of them."""
+"""The handlers that failed for a saga and are retried. Reads participants' retry keys; no stream reports them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sagastream.replies import listed, named, sound
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """A handler that failed so many times for a saga, the last reason, and when it is tried again (epoch ms).
+    """A handler that failed so many times for a saga, the latest reason, and when it is retried (epoch ms).
 
-    While it is being tried ``again_ms`` is when somebody else would try it.
+    While a retry is under way, ``again_ms`` is when another worker would retry it.
     """
 
     participant: str
@@ -26,7 +26,7 @@ class Failing:
 
 
 async def read_failing(connection: Connection, keys: Keys, participants: Sequence[str], saga_id: str) -> list[Failing]:
-    """Return what these participants try again for a saga, in their order.
+    """Return what these participants retry for a saga, in their order.
 
     Raises: ``ServerUnavailable``; ``ReplyError`` for a key that is not the library's.
     """
@@ -49,5 +49,5 @@ async def read_failing(connection: Connection, keys: Keys, participants: Sequenc
         for (handler, _, reason), failed, due in zip(
             (said.partition("\n") for said in messages.values()), counts, dues, strict=True
         )
-        if failed is not None and due is not None  # else it was settled in between
+        if failed is not None and due is not None  # otherwise it was settled between the two reads
     ]

@@ -1,4 +1,4 @@
-"""The series of sagas, exported alike by every coordinator, from Redis alone. Reads; counts nothing itself."""
+"""The metrics of sagas, which every coordinator exports alike, from Redis alone. Reads; counts nothing itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ENDED = {Status.COMPLETED: series.COMPLETED, Status.FAILED: series.FAILED, Stat
 
 
 class Figures:
-    """Reads what is exported; its ``read`` is a ``sagastream.telemetry.Source``.
+    """Reads the exported metrics; its ``read`` is a ``sagastream.telemetry.Source``.
 
     Series of the sagas known here begin at zero, so that a rate over them is right from their first event.
     """
@@ -63,7 +63,7 @@ class Figures:
         return await read_fleet(self._query, self._keys, [saga.name for saga in self._sagas])
 
     async def before(self, at_ms: int) -> Snapshot | None:
-        """Return the counters as they were at an instant or shortly before, else as early as they are known."""
+        """Return the counters as they were at an instant or shortly before, otherwise the oldest that are known."""
         return await snapshot_before(self._query, self._keys, at_ms)
 
 
