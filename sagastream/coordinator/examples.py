@@ -1,6 +1,6 @@
-"""What the coordinator's answers look like, as its document shows them. Data; decides nothing.
+"""Examples of the coordinator's answers for its OpenAPI document. Data; decides nothing.
 
-The saga waits for its payment. What is null is left out here, and put back by `published`.
+The saga waits for its payment. Null fields are left out here, and restored by `published`.
 """
 
 from __future__ import annotations

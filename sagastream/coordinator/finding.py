@@ -1,6 +1,7 @@
-"""Sagas by what only their records tell: the step they wait at, whether they are stuck, why. Reads; changes nothing.
+"""Finds sagas by what only their records tell: the step they wait at, whether they are stuck, why. Changes nothing.
 
-Indexes answer the rest. The work per page is bounded as the listing's: a page may be short and still name a cursor.
+Indexes answer all other questions. As in the listing, the work per page is limited: a page may be short and still name
+a cursor.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from sagastream.pages import Position
 from sagastream.saga import lifecycle, waiting
 from sagastream.saga.definition import Saga
 
-_CHUNK = 50  # records in one go: whoever shares the process must not wait for many
+_CHUNK = 50  # records in one go; others in this process must not wait for many
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Which sagas are wanted; None is any.
+    """Which sagas are wanted; None means any.
 
-    ``step`` is the one the saga waits at. ``is_stuck``: it does not move as it should. ``why`` must occur in the
-    reason or in what keeps it from ending, in any case of letters. ``id`` is what its id or its initiator's begins
-    with.
+    ``step`` is the step the saga waits at. ``is_stuck`` means that it does not move as it should. ``why`` must occur,
+    in upper or lower case, in the saga's reason or in what keeps it from ending. ``id`` is a prefix of its id or of its
+    initiator's.
     """
 
     filter: Filter = field(default_factory=Filter)
@@ -35,17 +36,17 @@ class Search:
 
     @property
     def is_answered_by_indexes(self) -> bool:
-        """Tell whether no record must be looked into."""
+        """Tell whether no record needs to be read."""
         return self.step is None and self.is_stuck is None and self.why is None and self.id is None
 
     @property
     def narrowed(self) -> Filter:
-        """Return what indexes can tell of it: what is stuck has not ended."""
+        """Return the part that indexes can answer; a saga that is stuck or waits at a step has not ended."""
         is_unfinished = self.filter.is_unfinished or self.is_stuck is True or self.step is not None
         return replace(self.filter, is_unfinished=is_unfinished)
 
     def fits(self, stored: Stored, saga: Saga | None, now_ms: int) -> bool:
-        """Tell whether a saga is wanted, what indexes answer aside; one of an unknown table only waits and is stuck."""
+        """Tell whether a saga fits, apart from what indexes answer; one of an unknown table only waits and is stuck."""
         if self.is_answered_by_indexes:
             return True
         progress = stored.record.progress
@@ -74,22 +75,22 @@ class Finding:
         self._listing = listing
 
     def table(self, stored: Stored) -> Saga | None:
-        """Return the table a saga began with, None if it is not known here."""
+        """Return the table a saga began with, None if it is unknown here."""
         return self.meanings.table(stored.record.progress)
 
     async def indexed(self, search: Search) -> int | None:
-        """Return how many sagas are wanted, None where records must be looked into."""
+        """Return how many sagas fit, None if that requires reading records."""
         return await self._listing.count(search.filter) if search.is_answered_by_indexes else None
 
     def fits(self, search: Search, record: Record, now_ms: int) -> bool:
-        """Tell whether a saga is wanted as its record says that it stands, its start aside."""
+        """Tell whether a saga fits as its record stands, apart from its start."""
         stored = Stored(record, None)
         return search.filter.fits(record) and search.fits(stored, self.table(stored), now_ms)
 
     async def page(
         self, search: Search, after: Position | None, limit: int, now_ms: int, *, oldest_first: bool = False
     ) -> Page:
-        """Return the wanted sagas that follow a position, in the order of their start."""
+        """Return the sagas that fit and follow a position, in the order of their start."""
         if search.is_answered_by_indexes:
             return await self._listing.page(search.filter, after, limit, oldest_first=oldest_first)
         found: list[Stored] = []
@@ -109,6 +110,6 @@ class Finding:
 
 
 def place(stored: Stored) -> Position:
-    """Return where a saga stands in every index."""
+    """Return the position of a saga in every index."""
     progress = stored.record.progress
     return Position(progress.start_ms, progress.saga_id)

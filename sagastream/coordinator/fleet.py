@@ -22,7 +22,7 @@ UNFINISHED = tuple(status for status in Status if not status.is_end)
 
 @dataclass(frozen=True)
 class Fleet:
-    """What is known of all sagas at one instant (``now_ms``, server time).
+    """What is known about all sagas at one instant (``now_ms``, server time).
 
     ``active`` counts unfinished sagas by process and status; ``oldest_ms`` is the start of the oldest of them,
     ``due_ms`` the earliest timer.
@@ -40,7 +40,7 @@ class Fleet:
 
 
 async def read_fleet(connection: Connection, keys: Keys, processes: Sequence[str]) -> Fleet:
-    """Return the fleet; ``processes`` are those to be counted even if nothing was ever counted of them."""
+    """Return the fleet; it includes ``processes`` even if nothing was ever counted of them."""
     first = await connection.pipeline(
         [("TIME",), ("HGETALL", keys.key(COUNTS)), ("ZRANGE", keys.key(TIMERS), 0, 0, "WITHSCORES")]
     )
@@ -63,5 +63,5 @@ async def read_fleet(connection: Connection, keys: Keys, processes: Sequence[str
 
 
 async def read_processes(reader: Reader) -> list[str]:
-    """Return the names of all processes of which there ever was a saga."""
+    """Return the names of all processes that ever had a saga."""
     return Counts.of(await reader.read_all(COUNTS)).processes()

@@ -1,4 +1,4 @@
-"""An instant as clients tell it: with its offset, or in milliseconds since 1970. Pure."""
+"""An instant as clients write it: with its offset, or in milliseconds since 1970. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 def epoch_ms(told: object) -> int:
     """Return epoch milliseconds.
 
-    Raises: ``ValueError`` for what is no instant, or might be another one elsewhere.
+    Raises: ``ValueError`` for anything that is not an instant, or has no offset.
     """
     text = str(told)
     if _EPOCH_MS.fullmatch(text):
         return int(text)
     # A plus sign that was not escaped arrives as a space.
     text = re.sub(r" (\d\d:\d\d)$", r"+\1", text)
-    text = text.upper()  # RFC 3339 takes t and z too
+    text = text.upper()  # RFC 3339 also allows t and z
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What has not been dealt with: streams that groups are behind on, letters that lie open. Reads; changes nothing."""
+"""Work that is still to be done: streams on which groups lag, and open dead letters. Reads; changes nothing."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from sagastream.keys import COORDINATOR, WEBHOOKS, Keys
 from sagastream.replies import entries, listed, named, sound, taken_ms, texts
 from sagastream.saga.definition import Saga
 
-UNHEARD_AT_MOST = 100  # of each stream; that there are any says enough
+UNHEARD_AT_MOST = 100  # per stream; that there are any says enough
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
     """One group on one stream.
 
-    ``unread`` is None where the server cannot tell (entries were removed in between); ``oldest_ms`` is
-    when the oldest entry that was read and not acknowledged appeared (epoch ms), None if there is none.
+    ``unread`` is None if the server cannot tell (entries were removed in between); ``oldest_ms`` is when the oldest
+    entry that was read but not acknowledged appeared (epoch ms), None if there is none.
     """
 
     stream: str
@@ -36,7 +36,7 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """Events that wait for a coordinator which knows their table; ``since_ms`` is when the first was parked."""
+    """Events that wait for a coordinator that knows their table; ``since_ms`` is when the first was parked."""
 
     table: str
     version: str
@@ -46,7 +46,7 @@ class Parking:
 
 @dataclass(frozen=True, slots=True)
 class Unheard:
-    """Events that wait for a coordinator whose tables speak of them, not all of many; ``since_ms`` is of the first."""
+    """Events that wait for a coordinator whose tables use them, counted up to a limit; ``since_ms`` is of the first."""
 
     stream: str
     events: int
@@ -64,7 +64,7 @@ def streams(sagas: Sequence[Saga], keys: Keys) -> list[str]:
 
 
 def owners(sagas: Sequence[Saga]) -> list[str]:
-    """Return everybody who reads streams and may put letters away, whether at work or not."""
+    """Return the name of every stream reader that may dead-letter messages, running or not."""
     return [*dict.fromkeys(name for saga in sagas for name in saga.participants), COORDINATOR, WEBHOOKS]
 
 
@@ -90,7 +90,7 @@ async def read_lags(connection: Connection, streams: Sequence[str]) -> list[Lag]
 
 
 async def read_open_letters(connection: Connection, keys: Keys, owners: Sequence[str]) -> dict[str, int]:
-    """Return how many dead letters of each owner nobody has dealt with, in one round trip."""
+    """Return how many open dead letters each owner has, in one round trip."""
     commands: list[Command] = []
     for owner in owners:
         commands += [("XLEN", keys.of(owner).key(names.LETTERS)), ("HLEN", keys.key(names.letters(owner)))]
@@ -99,7 +99,7 @@ async def read_open_letters(connection: Connection, keys: Keys, owners: Sequence
 
 
 async def read_parked(connection: Connection, keys: Keys) -> list[Parking]:
-    """Return of which tables events are parked, whether anybody here knows them or not."""
+    """Return the tables of which events are parked, whether they are known here or not."""
     reply = await connection.execute("HGETALL", keys.key(names.PARKED))
     tables = [name.partition(":")[::2] for name in texts(reply)[::2]]
     commands: list[Command] = []
@@ -116,7 +116,7 @@ async def read_parked(connection: Connection, keys: Keys) -> list[Parking]:
 
 
 async def read_unheard(connection: Connection, keys: Keys, sagas: Sequence[Saga]) -> list[Unheard]:
-    """Return what is unread where only coordinators of other tables read; it is one command if there never were any."""
+    """Return what is unread on streams that only coordinators of other tables read; one command if there are none."""
     registered = await connection.execute("HGETALL", keys.key(names.GROUPS))
     others = set(texts(registered)[::2])
     wanted = sorted(others - set(Meanings(sagas).streams(keys)))

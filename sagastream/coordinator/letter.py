@@ -1,4 +1,4 @@
-"""A dead letter as its owner put it away, and what became of it since. Reads stream entries; decides nothing."""
+"""A dead letter as its owner stored it, and what became of it since. Reads stream entries; decides nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Dealt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a letter is: its position in its owner's stream, which tells when it was put away, and whose it is."""
+    """Where a letter is: its owner, and its position in the owner's stream, which tells when it was dead-lettered."""
 
     ms: int
     number: int
@@ -39,7 +39,7 @@ class Place:
 
     @property
     def order(self) -> tuple[int, int, str]:
-        """Return what letters are sorted by, the newest last."""
+        """Return the key by which letters are sorted, the newest last."""
         return self.ms, self.number, self.owner
 
 
@@ -47,8 +47,8 @@ class Place:
 class Letter:
     """A message that could not be handled, and what became of it since.
 
-    ``dealt`` holds who dealt with it, why, when and with which data; ``saga_status`` is how its saga stands now, None
-    where nothing is known of one.
+    ``dealt`` holds who dealt with it, why, when and with which data; ``saga_status`` is the present status of its saga,
+    None if no saga is known.
     """
 
     place: Place
@@ -63,13 +63,13 @@ class Letter:
 
     @property
     def saga_id(self) -> str:
-        """Return the saga the message names, if it names one that can be."""
+        """Return the id of the saga that the message names, empty if it names none or an invalid one."""
         told = self.fields.get("correlationid", "")
         return told if ID.fullmatch(told) else ""
 
 
 def read_letter(owner: str, position: str, told: Mapping[str, str]) -> Letter:
-    """Return the letter of an entry of its owner's stream."""
+    """Return the letter in an entry of its owner's stream."""
     try:
         whole = _mapping(json.loads(told.get("message", "{}")))
     except (ValueError, RecursionError):

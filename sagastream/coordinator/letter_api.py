@@ -1,7 +1,7 @@
 """The routes by which operators look at dead letters and deal with them. Speaks HTTP; decides nothing.
 
-Letters hold what customers sent, so they are shown to operators only, and e-mail addresses and card numbers only to
-those who ask for them: to mend a payload one must see it.
+Letters hold what customers sent, so only operators may see them, and e-mail addresses and card numbers are masked
+unless asked for: to mend a payload one must see it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _DEALT = {**_NONE, 409: "It was dealt with already, or this cannot be done with 
 
 
 def letter_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRouter:
-    """Return the routes for the dead letters of everybody who takes part in these tables."""
+    """Return the routes for the dead letters of every participant in these tables."""
     letters = DeadLetters(sagas, bus=bus, settings=settings)
     router = APIRouter(prefix=PREFIX, tags=["repair"], dependencies=[Depends(Admission(settings).operator)])
 
@@ -75,7 +75,7 @@ def letter_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
 
     @router.get("/{owner}/{letterId}", operation_id="showDeadLetter", responses=problems(_NONE))
     async def show(owner: Owner, letter_id: LetterId, unmasked: Unmasked = False) -> WholeLetterView:
-        """Show a letter whole: the message, why it could not be handled, what became of it."""
+        """Show a whole letter: the message, why it could not be handled, and what became of it."""
         letter = await known(owner, letter_id)
         return whole(letter if unmasked else masked_letter(letter))
 
@@ -85,9 +85,9 @@ def letter_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
     async def replay(
         owner: Owner, letter_id: LetterId, asked: ReplayRequest, operator: Actor = None
     ) -> WholeLetterView:
-        """Hand a letter to its owner once more, with other data if they are given; the original is kept beside.
+        """Hand a letter to its owner again, with other data if given; the original is kept.
 
-        Data that are masked where the letter is not are refused.
+        Data that are masked in places where the letter is not are refused.
         """
         data = None if asked.data is None else json.dumps(asked.data)
         letter = await known(owner, letter_id)
@@ -101,7 +101,7 @@ def letter_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
 
     @router.post("/{owner}/{letterId}/drop", operation_id="dropDeadLetter", responses=problems(_DEALT, takes_body=True))
     async def drop(owner: Owner, letter_id: LetterId, asked: DropRequest, operator: Actor = None) -> LetterView:
-        """Say that nothing is to be done about a letter; it stays readable."""
+        """Close a letter about which nothing is to be done; it stays readable."""
         letter = await known(owner, letter_id)
         try:
             done = await letters.drop(letter, actor(asked.actor, operator), asked.reason)

@@ -1,4 +1,4 @@
-"""What operators send and are shown of dead letters. Pure; owns their shape."""
+"""The requests and answers about dead letters. Pure; owns their shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STATUSES = frozenset(map(str, Status))
 
 
 class DropRequest(BaseModel):
-    """Why it is done, and by whom unless the header ``X-Operator`` says so."""
+    """Why it is done, and by whom unless the header ``X-Operator`` names the operator."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", json_schema_extra={"examples": [{"actor": "ann", "reason": "a test of last year"}]}
@@ -28,7 +28,7 @@ class DropRequest(BaseModel):
 
 
 class ReplayRequest(DropRequest):
-    """A replay; ``data`` replaces the event's payload and must fit its model, absent it is replayed as it is."""
+    """A replay. ``data``, which must fit the event's model, replaces its payload; null replays it unchanged."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -45,8 +45,8 @@ class ReplayRequest(DropRequest):
 class LetterView(Answer):
     """A dead letter at a glance. ``owner`` could not handle it; ``saga`` is the coordinator.
 
-    ``sagaStatus`` is how its saga stands now, null where nothing is known of one: a step's letter still open when
-    that has ended by itself is only to be dropped.
+    ``sagaStatus`` is how its saga stands now, null if no saga is known. If that saga has ended by itself, an open
+    letter of one of its steps should only be dropped.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.LETTER]})
@@ -66,7 +66,7 @@ class LetterView(Answer):
 
 
 class WholeLetterView(LetterView):
-    """A dead letter whole: the message as it came, and the data it was replayed with if they were others."""
+    """A whole dead letter: the message as it came, and the data it was replayed with if they were different."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.WHOLE_LETTER]})
 
@@ -77,7 +77,7 @@ class WholeLetterView(LetterView):
 
 
 class LetterPage(Answer):
-    """Dead letters, the newest first; ``next`` is the cursor of what follows, null at the end."""
+    """Dead letters, the newest first; ``next`` is the cursor of the next page, null at the end."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.LETTERS]})
 
@@ -94,7 +94,7 @@ def place_of(cursor: str | None) -> Place | None:
 
 
 def masked_letter(letter: Letter) -> Letter:
-    """Return a letter without e-mail addresses and card numbers, wherever in it they stand."""
+    """Return a letter whose e-mail addresses and card numbers are masked, wherever they occur."""
     dealt = letter.dealt
     if dealt is not None:
         data = {"data": masked_json(dealt["data"])} if "data" in dealt else {}

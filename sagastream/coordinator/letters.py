@@ -1,9 +1,9 @@
-"""Dead letters, looked at and dealt with. Speaks Redis; what a letter is replayed to decides by its own ledger.
+"""Shows dead letters and deals with them. Speaks Redis; its owner's ledger decides what a replayed letter does.
 
-A letter stays where its owner put it, whole, for ever. What became of it is the coordinator's to keep, in the same
-commit as its entry in the audit trail: hash ``letters:<owner>``, letter → JSON. A replay goes to the letter's own
-owner by the stream on which the coordinator asks it, with the id and the saga of the message that could not be
-handled, so that the ledger that gave up opens again and everything else is recognised as handled.
+A letter stays whole where its owner stored it, for ever. What became of it is kept by the coordinator, in the same
+commit as the entry in the audit trail: hash ``letters:<owner>``, letter → JSON. A replay goes to the letter's own
+owner, on the stream of the coordinator's requests to it, with the id and the saga of the message that could not be
+handled. So a ledger that gave up opens again, and everything else is recognised as handled.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from sagastream.transaction import OutcomeKind, Transaction, Transactor
 from sagastream.work import payload
 
 MOST_SCANNED = 2000
-LEAST_READ = 50  # letters at a time, however few are wanted: few may fit
-SHARE_OF_MEMORY = 0.9  # of a ledger's; a letter that is older may be handled only after the ledger has forgotten
+LEAST_READ = 50  # letters read at a time, even if few are wanted: only few may fit
+SHARE_OF_MEMORY = 0.9  # of a ledger's; an older letter might be handled after the ledger has forgotten its message
 
 
 class CannotDeal(SagastreamError):
-    """This cannot be done with the letter; the message says why and what can."""
+    """This cannot be done with the letter; the message says why, and what can be done."""
 
 
 class Unfit(SagastreamError):
-    """The data it is to be replayed with do not fit the event; the message says where."""
+    """The data for a replay do not fit the event; the message says where."""
 
 
 class DeadLetters:
-    """The letters of everybody who takes part in these tables, the coordinator's own among them."""
+    """The dead letters of every participant in these tables, and the coordinator's own."""
 
     def __init__(self, sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> None:
         self._keys = Keys(settings.key_prefix, COORDINATOR)
@@ -74,7 +74,7 @@ class DeadLetters:
     async def page(
         self, owners: Sequence[str], saga_id: str | None, fate: Dealt | None, before: Place | None, limit: int
     ) -> tuple[list[Letter], Place | None]:
-        """Return letters that were put away before one, the newest first, and where to go on."""
+        """Return letters older than a place, the newest first, and where to go on."""
         found, following = await self._found(owners, saga_id, fate, before, limit)
         return await self._with_statuses(found), following
 
@@ -98,7 +98,7 @@ class DeadLetters:
                 return found, before
 
     async def replay(self, letter: Letter, actor: str, reason: str, data: str | None) -> Letter:
-        """Hand a letter to its owner once more, with other data if any are given; the letter stays as it is.
+        """Hand a letter to its owner again, with other data if any are given; the letter itself is unchanged.
 
         Raises: ``CannotDeal``, ``Unfit``.
         """
@@ -113,7 +113,7 @@ class DeadLetters:
         if now_ms - letter.place.ms > self._memory // timedelta(milliseconds=1):
             raise CannotDeal("the ledger may have forgotten by now what it did about this message: drop it")
         record = await self._record(letter)
-        acts = letter.place.owner != WEBHOOKS  # what only tells of a saga cannot act against it
+        acts = letter.place.owner != WEBHOOKS  # a webhook only reports a saga and cannot act against it
         if acts and record is not None and _is_closed_by_a_person(record):
             raise CannotDeal("a person has said what is true of this saga; a replay could act against it: drop it")
         tx = self._transaction(letter, record, now_ms)
@@ -122,7 +122,7 @@ class DeadLetters:
         return await self._settle(tx, letter, record, Dealt.REPLAYED, actor, reason, now_ms, told)
 
     async def drop(self, letter: Letter, actor: str, reason: str) -> Letter:
-        """Say of a letter that nothing is to be done about it; it stays, and is no longer among the open ones.
+        """Mark a letter as one about which nothing is to be done; it stays, but is no longer open.
 
         Raises: ``CannotDeal``.
         """
@@ -187,7 +187,7 @@ class DeadLetters:
         commands, asked = [], []
         for owner in owners:
             end: str | None = "+"
-            if before is not None:  # of two letters of one instant and number the later owner's came first
+            if before is not None:  # of two letters with the same instant and number, the later owner's came first
                 end = before.id if owner < before.owner else trail.just_before(before.id)
             if end is not None:
                 asked.append(owner)

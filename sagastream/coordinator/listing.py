@@ -1,8 +1,8 @@
-"""Sagas page by page, newest or oldest first, by any filter. Reads indexes and records; changes nothing.
+"""Lists sagas page by page, newest or oldest first, by any filter. Reads indexes and records; changes nothing.
 
-A page continues strictly after the last saga it looked at, by start and id, so sagas that begin meanwhile never
-move what follows. The work per page is bounded: where a filter matches little, a page may be short, or empty, and
-still name a cursor.
+A page continues strictly after the last saga examined, by start and id, so sagas that begin meanwhile never shift the
+following pages. The work per page is limited: if a filter matches little, a page may be short, or empty, and still name
+a cursor.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ MOST_SCANNED = 1000
 _STORED = (*FIELDS, "ended_ms")
 _STATUSES = frozenset(map(str, Status))
 _MOST_NOTES = 1000
-_READS = 5  # of a saga that goes on faster than it is read; then its last record stands with the history before it
+_READS = 5  # of a saga that changes faster than it is read; then the last record comes with the history before it
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which sagas are wanted; None is any. Instants are epoch ms, both included.
+    """Which sagas are wanted; None means any. Instants are epoch ms, both included.
 
-    ``is_unfinished``: in any of the statuses that are no end; it says nothing beside a ``status``.
+    ``is_unfinished`` means any status that is no end; it has no effect beside a ``status``.
     """
 
     status: Status | None = None
@@ -45,11 +45,11 @@ class Filter:
 
     @property
     def statuses(self) -> tuple[Status, ...]:
-        """Return the statuses that are wanted; none if any will do."""
+        """Return the wanted statuses; empty if any status will do."""
         return (self.status,) if self.status is not None else UNFINISHED if self.is_unfinished else ()
 
     def sets(self, processes: Sequence[str]) -> list[tuple[str, ...]]:
-        """Return the sets that have just the wanted sagas in common, each as the indexes it is made of.
+        """Return the sets whose intersection is the wanted sagas, each as the indexes it consists of.
 
         ``processes`` are all there are; needed for a status of any process.
         """
@@ -64,7 +64,7 @@ class Filter:
         return found or [(names.index("all"),)]
 
     def fits(self, record: Record) -> bool:
-        """Tell whether a record is wanted, its start aside."""
+        """Tell whether a record is wanted, apart from its start."""
         progress = record.progress
         if self.statuses and Status(record.status) not in self.statuses:
             return False
@@ -85,7 +85,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some sagas, and where to go on; None at the end. ``looked_at`` is how many were looked at to find them."""
+    """Some sagas, and where to go on, None at the end. ``looked_at`` is how many were examined to find them."""
 
     sagas: tuple[Stored, ...]
     next: Position | None
@@ -93,13 +93,13 @@ class Page:
 
 
 class Listing:
-    """Looks sagas up."""
+    """Finds stored sagas."""
 
     def __init__(self, records: Records) -> None:
         self._reader = records.reader
 
     async def find(self, saga_id: str) -> Stored | None:
-        """Return one saga, None if nothing is known of it.
+        """Return one saga, None if nothing is known about it.
 
         Raises: ``Undecodable`` for one whose record this library did not write.
         """
@@ -110,14 +110,14 @@ class Listing:
         return found
 
     async def find_each(self, saga_ids: Sequence[str]) -> list[Stored | None]:
-        """Return several sagas in their order, None for each of which nothing is known or can be read, and log that."""
+        """Return several sagas in their order; None for each that is unknown or unreadable, the latter also logged."""
         told = await self._reader.read_at_once([names.record(saga_id) for saga_id in saga_ids], *_STORED)
         return [_legible(saga_id, values) for saga_id, values in zip(saga_ids, told, strict=True)]
 
     async def whole(self, saga_id: str) -> tuple[Stored, list[str]] | None:
-        """Return one saga with the latest notes of its history, both of one instant; None if nothing is known of it.
+        """Return one saga with the latest notes of its history, both of one instant; None if the saga is unknown.
 
-        A commit between the two reads would show an end that the status does not know of: they are read again.
+        A commit between the two reads would show an end that the status does not have yet, so both are then read again.
         """
         stored = await self.find(saga_id)
         history: list[str] = []
@@ -132,7 +132,7 @@ class Listing:
         return None if stored is None else (stored, history)
 
     async def count(self, wanted: Filter) -> int | None:
-        """Return how many sagas there are of a filter; None where indexes alone cannot tell."""
+        """Return how many sagas match a filter; None if indexes alone cannot tell."""
         sets = wanted.sets(await self._processes(wanted))
         if len(sets) > 1:
             return None
@@ -142,7 +142,7 @@ class Listing:
         return sum(int(str(reply)) for reply in replies)
 
     async def page(self, wanted: Filter, after: Position | None, limit: int, *, oldest_first: bool = False) -> Page:
-        """Return the wanted sagas that follow a position; one whose record cannot be read is left out, and logged."""
+        """Return the matching sagas that follow a position; one with an unreadable record is left out, and logged."""
         narrowest, *others = await self._narrowest_first(wanted)
         found: list[Position] = []
         scanned, at, is_more = 0, after, True
@@ -153,22 +153,22 @@ class Listing:
                 lowest=wanted.from_ms, highest=wanted.to_ms, lowest_first=oldest_first,
             )  # fmt: skip
             scanned += len(chunk)
-            count = min(2 * count, MOST_SCANNED - scanned)  # where little matches, look further at once
-            # A saga that changed its status between two of the reads was seen in both.
+            count = min(2 * count, MOST_SCANNED - scanned)  # if little matches, read more at a time
+            # A saga that changed its status between two of the reads appears in both.
             chunk = list(dict.fromkeys(chunk))
             found += await self._in_all(others, chunk) if others else chunk
             at = chunk[-1] if chunk else at
         last_looked_at = at if is_more else None
         next_ = found[limit - 1] if len(found) > limit else last_looked_at
         shown = await self.find_each([position.member for position in found[:limit]])
-        # A saga may have moved on between the index and its record; what is shown is what was asked for.
+        # A saga may have moved on between the index and its record; show only what was asked for.
         return Page(tuple(one for one in shown if one is not None and wanted.fits(one.record)), next_, scanned)
 
     async def _processes(self, wanted: Filter) -> Sequence[str]:
         return await read_processes(self._reader) if wanted.statuses and wanted.process is None else ()
 
     async def _narrowest_first(self, wanted: Filter) -> list[tuple[str, ...]]:
-        """Return the sets of a filter, the one with the fewest sagas in its span of time first."""
+        """Return the sets of a filter, the one with the fewest sagas in the filter's span of time first."""
         sets = wanted.sets(await self._processes(wanted))
         if len(sets) == 1:
             return sets
@@ -180,7 +180,7 @@ class Listing:
         return sorted(sets, key=lambda indexes: sum(count[index] for index in indexes))
 
     async def _in_all(self, sets: Sequence[tuple[str, ...]], chunk: list[Position]) -> list[Position]:
-        """Return what of a chunk is in every one of these sets."""
+        """Return the positions of a chunk that are in every one of these sets."""
         ids = [position.member for position in chunk]
         if not ids:
             return []

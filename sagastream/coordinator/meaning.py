@@ -1,4 +1,4 @@
-"""What an event means to a saga table: which fact about which step. Decodes no payload it does not need. Pure."""
+"""What an event means to a saga table: which fact about which step. Decodes only the payloads it needs. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONGEST_REASON = 500
 
 @dataclass(frozen=True)
 class Meaning:
-    """One saga table, read from the side of the events."""
+    """One saga table, looked up by event."""
 
     saga: Saga
     by_type: dict[str, tuple[str, Kind]]
@@ -32,7 +32,7 @@ class Meaning:
 
     @cached_property
     def last(self) -> str:
-        """Return the name of the step whose end is that of a saga that goes forward."""
+        """Return the name of the last step, which ends a saga that goes forward."""
         return self.saga.steps[-1].name
 
     @cached_property
@@ -42,11 +42,11 @@ class Meaning:
         return min(whole, self.saga.patience, *(step.within for step in self.saga.steps))
 
     def of(self, envelope: Envelope, taken_ms: int) -> Happening | None:
-        """Return what an event says, None if the table does not care.
+        """Return what an event reports, None if it means nothing to the table.
 
-        ``taken_ms`` is when the server took it: an event that claims a later instant is not believed.
+        ``taken_ms`` is when the server took the event: a later instant in the event is not believed.
 
-        Raises: ``Undecodable`` if a payload that must be looked at makes no sense.
+        Raises: ``Undecodable`` if a payload that is needed makes no sense.
         """
         meant = self.by_type.get(envelope.type)
         if meant is not None:
@@ -98,12 +98,12 @@ class Meanings:
         return meaning
 
     def table(self, progress: Progress) -> Saga | None:
-        """Return the table a saga began with, None if it is not known here."""
+        """Return the table a saga began with, None if it is unknown here."""
         meaning = self._known.get((progress.definition, str(progress.version)))
         return meaning.saga if meaning is not None else None
 
     def types(self) -> set[str]:
-        """Return every event type that means something to one of the tables."""
+        """Return every event type that has a meaning for one of the tables."""
         told = {kind.type_name() for saga in self.sagas for kind in saga.event_types()}
         return told | {kind.type_name() for kind in LIBRARY_FACTS}
 
@@ -154,5 +154,5 @@ def _reason(envelope: Envelope) -> str:
 
 
 def storable(reason: str) -> str:
-    """Return a reason as it is kept: not too long, of whole characters, and masked; a customer may have worded it."""
+    """Return a reason as it is stored: shortened, of whole characters, and masked; a customer may have written it."""
     return masked(reason[:LONGEST_REASON].encode("utf-8", "replace").decode())

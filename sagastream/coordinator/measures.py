@@ -1,4 +1,4 @@
-"""The exported series as JSON, the same figures as the Prometheus text. Pure."""
+"""The exported metrics as JSON, the same figures as the Prometheus text. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sagastream.telemetry import Figure, Spread
 
 
 class Measure(Answer):
-    """One sample: a ``value``, or of a histogram ``count``, ``sum`` and cumulated ``buckets`` by upper bound."""
+    """One sample: a ``value``, or for a histogram ``count``, ``sum`` and cumulative ``buckets`` by upper bound."""
 
     labels: dict[str, str]
     value: float | None = None

@@ -1,7 +1,7 @@
-"""The route by which operators look at one event of a saga as it travelled. Speaks HTTP; decides nothing.
+"""The route that shows operators one event of a saga as it was sent. Speaks HTTP; decides nothing.
 
-Events hold what customers sent, so they are shown to operators only, and e-mail addresses and card numbers only to
-those who ask for them.
+Events hold what customers sent, so only operators may see them, and e-mail addresses and card numbers are masked unless
+asked for.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Unmasked = Annotated[bool, Query(description="with e-mail addresses and card num
 
 
 class MessageView(Answer):
-    """One event as it travelled."""
+    """One event as it was sent."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.MESSAGE]})
 
@@ -50,7 +50,7 @@ def message_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> AP
         responses=problems({**NOT_ADMITTED, 404: "No such event, or it is not kept any more"}),
     )
     async def show(saga_id: SagaId, event_id: EventId, unmasked: Unmasked = False) -> MessageView:
-        """Show one event of a saga's history whole: its payload, its cause, its trace."""
+        """Show one whole event of a saga's history: its payload, its cause, its trace."""
         found = await messages.find(saga_id, event_id)
         if found is None:
             raise Problem(404, f"no stream keeps event {event_id} of saga {saga_id} any more")

@@ -1,6 +1,6 @@
-"""An event of a saga as it travelled, found again on its stream. Reads; changes nothing.
+"""Finds an event of a saga, as it was sent, on its stream. Reads; changes nothing.
 
-Streams keep what nobody has read, and a while longer: what was trimmed is not found any more.
+Streams keep what nobody has read, and the rest for a while: trimmed events are not found any more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sagastream.reader import Reader
 from sagastream.replies import entries
 from sagastream.saga.definition import Saga
 
-_AROUND_MS = 5_000  # between the instant a note tells and the place of its entry lies one call of a script
+_AROUND_MS = 5_000  # one script call lies between the instant in a note and the id of its entry
 _CHUNK = 500
 _MOST_SCANNED = 20_000
 
@@ -34,7 +34,7 @@ class Messages:
         self._meanings = Meanings(sagas)
 
     async def find(self, saga_id: str, event_id: str) -> tuple[str, dict[str, str]] | None:
-        """Return an event of a saga's history with its entry; None where nothing is known of it, or kept any more."""
+        """Return an event of a saga's history with its entry id; None if it is unknown, or no longer kept."""
         found = await self._listing.whole(saga_id)
         if found is None:
             return None

@@ -1,4 +1,4 @@
-"""A saga of which there is no record: did it begin all the same? Reads ledgers; changes nothing."""
+"""A saga without a record: has it begun all the same? Reads ledgers; changes nothing."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from sagastream.saga.definition import Saga
 
 
 class Missing(NamedTuple):
-    """Why there is nothing to show of a saga, in words, and whether a moment later there may be."""
+    """Why there is nothing to show about a saga, in words, and whether there may be a moment later."""
 
     why: str
     may_come: bool
 
 
 async def missing(connection: Connection, keys: Keys, sagas: Sequence[Saga], saga_id: str) -> Missing:
-    """Say why a saga of one of these tables has no record.
+    """Return why a saga of one of these tables has no record.
 
-    Who begins a saga is told of it before the coordinator has read so; until then there is only the ledger of the
-    participant that began it, which forgets later than the coordinator reads but may also outlive the record.
+    The client that begins a saga learns of it before the coordinator has read the event. Until then only the ledger of
+    the participant that began it knows the saga; a ledger forgets later than the coordinator reads, but may also
+    outlive the record.
     """
     owners = list(dict.fromkeys(saga.begun_by for saga in sagas))
     replies = await connection.pipeline(
         [("HGET", keys.of(owner).key(names.ledger(saga_id)), BEGINNING) for owner in owners]
     )
     for owner, reply in zip(owners, replies, strict=True):
-        with suppress(ValueError):  # what the library did not write
+        with suppress(ValueError):  # an entry the library did not write
             if isinstance(reply, str) and (began := parse(reply)).has_event:
                 known = f"there is no record of saga {saga_id}, which {owner} began at {began.time}"
                 return Missing(

@@ -1,8 +1,8 @@
-"""Who reads which stream, and how far everybody has come. Speaks Redis; changes nothing.
+"""Which groups read which stream, and how far each has come. Speaks Redis; changes nothing.
 
-How much is unread is the server's ``lag``, and that is not always true: it is absent once entries were deleted from the
-middle, and too large for ever once entries were trimmed before the group had read them. What can be known otherwise is
-put right here, and what cannot is None: never a guess.
+The number of unread entries is the server's ``lag``, which is not always right: it is absent once entries were deleted
+from the middle, and too large for ever once entries were trimmed before the group had read them. It is corrected here
+if it can be derived otherwise, and None if not: never a guess.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from sagastream.saga.definition import Saga
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """One process of a group: what it has read and not settled, how long ago it asked, and was last given something.
+    """One process of a group: what it has read but not settled, how long ago it last asked for and last got entries.
 
-    Redis before 7.2 does not tell when it asked; nobody tells when it was given something if it never was.
+    Before 7.2 Redis does not tell when it asked; no server tells when it got entries if it never did.
     """
 
     name: str
@@ -34,9 +34,9 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One group on one stream. ``lag`` is None where nobody can tell; the two instants are those of entries (epoch ms).
+    """One group on one stream. ``lag`` is None if it cannot be known; both instants are those of entries (epoch ms).
 
-    A group that ``is_missing`` was there once: nothing is trimmed from its stream until it is back.
+    A group that ``is_missing`` existed once: its stream is not trimmed until it is back.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One stream and everybody who reads it; ``problem`` says why its key cannot be read as one."""
+    """One stream and its groups; ``problem`` says why its key cannot be read as a stream."""
 
     name: str
     owner: str
@@ -61,7 +61,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class _Registered:
-    """A group as the server lists it, with what its stream said in the same breath."""
+    """A group as the server lists it, with what its stream reported in the same round trip."""
 
     stream: str
     group: Mapping[str, str]
@@ -71,7 +71,7 @@ class _Registered:
 
     @property
     def commands(self) -> list[Command]:
-        """Return what is still to be asked; most groups have read everything and hold nothing."""
+        """Return the commands still to be sent; most groups have read everything and have nothing pending."""
         name = self.group["name"]
         asked: list[Command] = []
         if self.group["consumers"] != "0":
@@ -86,7 +86,7 @@ class _Registered:
 async def read_streams(connection: Connection, keys: Keys, sagas: Sequence[Saga]) -> tuple[int, list[Stream]]:
     """Return the server's time (epoch ms) and every stream these sagas use or anybody has registered, by name.
 
-    Three round trips; two commands for each owner, two for each stream and at most three for each group.
+    Takes three round trips: two commands for each owner, two for each stream and at most three for each group.
     """
     readers = owners(sagas)
     commands: list[Command] = [("TIME",)]
@@ -115,7 +115,7 @@ async def read_streams(connection: Connection, keys: Keys, sagas: Sequence[Saga]
 def _expected(
     keys: Keys, readers: Sequence[str], told: Sequence[Reply], used: Iterable[str]
 ) -> dict[str, frozenset[str]]:
-    """Return every stream there should be, with the groups ever seen on it, as their readers and publisher wrote."""
+    """Return every stream there should be, with the groups ever seen on it, as readers and publisher registered."""
     seen: dict[str, set[str]] = {name: set() for name in used}
     for owner, read, published in zip(readers, told[::2], told[1::2], strict=True):
         for name in listed(read):
@@ -135,12 +135,12 @@ def _registered(name: str, group: Mapping[str, str], stream: Mapping[str, str]) 
 def _unread(group: Mapping[str, str], stream: Mapping[str, str]) -> int | None:
     length = int(stream["length"])
     if entry_id(group["last-delivered-id"]) < entry_id(stream["recorded-first-entry-id"]):
-        return length  # whatever is there lies before it
+        return length  # all entries come after the last delivered one
     told, read = group.get("lag"), group.get("entries-read")
     if not told or int(told) > length:
         return None
     is_among_them = not read or int(read) > int(stream["entries-added"]) - length
-    return int(told) if is_among_them else None  # it has read fewer than are gone: some went before it had read them
+    return int(told) if is_among_them else None  # it has read fewer than are gone: some went unread
 
 
 def _group(group: _Registered, answers: Mapping[str, Reply | ReplyError]) -> Group:
