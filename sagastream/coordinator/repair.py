@@ -1,7 +1,7 @@
-"""Persons' actions, applied: the record as it is, what follows, one commit with its guard. Decides nothing itself.
+"""Applies people's actions: loads the record, lets the engine decide, commits with a guard. Decides nothing itself.
 
-The same way as the tracker's: whoever finds that another version was stored meanwhile decides again on that one. So
-an answer is true when it is given, however many coordinators and persons are at work.
+As in the tracker, an action that finds a newer version of the record is decided again on that version. So an answer is
+true when it is given, however many coordinators and people are at work.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ NOTES = {
 
 
 class CannotRepair(SagastreamError):
-    """An action could not be stored, whatever is read before; the message says why."""
+    """An action could not be stored, whatever record it was decided on; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """An action as it was decided, the record it was decided on, and the id under which it is in the history."""
+    """An action as it was decided, the record it was decided on, and the id of its note in the history."""
 
     saga: Saga
     record: Record
@@ -50,7 +50,7 @@ class Repaired:
 
 
 class Repairs:
-    """Takes persons' actions on sagas of the given tables."""
+    """Takes people's actions on sagas of the given tables."""
 
     def __init__(self, sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> None:
         keys = Keys(settings.key_prefix, COORDINATOR)
@@ -60,10 +60,10 @@ class Repairs:
         self._transactor = Transactor(bus.writer, keys, retention=settings.ledger_retention)
 
     async def act(self, saga_id: str, action: Action) -> Repaired | None:
-        """Take an action and say what it led to; None if there is no such saga.
+        """Take an action and return what it led to; None if there is no such saga.
 
-        Raises: ``Undecodable`` if the record or its table cannot be read here, ``CannotRepair``,
-        ``ServerUnavailable``: then it may have been done, and asking again does no harm.
+        Raises: ``Undecodable`` if the record or its table cannot be read here, ``CannotRepair``, ``ServerUnavailable``:
+        then the action may have been taken, and repeating it does no harm.
         """
         while True:
             now_ms = await server_ms(self._query)
@@ -74,7 +74,7 @@ class Repairs:
                 return done
 
     async def decide(self, saga_id: str, action: Action, now_ms: int) -> Repaired | None:
-        """Say what an action would lead to, as the saga stands; None if there is no such saga.
+        """Return what an action would lead to as the saga stands; None if there is no such saga.
 
         Raises: ``Undecodable`` if the record or its table cannot be read here.
         """
@@ -86,7 +86,7 @@ class Repairs:
         return Repaired(saga, record, repair(saga, record.progress, action, id=id_, now_ms=now_ms), id_)
 
     async def _stored(self, done: Repaired, turn: Advance, action: Action, now_ms: int) -> bool:
-        """Store what an action led to; False if somebody stored something else meanwhile."""
+        """Store what an action led to; return False if the record has changed meanwhile."""
         (outcome,) = (await self._transactor.commit([self.transaction(done, turn, action, now_ms)])).outcomes
         if outcome.is_ok:
             log.info("saga.repaired", saga_id=turn.progress.saga_id, act=action.act, actor=action.actor)

@@ -1,4 +1,4 @@
-"""The v1 routes of sagas: found by anything, shown whole, and repaired by operators. Speaks HTTP; decides nothing."""
+"""The v1 routes of sagas: find them, show one whole, and let operators repair it. Speaks HTTP; decides nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Age = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
 
 
 def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRouter:
-    """Return the routes by which sagas of these tables are found and repaired."""
+    """Return the routes that find and repair sagas of these tables."""
     showing = Showing(sagas, bus=bus, settings=settings)
     finding = Finding(sagas, Listing(Records(bus, Keys(settings.key_prefix, COORDINATOR))))
     repairs = Repairs(sagas, bus=bus, settings=settings)
@@ -84,7 +84,7 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
 
     @router.get("/{sagaId}", operation_id="showSaga", responses=problems(NO_SAGA, may_come=True))
     async def show(saga_id: SagaId) -> StateView:
-        """Show one saga: its steps, whom it waits for, what fails or is open, and all that happened to it."""
+        """Show one saga: its steps, whom it waits for, what fails or is open, and its whole history."""
         found = await showing.whole(saga_id)
         if found is None:
             raise no_such_saga(*await showing.missing(saga_id))
@@ -120,14 +120,14 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
     async def compensate(
         saga_id: SagaId, asked: RepairRequest, response: Response, operator: Actor = None
     ) -> RepairedView:
-        """Turn a saga back, unless its pivot is done: then it goes on forward, and the answer is 409."""
+        """Compensate a saga, unless its pivot is done: then it goes on forward, and the answer is 409."""
         return await act(saga_id, Action(Act.COMPENSATE, actor(asked.actor, operator), asked.reason), response)
 
     @router.post(
         "/{sagaId}/retry", operation_id="retrySaga", status_code=202, dependencies=for_operators, responses=acted
     )
     async def retry(saga_id: SagaId, asked: RepairRequest, response: Response, operator: Actor = None) -> RepairedView:
-        """Ask again at once for whatever is open; nothing takes effect a second time."""
+        """Repeat every open request at once; nothing takes effect a second time."""
         return await act(saga_id, Action(Act.RETRY, actor(asked.actor, operator), asked.reason), response)
 
     @router.post(
@@ -136,7 +136,7 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
     async def resolve(
         saga_id: SagaId, asked: ResolveRequest, response: Response, operator: Actor = None
     ) -> RepairedView:
-        """State what is true of a step that is open, on evidence; `stateable` tells what may be stated of which."""
+        """State what is true of an open step, on evidence; `stateable` lists what may be stated about each step."""
         action = Action(
             Act.RESOLVE, actor(asked.actor, operator), asked.reason, asked.step, asked.effect, asked.evidence
         )
@@ -146,7 +146,7 @@ def repair_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
         "/{sagaId}/abort", operation_id="abortSaga", status_code=202, dependencies=for_operators, responses=acted
     )
     async def abort(saga_id: SagaId, asked: RepairRequest, response: Response, operator: Actor = None) -> RepairedView:
-        """Close a saga as it stands, with what it leaves open; what services have begun goes on, and is not undone."""
+        """Close a saga as it stands, with what it leaves open; what services have begun goes on and is not undone."""
         return await act(saga_id, Action(Act.ABORT, actor(asked.actor, operator), asked.reason), response)
 
     return router
@@ -175,9 +175,9 @@ def trail_routes(*, bus: Bus, settings: Settings) -> APIRouter:
 
 
 def actor(in_body: str | None, in_header: str | None) -> str:
-    """Return who does it.
+    """Return who acts.
 
-    Raises: ``Problem`` 422 if nobody says.
+    Raises: ``Problem`` 422 if neither body nor header says so.
     """
     told = in_body or in_header
     if told is None:

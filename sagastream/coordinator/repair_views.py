@@ -1,4 +1,4 @@
-"""What operators send and are answered. Pure; owns the shape of requests and answers about repairs."""
+"""The requests and answers of repairs. Pure; owns their shape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sagastream.saga.attention import Effect
 from sagastream.saga.repair import Act
 
 ActorName = Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,62}[!-~])?$", examples=["ann"])]
-# What is stated becomes the saga's, which anybody may read and which webhooks carry outside: it is masked at the door.
+# A statement becomes part of the saga, which anybody may read and webhooks send outside, so it is masked on receipt.
 Reason = Annotated[
     str,
     Field(min_length=1, max_length=500, pattern=r"\S", examples=["the card company is reachable again"]),
@@ -28,7 +28,7 @@ Evidence = Annotated[str, Field(max_length=1000), AfterValidator(masked)]
 
 
 class RepairRequest(BaseModel):
-    """Why something is done, and by whom unless the header ``X-Operator`` says so."""
+    """Why something is done, and by whom unless the header ``X-Operator`` names the operator."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -83,7 +83,7 @@ class TraceView(Answer):
 
 
 class TrailView(Answer):
-    """Entries of the audit trail, the newest first; ``next`` is the cursor of what follows, null at the end."""
+    """Entries of the audit trail, the newest first; ``next`` is the cursor of the next page, null at the end."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.TRAIL]})
 
@@ -92,7 +92,7 @@ class TrailView(Answer):
 
 
 class RepairedView(Answer):
-    """What an action led to. ``id`` is that of its note in the history, null where nothing was changed."""
+    """What an action led to. ``id`` is that of its note in the history, null if nothing was changed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.REPAIRED]})
 
@@ -106,7 +106,7 @@ class RepairedView(Answer):
 
 
 def traced(entry: Entry) -> TraceView:
-    """Return an entry of the audit trail as it is shown."""
+    """Return the view of an entry of the audit trail."""
     told = dict(entry.fields)
     required = {name: told.pop(name, "") for name in ("id", "action", "actor", "reason", "told")}
     names = {"saga": "saga_id", "process": "business_process"}

@@ -1,6 +1,6 @@
 """Removes records of sagas that ended long ago, by how they ended. Speaks Redis; never touches an unfinished saga.
 
-What is removed is counted, so that what was counted at the end and what is stored can still be compared.
+Removed records are counted, so that the counters of ended sagas can still be compared with the records stored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 PERIOD = timedelta(minutes=1)
 AT_ONCE = 200
-SHARE = 4  # after each page it rests so many times as long as the page took: others use the server too
+SHARE = 4  # the pause after a page, in multiples of the time it took: others use the server too
 
 
 def kept(settings: Settings) -> dict[Status, timedelta]:
@@ -42,7 +42,7 @@ def kept(settings: Settings) -> dict[Status, timedelta]:
 
 
 class Retention:
-    """The coordinator's broom; any number of coordinators may sweep."""
+    """The removal of old records by one coordinator; any number of coordinators may run it."""
 
     def __init__(
         self, reader: Reader, transactor: Transactor, keep: Mapping[Status, timedelta], ticker: Ticker = every
@@ -53,11 +53,11 @@ class Retention:
         self._ticker = ticker
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sweep now and then until told to stop."""
+        """Sweep periodically until ``stop`` is set."""
         await self._ticker(PERIOD, self.sweep_safely, stop)
 
     async def sweep_safely(self) -> None:
-        """Sweep once; leave it at that while the server is in trouble."""
+        """Sweep once; stop early while the server is in trouble."""
         try:
             removed = await self.sweep()
         except (ServerUnavailable, ReplyError) as error:
@@ -67,7 +67,7 @@ class Retention:
             log.info("sagas.removed", count=removed)
 
     async def sweep(self) -> int:
-        """Remove every saga whose time is over; return how many."""
+        """Remove every saga whose retention time is over; return how many."""
         processes = await read_processes(self._reader)
         return sum(
             [
@@ -83,7 +83,7 @@ class Retention:
         while True:
             began = loop.time()
             now_ms = ms_of(await self._reader.command("TIME"))
-            # By start: who started late enough cannot have ended early enough.
+            # By start: a saga that started too recently cannot have ended early enough.
             found = await self._reader.command(
                 "ZRANGE",
                 self._reader.keys.key(index),
@@ -116,10 +116,10 @@ class Retention:
             if isinstance(fields, ReplyError):
                 continue
             version, stored, ended_ms, process, initiator, started_ms = fields
-            ended = ended_ms or ""  # or what nobody here wrote: it must not keep all others from being removed
+            ended = ended_ms or ""  # or not written by this library: it must not stop the removal of others
             if version is not None and stored == status and ended.isdecimal() and int(ended) <= ended_before_ms:
                 removal = self._removal(saga_id, version, status, process or "", initiator or "")
-                if started_ms is None:  # nor was it counted among those that began
+                if started_ms is None:  # so it was not counted as started either
                     removal.tally(COUNTS, {f"unbegun|{process or ''}": 1})
                 batch.append(removal)
         return batch

@@ -1,4 +1,4 @@
-"""The whole coordinator of some saga tables, as a service. The one place that knows all its parts."""
+"""The complete coordinator of some saga tables, as a service. The one place that knows all its parts."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def coordinator_service(
     trial: Trial | None = None,
     port: int = 8005,
 ) -> Service:
-    """Return the coordinator of these tables: all its routes, the console, its workers, and what it exports.
+    """Return the coordinator of these tables: all its routes, the console, its workers and its metrics.
 
-    ``audits`` are rules of the project's own, tried now and then beside the library's; ``trial`` is what people may try
-    on the console; ``port`` is where it listens when it runs alone and nobody says otherwise.
+    ``audits`` are the project's own rules, tried now and then beside the library's; ``trial`` is what people may try on
+    the console; ``port`` is where it listens by default when it runs alone.
 
-    **Raises**: ``DefinitionError`` without a table, for then it would track nothing and call that well.
+    **Raises**: ``DefinitionError`` without a table, because it would then track nothing and report itself healthy.
     """
     if not sagas:
         raise DefinitionError(

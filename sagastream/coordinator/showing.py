@@ -1,4 +1,4 @@
-"""One saga, whole, as every route shows it. Reads; changes nothing."""
+"""One whole saga, as every route shows it. Reads; changes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sagastream.settings import Settings
 
 
 class Showing:
-    """Shows sagas, those of the given tables with all that follows from them."""
+    """Shows sagas; those of the given tables with everything that follows from their facts."""
 
     def __init__(self, sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> None:
         self._keys = Keys(settings.key_prefix, COORDINATOR)
@@ -28,7 +28,7 @@ class Showing:
         self._meanings = Meanings(sagas)
 
     async def whole(self, saga_id: str) -> tuple[int, StateView] | None:
-        """Return the version of a saga's record and everything about it; None if nothing is known of it.
+        """Return the version of a saga's record and everything about it; None if the saga is unknown.
 
         Raises: ``Undecodable`` for one whose record this library did not write.
         """
@@ -41,5 +41,5 @@ class Showing:
         return stored.record.version, views.state(stored, saga, history, failing)
 
     async def missing(self, saga_id: str) -> Missing:
-        """Say why nothing is known of a saga."""
+        """Return why nothing is known about a saga."""
         return await missing(self._connection, self._keys, self._sagas, saga_id)

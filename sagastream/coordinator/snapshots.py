@@ -1,6 +1,6 @@
-"""The counters as they were at past instants, so that what happened since can be told. Adds nothing to an event.
+"""Snapshots of the counters at past instants, so that later figures can be compared. Adds no work to an event.
 
-Any number of coordinators keep them: whoever comes first in a period keeps it, the others are refused.
+Any number of coordinators take them: the first in a period stores its snapshot, the others are refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sagastream.transaction import OutcomeKind, Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
-PERIOD = timedelta(seconds=2)  # how often it is looked whether a snapshot is due
+PERIOD = timedelta(seconds=2)  # how often to check whether a snapshot is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ PACES = (
     Pace("ten-minutes", timedelta(minutes=10), timedelta(hours=26)),
     Pace("hour", timedelta(hours=1), timedelta(days=31)),
 )
-"""The longer ago, the coarser. While coordinators run, a window of up to three hours is told to the minute, up to a day
-to ten minutes, above to the hour; never shorter than asked, unless nothing older is known."""
+"""The longer ago, the coarser. While coordinators run, a window of up to three hours is exact to the minute, up to a
+day to ten minutes, beyond that to the hour. It is never shorter than asked, unless nothing older is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,15 @@ class Snapshots:
         self._taken: dict[Pace, int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Take snapshots until told to stop."""
+        """Take snapshots until ``stop`` is set."""
         await self._ticker(PERIOD, self.take_safely, stop)
 
     async def take_safely(self) -> None:
-        """Take what is due; leave it to the next time while the server is in trouble."""
+        """Take what is due; while the server is in trouble, leave it to the next time."""
         try:
             await self.take()
         except (ServerUnavailable, ReplyError):
-            return  # whoever reads is told the true instants of what there is
+            return  # readers are shown the true instants of what exists
 
     async def take(self) -> None:
         """Take a snapshot at every pace whose period has none yet."""
@@ -85,7 +85,7 @@ class Snapshots:
             for outcome in receipt.outcomes:
                 if outcome.kind not in (OutcomeKind.OK, OutcomeKind.REFUSED):
                     log.error("snapshot.cannot_be_taken", error=f"{outcome.kind}: {outcome.detail}")
-            self._taken |= due  # by us, or by another before us
+            self._taken |= due  # by this coordinator, or by another before it
 
     def _kept(self, pace: Pace, since_ms: int) -> Transaction:
         tx = Transaction(self._reader, saga_id="", key="", now_ms=0)
@@ -94,7 +94,7 @@ class Snapshots:
 
 
 async def snapshot_before(connection: Connection, keys: Keys, at_ms: int) -> Snapshot | None:
-    """Return the latest snapshot at or before an instant, else the oldest there is; None if there is none at all."""
+    """Return the latest snapshot at or before an instant, otherwise the oldest; None if there is none at all."""
     streams = [keys.key(names.snapshots(pace.name)) for pace in PACES]
     before = [("XREVRANGE", stream, at_ms, "-", "COUNT", 1) for stream in streams]
     oldest = [("XRANGE", stream, "-", "+", "COUNT", 1) for stream in streams]

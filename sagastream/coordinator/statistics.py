@@ -1,4 +1,4 @@
-"""What all sagas together amount to, over all time or since an instant. Pure: counted figures in, an answer out.
+"""The totals of all sagas, over all time or since an instant. Pure: counters in, an answer out.
 
 **Source**: CONTRACT, decision 5: compensation rate = turned back / started, success rate = completed / ended.
 """
@@ -35,7 +35,7 @@ class DurationView(Answer):
 
 
 class StepTotals(Answer):
-    """How often a step went which way, and how long it took when it was done."""
+    """How often a step had each outcome, and how long it took when it was done."""
 
     name: str
     done: int
@@ -49,7 +49,7 @@ class StepTotals(Answer):
 
 
 class Totals(Answer):
-    """Sagas of one kind or of all; a rate is null while there is nothing to divide."""
+    """The sagas of one table or of all; a rate is null while there is nothing to divide by."""
 
     started: int
     active: int
@@ -71,9 +71,9 @@ class ProcessTotals(Totals):
 class StatisticsView(Totals):
     """All sagas, and those of each table, counted from ``from`` to ``to``.
 
-    Without a window ``from`` is null: all that was ever counted. With one it is the instant of the snapshot that
-    was subtracted, at or before the window's beginning where there is one, so the answer never claims more than
-    it knows. What is unfinished (``active``, and its statuses in ``byStatus``) is always as of ``to``.
+    Without a window ``from`` is null: everything ever counted. With one it is the instant of the snapshot that was
+    subtracted, at or before the beginning of the window if there is one, so the answer never claims more than it knows.
+    Unfinished sagas (``active``, and their statuses in ``byStatus``) are always as of ``to``.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.STATISTICS]})
@@ -85,12 +85,12 @@ class StatisticsView(Totals):
 
 
 def statistics(fleet: Fleet, sagas: Sequence[Saga]) -> StatisticsView:
-    """Return the statistics of the fleet; tables nothing was counted of are told too, with zeros."""
+    """Return the statistics of the fleet; tables of which nothing was counted appear with zeros."""
     return _statistics(fleet, fleet.counts, sagas, since=None)
 
 
 def statistics_since(fleet: Fleet, then: Snapshot | None, sagas: Sequence[Saga]) -> StatisticsView:
-    """Return what was added since a snapshot; without one nothing is known but the present."""
+    """Return what was added since a snapshot; without one only the present is known."""
     if then is None:
         then = Snapshot(fleet.now_ms, fleet.counts)
     return _statistics(fleet, fleet.counts.since(then.counts), sagas, since=min(then.at_ms, fleet.now_ms))

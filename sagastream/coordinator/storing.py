@@ -1,4 +1,4 @@
-"""Parts of batches on their way into the records, while what follows them is read and folded. Speaks to no server."""
+"""Stores parts of batches while the next messages are read and folded. Speaks to no server itself."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from sagastream.coordinator.bundle import Bundle
 
-TOGETHER, SIDE_BY_SIDE = 25, 8  # sagas of a batch that one call writes; such calls at most, each on its own connection
+TOGETHER, SIDE_BY_SIDE = 25, 8  # sagas written by one call; the most calls at a time, each on its own connection
 
 
 class Storing:
-    """Stores parts side by side, but no two of which hold the same saga; ``store`` brings one into the records.
+    """Stores parts concurrently, but never two that hold the same saga; ``store`` writes one into the records.
 
-    An error is raised to whoever comes next; what it was about was not settled, and comes again.
+    An error is raised by the next call; the messages it concerns were not settled, and are delivered again.
     """
 
     def __init__(self, store: Callable[[Sequence[Bundle]], Awaitable[None]]) -> None:
@@ -21,13 +21,13 @@ class Storing:
         self._under_way: dict[asyncio.Future[None], frozenset[str]] = {}
 
     def __bool__(self) -> bool:
-        """Tell whether anything is under way."""
+        """Tell whether any part is being stored."""
         return bool(self._under_way)
 
     async def begin(self, bundles: Sequence[Bundle]) -> None:
-        """Begin to store these, some at a time: while the server stores some, the next are folded.
+        """Begin to store these bundles in parts: while the server stores one, the next are folded.
 
-        Raises: what kept earlier ones from being stored.
+        Raises: the error that kept an earlier part from being stored.
         """
         self._look_back()
         size = max(TOGETHER, -(-len(bundles) // SIDE_BY_SIDE))
@@ -40,23 +40,23 @@ class Storing:
             self._under_way[asyncio.ensure_future(self._store(part))] = sagas
 
     async def end(self) -> None:
-        """Wait for everything that is under way.
+        """Wait for every part that is being stored.
 
-        Raises: what kept any of it from being stored, once all have come to an end.
+        Raises: the error that kept a part from being stored, once all have ended.
         """
         if self._under_way:
             await asyncio.wait(self._under_way)
             self._look_back()
 
     async def give_up(self) -> None:
-        """Wait for everything under way, whatever comes of it: nothing goes on behind a loop that begins anew."""
+        """Wait for every part and ignore its outcome: nothing may go on behind a loop that starts anew."""
         if self._under_way:
             await asyncio.wait(self._under_way)
             _raised(self._under_way)
             self._under_way.clear()
 
     async def cancel(self) -> None:
-        """Let go of what is under way, if anything still is: it comes again."""
+        """Cancel every part that is still being stored: its messages are delivered again."""
         for one in self._under_way:
             one.cancel()
         await self.give_up()

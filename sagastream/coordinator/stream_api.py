@@ -1,4 +1,4 @@
-"""The route by which anybody sees who reads which stream and how far. Speaks HTTP; decides nothing."""
+"""The route that shows anybody who reads which stream, and how far. Speaks HTTP; decides nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def stream_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> API
 
     @router.get("", operation_id="listStreams", responses=problems({}))
     async def list_() -> StreamsView:
-        """Show every stream with its groups: what they have not read, what they have not settled, and since when."""
+        """Show every stream with its groups: what each has not read, what it has not settled, and since when."""
         return shown(*await read_streams(bus.query, keys, sagas))
 
     return router

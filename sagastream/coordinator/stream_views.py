@@ -1,4 +1,4 @@
-"""What clients are shown of streams and those who read them. Pure; owns their shape."""
+"""The views of streams and of those who read them. Pure; owns their shape."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ConsumerView(Answer):
 
 
 class GroupView(Answer):
-    """One group of consumers, on one stream. Ages are those of entries, null where there is none."""
+    """One group of consumers, on one stream. Ages are those of entries, null if there is none."""
 
     name: str
     lag: int | None = Field(description="entries it has not read; null: nobody can tell, for entries were removed")
@@ -37,7 +37,7 @@ class GroupView(Answer):
 
 
 class StreamView(Answer):
-    """One stream, and everybody who reads it."""
+    """One stream, and all groups that read it."""
 
     name: str
     owner: str = Field(description="who publishes on it; `saga` is the coordinator")
@@ -56,7 +56,7 @@ class StreamsView(Answer):
 
 
 def shown(now_ms: int, streams: Sequence[Stream]) -> StreamsView:
-    """Return streams as they are shown."""
+    """Return the view of the streams."""
     return StreamsView(
         at=instant(now_ms),
         streams=[

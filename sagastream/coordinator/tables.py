@@ -1,8 +1,7 @@
-"""Since when sagas go by which table: whether one was changed and kept its version. Speaks Redis; judges nothing.
+"""Which shape of each table sagas have followed since when, to detect a change without a new version. Judges nothing.
 
-Shape: hash ``tables`` under the coordinators' root, field ``table:version``, value JSON: a list of
-``[since when (epoch ms, server time), saga.shape]``, the oldest first, a new one whenever a coordinator began to work
-by another shape.
+Shape: hash ``tables`` under the coordinators' root, field ``table:version``, value JSON: a list of ``[since when (epoch
+ms, server time), saga.shape]``, the oldest first; one is added whenever a coordinator starts with another shape.
 """
 
 from __future__ import annotations
@@ -27,35 +26,35 @@ from sagastream.transaction import OutcomeKind, Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
-KEPT = 50  # shapes of one table and version: who changes it more often than that has no saga left of the first ones
-COUNTED = 1_000  # sagas of one status that are looked at
+KEPT = 50  # shapes of one table and version; with more changes than that, no saga of the first ones is left
+COUNTED = 1_000  # sagas examined per status
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From when on (epoch ms, server time) coordinators went by a table of this shape."""
+    """A period, from ``since_ms`` (epoch ms, server time) on, in which coordinators used a table of this shape."""
 
     since_ms: int
     shape: tuple[str, ...]
 
 
 class Tables:
-    """What one coordinator tells of its tables, and whether all others go by the same."""
+    """The tables one coordinator announces, and whether all others use the same."""
 
     def __init__(self, sagas: Sequence[Saga], bus: Bus, reader: Reader, transactor: Transactor) -> None:
         self._mine = {field(saga): shape(saga) for saga in sagas}
         self._bus = bus
         self._reader = reader
         self._transactor = transactor
-        self._told: dict[str, tuple[str, ...]] = {}  # what is stored of each, as it was when we last looked at it
+        self._told: dict[str, tuple[str, ...]] = {}  # the stored shape of each, as last seen here
         self.difference: str | None = None
-        """How what other coordinators go by differs from what is known here, None if it does not."""
+        """How the tables of other coordinators differ from those known here, None if they do not."""
 
     async def tell_safely(self) -> None:
-        """Tell once by which tables sagas go from now on, then see that it stays so; not while the server has trouble.
+        """Announce once which tables sagas follow from now on, then check that it stays so; skip it in server trouble.
 
-        Of two coordinators that go by different tables of one version the later one is stored, and the other says
-        that it differs: neither knows which of them is meant.
+        If two coordinators use different tables of one version, the later one is stored and the other reports that it
+        differs: neither knows which of them is meant.
         """
         try:
             await self._tell()
@@ -89,7 +88,7 @@ class Tables:
             self._told[name] = periods[-1].shape
             if len(periods) > 1:
                 log.error("table.changed", table=name, now=difference(periods[-2].shape, periods[-1].shape))
-        elif outcome.kind is not OutcomeKind.REFUSED:  # else another coordinator told it first: we look again
+        elif outcome.kind is not OutcomeKind.REFUSED:  # otherwise another coordinator announced it first: look again
             log.error("tables.not_told", table=name, error=f"{outcome.kind}: {outcome.detail}")
 
 
@@ -99,13 +98,13 @@ def field(saga: Saga) -> str:
 
 
 async def read_tables(connection: Connection, keys: Keys) -> dict[str, tuple[Period, ...]]:
-    """Return by which shapes coordinators went, of each table and version."""
+    """Return the shapes that coordinators have used, for each table and version."""
     stored = named(await connection.execute("HGETALL", keys.key(TABLES)))
     return {name: _periods(name, value) for name, value in stored.items()}
 
 
 async def read_begun_by_another(connection: Connection, keys: Keys, saga: Saga, periods: Sequence[Period]) -> int:
-    """Return how many sagas have not ended that began when this table was another one; not all of very many."""
+    """Return how many unfinished sagas began when this table had another shape; of very many, only part is counted."""
     commands: list[Command] = []
     for at, period in enumerate(periods[:-1]):
         if period.shape != periods[-1].shape:

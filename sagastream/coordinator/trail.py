@@ -1,9 +1,9 @@
 """The audit trail: who did what to which saga, when and why. Speaks Redis; only ever appends.
 
-Shape: stream ``audit`` under the coordinator's root, one entry per action that changed something, written by the
-script that changed it. The engine never trims it. Fields: ``id`` (of the note in the saga's history), ``action``,
-``actor``, ``reason``, ``told`` (what it led to), and where they apply ``saga``, ``process``, ``before`` and ``after``
-(statuses), ``step``, ``effect``, ``evidence``, ``letter``, ``repair``.
+Shape: stream ``audit`` under the coordinator's root, one entry per action that changed something, written by the script
+that changed it. The engine never trims it. Fields: ``id`` (of the note in the saga's history), ``action``, ``actor``,
+``reason``, ``told`` (what it led to), and where they apply ``saga``, ``process``, ``before`` and ``after`` (statuses),
+``step``, ``effect``, ``evidence``, ``letter``, ``repair``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from sagastream.reader import Reader
 from sagastream.transaction import Transaction
 
 MOST_SCANNED = 2000
-LEAST_READ = 50  # entries at a time, however few are wanted: few may fit
+LEAST_READ = 50  # entries read at a time, even if few are wanted: only few may fit
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: its position, which tells when (epoch ms, server time), and its fields."""
+    """One entry: its position, which tells when it was written (epoch ms, server time), and its fields."""
 
     position: str
     fields: Mapping[str, str]
@@ -35,7 +35,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Which entries are wanted; None is any."""
+    """Which entries are wanted; None means any."""
 
     saga_id: str | None = None
     actor: str | None = None
@@ -48,12 +48,12 @@ class Trace:
 
 
 def record(tx: Transaction, **fields: str) -> None:
-    """Add an entry to the transaction that does what it tells of."""
+    """Add an entry to the transaction that makes the change it describes."""
     tx.append(AUDIT, [part for name, value in fields.items() if value for part in (name, value)])
 
 
 async def entries(reader: Reader, wanted: Trace, before: str | None, limit: int) -> tuple[list[Entry], str | None]:
-    """Return entries before a position, the newest first, and where to go on; a page may be short, yet more follow."""
+    """Return entries before a position, the newest first, and where to go on; a short page need not be the last."""
     found: list[Entry] = []
     at = "+" if before is None else just_before(before)
     scanned, size = 0, max(limit, LEAST_READ)
@@ -75,8 +75,8 @@ async def entries(reader: Reader, wanted: Trace, before: str | None, limit: int)
 
 
 def just_before(position: str) -> str | None:
-    """Return the position before one in a stream, None where none can be; the server refuses to go before the first."""
+    """Return the stream position before this one, None if there can be none: the server would reject it."""
     ms, number = (int(part) for part in position.split("-"))
     if number:
         return f"{ms}-{number - 1}"
-    return str(ms - 1) if ms else None  # of a whole millisecond the server takes the last
+    return str(ms - 1) if ms else None  # given a whole millisecond, the server takes its last entry

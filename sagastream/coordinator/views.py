@@ -1,4 +1,4 @@
-"""What clients are shown of sagas. Pure: a record in, an answer out. **Source**: CONTRACT A, "State of a saga"."""
+"""The views of sagas. Pure: a record in, an answer out. **Source**: CONTRACT A, "State of a saga"."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sagastream.saga.standing import StepStatus, UndoStatus
 class WaitView(Answer):
     """Whom a saga waits for. At ``until`` the coordinator does ``next``; null: only a person can help.
 
-    In lists ``next`` is null: ask for the saga itself. Whoever was ``asked`` more than once has not answered in time.
+    In lists ``next`` is null: ask for the saga itself. If ``asked`` is above one, an answer has not come in time.
     """
 
     who: str
@@ -39,7 +39,7 @@ class WaitView(Answer):
 
 
 class StepView(Answer):
-    """One step. ``startedAt`` is when the step before it was done; ``eventIds`` is by kind of fact."""
+    """One step. ``startedAt`` is when the step before it was done; ``eventIds`` are by kind of fact."""
 
     name: str
     service: str
@@ -69,8 +69,8 @@ class NoteView(Answer):
 class OpenView(Answer):
     """One thing that keeps a saga from ending by itself.
 
-    ``answer`` is the event that would close it and comes from ``service``, which is asked again at ``again``; null
-    where nobody is asked. ``stateable`` is what an operator may state of the step, with evidence, to close it.
+    ``answer`` is the event by which ``service`` would close it; the service is asked again at ``again``. Both are null
+    if nobody is asked. ``stateable`` is what an operator may state about the step, with evidence, to close it.
     """
 
     step: str
@@ -84,7 +84,7 @@ class OpenView(Answer):
 
 
 class FailingView(Answer):
-    """A handler that failed for this saga and is tried again at ``again``, or is being tried right now."""
+    """A handler that failed for this saga and is retried at ``again``, or is being retried right now."""
 
     service: str
     handler: str
@@ -94,7 +94,7 @@ class FailingView(Answer):
 
 
 class SagaView(Answer):
-    """A saga at a glance. ``failedAt`` is when it ended other than completed."""
+    """A saga at a glance. ``failedAt`` is when it ended in any status but completed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.SAGA]})
 
@@ -115,8 +115,8 @@ class SagaView(Answer):
 class StateView(SagaView):
     """A saga with every step and its whole history.
 
-    ``failing`` is what is tried again because it failed; ``open`` what keeps one that needs attention from ending;
-    ``leftOpen`` how one that was aborted left its steps.
+    ``failing`` lists what failed and is retried; ``open`` what keeps a saga that needs attention from ending;
+    ``leftOpen`` how an aborted saga left its steps.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.STATE]})
@@ -129,7 +129,7 @@ class StateView(SagaView):
 
 
 class PageView(Answer):
-    """Sagas, newest first; ``next`` is the cursor of what follows. A page may be short although more follow."""
+    """Sagas, newest first; ``next`` is the cursor of the next page. A page may be short although more follow."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.PAGE]})
 
@@ -138,7 +138,7 @@ class PageView(Answer):
 
 
 def page(found: Page, table: Callable[[Progress], Saga | None]) -> PageView:
-    """Return a page; ``table`` tells the table a saga began with, None where nobody here knows it."""
+    """Return a page; ``table`` returns the table a saga began with, None if it is unknown here."""
     return PageView(
         sagas=[glance(stored, table(stored.record.progress), is_one_of_many=True) for stored in found.sagas],
         next=found.next.cursor() if found.next is not None else None,
@@ -146,9 +146,9 @@ def page(found: Page, table: Callable[[Progress], Saga | None]) -> PageView:
 
 
 def glance(stored: Stored, saga: Saga | None, *, is_one_of_many: bool = False) -> SagaView:
-    """Return a saga at a glance; ``saga`` is None where nobody here knows its table.
+    """Return a saga at a glance; ``saga`` is None if its table is unknown here.
 
-    Of ``is_one_of_many`` it is not told what comes next: that is the engine's next turn, worked out for each.
+    With ``is_one_of_many`` the view lacks ``next``, which takes a turn of the engine for each saga.
     """
     progress, status = stored.record.progress, Status(stored.record.status)
     began, ended = progress.began_ms, stored.ended_ms if status.is_end else None

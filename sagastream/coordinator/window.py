@@ -1,4 +1,4 @@
-"""A window of time as clients ask for it: how far back from now. Pure."""
+"""A window of time as clients write it: how far back from now. Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _DURATION = re.compile(
     r"(?:T(?=\d)(?:(?P<hours>\d{1,9})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,9})S)?)?",
     re.ASCII,
 )
-# The same without names, as every reader of the document understands it.
+# The same without group names, as every reader of the OpenAPI document understands it.
 _PUBLISHED = r"^P(?=[0-9T])([0-9]{1,9}W)?([0-9]{1,9}D)?(T(?=[0-9])([0-9]{1,9}H)?([0-9]{1,9}M)?([0-9]{1,9}S)?)?$"
 
 
 def window(told: object) -> timedelta:
     """Return the length of a window.
 
-    Raises: ``ValueError`` for what is no duration, or one outside the bounds.
+    Raises: ``ValueError`` for anything that is not a duration, or is out of bounds.
     """
     text = str(told)
     parts = {"seconds": text} if _SECONDS.fullmatch(text) else None
