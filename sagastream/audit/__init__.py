@@ -1,6 +1,6 @@
-"""The auditor: reads what records, histories, ledgers and streams say about sagas and tells where they differ.
+"""The auditor: reads what records, histories, ledgers and streams say about sagas, and reports where they differ.
 
-It goes past the services and changes nothing, so that no fault of theirs can hide another.
+It bypasses the services and changes nothing, so that no fault of theirs can hide another.
 """
 
 from sagastream.audit.findings import Difference, Findings, Rule

@@ -1,7 +1,7 @@
-"""The audit that never ends: follows what sagas leave behind, a share of the time, and says where they differ.
+"""The continuous audit: follows the traces of sagas in a share of the time, and reports where they differ.
 
-Any number of coordinators may run it; one holds it for a while, and when it dies another goes on. A saga is judged
-once, some seconds after its end; one that was found wrong is looked at again until it no longer is. Implements
+Any number of coordinators may run it; one holds it for a while, and when that one dies another goes on. A saga is
+judged once, some seconds after its end; one found wrong is looked at again until it no longer is. Implements
 ``sagastream.service.Worker``.
 """
 
@@ -36,11 +36,11 @@ from sagastream.transaction import Transaction, Transactor
 
 log = structlog.get_logger(__name__)
 
-PAGE = 5  # sagas at a time: what else runs in this process waits for as many to be judged
+PAGE = 5  # sagas at a time; everything else in this process waits while they are judged
 HOLD = timedelta(minutes=1)
-STRETCH = timedelta(minutes=1)  # of a round, after which what was found by then is kept, whatever happens next
+STRETCH = timedelta(minutes=1)  # of a round, after which its findings so far are stored, whatever happens next
 WHOLE = timedelta(minutes=10)  # between two passes over the project's own books
-TURN = timedelta(seconds=10)  # of such a pass in a round, so that sagas are judged meanwhile however long it takes
+TURN = timedelta(seconds=10)  # of such a pass per round, so that sagas are judged meanwhile however long it takes
 AGAIN = 50  # known differences looked at again in a round
 OVERDUE_MS = 600_000  # a saga without a terminal event is looked up by its record after this
 _MS = timedelta(milliseconds=1)
@@ -53,7 +53,7 @@ class Lost(SagastreamError):
 class Auditor:
     """Audits the sagas of the given tables for one coordinator, and the project's own books now and then.
 
-    ``AUDIT_EVERY`` says how often, 0 never; ``AUDIT_SHARE`` how much of the time it may take.
+    ``AUDIT_EVERY`` is the period between rounds, 0 for never; ``AUDIT_SHARE`` is the share of the time it may take.
     """
 
     name = "auditor"
@@ -86,7 +86,7 @@ class Auditor:
         self._trouble: str | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Audit until told to stop."""
+        """Audit until ``stop`` is set."""
         if not self._period:
             await stop.wait()
             return
@@ -100,7 +100,7 @@ class Auditor:
         return True
 
     def describe(self) -> Mapping[str, str | int | float | bool | None]:
-        """Return what a person wants to know."""
+        """Return the state of this auditor, for people."""
         return {
             "auditing": self._walk is not None,
             "held": self._walk.held if self._walk else None,
@@ -109,11 +109,11 @@ class Auditor:
         }
 
     async def round_safely(self) -> None:
-        """Audit what came since the last round; leave it at that while the server is in trouble."""
+        """Audit what came since the last round; while the server is in trouble, leave it to the next time."""
         try:
             await self.round()
         except (SagastreamError, OSError, ValueError) as error:
-            self._walk = None  # what it held may have been handed over: it goes on from where the last round ended
+            self._walk = None  # it may have handed over what it held; the next round goes on where the last one ended
             await self._close_books()
             if str(error) != self._trouble:
                 log.warning("audit.interrupted", error=str(error))
@@ -122,7 +122,7 @@ class Auditor:
             self._trouble = None
 
     async def round(self) -> bool:
-        """Audit what came since the last round, or a stretch of it; False if somebody else does."""
+        """Audit what came since the last round, or a stretch of it; return False if another coordinator audits."""
         now_ms = await server_ms(self._query)
         standing = await results.read_standing(self._query, self._keys)
         if (standing.holder != self._me and standing.until_ms > now_ms) or not await self._hold(standing, now_ms):
@@ -132,7 +132,7 @@ class Auditor:
         self._worked_since = asyncio.get_running_loop().time()
         known = await results.read_found(self._query, self._keys)
         walk = self._walk or Walk(self._scene, from_ms=standing.resume_ms)
-        self._walk = None  # unless the round comes to its end
+        self._walk = None  # set again only if the round completes
         findings = Findings(RULES)
         cut_ms = await cut(self._scene, now_ms)
         judged = await self._follow(walk, findings, cut_ms, now_ms)
@@ -162,14 +162,14 @@ class Auditor:
         return True
 
     def _next(self, known: Sequence[Difference]) -> list[Difference]:
-        """Return the known differences whose turn it is: what is wrong for ever must not hide what was mended."""
+        """Return the known differences whose turn it is: permanent ones must not hide that others were repaired."""
         of_sagas = [each for each in known if each.saga_id]
         start = self._again_from if self._again_from < len(of_sagas) else 0
         self._again_from = start + AGAIN
         return of_sagas[start : start + AGAIN]
 
     async def _hold(self, standing: Standing, now_ms: int) -> bool:
-        """Take the audit, or hold it longer; False if another coordinator was faster."""
+        """Take the audit, or extend the hold on it; return False if another coordinator was faster."""
         tx = self._transaction(now_ms)
         held = results.hold(tx, standing, self._me, max(now_ms + HOLD // _MS, standing.until_ms + 1))
         if not (await self._transactor.commit([tx])).outcomes[0].is_ok:
@@ -179,7 +179,7 @@ class Auditor:
         return True
 
     async def _follow(self, walk: Walk, findings: Findings, cut_ms: int, now_ms: int) -> int:
-        """Judge the sagas that have ended, for a stretch, and those whose end was never told; return how many."""
+        """Judge, for one stretch, the sagas that have ended and those whose end was never reported; return how many."""
         looking, judged = Looking(self._scene, findings), 0
         loop = asyncio.get_running_loop()
         stretch_until = loop.time() + STRETCH.total_seconds()
@@ -195,7 +195,7 @@ class Auditor:
         return judged + len(overdue)
 
     async def _whole(self, held: Standing, now_ms: int) -> Findings | None:
-        """Go on trying the project's rules if it is time; None until they were tried to the end."""
+        """Continue trying the project's rules if it is time; return None until all were tried."""
         if self._books is None:
             if not self._projects or now_ms - held.whole_ms < WHOLE // _MS:
                 return None
@@ -207,7 +207,7 @@ class Auditor:
             return books.result()
         except (Lost, ServerUnavailable):
             raise
-        except Exception as error:  # the library's own rules do not depend on it
+        except Exception as error:  # the library's own rules do not depend on the project's
             log.error("audit.project_failed", exc_info=error)
             return None
 
@@ -227,14 +227,14 @@ class Auditor:
             await books.end()
 
     def _is_judged_anew(self, known: Difference, again: Sequence[Difference], whole: Findings | None) -> bool:
-        """Tell whether this round says anew what is so of a known difference."""
+        """Tell whether this round judges a known difference again."""
         if any(known.rule == rule.name for project in self._projects for rule in project.rules):
             return whole is not None and whole.could_try(known.rule)
         is_of_all = not known.saga_id and known.rule in (COUNTS.name, INDEXED.name, TIMER.name)
         return is_of_all or known in again
 
     async def _rest(self) -> None:
-        """Rest so long that the work done since the last rest took no more than its share of the time.
+        """Rest so long that the work since the last rest took no more than its share of the time.
 
         Raises: ``Lost``.
         """

@@ -1,4 +1,4 @@
-"""Everything that is known about one saga, side by side: record, history, timer, indexes, ledgers and events. Pure."""
+"""Everything known about one saga, side by side: record, history, timer, indexes, ledgers and events. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Ledger = Mapping[str, Remembered]
 
 
 class Sighting(NamedTuple):
-    """An event as it stands in a stream; ``step`` is what a request or one of the library's facts is about."""
+    """An event as it is in a stream; ``step`` is the step that a request or a library event is about."""
 
     stream: str
     at_ms: int
@@ -33,10 +33,10 @@ class Sighting(NamedTuple):
 
 @dataclass(slots=True)
 class Case:
-    """One saga. ``sightings`` is None where its events are not all there any more.
+    """One saga. ``sightings`` is None if some of its events are no longer there.
 
-    ``read_until_ms`` is the instant up to which every stream was read; ``is_forgotten`` tells that its ledgers may
-    have expired.
+    ``read_until_ms`` is the instant up to which every stream was read; ``is_forgotten`` means that its ledgers may have
+    expired.
     """
 
     saga_id: str
@@ -55,7 +55,7 @@ class Case:
     followed: frozenset[str] = field(default=frozenset())
 
     def steps(self) -> Iterator[Row]:
-        """Yield every step as the table has it, the beginning first."""
+        """Yield every step of the table, the beginning first."""
         saga = self.saga
         undone = saga.cancelled_by.type_name() if saga.cancelled_by else ""
         yield Row(BEGINNING, saga.begun_by, saga.begins_with.type_name(), "", undone)
@@ -64,7 +64,7 @@ class Case:
             yield Row(step.name, step.by, step.done.type_name(), refused, undone)
 
     def entry(self, row: Row) -> Remembered | None:
-        """Return what the ledger of the one who performs a step remembers of its outcome."""
+        """Return the ledger entry of a step's performer for its outcome."""
         ledger = self.ledgers.get(row.by, {})
         if row.name == BEGINNING:
             return ledger.get(LEDGER_BEGINNING)
@@ -82,14 +82,14 @@ class Case:
         return frozenset(found)
 
     def entries(self) -> Iterator[tuple[str, str, Remembered]]:
-        """Yield what every participant remembers: participant, handler, entry."""
+        """Yield every ledger entry: participant, handler, entry."""
         for participant, ledger in self.ledgers.items():
             for handler, entry in ledger.items():
                 yield participant, handler, entry
 
 
 class Row(NamedTuple):
-    """One step of the table, by the names of its events; a name is empty where there is no such event."""
+    """One step of the table, by the names of its events; a name is empty if there is no such event."""
 
     name: str
     by: str
@@ -113,7 +113,7 @@ class Row(NamedTuple):
 
 
 def step_in(data: str) -> str:
-    """Return the step a payload of the library is about, empty if it does not say."""
+    """Return the step that a payload of the library is about, empty if it does not say."""
     try:
         told = json.loads(data)
     except (ValueError, RecursionError):
@@ -136,7 +136,7 @@ def note(written: str) -> Note:
 
 
 def facts_of(notes: Sequence[Note]) -> dict[str, dict[Kind, Fact]]:
-    """Return the facts a history tells; of two that say the same the earlier one, as progress keeps it."""
+    """Return the facts in a history; of two that say the same the earlier one, as in progress."""
     facts: dict[str, dict[Kind, Fact]] = {}
     for told in notes:
         if told.kind:

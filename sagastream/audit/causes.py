@@ -1,4 +1,4 @@
-"""The rule about causes: every event of a saga has one, and all lead back to its beginning. Pure."""
+"""The rule about causes: every event of a saga has a cause, and all lead back to the beginning. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sagastream.saga.progress import Kind
 
 
 def causes_are_a_tree(case: Case) -> Answer:
-    """Causes of events, requests and announcements form a tree that is rooted in the beginning."""
+    """Judge whether the causes of events, requests and announcements form a tree rooted in the beginning."""
     began = case.progress.fact(BEGINNING, Kind.DONE)
     if began is None:
         return Unknown("the beginning was never seen")
@@ -27,7 +27,7 @@ def causes_are_a_tree(case: Case) -> Answer:
 
 
 def _climb(id_: str, causes: dict[str, str], rooted: set[str]) -> str | None:
-    """Return why an event does not lead to the beginning, None if it does; remembers in ``rooted`` what does."""
+    """Return why an event does not lead to the beginning, None if it does; add to ``rooted`` what does."""
     path: dict[str, None] = {}
     at = id_
     while at not in rooted:
@@ -42,7 +42,7 @@ def _climb(id_: str, causes: dict[str, str], rooted: set[str]) -> str | None:
 
 
 def _is_from_outside(note: Note) -> bool:
-    """Tell whether a note has no cause within the saga: what could not be understood, and what a person did."""
+    """Tell whether a note has no cause within the saga: an event that could not be understood, or a person's action."""
     return note.kind == Kind.POISONED or note.source == OPERATOR
 
 

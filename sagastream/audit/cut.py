@@ -1,6 +1,6 @@
-"""How far everything was read and settled by coordinators, while sagas are under way. Speaks Redis; changes nothing.
+"""Up to when coordinators have read and settled everything, while sagas are under way. Speaks Redis; changes nothing.
 
-The same as `due.lua` reckons for deadlines, found another way: neither can hide what is wrong with the other.
+`due.lua` computes the same for deadlines, in another way, so neither can hide a fault of the other.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ def read_until(info: Reply, groups: Reply, pending: Reply, group: str, now_ms: i
 
 
 def _has_read_all(info: Reply, delivered: str) -> bool:
-    """Tell whether nothing that is still in a stream comes after what was delivered last.
+    """Tell whether no entry still in a stream comes after the last one delivered.
 
-    Not whether everything that ever was in it was delivered: what was trimmed before the group began never will be.
+    It does not tell whether every entry ever added was delivered: what was trimmed before the group began never will
+    be.
     """
     told = listed(info)
     last = listed(told[told.index("last-entry") + 1])
@@ -64,6 +65,6 @@ def _has_read_all(info: Reply, delivered: str) -> bool:
 def _or_none(reply: Reply | ReplyError) -> Reply:
     if isinstance(reply, ReplyError):
         if reply.code == "NOGROUP":
-            return None  # its groups tell the same
+            return None  # the reply about its groups shows the same
         raise reply
     return reply

@@ -1,7 +1,7 @@
-"""Rules about effects: what ledgers remember, what the record knows and which events stand in the streams. Pure.
+"""Rules about effects: what ledgers remember, what the record knows and which events are in the streams. Pure.
 
-Only ended sagas are judged: of one under way any of the three may be ahead of the others. What a person closed is
-that person's decision.
+Only ended sagas are judged: while a saga is under way, any of the three may be ahead of the others. What a person
+closed is that person's decision.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sagastream.saga.progress import Fact, Kind
 FORGOTTEN = Unknown("ledgers expired")
 TRIMMED = Unknown("streams trimmed")
 BY_HAND = Unknown("closed by a person")
-# What the record knows of a step, and the states in which its ledger may then be; the first that is known counts.
+# What the record knows about a step, and the states its ledger may then have; the first known kind counts.
 _STATES: Mapping[Kind, tuple[State, ...]] = {
     Kind.UNDONE: (State.UNDONE,),
     Kind.DONE: (State.DONE,),
@@ -34,7 +34,7 @@ _TOLD_OFTEN = frozenset({StepGaveUp.type_name(), LedgerLost.type_name()})
 
 
 def ledgers_agree(case: Case) -> Answer:
-    """Of every step of an ended saga the record says what the ledger of its performer says, by the same event."""
+    """Judge whether record and performer's ledger agree on every step of an ended saga, by the same event."""
     if not case.status.is_end:
         return None
     if case.status is Status.ABORTED:
@@ -44,7 +44,7 @@ def ledgers_agree(case: Case) -> Answer:
     for row in case.steps():
         known = case.progress.facts.get(row.name, {})
         if not known.keys().isdisjoint(_STATED):
-            is_stated = True  # a person's word, where the ledger could not tell any more
+            is_stated = True  # a person's statement, where the ledger could no longer tell
             continue
         kind = next((kind for kind in _STATES if kind in known), None)
         entry = case.entry(row)
@@ -64,7 +64,7 @@ def ledgers_agree(case: Case) -> Answer:
 
 
 def succeeds_once(case: Case) -> Answer:
-    """A step is done at most once per saga: one success under one key, and none beside a refusal or a bar."""
+    """Judge whether a step is done at most once per saga: one success under one key, none beside a refusal or bar."""
     if case.sightings is None:
         return TRIMMED
     by_type = _ids(case.sightings)
@@ -81,7 +81,7 @@ def succeeds_once(case: Case) -> Answer:
 
 
 def effects_have_events(case: Case) -> Answer:
-    """Everything the record, the history and the ledgers tell of stands in the streams."""
+    """Judge whether every event known to the record, the history and the ledgers is in the streams."""
     if not case.status.is_end:
         return None
     if case.sightings is None:
@@ -95,7 +95,7 @@ def effects_have_events(case: Case) -> Answer:
 
 
 def events_have_effects(case: Case) -> Answer:
-    """Everything that stands in the streams is known to the record, to the history or to a ledger."""
+    """Judge whether every event in the streams is known to the record, to the history or to a ledger."""
     if not case.status.is_end:
         return None
     if case.sightings is None:
@@ -107,7 +107,7 @@ def events_have_effects(case: Case) -> Answer:
     wrong = {}
     for sighting in case.sightings:
         if sighting.id in known or sighting.type in _TOLD_OFTEN or sighting.type == late:
-            continue  # give-ups are told again and again; a cancellation that came too late is not remembered
+            continue  # give-ups are reported repeatedly; a cancellation that came too late is not recorded
         if case.is_forgotten and not case.ledgers.get(sighting.source) and sighting.source != COORDINATOR:
             continue
         wrong[sighting.id] = Wrong("an effect for every event", f"nobody knows {sighting.type} {sighting.id}")
@@ -141,7 +141,7 @@ def _ids(sightings: Sequence[Sighting]) -> dict[str, set[str]]:
 
 
 def _is_read(case: Case, entry: Remembered) -> bool:
-    """Tell whether what a ledger remembers is old enough to have been read by everybody."""
+    """Tell whether a ledger entry is old enough to have been read by everybody."""
     try:
         return epoch_ms(entry.time) <= case.read_until_ms
     except Undecodable:

@@ -1,4 +1,4 @@
-"""What an audit says: rules, how often each was tried, and where it does not hold. Pure; reaches nothing."""
+"""What an audit reports: rules, how often each was tried, and where it does not hold. Pure; reaches nothing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-MOST = 1_000  # differences kept of one rule; those beyond are only counted
+MOST = 1_000  # differences kept per rule; those beyond are only counted
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Something that must be so.
 
-    ``name`` is short and for ever: it labels the metric. ``says`` is the rule in words, ``advice`` what to do
-    where it does not hold.
+    ``name`` is short and never changes: it labels the metric. ``says`` is the rule in words, ``advice`` what to do if
+    it does not hold.
     """
 
     name: str
@@ -27,9 +27,10 @@ Place = tuple[str, int]  # a stream, and the instant (epoch ms) of what stands i
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place where a rule does not hold; ``saga_id`` is empty where no single saga can be named.
+    """One place where a rule does not hold; ``saga_id`` is empty if no single saga can be named.
 
-    ``late`` is where events of the saga stand that came long after its end: who has not met them finds them nowhere.
+    ``late`` holds the places of the saga's events that came long after its end: only an audit that met them can find
+    them.
     """
 
     rule: str
@@ -40,7 +41,7 @@ class Difference:
     late: tuple[Place, ...] = field(default=(), compare=False)
 
     def told(self) -> dict[str, str | None]:
-        """Return it as programs read it."""
+        """Return the difference as programs read it."""
         return {"rule": self.rule, "about": self.about, "sagaId": self.saga_id or None, "expected": self.expected,
                 "found": self.found}  # fmt: skip
 
@@ -55,18 +56,18 @@ class Wrong:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A rule cannot be judged here; ``why`` comes from a closed set, for it is counted by."""
+    """A rule cannot be judged here; ``why`` comes from a closed set, because it labels a count."""
 
     why: str
 
 
-# None: the rule says nothing about such a saga.
+# None means that the rule does not concern such a saga.
 Answer = Sequence[Wrong] | Unknown | None
 
 
 @dataclass(slots=True)
 class Tried:
-    """One rule, on how many things it was tried, how many it could not judge (by why), and where it does not hold."""
+    """One rule, how many things it was tried on, how many it could not judge (by why), and where it does not hold."""
 
     rule: Rule
     compared: int = 0
@@ -76,7 +77,7 @@ class Tried:
 
 
 class Findings:
-    """Collects what rules find; every rule is listed, also one that was never tried."""
+    """Collects what rules find; every rule is listed, even if it was never tried."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.tried = {rule.name: Tried(rule) for rule in rules}
@@ -117,7 +118,7 @@ class Findings:
         return tried.compared > 0 or not tried.unknown
 
     def add(self, other: Findings) -> None:
-        """Take over what others found; their rules become ours."""
+        """Add the findings of another audit, with its rules."""
         for name, theirs in other.tried.items():
             mine = self.tried.setdefault(name, Tried(theirs.rule))
             mine.compared += theirs.compared

@@ -21,7 +21,7 @@ ASKED = {
 
 
 def status_follows(case: Case) -> Answer:
-    """The status is what follows from the facts, and an ended saga says when it ended."""
+    """Judge whether the status follows from the facts, and whether an ended saga says when it ended."""
     follows = lifecycle.status(case.saga, case.progress)
     wrong = [] if follows is case.status else [Wrong(f"{follows}, from its facts", str(case.status))]
     if case.status.is_end and case.ended_ms is None:
@@ -30,7 +30,7 @@ def status_follows(case: Case) -> Answer:
 
 
 def history_tells(case: Case) -> Answer:
-    """The facts can be rebuilt from the history, and so can what was asked and announced."""
+    """Judge whether facts, requests and announcements can be rebuilt from the history."""
     told, known = facts_of(case.notes), case.progress.facts
     wrong = []
     for step in dict.fromkeys((*known, *told)):
@@ -49,14 +49,14 @@ def history_tells(case: Case) -> Answer:
 
 
 def _is_same(mine: Fact | None, history: Fact | None) -> bool:
-    """Tell whether two tell the same; of what a person did the history tells more than the reason."""
+    """Tell whether two facts agree; for a person's action the history holds more than the reason."""
     if mine is None or history is None or not mine.actor:
         return mine == history
     return (mine.at_ms, mine.event_id, mine.actor) == (history.at_ms, history.event_id, history.actor)
 
 
 def ends_once(case: Case) -> Answer:
-    """A saga has exactly one terminal event if it has ended, and that says what the record says; none before."""
+    """Judge whether an ended saga has exactly one terminal event, equal to its record, and any other saga none."""
     wrong = list(_ends("history", case, [note.type for note in case.notes if note.type in ENDS]))
     if case.sightings is not None:
         seen = [sighting.type for sighting in case.sightings if sighting.type in ENDS]
@@ -71,7 +71,7 @@ def _ends(where: str, case: Case, told: list[str]) -> Iterator[Wrong]:
 
 
 def timed_while_running(case: Case) -> Answer:
-    """A saga has a timer exactly until it has ended."""
+    """Judge whether a saga has a timer exactly until it has ended."""
     if case.status.is_end and case.timer_ms is not None:
         return [Wrong(f"no timer, for it is {case.status}", f"one at {case.timer_ms}")]
     if not case.status.is_end and case.timer_ms is None:
@@ -80,7 +80,7 @@ def timed_while_running(case: Case) -> Answer:
 
 
 def indexed(case: Case) -> Answer:
-    """A saga stands in exactly the indexes its record says."""
+    """Judge whether a saga is in exactly the indexes its record implies."""
     expected = case.expected_indexes()
     return [
         *(Wrong(f"to stand in {name}", "it does not") for name in sorted(expected - case.indexes)),
@@ -89,7 +89,7 @@ def indexed(case: Case) -> Answer:
 
 
 def undone_newest_first(case: Case) -> Answer:
-    """A step is asked to be undone only once every newer one is settled, or its undo gave up."""
+    """Judge whether an undo is requested only once every newer step is settled, or its undo gave up."""
     if not any(note.type == ASKED[Request.UNDO] for note in case.notes):
         return None
     wrong = []

@@ -1,7 +1,7 @@
-"""Judges sagas, and looks a second time before it says that something is wrong.
+"""Judges sagas, and looks a second time before it reports that something is wrong.
 
-What is read side by side is not read at one instant, and streams are trimmed meanwhile; only what is still so a
-moment later is told.
+Data read side by side are not of one instant, and streams are trimmed meanwhile; only what is still wrong a moment
+later is reported.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from sagastream.coordinator.retention import kept
 from sagastream.saga.advance import ENDS
 from sagastream.saga.lifecycle import Status
 
-MOST_WITH_EVENTS = 1_000  # sagas whose events are read for a second look; beyond that there are too many
-TOGETHER = 50  # sagas looked at again at once: their events stand side by side, and are read once
+MOST_WITH_EVENTS = 1_000  # sagas whose events are read for a second look; more would take too long
+TOGETHER = 50  # sagas of one second look: their events are close together and are read once
 NO_TABLE = "no table of its version is known here"
 
 
 class Looking:
-    """Judges what a walk hands over, and notes it in the findings."""
+    """Judges the sagas a walk yields, and records the answers in the findings."""
 
     def __init__(self, scene: Scene, findings: Findings) -> None:
         self._scene = scene
@@ -42,7 +42,7 @@ class Looking:
         self._doubtful: dict[str, list[Sighting]] = {}
 
     async def judge(self, page: Sequence[Held], read_until_ms: int) -> None:
-        """Judge sagas whose events were met up to an instant; what seems wrong is kept for a second look."""
+        """Judge sagas whose events were read up to an instant; keep what seems wrong for a second look."""
         now_ms = await server_ms(self._scene.connection)
         found = await self._cases.load([held.saga_id for held in page], now_ms=now_ms, read_until_ms=read_until_ms)
         for held, case in zip(page, found, strict=True):
@@ -61,7 +61,7 @@ class Looking:
                 self._note(case.saga_id, answers)
 
     async def stray(self, strays: dict[str, list[Sighting]]) -> None:
-        """Judge events of sagas that were not held when they were met."""
+        """Judge events that were read while their sagas were not held."""
         ids = list(strays)
         for at in range(0, len(ids), self._scene.page):
             part = ids[at : at + self._scene.page]
@@ -73,7 +73,7 @@ class Looking:
             await self._scene.pause()
 
     async def second(self) -> None:
-        """Look again at everything that seemed wrong, after a moment, and say what still does."""
+        """Look again, after a moment, at everything that seemed wrong, and report what still is."""
         if self._doubtful and not self._scene.is_at_rest:
             await asyncio.sleep(GRACE.total_seconds())
         doubtful, self._doubtful = self._doubtful, {}
@@ -84,11 +84,11 @@ class Looking:
             await self._scene.pause()
 
     async def again(self, known: Sequence[Difference]) -> None:
-        """Read the sagas of known differences and their events anew, and say what is wrong with them.
+        """Read the sagas of known differences and their events again, and report what is wrong with them.
 
-        What cannot be told any more is as it was: nobody has mended anything where events were trimmed, or where a
-        record cannot be read here. But a saga that is listed nowhere was removed when its time was over, unless it was
-        its record that was missed.
+        What can no longer be judged keeps its difference: trimmed events, or a record that cannot be read here, repair
+        nothing. But a saga that is listed nowhere was removed when its retention time was over, unless the difference
+        was its missing record.
         """
         saga_ids = list(dict.fromkeys(each.saga_id for each in known))
         for at in range(0, len(saga_ids), TOGETHER):
@@ -102,7 +102,7 @@ class Looking:
             await self._scene.pause()
 
     async def one(self, saga_id: str) -> Status | None:
-        """Read one saga and its events by itself, say what is wrong with it, and return its status."""
+        """Read one saga and its events by itself, report what is wrong with it, and return its status."""
         (case,) = await self._some({saga_id: ()}, with_events=True)
         if isinstance(case, Case):
             return case.status
@@ -117,9 +117,9 @@ class Looking:
         with_events: bool,
         late: Mapping[str, tuple[Place, ...]] = MappingProxyType({}),
     ) -> list[Case | Unreadable]:
-        """Read some sagas anew, together with their events, and say what is wrong with them.
+        """Read some sagas again, together with their events, and report what is wrong with them.
 
-        ``late`` is where events of them were met in earlier rounds that came long after their end.
+        ``late`` holds the places, known from earlier rounds, of their events that came long after their end.
         """
         now_ms = await server_ms(self._scene.connection)
         read_until_ms = await cut(self._scene, now_ms)
@@ -139,7 +139,7 @@ class Looking:
         return found
 
     def _is_removed(self, case: Unreadable, strays: Sequence[Sighting], now_ms: int) -> bool:
-        """Tell whether a record is missing as it should: its saga ended long ago, though events may still be there."""
+        """Tell whether a record is rightly missing: its saga ended long ago, though events may still be there."""
         if strays:
             return case.is_absent and max(sighting.at_ms for sighting in strays) < now_ms - self._kept_ms
         return _is_nowhere(case)
@@ -165,7 +165,7 @@ class Looking:
             self._findings.differs(Difference(READABLE.name, about, "a record", case.why, case.saga_id))
 
     def _knows(self, case: Case, strays: Sequence[Sighting]) -> bool:
-        """Tell whether every stray is an event told again, or one of a saga that is still under way."""
+        """Tell whether every stray is a repeated event, or belongs to a saga that is still under way."""
         if not case.status.is_end:
             return True
         case.sightings = strays
@@ -180,13 +180,13 @@ def _is_nowhere(case: Unreadable) -> bool:
 
 
 def _can_tell(case: Case | Unreadable, difference: Difference) -> bool:
-    """Tell whether it can be known that a difference of a saga is none any more, where it is not found again."""
+    """Tell whether a known difference that was not found again can be known to be gone."""
     if _misses_record(difference):
         return isinstance(case, Case)
     if isinstance(case, Unreadable):
         return _is_nowhere(case)
     if case.sightings is None and difference.rule in (ONE_END.name, CAUSES.name):
-        return False  # of half of what they look at they tell all the same
+        return False  # these rules give an answer even on half of what they examine
     unknown = {rule.name for rule, answer in judged(case) if isinstance(answer, Unknown) and answer is not BY_HAND}
     return difference.rule not in unknown
 
