@@ -25,7 +25,7 @@ _RECORD = (*FIELDS, "ended_ms")
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A saga whose record is not there, or cannot be read, or began with a table that is not known here."""
+    """A saga whose record is missing, cannot be read, or began with a table that is unknown here."""
 
     saga_id: str
     why: str
@@ -46,7 +46,7 @@ class Cases:
         self._participants = tuple(dict.fromkeys(name for saga in scene.sagas for name in scene.ledgers(saga)))
 
     async def load(self, saga_ids: Sequence[str], *, now_ms: int, read_until_ms: int) -> list[Case | Unreadable]:
-        """Return everything about these sagas but their events, in their order."""
+        """Return everything about these sagas except their events, in their order."""
         if not saga_ids:
             return []
         key = self._keys.key
@@ -56,7 +56,7 @@ class Cases:
         commands += [
             ("HGETALL", self._keys.of(by).key(names.ledger(id_))) for id_ in saga_ids for by in self._participants
         ]
-        encoded = [saga_id.encode() for saga_id in saga_ids]  # once, and not by the client for every index
+        encoded = [saga_id.encode() for saga_id in saga_ids]  # encoded once here, not by the client for every index
         commands += [("ZMSCORE", key(name), *encoded) for name in (TIMERS, *indexes)]
         replies = iter(await self._scene.connection.pipeline(commands))
         records = list(islice(replies, len(saga_ids)))

@@ -1,4 +1,4 @@
-"""An audit as people and programs read it. Pure: findings in, text or JSON out."""
+"""The audit report for people and for programs. Pure: findings in, text or JSON out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from sagastream.audit.findings import Difference, Tried
 from sagastream.audit.whole import Audited
 
-SHOWN = 20  # differences of one rule
+SHOWN = 20  # differences shown per rule
 _NOTHING = "nothing differs"
 
 
@@ -18,7 +18,7 @@ def report(told: Audited) -> list[str]:
 
 
 def kept_lines(kept: Sequence[Difference]) -> list[str]:
-    """Return every difference that the coordinators keep, by rule, in the words by which one is taken back."""
+    """Return every difference the coordinators keep, by rule, in the words by which it can be taken back."""
     lines: list[str] = []
     for rule in dict.fromkeys(each.rule for each in kept):
         lines.append(f"{rule}:")

@@ -1,4 +1,4 @@
-"""What must not be left over once nothing is under way. Speaks Redis; changes nothing."""
+"""What must not be left over when no saga is under way. Speaks Redis; changes nothing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sagastream.participation import subscriptions
 from sagastream.replies import listed, named, texts
 from sagastream.saga.lifecycle import Status
 
-MOST = 20  # sagas named of each status
+MOST = 20  # sagas named per status
 
 
 async def at_rest(scene: Scene, findings: Findings) -> None:
-    """Note what is unread, unacknowledged, waiting for an attempt, or under way."""
+    """Record what is unread, unacknowledged, waiting for an attempt, or under way."""
     await _groups(scene, findings)
     await _waiting_rooms(scene, findings)
     await _parking(scene, findings)
@@ -73,7 +73,7 @@ async def _waiting_rooms(scene: Scene, findings: Findings) -> None:
 
 
 async def _parking(scene: Scene, findings: Findings) -> None:
-    """Note events that wait for a coordinator which knows their table, known here or not."""
+    """Record events that wait for a coordinator which knows their table, whether it is known here or not."""
     waiting = await read_parked(scene.connection, scene.keys)
     for each in waiting:
         about = f"events of {each.table!r}, version {each.version}"
@@ -84,7 +84,7 @@ async def _parking(scene: Scene, findings: Findings) -> None:
 
 
 def _readers(scene: Scene) -> dict[str, list[str]]:
-    """Return which groups must exist on which stream, as far as tables and participants tell."""
+    """Return the groups that must exist on each stream, as far as tables and participants tell."""
     readers: dict[str, list[str]] = {}
     told: Sequence[tuple[str, Sequence[str]]] = [
         (scene.keys.owner, Meanings(scene.sagas).streams(scene.keys)),

@@ -1,9 +1,9 @@
-"""What the continuous audit knows, kept in Redis: how far it came, and where rules do not hold. Decides nothing.
+"""The state of the continuous audit, kept in Redis: how far it has come, and where rules do not hold. Decides nothing.
 
-Shape: hash ``auditor``: ``holder`` and ``until_ms`` (who audits, and until when nobody else may), ``resume_ms`` (where
-to go on), ``round_ms`` and ``whole_ms`` (when the last round, and the last pass over the project's own books, were
-complete), ``judged`` (sagas, ever), ``rules`` (the names of the project's). Hash ``auditor:found``: rule and what it is
-about → what was expected and found.
+Shape: hash ``auditor``: ``holder`` and ``until_ms`` (which coordinator audits, and until when no other may),
+``resume_ms`` (where to go on), ``round_ms`` and ``whole_ms`` (when the last round, and the last pass over the project's
+own books, were complete), ``judged`` (sagas, ever), ``rules`` (the names of the project's). Hash ``auditor:found``: the
+rule and what it is about → what was expected and found.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sagastream.telemetry import Figure
 from sagastream.transaction import Transaction
 
 MOST = 1_000  # differences kept in all
-CONTINUOUS = tuple(rule.name for rule in RULES if rule is not REST)  # there is no rest while somebody audits
+CONTINUOUS = tuple(rule.name for rule in RULES if rule is not REST)  # this audit never sees sagas at rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ async def read_standing(connection: Connection, keys: Keys) -> Standing:
 
 
 async def read_found(connection: Connection, keys: Keys) -> list[Difference]:
-    """Return the differences that are known."""
+    """Return the known differences."""
     reply = await connection.execute("HGETALL", keys.key(FOUND))
     told = named(reply)
     return [_read(text) for text in told.values()]
 
 
 def hold(tx: Transaction, standing: Standing, me: str, until_ms: int) -> Standing:
-    """Take the audit over, or hold it longer, unless somebody else did since this was read."""
+    """Take the audit over, or extend the hold, unless another coordinator has done so since this was read."""
     _expect(tx, standing)
     tx.set(AUDITOR, {"holder": me, "until_ms": until_ms})
     return replace(standing, holder=me, until_ms=until_ms)
@@ -64,7 +64,7 @@ def hold(tx: Transaction, standing: Standing, me: str, until_ms: int) -> Standin
 def conclude(
     tx: Transaction, held: Standing, now: Standing, known: Sequence[Difference], found: Iterable[Difference]
 ) -> None:
-    """Store a round: what is found now takes the place of what was known."""
+    """Store a round: its differences replace the known ones."""
     _expect(tx, held)
     tx.set(AUDITOR, {
         "resume_ms": now.resume_ms, "round_ms": now.round_ms, "whole_ms": now.whole_ms, "judged": now.judged,
@@ -81,12 +81,12 @@ def conclude(
 
 
 def take_back(tx: Transaction, difference: Difference) -> None:
-    """Drop a difference that a person has settled."""
+    """Remove a difference that a person has settled."""
     tx.unset(FOUND, _field(difference))
 
 
 async def figures(connection: Connection, keys: Keys) -> list[Figure]:
-    """Return what is exported: differences by rule, none being zero, and when the last round was complete."""
+    """Return the exported metrics: differences by rule, zeros included, and when the last round was complete."""
     standing = await read_standing(connection, keys)
     by_rule = Counter(each.rule for each in await read_found(connection, keys))
     rules = dict.fromkeys((*CONTINUOUS, *standing.rules, *sorted(by_rule)))

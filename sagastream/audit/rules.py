@@ -1,4 +1,4 @@
-"""The library's rules: which there are, what they say, and what to do where one does not hold."""
+"""The library's rules: their names, what they say, and what to do if one does not hold."""
 
 from __future__ import annotations
 
@@ -109,5 +109,5 @@ def judged(case: Case) -> list[tuple[Rule, Answer]]:
 
 
 def is_sound(answers: list[tuple[Rule, Answer]]) -> bool:
-    """Tell whether nothing was found to be wrong."""
+    """Tell whether no rule was found not to hold."""
     return not any(answer for _, answer in answers if not isinstance(answer, Unknown))

@@ -1,4 +1,4 @@
-"""What an audit looks at, and how it goes about it: the server, the tables, the participants. Holds; reads nothing."""
+"""The scope of an audit and how it proceeds: the server, the tables, the participants. Holds; reads nothing."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ async def _at_once() -> None:
 class Scene:
     """What is audited.
 
-    ``is_at_rest``: nothing is under way, so whatever is left over is a difference. Without ``participants`` only
-    what the tables name is followed. ``pause`` is awaited after every ``page`` of sagas, so that an audit beside
+    ``is_at_rest`` means that nothing is under way, so whatever is left over is a difference. Without ``participants``
+    only what the tables name is followed. ``pause`` is awaited after every ``page`` of sagas, so that an audit beside
     other work takes only its share.
     """
 
@@ -44,7 +44,7 @@ class Scene:
         return Keys(self.settings.key_prefix, COORDINATOR)
 
     def streams(self) -> list[str]:
-        """Return every stream on which events of these sagas stand, the requests to participants among them."""
+        """Return every stream that holds events of these sagas, including requests to participants."""
         found = dict.fromkeys(streams(self.sagas, self.keys))
         for participant in self.participants:
             for handler in participant.functions:
@@ -53,16 +53,16 @@ class Scene:
         return list(found)
 
     def ledgers(self, saga: Saga) -> tuple[str, ...]:
-        """Return who may have a ledger of such a saga."""
+        """Return the participants that may have a ledger of such a saga."""
         return tuple(dict.fromkeys((*saga.participants, *(participant.name for participant in self.participants))))
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The rules of a project, for what only it knows of: its own books.
+    """A project's rules about data that only the project knows: its own books.
 
-    ``compare`` tries them on what the scene shows and notes everything in the findings, which list ``rules``.
-    It must tell apart what is under way from what has ended, unless the scene is at rest.
+    ``compare`` tries them on what the scene shows and records everything in the findings, which list ``rules``. It must
+    distinguish what is under way from what has ended, unless the scene is at rest.
     """
 
     rules: tuple[Rule, ...]

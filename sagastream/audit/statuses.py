@@ -11,7 +11,7 @@ from sagastream.saga.lifecycle import Status
 
 
 async def status_indexes(scene: Scene) -> dict[tuple[Status, str], str]:
-    """Return the key of every such index there may be, by status and process."""
+    """Return the key of every possible status index, by status and process."""
     told = await scene.connection.execute("HGETALL", scene.keys.key(COUNTS))
     counts = Counts.of(named(told))
     return {

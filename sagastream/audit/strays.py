@@ -1,4 +1,4 @@
-"""Keys nobody lists: records outside the index, and beginnings the coordinator never recorded. Changes nothing."""
+"""Finds unlisted keys: records outside the index, and beginnings the coordinator never recorded. Changes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AT_ONCE = 1_000
 
 
 async def begun_sagas_exist(scene: Scene, findings: Findings, acknowledged: Iterable[str] = ()) -> None:
-    """Look for records that are not listed, beginnings without a record, and acknowledged sagas without one."""
+    """Judge whether every record is listed, and whether every begun or acknowledged saga has a record."""
     until_ms = await cut(scene, await server_ms(scene.connection))
     records = scene.keys.key(names.record(""))
     ledgers = {scene.keys.of(saga.begun_by).key(names.ledger("")) for saga in scene.sagas}
@@ -56,7 +56,7 @@ async def _listed(scene: Scene, findings: Findings, saga_ids: Sequence[str]) -> 
 
 async def _recorded(scene: Scene, findings: Findings, ledger: str, saga_ids: Sequence[str], until_ms: int) -> None:
     records = scene.keys.key(names.record(""))
-    kept_ms = until_ms - min(kept(scene.settings).values()) // timedelta(milliseconds=1)  # older ones may be removed
+    kept_ms = until_ms - min(kept(scene.settings).values()) // timedelta(milliseconds=1)  # older records may be removed
     unrecorded = await absent(scene.connection, {saga_id: f"{records}{saga_id}" for saga_id in saga_ids})
     findings.holds(BEGUN.name, len(saga_ids) - len(unrecorded))
     for saga_id in unrecorded:
@@ -77,7 +77,7 @@ def _missing(findings: Findings, saga_id: str, expected: str) -> None:
 
 
 async def absent(connection: Connection, keys: Mapping[str, str]) -> list[str]:
-    """Return the names of those keys that are not there; where all are that is one question."""
+    """Return the names of the keys that do not exist; if all exist, that takes one command."""
     told = list(keys.items())
     found = []
     for at in range(0, len(told), AT_ONCE):
@@ -90,7 +90,7 @@ async def absent(connection: Connection, keys: Mapping[str, str]) -> list[str]:
 
 
 async def scanned(connection: Connection, pattern: str) -> AsyncIterator[list[str]]:
-    """Yield the keys of a pattern, some at a time; one may come twice."""
+    """Yield the keys that match a pattern, some at a time; a key may come twice."""
     cursor = "0"
     while True:
         told, keys = listed(await connection.execute("SCAN", cursor, "MATCH", pattern, "COUNT", AT_ONCE))

@@ -1,4 +1,4 @@
-"""Reads the streams of sagas from the oldest entry on, and knows what was trimmed. Speaks Redis; judges nothing."""
+"""Reads sagas' streams forwards from the oldest entry, and knows what was trimmed. Speaks Redis; judges nothing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sagastream.event import LIBRARY_FACTS, REQUESTS
 from sagastream.replies import listed, named, taken_ms, texts
 
 AT_ONCE = 500
-FEW = 100  # where others wait for each of them to be looked through
+FEW = 100  # for reads during which others wait for every entry to be examined
 _ABOUT_A_STEP = frozenset({*REQUESTS, *(kind.type_name() for kind in LIBRARY_FACTS)})
 _WHERE = {"id": 2, "source": 4, "type": 6, "correlationid": 16, "causationid": 18, "data": 30}
-Entry = tuple[str, Sighting]  # whose it is, and what stands there
+Entry = tuple[str, Sighting]  # the saga id, and the event
 
 
 class Stream:
@@ -31,11 +31,11 @@ class Stream:
         self._is_through = False
 
     def wants(self) -> tuple[str | int, ...] | None:
-        """Return the command to be answered before more can be taken; None if something is held, or all was read."""
+        """Return the command to answer before more can be taken; None if entries are held, or all were read."""
         return None if self._held or self._is_through else ("XRANGE", self.name, self._next, "+", "COUNT", self._count)
 
     def answer(self, reply: Reply) -> None:
-        """Hold what the server answered."""
+        """Hold the entries of a reply."""
         entries = listed(reply)
         self._is_through = len(entries) < self._count
         for entry in entries:
@@ -46,22 +46,22 @@ class Stream:
                     self._held.append(found)
 
     def take(self, until_ms: int) -> Iterator[Entry]:
-        """Yield what is held and not younger."""
+        """Yield held entries up to an instant."""
         while self._held and self._held[0][1].at_ms <= until_ms:
             yield self._held.popleft()
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether more must be asked for: nothing is held, and the end was not reached."""
+        """Tell whether more must be read: nothing is held, and the end was not reached."""
         return not self._held and not self._is_through
 
     def go_on(self) -> None:
-        """Look for more, though the end was reached before."""
+        """Look for more entries, although the end was reached before."""
         self._is_through = False
 
 
 def sighted(stream: str, entry_id: str, told: Reply) -> Entry | None:
-    """Return what an entry is and whose; None for most of those that are no event."""
+    """Return the saga and event of an entry; None for most entries that are no event."""
     flat = listed(told)
     fields = _fields(flat)
     if fields is None:
@@ -74,7 +74,7 @@ def sighted(stream: str, entry_id: str, told: Reply) -> Entry | None:
 
 
 def _is_event(told: Reply) -> bool:
-    """Tell whether an entry is an event in all its parts, which takes many times as long as to read whose it is."""
+    """Tell whether an entry is a complete event, which takes many times as long as reading its saga id."""
     try:
         decode(texts(told))
     except Undecodable:
@@ -83,7 +83,7 @@ def _is_event(told: Reply) -> bool:
 
 
 def _fields(flat: Sequence[Reply]) -> dict[str, str] | None:
-    """Return the fields that matter; their places are those every publisher keeps, or else they are looked for."""
+    """Return the relevant fields, from where every publisher puts them or else by name."""
     if len(flat) == 32 and all(flat[at] == name for name, at in _WHERE.items()):
         return {name: str(flat[at + 1]) for name, at in _WHERE.items()}
     if len(flat) % 2:
@@ -93,13 +93,13 @@ def _fields(flat: Sequence[Reply]) -> dict[str, str] | None:
 
 
 async def horizon(connection: Connection, streams: Sequence[str]) -> int:
-    """Return the instant (epoch ms) after which every entry of all these streams is still there; 0 if all are."""
+    """Return the instant (epoch ms) after which no entry of these streams was removed; 0 if none ever was."""
     replies = await connection.pipeline([("XINFO", "STREAM", stream) for stream in streams])
     return max((_horizon(reply) for reply in replies), default=0)
 
 
 async def newest(connection: Connection, streams: Sequence[str]) -> int:
-    """Return the instant (epoch ms) of the youngest entry of all these streams; 0 if there is none."""
+    """Return the instant (epoch ms) of the newest entry of all these streams; 0 if there is none."""
     replies = await connection.pipeline([("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in streams])
     last = [reply[0] for reply in replies if isinstance(reply, list) and reply]
     return max((taken_ms(entry[0]) for entry in last if isinstance(entry, list)), default=0)
@@ -120,7 +120,7 @@ def _horizon(reply: Reply | ReplyError) -> int:
 async def between(
     connection: Connection, stream: str, from_ms: int, to_ms: int, wanted: Collection[str], most: int, pause: Pause
 ) -> list[Entry] | None:
-    """Return the events of these sagas in a span of a stream, None if more than ``most`` entries are in it."""
+    """Return the events of these sagas in a span of a stream, None if the span holds more than ``most`` entries."""
     found: list[Entry] = []
     start = str(max(0, from_ms))
     for _ in range(0, most, FEW):

@@ -1,6 +1,6 @@
-"""Whether what is counted of all sagas is what their records add up to. Speaks Redis; changes nothing.
+"""Checks that the counters of all sagas equal what their records add up to. Speaks Redis; changes nothing.
 
-Counters only grow, and each saga's share in them too; so while sagas go on the records, read in between, must add up
+Counters only grow, and so does each saga's share in them; so while sagas go on, the records read in between must add up
 to something between the counters before and after.
 """
 
@@ -28,7 +28,7 @@ from sagastream.saga.definition import Saga
 from sagastream.saga.lifecycle import Status
 from sagastream.saga.progress import Happening, Progress
 
-# Of an observed duration only that there is one follows from a record; facts may have come in any order.
+# A record shows only that a duration was observed, not which: facts may have come in any order.
 _KINDS = frozenset({"started", "turned_back", "ended", "steps", "timeouts", "undo_failed", "duration"})
 _KNOWN_WHEN_REMOVED = frozenset({"started", "ended", "duration"})
 _OF_A_BEGINNING = frozenset({"started", "duration"})
@@ -36,7 +36,7 @@ TIMES = 3
 
 
 async def counters_equal_records(scene: Scene, findings: Findings) -> None:
-    """Add up all records and compare; more than once where sagas go on, for one may slip through a single reading."""
+    """Add up all records and compare with the counters; repeat while sagas go on, for a single pass may miss one."""
     sums = await _added_up(scene)
     for _ in range(TIMES - 1):
         if scene.is_at_rest or not sums.wrong():
@@ -70,12 +70,12 @@ class _Sums:
         return sorted(counter for counter in every if not self._agrees(counter))
 
     def _agrees(self, counter: str) -> bool:
-        """Tell whether a counter is what records and the removed ones add up to, as far as that can be known."""
+        """Tell whether a counter equals records plus removed records, as far as that can be known."""
         kind, process, *rest = counter.split("|")
         ends = rest if kind == "ended" else [str(status) for status in Status]
         low, high = (_removed(kind, counters, process, ends) for counters in (self.removed_before, self.removed_after))
         if kind not in _KNOWN_WHEN_REMOVED:
-            low = 0  # of a record that was removed it is not known how much of this it had
+            low = 0  # how much of this a removed record had is not known
         return (
             self.before[counter] <= self.records[counter] + high and self.records[counter] + low <= self.after[counter]
         )
@@ -89,7 +89,7 @@ async def _added_up(scene: Scene) -> _Sums:
 
 
 async def sizes_agree(scene: Scene, findings: Findings) -> None:
-    """Compare how many sagas there are by status, by timer and by counter; only what is so three times is told."""
+    """Compare the number of sagas by status, by timer and by counter; report only what differs three times."""
     differences = await _sizes(scene)
     for _ in range(TIMES - 1):
         if not differences or scene.is_at_rest:
@@ -142,13 +142,13 @@ async def _counters(scene: Scene) -> Counter[str]:
 
 
 def _removed(kind: str, counters: Counter[str], process: str, statuses: Sequence[str]) -> int:
-    """Return of how many records that were removed a counter may know: of a process, and ended in one of these."""
+    """Return how many removed records may have counted here: those of a process that ended in one of these statuses."""
     removed = sum(counters[name("removed", process, status)] for status in statuses)
     return removed - counters[name("unbegun", process)] if kind in _OF_A_BEGINNING else removed
 
 
 def _comparable(counters: Mapping[str, int]) -> Counter[str]:
-    """Return what follows from records; observations of a duration are only counted."""
+    """Return the counters that follow from records; durations are reduced to their number of observations."""
     found: Counter[str] = Counter()
     for counter, value in counters.items():
         kind, *of = counter.split("|")
@@ -158,7 +158,7 @@ def _comparable(counters: Mapping[str, int]) -> Counter[str]:
 
 
 async def _total(scene: Scene) -> tuple[Counter[str], int]:
-    """Return what all records add up to, and how many could not be added."""
+    """Return the sum of all records, and how many could not be added."""
     meanings = Meanings(scene.sagas)
     total: Counter[str] = Counter()
     unknown = 0

@@ -1,4 +1,4 @@
-"""Long work that gives way: it goes on when it is given a turn, and waits in between."""
+"""Long work done in turns: it goes on when it is given a turn, and waits in between."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Turns(Generic[T]):
-    """One piece of work, done in turns. It is handed a pause, and gives way where it awaits that after its turn."""
+    """One piece of work, done in turns. It receives a pause to await, and gives way there once its turn is over."""
 
     def __init__(self, work: Callable[[Pause], Awaitable[T]]) -> None:
         self._is_its_turn = asyncio.Event()
@@ -23,7 +23,7 @@ class Turns(Generic[T]):
         self._task.add_done_callback(lambda _: self._has_given_way.set())
 
     async def go_on(self, until: float) -> bool:
-        """Give it a turn up to an instant of the loop's clock, and tell whether it has come to its end."""
+        """Give the work a turn up to an instant of the loop's clock; tell whether it has finished."""
         self._until = until
         self._has_given_way.clear()
         self._is_its_turn.set()
@@ -32,11 +32,11 @@ class Turns(Generic[T]):
         return self._task.done()
 
     def result(self) -> T:
-        """Return what it came to, or raise what it failed with; only at its end."""
+        """Return the result of the work, or raise its error; only once it has finished."""
         return self._task.result()
 
     async def end(self) -> None:
-        """Leave it at that, wherever it is."""
+        """Cancel the work, wherever it is."""
         self._task.cancel()
         with suppress(asyncio.CancelledError, Exception):
             await self._task

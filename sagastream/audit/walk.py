@@ -1,7 +1,7 @@
-"""Walks index and streams together, in the order of time, and hands over each saga with all of its events.
+"""Walks index and streams together, in the order of time, and yields each saga with all of its events.
 
-A saga is held only from its start until a little after its terminal event, so that memory follows what is under way
-and not what there is. Speaks Redis; judges nothing.
+A saga is held only from its start until a little after its terminal event, so memory depends on the sagas under way,
+not on all that exist. Speaks Redis; judges nothing.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from sagastream.audit.streams import Stream, horizon
 from sagastream.replies import scored, sound
 from sagastream.saga.advance import ENDS
 
-SLACK_MS = 1_000  # by so much the instants of a saga's start and of its first entries may differ
-LINGER_MS = 5_000  # what follows an end (a notice, a repetition) mostly comes within this
+SLACK_MS = 1_000  # the most by which a saga's start and its first entries may differ
+LINGER_MS = 5_000  # what follows an end (a notice, a repetition) mostly comes within this time
 MOST_STRAYS = 10_000
 _ENDED = frozenset(ENDS.values())
 
 
 @dataclass(slots=True)
 class Held:
-    """A saga and its events so far; None where they are not all there. ``ends_ms`` is the instant of its end."""
+    """A saga and its events so far; None if not all are there. ``ends_ms`` is the instant of its end."""
 
     saga_id: str
     start_ms: int
@@ -33,7 +33,7 @@ class Held:
 
 
 class Walk:
-    """One way through everything that began from an instant on. It can be gone on with as time passes.
+    """One pass through everything that began at or after an instant. It can continue as time passes.
 
     ``strays`` are events of sagas that are not, or no longer, held.
     """
@@ -54,7 +54,7 @@ class Walk:
 
     @property
     def resume_ms(self) -> int:
-        """Return from where another walk must begin so that it misses nothing this one still holds."""
+        """Return where another walk must begin so that it misses nothing this one still holds."""
         return min((held.start_ms for held in self._held.values()), default=self.read_until_ms + 1)
 
     @property
@@ -63,10 +63,9 @@ class Walk:
         return len(self._held)
 
     async def until(self, cut_ms: int, *, is_enough: Callable[[], bool] = lambda: False) -> AsyncIterator[list[Held]]:
-        """Go on to an instant; yield pages of sagas whose events were all met.
+        """Go on to an instant; yield pages of sagas whose events were all read.
 
-        It stops before, with ``read_until_ms`` short of the instant, where it is told between two pages to have come
-        far enough.
+        If ``is_enough`` returns True between two pages, it stops early, with ``read_until_ms`` before the instant.
         """
         streams = await self._open()
         is_last = False
@@ -93,9 +92,9 @@ class Walk:
                 return
 
     async def overdue(self, before_ms: int) -> list[Held]:
-        """Return a page of sagas begun before an instant that have ended by their records, though no event told so.
+        """Return a page of sagas begun before an instant that have ended by their records, although no event said so.
 
-        They are held no longer. Called again it goes on where it ended, and begins anew at the end.
+        They are no longer held. The next call goes on after this page, and starts again at the end.
         """
         held = [each for each in self._held.values() if each.start_ms < before_ms and each.ends_ms is None]
         part = held[self._looked_up : self._looked_up + self._scene.page]
@@ -109,7 +108,7 @@ class Walk:
         return over
 
     async def rest(self) -> AsyncIterator[list[Held]]:
-        """Yield pages of what is still held: sagas without an end."""
+        """Yield pages of the sagas still held: those without an end."""
         rest, self._held, self._ending = list(self._held.values()), {}, []
         async for page in self._pages(rest):
             yield page
@@ -150,7 +149,7 @@ class Walk:
         return page
 
     async def _meet(self, streams: Sequence[Stream], until_ms: int) -> None:
-        """Give every event up to an instant to its saga."""
+        """Add every event up to an instant to its saga."""
         waiting = list(streams)
         while waiting:
             asked = [(stream, command) for stream in waiting if (command := stream.wants()) is not None]

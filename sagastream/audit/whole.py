@@ -1,4 +1,4 @@
-"""One whole audit: every saga there is, every rule, the library's and the project's."""
+"""One whole audit: every saga, and every rule of the library and the project."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Audited:
 async def audit(scene: Scene, projects: Sequence[Audit] = (), *, acknowledged: Iterable[str] = ()) -> Audited:
     """Try every rule on everything the scene shows.
 
-    ``acknowledged`` are sagas that somebody outside was told to exist. Reads only; may run beside anything.
+    ``acknowledged`` are sagas whose existence was confirmed to somebody outside. Reads only; may run beside anything.
     """
     began_at = time.monotonic()
     findings = Findings(RULES)
@@ -68,7 +68,7 @@ async def audit(scene: Scene, projects: Sequence[Audit] = (), *, acknowledged: I
 
 
 async def audit_one(scene: Scene, saga_id: str) -> Audited:
-    """Try the library's rules on one saga, its events included; nothing else is looked at."""
+    """Try the library's rules on one saga, including its events; look at nothing else."""
     began_at = time.monotonic()
     findings = Findings((READABLE, BEGUN, *(rule for rule, _ in OF_A_SAGA)))
     now_ms = await server_ms(scene.connection)
