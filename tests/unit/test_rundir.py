@@ -58,7 +58,10 @@ def test_who_ends_when_asked_is_not_forced_as_well(tmp_path: Path) -> None:
         sent.append(sign)
         os.kill(pid, sign)
 
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "--of", str(tmp_path)]) as left_over:
+    mild = "import time; print('up', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", mild, "--of", str(tmp_path)], stdout=subprocess.PIPE) as left_over:
+        assert left_over.stdout is not None
+        left_over.stdout.readline()  # a process that has just begun has no command line yet
         run.write("stock", left_over.pid)
         assert run.end_stale("stock", f"--of {tmp_path}", send=send)
         left_over.wait(timeout=10)
