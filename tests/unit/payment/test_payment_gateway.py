@@ -18,6 +18,8 @@ import aiohttp
 import httpx
 import pytest
 from fastapi import FastAPI
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from payment_service.direct_gateway import DirectGateway
 from payment_service.gateway import Charged, Closed, Gateway, OutcomeUnknown, Refund, Refused
@@ -26,6 +28,7 @@ from payment_service.provider import Delays, Provider
 from payment_service.provider_api import provider_routes
 from payment_service.provider_books import Call, Outcome
 from payment_service.provider_record import MemoryRecord
+from sagastream import Settings, tracing
 from sagastream.testing.virtual_time import VirtualTimeLoop, run
 
 T = TypeVar("T")
@@ -148,6 +151,7 @@ def test_everything_taken_is_given_back_once(play: Callable[..., object]) -> Non
 
         assert await gateway.refund("key") == await gateway.refund("key") == Refund(500)
         assert outcomes(record) == ["charged", "refunded", "repeated"]
+        assert [(call.amount_cents, call.currency) for call in record.calls] == [(500, "EUR"), (500, "EUR"), (0, "")]
 
     play(scene)
 
@@ -175,6 +179,7 @@ def test_a_key_never_heard_of_may_be_refunded_and_closed(play: Callable[..., obj
         assert await gateway.close("key") == Closed(None)
         assert await gateway.close("key") == Closed(None)
         assert await gateway.charge("key", 500, "EUR", "CreditCard") == Refused("closed")
+        assert outcomes(record) == ["nothing", "closed", "repeated", "refused"]
 
     play(scene)
 
@@ -278,14 +283,22 @@ def test_two_slow_charges_under_one_key_land_once(play: Callable[..., object]) -
     play(scene)
 
 
-def test_another_charge_under_the_same_key_is_not_answered(play: Callable[..., object]) -> None:
-    """The stored answer is about another amount, so it must not be taken for this one."""
+@pytest.mark.parametrize(
+    ("method", "first"),
+    [("CreditCard", Outcome.CHARGED), ("DeclinedCard", Outcome.REFUSED), ("BrokenProvider", Outcome.BROKEN)],
+)
+def test_another_charge_under_the_same_key_is_not_answered(
+    play: Callable[..., object], method: str, first: Outcome
+) -> None:
+    """The stored answer is about another amount, so it must not be taken for this one, whatever it was."""
 
     async def scene(gateway: Gateway, record: MemoryRecord) -> None:
-        await gateway.charge("key", 500, "EUR", "CreditCard")
+        with suppress(OutcomeUnknown):
+            await gateway.charge("key", 500, "EUR", method)
 
-        await unknown(gateway.charge("key", 501, "EUR", "CreditCard"))
-        assert [call.outcome for call in record.calls] == [Outcome.CHARGED]
+        for amount_cents, currency in ((501, "EUR"), (500, "USD")):
+            await unknown(gateway.charge("key", amount_cents, currency, method))
+        assert [call.outcome for call in record.calls] == [first]
 
     play(scene)
 
@@ -407,6 +420,53 @@ async def test_a_provider_is_reached_over_a_socket() -> None:
             assert await gateway.refund("key") == Refund(7)
         await unknown(gateway.refund("key"))
     assert asked == ["POST /test/refunds HTTP/1.1"]
+
+
+async def test_a_charge_says_over_the_socket_what_it_is_and_of_which_trace() -> None:
+    """A provider that is not told that this is JSON may refuse to read it, and every payment would fail."""
+    asked: list[str] = []
+
+    async def provider(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+        body = b'{"refused": "no"}'
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        writer.close()
+
+    server = await asyncio.start_server(provider, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    kept = InMemorySpanExporter()
+    async with server, ProviderConnections() as connections:
+        with tracing.traced(Settings(traces="otlp"), lambda: SimpleSpanProcessor(kept)):
+            await HttpGateway(connections, url, timeout=TIMEOUT).charge("key", 500, "EUR", "CreditCard")
+
+    (head,), (span,) = asked, kept.get_finished_spans()
+    assert "content-type: application/json\r\n" in head
+    assert f"traceparent: 00-{span.context.trace_id:032x}-{span.context.span_id:016x}-" in head
+
+
+async def test_no_charge_waits_for_the_others_to_be_answered() -> None:
+    """However many are under way: what waits here for its turn would have no time left with the provider."""
+    many = 120
+    come, all_there = 0, asyncio.Event()
+
+    async def provider(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal come
+        await reader.readuntil(b"\r\n\r\n")
+        come += 1
+        if come == many:
+            all_there.set()
+        await all_there.wait()
+        body = b'{"refundedCents": 7}'
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
+        writer.close()
+
+    server = await asyncio.start_server(provider, "127.0.0.1", 0, backlog=many)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, ProviderConnections() as connections:
+        gateway = HttpGateway(connections, url, timeout=TIMEOUT)
+        told = await asyncio.gather(*(gateway.refund(str(number)) for number in range(many)))
+
+    assert told == [Refund(7)] * many
 
 
 async def test_a_provider_that_sends_us_elsewhere_has_decided_nothing_and_no_money_is_asked_for_there() -> None:
