@@ -10,7 +10,7 @@ import pytest
 from events import PaymentFailed, PaymentProcessed, PaymentRefunded, StockReserved
 from payment_service import handlers, store
 from payment_service.direct_gateway import DirectGateway
-from payment_service.gateway import OutcomeUnknown, Refused
+from payment_service.gateway import Charged, OutcomeUnknown, Refused
 from payment_service.model import RefundDiffers, Status
 from payment_service.provider import Delays, Provider
 from payment_service.provider_record import MemoryRecord
@@ -186,6 +186,28 @@ async def test_closing_a_step_that_charged_unheard_says_so_and_it_is_refunded(
     await desk.commit(tx)
 
     assert refunded.amount_cents == 29_999
+    assert provider.account("saga-1.charge").kept_cents == 0
+
+
+async def test_money_that_was_given_back_before_does_not_pay_and_is_told_as_refunded(
+    desk: Slot, gateway: DirectGateway, provider: Provider
+) -> None:
+    """The store has forgotten the payment, the provider has not: the order fails, and the provider's name stays."""
+    taken = await gateway.charge("saga-1.charge", 29_999, "EUR", "CreditCard")
+    await gateway.refund("saga-1.charge")
+
+    for _ in range(2):
+        tx = desk.transaction("charge")
+        event = await handlers.charge(reserved("CreditCard"), tx, gateway)
+        await desk.commit(tx)
+
+        assert event == PaymentFailed(order_id="order-1", reason="the money was given back before")
+
+    stored = await store.load(desk.reader, "order-1")
+    assert stored is not None
+    assert isinstance(taken, Charged)
+    assert (stored.status, stored.amount_cents, stored.reference) == (Status.REFUNDED, 29_999, taken.reference)
+    assert stored.refunded_ms is not None
     assert provider.account("saga-1.charge").kept_cents == 0
 
 

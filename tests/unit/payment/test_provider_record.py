@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from payment_service.provider import Provider
 from payment_service.provider_books import Asked, Call, Outcome
 from payment_service.provider_record import FileRecord, MemoryRecord, Record, RecordDamaged, RecordInUse, read
 
@@ -123,6 +124,19 @@ async def test_damage_in_the_middle_is_named_by_its_line(tmp_path: Path) -> None
 
     with pytest.raises(RecordDamaged, match="line 2"):
         list(read(path))
+
+
+async def test_a_provider_that_does_not_open_for_damage_leaves_its_record_to_the_next(tmp_path: Path) -> None:
+    """Whoever has mended the file need not look for who still holds it."""
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(b"not a call\n")
+    with pytest.raises(RecordDamaged):
+        async with Provider(FileRecord(path)):
+            pass
+    path.write_bytes(b"")
+
+    async with Provider(FileRecord(path)) as provider:
+        assert (await provider.close("key")).taken is None
 
 
 async def test_an_overlong_call_leaves_nothing(tmp_path: Path) -> None:
