@@ -107,16 +107,18 @@ async def test_a_repeated_request_is_told_the_present_status(shop: Shop, client:
 
 
 async def test_a_key_is_remembered_for_seven_days(shop: Shop, client: httpx.AsyncClient) -> None:
-    """Up to the last second it is the same order; after that the key is new."""
+    """Up to the last second it is the same order, and no other; after that the key is new."""
     first = await client.post(PATH, json=ORDER, headers=KEY)
     shop.let_stock_catch_up()
     shop.pass_seconds(7 * 86_400 - 1)
     last = await client.post(PATH, json=ORDER, headers=KEY)
+    other = await client.post(PATH, json={**ORDER, "customerId": "customer-2"}, headers=KEY)
     shop.pass_seconds(2)
 
     new = await client.post(PATH, json={**ORDER, "customerId": "customer-2"}, headers=KEY)
 
     assert last.json() == first.json()
+    assert other.status_code == 422
     assert (new.status_code, new.json()["orderId"] != first.json()["orderId"]) == (202, True)
     assert len(shop.published("OrderCreated")) == 2
 
