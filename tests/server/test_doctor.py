@@ -23,7 +23,7 @@ from fastapi import FastAPI
 
 from sagastream import Runtime, Settings
 from sagastream.audit.auditor import Auditor
-from sagastream.bus import Argument, Bus, Command, Reply, connect
+from sagastream.bus import Argument, Bus, Command, Connection, Reply, connect
 from sagastream.cli import main
 from sagastream.cli.doctoring import doctor
 from sagastream.cli.exits import DONE, UNWELL
@@ -33,7 +33,8 @@ from sagastream.coordinator.snapshots import PACES
 from sagastream.doctor import CHECKS, Finding, Patient, Verdict, examine, permissions, server, worst
 from sagastream.embedded import EmbeddedServer
 from sagastream.errors import ReplyError, ServerUnavailable
-from sagastream.keys import COORDINATOR, Keys, snapshots
+from sagastream.keys import COORDINATOR, WEBHOOKS, Keys, snapshots
+from sagastream.replies import listed
 from sagastream.saga.shape import shape
 from tests.processes.until import until
 from tests.trip import TRIP, TripBooked, bank, desk, hotel
@@ -42,8 +43,8 @@ SETTINGS = Settings(key_prefix="ill:", block=timedelta(milliseconds=50))
 KEYS = Keys(SETTINGS.key_prefix, COORDINATOR)
 HOTEL, BANK = KEYS.of("hotel"), KEYS.of("bank")
 CAST = [desk, hotel, bank]
-AGO, LATELY = "@ago", "@lately"  # instants, reckoned back from when something is planted
-SINCE_MS = {AGO: 3_600_000, LATELY: 150_000}
+AGO, LATELY, JUST, SOON = "@ago", "@lately", "@just", "@soon"  # instants, reckoned back from when something is planted
+SINCE_MS = {AGO: 3_600_000, LATELY: 150_000, JUST: 30_000, SOON: -3_000}
 MENDS: list[Command] = [
     ("ACL", "SETUSER", "default", "~*", "+@all"), ("CONFIG", "RESETSTAT"), *(("CONFIG", "SET", *words) for words in [
         ("appendonly", "yes"), ("appendfsync", "everysec"), ("maxmemory-policy", "noeviction"), ("maxmemory", "0"),
@@ -166,10 +167,18 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ("work", Verdict.PROBLEM, f"the oldest for 60 min on {ROOM}: it failed 3 times and will be retried", [
         *begun_anew(AGO), IN_HAND, ("HSET", BANK.key("attempts"), f"{ROOM}|{AGO}-1", 3),
     ]),
+    ("work", Verdict.PROBLEM, f"2 pending, the oldest for 60 min on {ROOM}", [
+        *begun_anew(AGO), IN_HAND, ("XADD", KEYS.requests("bank"), "*", "any", "thing"),
+        ("XREADGROUP", "GROUP", "bank", "bank-1", "STREAMS", KEYS.requests("bank"), ">"),
+    ]),
     ("work", Verdict.WARNING, "1 pending, the oldest for 2 min", [*begun_anew(LATELY), IN_HAND]),
     ("work", Verdict.WARNING, "1 unread, 0 pending, 60 min behind", begun_anew(AGO)),
     ("work", Verdict.WARNING, "1 unread, 0 pending, and nothing has been read for 60 min: start it, or forget it", [
         ("DEL", ENDED), ("XADD", ENDED, f"{AGO}-1", "any", "thing"), ("XGROUP", "CREATE", ENDED, "webhooks", "0"),
+    ]),
+    ("work", Verdict.WARNING, "1 unread, 0 in hand, behind by 60 min", [
+        ("DEL", ENDED), ("XADD", ENDED, f"{AGO}-1", "any", "thing"), ("XGROUP", "CREATE", ENDED, "webhooks", "0"),
+        ("XGROUP", "CREATECONSUMER", ENDED, "webhooks", "webhooks-1"),
     ]),
     ("trimming", Verdict.WARNING, "auditors once read it and is gone", [
         ("HSET", HOTEL.key("streams"), "events:RoomHeld", "auditors bank saga"),
@@ -180,7 +189,10 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ("retries", Verdict.WARNING, "1 retries are overdue", [
         ("ZADD", HOTEL.key("retries"), AGO, "any|1-0"),
     ]),
-    ("dead letters", Verdict.WARNING, "1 are open", [("XADD", HOTEL.key("letters"), "*", "reason", "planted")]),
+    *(
+        ("dead letters", Verdict.WARNING, "1 are open", [("XADD", keys.key("letters"), "*", "reason", "planted")])
+        for keys in (HOTEL, KEYS, KEYS.of(WEBHOOKS))
+    ),
     *(
         ("parked", verdict, f"1 events of table 'trip' version 9 have waited {how} for a coordinator that knows it", [
             ("HSET", KEYS.key("parked"), "trip:9", since, "trip:8", since),
@@ -205,6 +217,9 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ]),
     ("deadlines", Verdict.PROBLEM, "1 deadlines are overdue, the oldest by 60 min", [
         ("ZADD", KEYS.key("timers"), AGO, "saga-1"),
+    ]),
+    ("deadlines", Verdict.WARNING, "1 timers are due and not taken, the oldest for 30 s", [
+        ("ZADD", KEYS.key("timers"), JUST, "saga-1"),
     ]),
     ("sagas", Verdict.PROBLEM, "1 need attention", [
         ("ZADD", KEYS.key("index:status:NeedsAttention:trip"), AGO, "saga-1"),
@@ -238,6 +253,54 @@ async def test_what_is_wrong_is_told_with_the_command_that_helps(
     assert any(words in one.told for one in found), found
     for one in found:
         can_be_done(one.help)
+
+
+USUAL: list[tuple[str, str, list[Command]]] = [
+    ("retries", "1 messages wait for their next attempt", [("ZADD", HOTEL.key("retries"), SOON, "any|1-0")]),
+    ("retries", "1 messages wait for their next attempt", [("ZADD", HOTEL.key("retries"), JUST, "any|1-0")]),
+    ("parked", "no event waits", [
+        ("HSET", KEYS.key("groups"), ORDERED, "0"), ("XADD", ORDERED, "*", "any", "thing"),
+        ("XGROUP", "CREATE", ORDERED, COORDINATOR, "0"),
+    ]),
+    ("deadlines", "every timer is taken", [("ZADD", KEYS.key("timers"), SOON, "saga-1")]),
+    ("sagas", "1 unfinished, none needs attention", [
+        ("ZADD", KEYS.key("index:status:InProgress:trip"), LATELY, "saga-1"),
+    ]),
+    ("trimming", "no stream waits", begun_anew(AGO)),
+    ("trimming", "no stream waits", [
+        ("DEL", ROOM), ("XADD", ROOM, f"{JUST}-1", "any", "thing"), ("XGROUP", "CREATE", ROOM, "desk", "0"),
+    ]),
+    ("work", "1 unread, 0 in hand", begun_anew(JUST)),
+    ("work", "at least 0 unread, 0 in hand", [
+        ("DEL", ROOM), *(("XADD", ROOM, f"{JUST}-{number}", "any", "thing") for number in (1, 2, 3)),
+        ("XDEL", ROOM, f"{JUST}-2"), ("XGROUP", "CREATE", ROOM, "bank", f"{JUST}-1"),
+    ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "told", "plant"), USUAL, ids=[f"{row[0]}: {row[1]}" for row in USUAL])
+async def test_what_a_shop_at_work_always_has_is_no_finding(
+    check: str, told: str, plant: list[Command], rested: Patient
+) -> None:
+    """Who is told each time of what is as it must be looks at nothing any more."""
+    now_ms = time.time_ns() // 1_000_000
+    for command in plant:
+        await rested.bus.query.execute(*(_at(word, now_ms) for word in command))
+
+    found = await CHECKS[check](rested)
+
+    assert {one.verdict for one in found} == {Verdict.OK}, found
+    assert any(told in one.told for one in found), found
+
+
+async def test_an_audit_that_is_switched_off_is_told_as_such(rested: Patient) -> None:
+    """Neither as one that is late, nor as one that found nothing."""
+    await rested.bus.query.execute("HSET", KEYS.key("auditor"), "round_ms", 1)
+    off = replace(rested, settings=SETTINGS.model_copy(update={"audit_every": timedelta(0)}))
+
+    (found,) = await CHECKS["audit"](off)
+
+    assert (found.verdict, found.told) == (Verdict.OK, "is switched off (AUDIT_EVERY=0)")
 
 
 def _at(word: Argument, now_ms: int) -> Argument:
@@ -299,6 +362,75 @@ async def test_a_reader_that_is_silent_is_named(rested: Patient) -> None:
     assert {one.about for one in found} == {"desk", "hotel", "bank", COORDINATOR}
     assert all(one.told.startswith("no consumer reads: the last one was seen ") for one in found), found
     assert [one.help for one in found if one.about == "bank"] == ["sagastream participant bank"]
+
+
+async def test_no_participant_of_the_project_is_to_be_forgotten_however_long_nobody_reads_for_it(
+    rested: Patient,
+) -> None:
+    """What waits for it would be trimmed, and its sagas would never end."""
+    impatient = SETTINGS.model_copy(update={"claim_idle": timedelta(0), "block": timedelta(0)})
+    now_ms = time.time_ns() // 1_000_000
+    for command in begun_anew(AGO):
+        await rested.bus.query.execute(*(_at(word, now_ms) for word in command))
+    await asyncio.sleep(0.01)
+
+    found = await look(replace(rested, settings=impatient), "work")
+
+    (bank,) = [one for one in found if one.about == "bank"]
+    assert (bank.verdict, bank.help) == (Verdict.WARNING, "sagastream participant bank")
+    assert "1 unread, 0 in hand, behind by 60 min" in bank.told
+
+
+class TellsWhoAsked:
+    """A connection to a server of 7.2 or later, as far as it tells of consumers."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.execute = connection.execute
+        self._connection = connection
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
+        """Return the replies; the time since a consumer asked stands beside that since it was given something."""
+        replies = await self._connection.pipeline(commands)
+        return [
+            [[*listed(one), "inactive", -1] for one in listed(reply)]
+            if command[:2] == ("XINFO", "CONSUMERS") else reply
+            for command, reply in zip(commands, replies, strict=True)
+        ]  # fmt: skip
+
+
+async def test_a_reader_that_is_silent_is_named_though_nothing_is_unread_where_the_server_tells_who_asks(
+    rested: Patient,
+) -> None:
+    """It would be missed with the next event only; and whoever asked a moment ago is at work, whatever there is."""
+    told = replace(rested, bus=Bus(rested.bus.reader, rested.bus.writer, TellsWhoAsked(rested.bus.query)))
+    impatient = SETTINGS.model_copy(update={"claim_idle": timedelta(0), "block": timedelta(0)})
+    await asyncio.sleep(0.01)
+
+    awake = await CHECKS["groups"](told)
+    gone = await CHECKS["groups"](replace(told, settings=impatient))
+
+    assert {one.verdict for one in awake} == {Verdict.OK}, awake
+    assert {one.about for one in gone} == {"desk", "hotel", "bank", COORDINATOR}
+    assert all(one.told.startswith("nobody reads: last heard of ") for one in gone), gone
+
+
+async def test_what_is_in_hand_of_a_process_that_is_connected_is_not_called_left_behind(
+    rested: Patient, own_server: str
+) -> None:
+    """It has not asked for long because its handler does not end; to start another one would not help."""
+    impatient = SETTINGS.model_copy(update={"claim_idle": timedelta(0), "block": timedelta(0)})
+    held_up = connect(own_server, name="ill:bank-service/1", block=timedelta(seconds=1))
+    await held_up.query.execute("PING")
+    now_ms = time.time_ns() // 1_000_000
+    for command in [*begun_anew(AGO), IN_HAND]:
+        await rested.bus.query.execute(*(_at(word, now_ms) for word in command))
+    await asyncio.sleep(0.01)
+
+    found = await look(replace(rested, settings=impatient), "work")
+    await held_up.close()
+
+    (bank,) = [one for one in found if one.about == "bank"]
+    assert "its handler has not ended" in bank.told
 
 
 @pytest.mark.parametrize("name", ["hotel+bank+coordinator", "bank-service"])
