@@ -176,7 +176,7 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ("work", Verdict.WARNING, "1 unread, 0 pending, and nothing has been read for 60 min: start it, or forget it", [
         ("DEL", ENDED), ("XADD", ENDED, f"{AGO}-1", "any", "thing"), ("XGROUP", "CREATE", ENDED, "webhooks", "0"),
     ]),
-    ("work", Verdict.WARNING, "1 unread, 0 in hand, behind by 60 min", [
+    ("work", Verdict.WARNING, "1 unread, 0 pending, 60 min behind", [
         ("DEL", ENDED), ("XADD", ENDED, f"{AGO}-1", "any", "thing"), ("XGROUP", "CREATE", ENDED, "webhooks", "0"),
         ("XGROUP", "CREATECONSUMER", ENDED, "webhooks", "webhooks-1"),
     ]),
@@ -218,7 +218,7 @@ PLANTED: list[tuple[str, Verdict, str, list[Command]]] = [
     ("deadlines", Verdict.PROBLEM, "1 deadlines are overdue, the oldest by 60 min", [
         ("ZADD", KEYS.key("timers"), AGO, "saga-1"),
     ]),
-    ("deadlines", Verdict.WARNING, "1 timers are due and not taken, the oldest for 30 s", [
+    ("deadlines", Verdict.WARNING, "1 deadlines are overdue, the oldest by 30 s", [
         ("ZADD", KEYS.key("timers"), JUST, "saga-1"),
     ]),
     ("sagas", Verdict.PROBLEM, "1 need attention", [
@@ -256,13 +256,13 @@ async def test_what_is_wrong_is_told_with_the_command_that_helps(
 
 
 USUAL: list[tuple[str, str, list[Command]]] = [
-    ("retries", "1 messages wait for their next attempt", [("ZADD", HOTEL.key("retries"), SOON, "any|1-0")]),
-    ("retries", "1 messages wait for their next attempt", [("ZADD", HOTEL.key("retries"), JUST, "any|1-0")]),
+    ("retries", "1 messages wait for a retry", [("ZADD", HOTEL.key("retries"), SOON, "any|1-0")]),
+    ("retries", "1 messages wait for a retry", [("ZADD", HOTEL.key("retries"), JUST, "any|1-0")]),
     ("parked", "no event waits", [
         ("HSET", KEYS.key("groups"), ORDERED, "0"), ("XADD", ORDERED, "*", "any", "thing"),
         ("XGROUP", "CREATE", ORDERED, COORDINATOR, "0"),
     ]),
-    ("deadlines", "every timer is taken", [("ZADD", KEYS.key("timers"), SOON, "saga-1")]),
+    ("deadlines", "every deadline is handled", [("ZADD", KEYS.key("timers"), SOON, "saga-1")]),
     ("sagas", "1 unfinished, none needs attention", [
         ("ZADD", KEYS.key("index:status:InProgress:trip"), LATELY, "saga-1"),
     ]),
@@ -270,8 +270,8 @@ USUAL: list[tuple[str, str, list[Command]]] = [
     ("trimming", "no stream waits", [
         ("DEL", ROOM), ("XADD", ROOM, f"{JUST}-1", "any", "thing"), ("XGROUP", "CREATE", ROOM, "desk", "0"),
     ]),
-    ("work", "1 unread, 0 in hand", begun_anew(JUST)),
-    ("work", "at least 0 unread, 0 in hand", [
+    ("work", "1 unread, 0 pending", begun_anew(JUST)),
+    ("work", "at least 0 unread, 0 pending", [
         ("DEL", ROOM), *(("XADD", ROOM, f"{JUST}-{number}", "any", "thing") for number in (1, 2, 3)),
         ("XDEL", ROOM, f"{JUST}-2"), ("XGROUP", "CREATE", ROOM, "bank", f"{JUST}-1"),
     ]),
@@ -378,7 +378,7 @@ async def test_no_participant_of_the_project_is_to_be_forgotten_however_long_nob
 
     (bank,) = [one for one in found if one.about == "bank"]
     assert (bank.verdict, bank.help) == (Verdict.WARNING, "sagastream participant bank")
-    assert "1 unread, 0 in hand, behind by 60 min" in bank.told
+    assert "1 unread, 0 pending, 60 min behind" in bank.told
 
 
 class TellsWhoAsked:
@@ -411,7 +411,7 @@ async def test_a_reader_that_is_silent_is_named_though_nothing_is_unread_where_t
 
     assert {one.verdict for one in awake} == {Verdict.OK}, awake
     assert {one.about for one in gone} == {"desk", "hotel", "bank", COORDINATOR}
-    assert all(one.told.startswith("nobody reads: last heard of ") for one in gone), gone
+    assert all(one.told.startswith("no consumer reads: the last one was seen ") for one in gone), gone
 
 
 async def test_what_is_in_hand_of_a_process_that_is_connected_is_not_called_left_behind(
@@ -430,7 +430,7 @@ async def test_what_is_in_hand_of_a_process_that_is_connected_is_not_called_left
     await held_up.close()
 
     (bank,) = [one for one in found if one.about == "bank"]
-    assert "its handler has not ended" in bank.told
+    assert "its handler is still running" in bank.told
 
 
 @pytest.mark.parametrize("name", ["hotel+bank+coordinator", "bank-service"])
