@@ -1,11 +1,11 @@
-"""Everything for testing sagas without a server: needs the extra ``testing`` (the shipped script runs in lupa's Lua).
+"""Tests sagas without a server: needs the extra ``testing`` (the shipped script runs in lupa's Lua).
 
 >>> from sagastream.testing import Scenario, simulate
 """
 
 try:
-    import lupa  # noqa: F401  # only to say what is missing, before anything else fails
-except ImportError as error:  # pragma: no cover  # the tests have it
+    import lupa  # noqa: F401  # only to report the missing extra before another import fails
+except ImportError as error:  # pragma: no cover  # tests always have it
     raise ImportError("sagastream.testing runs the shipped script in Lua: pip install 'sagastream[testing]'") from error
 
 from sagastream.testing.actor import Actor

@@ -1,6 +1,6 @@
-"""``python -m sagastream.testing module:scenario --seeds 0:20000 --jobs 2``: play many seeds, stop at the first lie.
+"""``python -m sagastream.testing module:scenario --seeds 0:20000 --jobs 2``: run many seeds, stop at the first failure.
 
-Ends with 0 if all was true, 1 at a lie, 3 if nothing lied but some kind of fault never happened.
+Exits with 0 if all was true, 1 if a saga reported something untrue, 3 if some kind of fault never happened.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST_RAISED = 20
 
 
 def main(arguments: Sequence[str] | None = None, *, target: str | None = None) -> int:
-    """Play as told on the command line; return how to exit."""
+    """Run the seeds given on the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m sagastream.testing")
     if target is None:
         parser.add_argument("target", help="a Scenario, or a function that makes one for a seed, as module:name")

@@ -1,4 +1,4 @@
-"""A process of the simulation: a worker that can be killed, paused and started again, and its way to the world."""
+"""A process of the simulation: a worker that can be killed, paused and restarted, and its outside calls."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ T = TypeVar("T")
 
 
 class Runs(Protocol):
-    """Whatever works until it is told to stop."""
+    """Anything that works until its ``stop`` is set."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until told to stop."""
+        """Work until ``stop`` is set."""
         ...
 
     def is_ready(self) -> bool:
-        """Tell whether it has opened what it reads."""
+        """Tell whether it has opened the streams it reads."""
         ...
 
 
 class Actor:
-    """One worker and the faults it meets."""
+    """One worker and the faults injected into it."""
 
     def __init__(
         self,
@@ -68,21 +68,21 @@ class Actor:
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether the worker runs and has opened what it reads."""
+        """Tell whether the worker runs and has opened the streams it reads."""
         return self.is_alive and self._worker is not None and self._worker.is_ready()
 
     @property
     def is_away(self) -> bool:
-        """Tell whether something of this worker is still to come: it is dead, paused, or a call of it is under way."""
+        """Tell whether this worker may still act later: it is dead, paused, or one of its calls is under way."""
         return not self.is_alive or self.journeys > 0 or asyncio.get_running_loop().time() < self.paused_until
 
     @property
     def may_repeat(self) -> bool:
-        """Tell whether it was paused in this life: it goes on with what it had in hand, whoever has done that since."""
+        """Tell whether it was paused in this life: it then resumes its pending work, even if another has done it."""
         return self.is_alive and self._paused_in == self.life
 
     def start(self) -> None:
-        """Start the worker, as after a reboot: with nothing but what the server remembers."""
+        """Start the worker as after a reboot: with no state but what the server holds."""
         if self.is_alive:
             return
         if self.life:
@@ -100,7 +100,7 @@ class Actor:
             self._failed(f"{self.name} died of {type(error).__name__}: {error}")
 
     def kill(self) -> None:
-        """End the worker on the spot: not another command of this life reaches the server. It comes back later."""
+        """Kill the worker at once: no further command of this life reaches the server. It restarts later."""
         if self._task is None or self._task.done():
             return
         self.life += 1
@@ -110,7 +110,7 @@ class Actor:
         asyncio.get_running_loop().call_later(self.luck.choose(self._storm.weather.absences_s), self.start)
 
     def pause(self, seconds: float) -> None:
-        """Stop the worker in its tracks for a while; it goes on later as if nothing had been."""
+        """Freeze the worker for a while; it then resumes as if nothing had happened."""
         self._tell(f"{self.name} is paused for {seconds:.1f} s")
         self.paused_until = asyncio.get_running_loop().time() + seconds
         self._paused_in = self.life
@@ -123,7 +123,7 @@ class Actor:
     async def outside(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call that leaves the process: it may take long, and it lands even if the caller is gone by then.
 
-        Raises: ``OSError`` where the line to the outside is down, before or after the call has landed.
+        Raises: ``OSError`` if the connection is down, before or after the call has landed.
         """
         life = self.life
         await self.wake(life)
@@ -154,19 +154,19 @@ class Actor:
         return answer
 
     async def wake(self, life: int) -> None:
-        """Return when a worker of this life may go on: at once, after its pause, or never."""
+        """Return when a worker of this life may continue: at once, after its pause, or never."""
         if self.paused_until:
             loop = asyncio.get_running_loop()
             while loop.time() < self.paused_until:  # noqa: ASYNC110  # time is virtual, and a pause may grow
-                # A millisecond more than asked: virtual time is rounded, and waking a moment early would not thaw.
+                # A millisecond longer than asked: virtual time is rounded, and waking a moment early would not resume.
                 await asyncio.sleep(self.paused_until - loop.time() + 0.001)
             self.paused_until = 0.0
         if self.life != life:
             self._graves.append(asyncio.get_running_loop().create_future())
-            await self._graves[-1]  # the dead do nothing more, not even fail
+            await self._graves[-1]  # a killed life does nothing more, not even fail
 
     def performing(self, participant: Participant) -> Participant:
-        """Return the participant with handlers that now and then raise before they do anything."""
+        """Return the participant with handlers that sometimes raise before they do anything."""
         if Fault.HANDLER_FAILED not in self._storm.kinds:
             return participant
         fragile = Participant(participant.name, participant.begins_at, participant.retry)

@@ -1,4 +1,4 @@
-"""What must be true once everything has come to rest: nothing is left over, and every telling fits every effect.
+"""Checks at the end of a run: no work is left over, and events and effects agree.
 
 Reads only.
 """
@@ -39,7 +39,7 @@ _ENDINGS = {
 
 
 def left_over(stage: Stage) -> Iterator[str]:
-    """Yield what is still to be done: entries nobody has settled, attempts nobody makes, timers of ended sagas."""
+    """Yield work left over: unread or pending entries, and retries and attempts that nobody has made."""
     for key, value in stage.server.space.values.items():
         name = key.decode()
         if isinstance(value, Stream):
@@ -52,7 +52,7 @@ def left_over(stage: Stage) -> Iterator[str]:
 
 
 def lies(stage: Stage) -> Iterator[str]:
-    """Yield what does not fit together at the end."""
+    """Yield contradictions between records, ledgers, events and timers."""
     told = _told(stage)
     statuses = stage.truth.statuses()
     for number, saga_id in stage.begun.items():
@@ -69,7 +69,7 @@ def lies(stage: Stage) -> Iterator[str]:
 
 
 def differences(stage: Stage) -> Iterator[str]:
-    """Yield what the auditor finds; not where the seed damaged what it reads, or put it in the future."""
+    """Yield the auditor's differences, except if the seed damaged the data it reads or dated them in the future."""
     if stage.truth.harmed or stage.truth.poisoned or stage.has_gone_back:
         return
     found = audited(stage.server, stage.settings, stage.scenario.sagas, stage.scenario.cast)
@@ -114,7 +114,7 @@ def _effects(saga: Saga, steps: dict[str, State], told: Counter[tuple[str, str]]
 
 
 def _history(stage: Stage, saga_id: str, status: Status) -> Iterator[str]:
-    """Yield where the history tells another story than the record."""
+    """Yield contradictions between a saga's history and its record."""
     kept = stage.server.space.values.get(_key(stage, names.history(saga_id)))
     notes = [json.loads(note) for note in kept] if isinstance(kept, List) else []
     ends = [note["type"] for note in notes if note["type"] in _ENDINGS.values()]
@@ -123,7 +123,7 @@ def _history(stage: Stage, saga_id: str, status: Status) -> Iterator[str]:
 
 
 def _counts(stage: Stage, statuses: dict[str, str]) -> Iterator[str]:
-    """Yield figures that differ from the records they count."""
+    """Yield counters that differ from the records they count."""
     kept = stage.server.space.values.get(_key(stage, COUNTS))
     counts = {name.decode(): int(value) for name, value in kept.items()} if isinstance(kept, Hash) else {}
     ended = Counter(status for status in statuses.values() if Status(status).is_end)
@@ -140,7 +140,7 @@ def _counts(stage: Stage, statuses: dict[str, str]) -> Iterator[str]:
 
 
 def _told(stage: Stage) -> dict[str, Counter[tuple[str, str]]]:
-    """Return under how many ids each kind of event was published, per saga; of bars, per step."""
+    """Return, per saga, under how many ids each type of event was published; for bars, per step."""
     told = stage.truth.told.items()
     return {saga_id: Counter((kind, about) for kind, about, _ in ids) for saga_id, ids in told}
 

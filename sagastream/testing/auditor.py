@@ -1,4 +1,4 @@
-"""The auditor as a judge of plays: everything on an in-memory server, audited at once, at rest. Reads only."""
+"""The audit of a finished run: reads everything on an in-memory server, at one instant. Reads only."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def audited(
     cast: Sequence[Participant],
     projects: Sequence[Audit] = (),
 ) -> Audited:
-    """Audit everything, now; works inside a running event loop as well as outside of one.
+    """Audit everything now; works both inside and outside a running event loop.
 
-    Every saga must have ended and everything must have been read: what is left over is a difference.
+    All sagas must have ended and all events must have been read: anything left over counts as a difference.
     """
     scene = Scene(MemoryConnection(server), settings, sagas, cast, is_at_rest=True, pause=_do_not_wait)
     auditing = audit(scene, projects)
     try:
-        # Nothing in memory ever waits, so there is nothing for an event loop to do.
+        # Nothing in memory ever waits, so the coroutine needs no event loop.
         auditing.send(None)
     except StopIteration as done:
         told: Audited = done.value

@@ -1,8 +1,8 @@
-"""What can go wrong on the stage, and which of it a seed lets happen where. Draws; does nothing by itself.
+"""The kinds of faults in a simulation, and where a seed lets each of them happen. Draws; injects nothing itself.
 
-Every seed knows only some kinds of faults ("swarm testing": combinations differ more that way than if every seed knew
-them all), each as often as the seed likes. Every single blow has a name, its *site*, so that a play can be repeated
-with some of them left out: ``stock-1.57`` is what strikes the 57th command of that worker, ``step.300`` what strikes
+Each seed has only some kinds of faults ("swarm testing": combinations vary more than if every seed had
+all kinds), each at a frequency of its own. Every single fault has a name, its *site*, so that a run can be repeated
+without some of them: ``stock-1.57`` is the fault at the 57th command of that worker, ``step.300`` the fault
 between two steps of the event loop.
 """
 
@@ -17,7 +17,7 @@ from sagastream.bus import Command
 
 
 class Fault(StrEnum):
-    """A kind of thing that goes wrong."""
+    """A kind of fault."""
 
     KILLED_BEFORE = "killed before a command"
     KILLED_AFTER = "killed between a command and its reply"
@@ -41,7 +41,7 @@ class Fault(StrEnum):
     OPERATED = "operator stepped in"
 
 
-# What strikes at a command of a worker, as often as the seed likes; the rest is planned or has chances of its own.
+# Faults at a worker's commands, whose frequency the seed chooses; the others are planned or have their own chances.
 AT_COMMANDS = (
     Fault.KILLED_BEFORE,
     Fault.KILLED_AFTER,
@@ -64,14 +64,14 @@ OF_CALLS = (Fault.CALL_FAILED, Fault.CALL_UNANSWERED, Fault.CALL_LATE)
 _IDLE = frozenset(
     {"XGROUP", "XAUTOCLAIM", "TIME", "ZRANGE", "HGETALL", "HSET", "HSETNX", "XINFO", "XPENDING", "ZMSCORE", "XTRIM"}
 )
-_BUSY = 40  # times as likely a command that is part of deciding something is struck than one of an idle worker
+_BUSY = 40  # times as likely as at an idle worker's command is a fault at a command that is part of a decision
 
 
 @dataclass(frozen=True)
 class Weather:
-    """How bad it gets; instants and durations in virtual seconds.
+    """The limits of the faults; instants and durations in virtual seconds.
 
-    Faults end after the storm; from then on everything runs, so that every saga must come to its end.
+    No fault begins after ``storm``; from then on everything runs, so that every saga must end.
     """
 
     storms_s: tuple[float, ...] = (15.0, 45.0, 100.0)
@@ -84,9 +84,9 @@ class Weather:
 
 
 class Storm:
-    """The faults of one play: which kinds there are, and what has happened so far.
+    """The faults of one run: the kinds it has, and those that have happened so far.
 
-    ``only``: the sites at which something may happen; None for all.
+    ``only``: the sites at which faults may happen; None for all.
     """
 
     def __init__(self, seed: int, weather: Weather, only: frozenset[str] | None = None) -> None:
@@ -98,7 +98,7 @@ class Storm:
         self.is_over = False
         chance = self.chance("storm")
         share = weather.kinds * chance.choice((1.0, 1.0, 0.3, 2.2))
-        rare = {Fault.LEDGER_LOST: share / 3}  # it leaves a saga that a person must close: nothing more to see
+        rare = {Fault.LEDGER_LOST: share / 3}  # it leaves a saga that only a person can close, which hides other faults
         self.kinds = frozenset(kind for kind in Fault if chance.random() < rare.get(kind, share))
         self.ends_at = chance.choice(weather.storms_s)
         self.between_blows = chance.choice(weather.between_blows)
@@ -108,11 +108,11 @@ class Storm:
         self.call_fails = {kind: chance.choice((0.05, 0.3, 0.7)) for kind in OF_CALLS if kind in self.kinds}
 
     def chance(self, of: str) -> random.Random:
-        """Return the randomness of one part of the play; nobody else draws from it."""
-        return random.Random(f"{self.seed}:{of}")  # chance here is a seeded play, not a secret
+        """Return the random generator of one part of the run; no other part draws from it."""
+        return random.Random(f"{self.seed}:{of}")  # makes a run repeatable; no secret depends on it
 
     def strikes(self, fault: Fault, site: str) -> bool:
-        """Tell whether a fault may happen at a site, and note that it does."""
+        """Tell whether a fault may happen at a site, and count it if so."""
         if self.is_over or (self.only is not None and site not in self.only):
             return False
         self.fired[fault] += 1
@@ -121,7 +121,7 @@ class Storm:
 
 
 class Luck:
-    """The faults one worker meets, over all of its lives."""
+    """The faults of one worker, over all of its lives."""
 
     def __init__(self, storm: Storm, name: str) -> None:
         self.name = name
@@ -132,7 +132,7 @@ class Luck:
         self._commands = self._calls = self._tries = 0
 
     def passes(self, command: Command) -> bool:
-        """Tell whether a command is an idle worker's, and nothing strikes it; count it if so."""
+        """Tell whether a command is an idle worker's and meets no fault; count it if so."""
         if self._until > 1 and _is_idle(command):
             self._commands += 1
             self._until -= 1
@@ -140,9 +140,9 @@ class Luck:
         return False
 
     def at_command(self, command: Command) -> tuple[Fault | None, float, float]:
-        """Return what strikes at the next command of the worker, and how long it and its reply are under way.
+        """Return the fault at the worker's next command, and the delays of the command and of its reply.
 
-        Nearly always nothing does. **Units**: seconds.
+        There is nearly always no fault. **Units**: seconds.
         """
         self._commands += 1
         storm = self._storm
@@ -165,14 +165,14 @@ class Luck:
         return seconds if self._storm.strikes(Fault.DELAYED, "delays") else 0.0
 
     def is_shuffled(self) -> bool:
-        """Tell whether the streams of one delivery come in another order."""
+        """Tell whether the streams of one delivery arrive in another order."""
         storm = self._storm
         return (
             Fault.SHUFFLED in storm.kinds and self._delays.random() < 0.5 and storm.strikes(Fault.SHUFFLED, "shuffled")
         )
 
     def at_call(self) -> dict[Fault, bool]:
-        """Return what becomes of the next call that leaves the process."""
+        """Return which faults happen to the next call that leaves the process."""
         self._calls += 1
         drawn = {fault: self._chance.random() < chance for fault, chance in self._storm.call_fails.items()}
         site = f"{self.name}.call{self._calls}"
@@ -191,7 +191,7 @@ class Luck:
         return self.choose(self._storm.weather.pauses_s)
 
     def choose(self, durations: tuple[float, ...]) -> float:
-        """Choose how long something lasts."""
+        """Choose one of some durations."""
         return self._chance.choice(durations) * self._chance.uniform(0.5, 1.0)
 
     def _gap(self) -> int:

@@ -1,6 +1,6 @@
-"""The way of one worker to the server: everything it does beyond its own memory passes here, and may be struck here.
+"""The connection of one worker to the server: all its commands pass here, and faults are injected here.
 
-A worker that was killed gets nothing through any more, not even an error; a paused one gets it through later.
+After a worker is killed, none of its commands or errors gets through; after a pause, they get through later.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from sagastream.testing.memory_connection import MemoryConnection
 from sagastream.testing.memory_server import MemoryServer
 
 SCRIPTS = frozenset({"EVALSHA", "EVAL"})
-UNWILLING = frozenset({"OOM", "READONLY"})  # as ``bus`` does: the server has trouble, the command is not at fault
+UNWILLING = frozenset({"OOM", "READONLY"})  # as in ``bus``: the server is in trouble, the command is not at fault
 
 
 class Worker(Protocol):
-    """Whoever is at this end of the line."""
+    """The worker at this end of the connection."""
 
     luck: Luck
     life: int
     paused_until: float
 
     def kill(self) -> None:
-        """End on the spot."""
+        """End at once."""
         ...
 
     def pause(self, seconds: float) -> None:
-        """Stop for a while."""
+        """Freeze for a while."""
         ...
 
     async def wake(self, life: int) -> None:
-        """Return when a worker of this life may go on: at once, after its pause, or never."""
+        """Return when a worker of this life may continue: at once, after its pause, or never."""
         ...
 
 
 class Line(MemoryConnection):
-    """The connection of one life of a worker. ``observe`` sees every script right after the server executed it."""
+    """The connection of one life of a worker. ``observe`` is called right after the server executed a script."""
 
     def __init__(self, server: MemoryServer, worker: Worker, observe: Callable[[], None]) -> None:
         super().__init__(server)
@@ -49,13 +49,13 @@ class Line(MemoryConnection):
         self._observe = observe
 
     async def execute(self, *command: Argument) -> Reply:
-        """Execute one command, as far as it gets."""
+        """Execute one command, unless a fault prevents it."""
         if self._is_plain(command):
             return self._plain(command)
         return await self._execute(command)
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
-        """Execute commands one after the other, each waiting as it would alone; error replies stand in their places."""
+        """Execute commands one by one, each waiting as it would alone; error replies are returned in their places."""
         replies: list[Reply | ReplyError] = []
         for command in commands:
             try:
@@ -66,7 +66,7 @@ class Line(MemoryConnection):
         return replies
 
     def _is_plain(self, command: Command) -> bool:
-        """Tell whether nothing can happen to a command: the short way for what idle workers do all the time."""
+        """Tell whether a command meets no fault: the fast path for the recurring commands of idle workers."""
         worker = self._worker
         return not worker.paused_until and worker.life == self._life and worker.luck.passes(command)
 

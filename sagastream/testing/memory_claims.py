@@ -1,4 +1,4 @@
-"""Commands of the in-memory Redis that give a pending entry to another consumer."""
+"""Commands of the in-memory Redis that transfer pending entries to another consumer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sagastream.testing.memory_streams import entry_reply, id_text, interval, pa
 
 
 class _Claim:
-    """One consumer's claim on what has been idle for long enough."""
+    """One consumer's claim on entries that have been idle long enough."""
 
     def __init__(self, stream: Stream, group: Group, consumer: bytes, now: int, min_idle: int) -> None:
         self.stream = stream
@@ -22,11 +22,11 @@ class _Claim:
         self.min_idle = min_idle
 
     def is_too_fresh(self, pending: Pending) -> bool:
-        """Say whether the entry has not been idle for long enough."""
+        """Tell whether the entry has not been idle long enough."""
         return self.min_idle > 0 and self.now - pending.delivered_ms < self.min_idle
 
     def take(self, entry_id: EntryId, pending: Pending, *, only_id: bool = False, deliveries: int | None = None) -> Raw:
-        """Hold an entry from now on, given out so often; return what the reply says of it."""
+        """Assign an entry to the consumer, with a number of deliveries; return its part of the reply."""
         if deliveries is None:
             deliveries = pending.deliveries + (not only_id)
         self.group.hold(entry_id, Pending(self.consumer, self.now, deliveries))
@@ -96,7 +96,7 @@ def _auto_claim(args: tuple[bytes, ...]) -> tuple[int, tuple[EntryId, EntryId] |
 
 
 def _claimed(args: Args) -> tuple[list[EntryId], int | None, bool]:
-    """Return the ids that are claimed, how often they are to count as given out, and whether only ids are told."""
+    """Return the claimed ids, the delivery count to set, and whether the reply holds ids only."""
     ids: list[EntryId] = []
     for at, text in enumerate(args):
         try:

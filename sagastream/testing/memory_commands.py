@@ -1,4 +1,4 @@
-"""The table of the in-memory Redis: which commands there are, and how many arguments each takes."""
+"""The command table of the in-memory Redis: each command and its number of arguments."""
 
 from __future__ import annotations
 

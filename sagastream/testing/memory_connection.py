@@ -1,6 +1,6 @@
-"""A connection to the in-memory Redis: adds what a network adds, waiting, delay and loss.
+"""A connection to the in-memory Redis: adds the waiting, delays and losses of a network.
 
-It waits in the time of the running event loop; it executes nothing by itself.
+It waits in the time of the running event loop; it executes no command itself.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Hook = Callable[[Command], Awaitable[None]]
 
 
 class MemoryConnection:
-    """One client's way to a ``MemoryServer``.
+    """One client's connection to a ``MemoryServer``.
 
-    ``before`` is awaited before each command reaches the server, ``after`` before its reply (an error
-    reply too) reaches the caller: delay by sleeping, lose the command or the reply by raising
-    ``ServerUnavailable``. Each command of a pipeline passes both, so others may come between.
+    ``before`` is awaited before each command reaches the server, ``after`` before its reply (or error
+    reply) reaches the caller: delay by sleeping, lose the command or the reply by raising
+    ``ServerUnavailable``. Each command of a pipeline passes both, so other clients' commands may come between.
     """
 
     def __init__(self, server: MemoryServer, *, before: Hook | None = None, after: Hook | None = None) -> None:
@@ -37,9 +37,9 @@ class MemoryConnection:
         return await self._execute(command)
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Reply | ReplyError]:
-        """Execute commands one after the other, each waiting as it would alone; error replies stand in their places.
+        """Execute commands one by one, each waiting as it would alone; error replies are returned in their places.
 
-        Raises: whatever the hooks raise; earlier commands have then happened.
+        Raises: whatever the hooks raise; earlier commands have then taken effect.
         """
         replies: list[Reply | ReplyError] = []
         for command in commands:
@@ -81,7 +81,7 @@ class MemoryConnection:
                 self.server.space.stop_waiting(reading.keys, waiter)
                 if timer is not None:
                     timer.cancel()
-            # Another consumer of the group may have been woken by the same XADD and have read it first.
+            # The same XADD may have woken another consumer of the group, which read the entry first.
             reply = self.server.call(*command)
             if reply is not None or is_late:
                 return reply

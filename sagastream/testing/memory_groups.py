@@ -17,7 +17,7 @@ NEEDS_KEY = (
 def xgroup(space: Keyspace, args: Args) -> Raw:
     """Answer ``XGROUP CREATE | SETID | DESTROY | DELCONSUMER key group …``."""
     if len(args) == 5 and args[0] == b"CREATE" and args[3] == b"0" and args[4] == b"MKSTREAM":
-        known = space.values.get(args[1])  # what every start asks for, and mostly finds
+        known = space.values.get(args[1])  # fast path: every start creates its groups, which mostly exist already
         if type(known) is Stream and args[2] in known.groups:
             raise ReplyError("BUSYGROUP", "Consumer Group name already exists")
     word = args[0].upper()
@@ -97,7 +97,7 @@ def xack(space: Keyspace, args: Args) -> Raw:
 
 
 def xpending(space: Keyspace, args: Args) -> Raw:
-    """Answer ``XPENDING key group``, the summary, and ``XPENDING key group from to count``: each by itself."""
+    """Answer ``XPENDING key group``, the summary, or ``XPENDING key group from to count``, the list of entries."""
     group = the_group(space, args[0], args[1])[1]
     if len(args) > 2:
         return _each_pending(group, args, space.clock())

@@ -1,6 +1,6 @@
-"""The keys of the in-memory Redis: typed values, expiry, and who waits for which stream.
+"""The keys of the in-memory Redis: typed values, expiry, and the readers blocked on each stream.
 
-It owns what is stored; it knows no command.
+It owns the stored data; it knows no command.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sagastream.errors import ReplyError
 from sagastream.testing.memory_stream_log import Stream
 
 Raw = None | int | bytes | list["Raw"]
-"""A reply as the server builds it: everything textual is bytes."""
+"""A reply as the server builds it: all text is bytes."""
 
 Args = Sequence[bytes]
 """The arguments of a command, without its name."""
@@ -24,7 +24,7 @@ INT64_MIN = -(2**63)
 
 
 class Status(bytes):
-    """A status reply such as ``+OK``; only a script can tell it from a bulk string."""
+    """A status reply such as ``+OK``; only a script can distinguish it from a bulk string."""
 
 
 OK = Status(b"OK")
@@ -57,7 +57,7 @@ class SortedSet:
         insort(self.order, (score, member))
 
     def remove(self, member: bytes) -> bool:
-        """Take a member out; say whether it was there."""
+        """Remove a member; return whether it was there."""
         score = self.scores.pop(member, None)
         if score is None:
             return False
@@ -68,7 +68,7 @@ class SortedSet:
 Value = bytes | Hash | List | SortedSet | Stream
 
 Waiter = asyncio.Future[bool | None]
-"""What a blocked reader awaits: None when something changed."""
+"""The future that a blocked reader awaits; its result is None when something changed."""
 
 V = TypeVar("V", bytes, Hash, List, SortedSet, Stream)
 
@@ -79,21 +79,21 @@ class Keyspace:
     def __init__(self, clock: Callable[[], int]) -> None:
         self.clock = clock
         self.run_id = "1"
-        """What the server calls itself since it was started."""
+        """The server's run id since its last start."""
         self.values: dict[bytes, Value] = {}
         self.expiries: dict[bytes, int] = {}
         self.on_added: Callable[[bytes, Args], None] = lambda key, fields: None
-        """Told of every entry that is added to a stream: the stream's key, names and values."""
+        """Called for every entry added to a stream, with the stream's key, names and values."""
         self._waiters: dict[bytes, dict[Waiter, None]] = {}
 
     def look_up(self, key: bytes) -> Value | None:
-        """Return what is stored under a key, unless it has expired."""
+        """Return the value of a key, or None if it is missing or has expired."""
         if self.expiries:
             self._expire(key)
         return self.values.get(key)
 
     def typed(self, key: bytes, kind: type[V]) -> V | None:
-        """Return the value of a key, or None; refuse one of another type."""
+        """Return the value of a key, or None; refuse a value of another type."""
         if key in self.expiries:
             self._expire(key)
         value = self.values.get(key)
@@ -102,14 +102,14 @@ class Keyspace:
         raise wrong_type()
 
     def typed_or_new(self, key: bytes, kind: type[V]) -> V:
-        """Return the value of a key, made empty if it was missing."""
+        """Return the value of a key; create it empty if it is missing."""
         value = self.typed(key, kind)
         if value is None:
             value = self.values[key] = kind()
         return value
 
     def remove(self, key: bytes) -> bool:
-        """Delete a key; say whether it was there."""
+        """Delete a key; return whether it was there."""
         self.expiries.pop(key, None)
         if self.values.pop(key, None) is None:
             return False
@@ -117,7 +117,7 @@ class Keyspace:
         return True
 
     def vanish_if_empty(self, key: bytes, value: Hash | List | SortedSet) -> None:
-        """Delete a collection that lost its last element."""
+        """Delete a collection that has lost its last element."""
         if not value:
             self.remove(key)
 
@@ -135,12 +135,12 @@ class Keyspace:
             self.wake(key)
 
     def wait_for(self, keys: Sequence[bytes], waiter: Waiter) -> None:
-        """Have a future woken by the next change that a blocked reader of these streams must see."""
+        """Wake a future at the next change that a blocked reader of these streams must see."""
         for key in keys:
             self._waiters.setdefault(key, {})[waiter] = None
 
     def stop_waiting(self, keys: Sequence[bytes], waiter: Waiter) -> None:
-        """Forget a future that waits no more."""
+        """Remove a future that no longer waits."""
         for key in keys:
             waiting = self._waiters.get(key)
             if waiting is not None:
@@ -149,14 +149,14 @@ class Keyspace:
                     del self._waiters[key]
 
     def wake(self, key: bytes) -> None:
-        """Wake whoever waits for a stream, the longest waiting first."""
+        """Wake the readers blocked on a stream, the longest waiting first."""
         if self._waiters:
             for waiter in self._waiters.pop(key, ()):
                 if not waiter.done():
                     waiter.set_result(None)
 
     def fail_waiting(self, error: Exception) -> None:
-        """Break off every blocked read."""
+        """Fail every blocked read."""
         for waiting in list(self._waiters.values()):
             for waiter in waiting:
                 if not waiter.done():
@@ -179,9 +179,9 @@ def syntax_error() -> ReplyError:
 
 
 def integer(text: bytes, message: str = "value is not an integer or out of range") -> int:
-    """Read a signed 64-bit integer exactly as strictly as the server does."""
+    """Parse a signed 64-bit integer exactly as strictly as the server does."""
     if len(text) < 19 and text.isdigit() and text[:1] != b"0":
-        return int(text)  # what nearly all are
+        return int(text)  # fast path: nearly all are plain
     try:
         value = int(text)
     except ValueError:
@@ -192,7 +192,7 @@ def integer(text: bytes, message: str = "value is not an integer or out of range
 
 
 def added(value: int, step: int) -> int:
-    """Add as the server does: refuse what leaves 64 bits."""
+    """Add as the server does: refuse a result beyond 64 bits."""
     total = value + step
     if not INT64_MIN <= total <= INT64_MAX:
         raise ReplyError("ERR", "increment or decrement would overflow")
@@ -200,5 +200,5 @@ def added(value: int, step: int) -> int:
 
 
 def options(args: Args) -> list[bytes]:
-    """Return arguments in upper case, for looking for option words."""
+    """Return arguments in upper case, to search them for option words."""
     return [arg.upper() for arg in args]

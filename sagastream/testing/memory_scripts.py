@@ -1,6 +1,6 @@
-"""Run Lua scripts as the server does: the shipped text, Lua 5.1, the same conversions both ways.
+"""Runs Lua scripts as the server does: the shipped text, Lua 5.1, the same conversions both ways.
 
-One Lua runtime serves the whole process; it holds compiled scripts and nothing of any server.
+One Lua runtime serves the whole process; it holds compiled scripts and no server's data.
 Not thread-safe, and a script cannot call a script.
 """
 
@@ -23,11 +23,11 @@ Call = Callable[[bytes, Args], Raw]
 
 _TEXT = frozenset({bytes})
 
-LuaValue = Any  # what lupa hands over: bytes, int, float, bool, None, a table or a function
+LuaValue = Any  # what lupa passes: bytes, int, float, bool, None, a table or a function
 
 
 class LuaHost:
-    """The Lua runtime, and the way from ``redis.call`` to whichever server runs a script now."""
+    """The Lua runtime, and the route from ``redis.call`` to the server that is running a script."""
 
     def __init__(self) -> None:
         self._lua = lupa.lua51.LuaRuntime(
@@ -43,7 +43,7 @@ class LuaHost:
         )
 
     def compile(self, source: bytes) -> bytes:
-        """Compile a script unless that was done before; return its SHA1."""
+        """Compile a script unless it is compiled already; return its SHA1."""
         sha = sha1hex(source)
         if sha not in self._compiled:
             body = source
@@ -56,7 +56,7 @@ class LuaHost:
         return sha
 
     def run(self, sha: bytes, keys: Args, argv: Args, call: Call) -> Raw:
-        """Run a compiled script and convert what it returns.
+        """Run a compiled script and convert its result.
 
         Raises: ReplyError when the script raises or returns an error.
         """
@@ -161,12 +161,12 @@ class ErrorElement(bytes):
 
 @cache
 def lua_host() -> LuaHost:
-    """Return the Lua runtime of this process, made at first use."""
+    """Return the Lua runtime of this process, created at first use."""
     return LuaHost()
 
 
 def sha1hex(source: bytes) -> bytes:
-    """Return the SHA1 by which a script is known."""
+    """Return the SHA1 that identifies a script."""
     return hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
 
 

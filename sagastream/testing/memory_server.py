@@ -1,9 +1,9 @@
-"""A Redis 7.0 in one object: the commands this library uses, executed at once, on a clock it is given.
+"""A Redis 7.0 in one object: the commands this library uses, executed immediately, with a clock passed in.
 
-It speaks raw RESP2 replies as text; it never waits (``memory_connection`` does) and stores nothing outside
+It returns raw RESP2 replies as text; it never waits (``memory_connection`` does) and stores nothing outside
 itself. Not promised: memory limits, persistence, MULTI, pub/sub, ACL, Cluster. Where 7.0 and its successors
-differ it follows these: reading or claiming always makes the consumer, and a group's count of read entries
-survives trimming.
+differ it behaves like the successors: reading or claiming always creates the consumer, and a group's count of
+read entries survives trimming.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sagastream.testing.memory_commands import COMMANDS
 from sagastream.testing.memory_keyspace import OK, Args, Keyspace, Raw, integer
 from sagastream.testing.memory_scripts import ErrorElement, lua_host
 
-# What idle workers send again and again, word for word.
+# Commands that idle workers send over and over with the same arguments.
 _RECURRING = frozenset(
     {"XREADGROUP", "XAUTOCLAIM", "XGROUP", "XINFO", "XPENDING", "TIME", "HSETNX", "HGETALL", "ZRANGE"}
 )
@@ -25,23 +25,23 @@ FROM_SCRIPTS = {name: found for name, found in COMMANDS.items() if name != b"CON
 
 
 class MemoryServer:
-    """One server: its keys and the scripts it has been told."""
+    """One server: its keys and its loaded scripts."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
-        """Make an empty server.
+        """Create an empty server.
 
         Units: ``clock`` returns epoch milliseconds and may go backwards.
         """
         self.space = Keyspace(clock)
         self.refuses: Callable[[bytes], ReplyError | None] | None = None
-        """While the server is in trouble: says how it refuses a command, None if it serves it all the same."""
+        """Set while the server is in trouble: returns the error for a command, or None to execute it all the same."""
         self._scripts: set[bytes] = set()
         self._own = {b"EVAL": self._eval, b"EVALSHA": self._evalsha, b"SCRIPT": self._script}
 
     def call(self, *command: Argument) -> Reply:
         """Execute one command.
 
-        Raises: ReplyError exactly where and as the server answers with an error.
+        Raises: ReplyError wherever the server answers with an error, and with the same one.
         """
         name, args = words(command)
         found = COMMANDS.get(name)
@@ -130,7 +130,7 @@ class MemoryServer:
 
 
 def words(command: Command) -> tuple[bytes, Args]:
-    """Return the name and the arguments of a command, as the words that would travel."""
+    """Return the name and the arguments of a command, as the words sent to the server."""
     return _recurring(*command) if command[0] in _RECURRING else _words(command)
 
 
@@ -148,7 +148,7 @@ def _recurring(*command: Argument) -> tuple[bytes, Args]:
 
 
 def encoded(part: Argument) -> bytes:
-    """Return one word of a command as the bytes that would travel."""
+    """Return one word of a command as the bytes sent to the server."""
     if isinstance(part, bytes):
         return part
     text = part if isinstance(part, str) else repr(part)
@@ -174,7 +174,7 @@ def decoded(raw: Raw) -> Reply:
         return raw
     if isinstance(raw, ErrorElement):
         raise ReplyError("ERR", f"an error inside an array reply: {raw.decode(errors='replace')}")
-    assert isinstance(raw, bytes)  # nothing else is left
+    assert isinstance(raw, bytes)  # the only type left
     return raw.decode("utf-8", "surrogateescape")
 
 

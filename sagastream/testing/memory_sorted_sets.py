@@ -86,9 +86,9 @@ def zrevrangebyscore(space: Keyspace, args: Args) -> Raw:
 
 
 def number(text: bytes, message: str = "value is not a valid float") -> float:
-    """Read a score."""
+    """Parse a score."""
     if text.isdigit():
-        return float(text)  # what nearly all are
+        return float(text)  # fast path: nearly all are plain
     try:
         value = float(text)
     except ValueError:
@@ -99,7 +99,7 @@ def number(text: bytes, message: str = "value is not a valid float") -> float:
 
 
 def number_text(value: float) -> bytes:
-    """Write a score as the server's replies do."""
+    """Format a score as in the server's replies."""
     return b"%.17g" % value
 
 

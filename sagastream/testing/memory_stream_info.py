@@ -1,4 +1,4 @@
-"""XINFO of the in-memory Redis: what a stream, its groups and its consumers say of themselves."""
+"""XINFO of the in-memory Redis: the state of a stream, its groups and its consumers."""
 
 from __future__ import annotations
 

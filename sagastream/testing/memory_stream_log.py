@@ -1,4 +1,4 @@
-"""What a stream of the in-memory Redis consists of: entries, groups, and who holds what unacknowledged.
+"""The data of one stream in the in-memory Redis: entries, groups, and pending entries by consumer.
 
 Pure data and the arithmetic of positions; it knows no command and no clock.
 
@@ -18,7 +18,7 @@ MAX: EntryId = (MAX_PART, MAX_PART)
 
 
 class Pending:
-    """One entry delivered to a consumer and not acknowledged."""
+    """One entry delivered to a consumer and not yet acknowledged."""
 
     __slots__ = ("consumer", "delivered_ms", "deliveries")
 
@@ -29,46 +29,46 @@ class Pending:
 
 
 class Group:
-    """A consumer group: how far it has read, and what it has not acknowledged."""
+    """A consumer group: its read position and its pending entries."""
 
     __slots__ = ("consumers", "entries_read", "held_order", "last_id", "pending")
 
     def __init__(self, last_id: EntryId) -> None:
         self.last_id = last_id
         self.entries_read: int | None = None
-        self.consumers: dict[bytes, int] = {}  # name → when it was seen last
+        self.consumers: dict[bytes, int] = {}  # name → when it was last seen
         self.pending: dict[EntryId, Pending] = {}
         self.held_order: list[EntryId] = []
 
     def hold(self, entry_id: EntryId, pending: Pending) -> None:
-        """Note an entry as delivered and not acknowledged; whoever held it before loses it."""
+        """Mark an entry as delivered and pending; it is taken from its previous consumer, if any."""
         if entry_id not in self.pending:
             insort(self.held_order, entry_id)
         self.pending[entry_id] = pending
 
     def release(self, entry_id: EntryId) -> bool:
-        """Forget a pending entry; say whether it was pending."""
+        """Remove a pending entry; return whether it was pending."""
         if self.pending.pop(entry_id, None) is None:
             return False
         del self.held_order[bisect_left(self.held_order, entry_id)]
         return True
 
     def held(self, low: EntryId, high: EntryId = MAX) -> list[EntryId]:
-        """Return the ids of pending entries between two ids, both included."""
+        """Return the ids of pending entries between two ids, inclusive."""
         order = self.held_order
         return order[bisect_left(order, low) : bisect_right(order, high)]
 
     def see(self, name: bytes, now_ms: int) -> None:
-        """Note that a consumer was seen, which makes it if it was unknown."""
+        """Record that a consumer was seen; creates an unknown one."""
         self.consumers[name] = now_ms
 
     def held_by(self, name: bytes) -> int:
-        """Count what one consumer has not acknowledged."""
+        """Count the pending entries of one consumer."""
         return sum(pending.consumer == name for pending in self.pending.values())
 
 
 class Stream:
-    """An append-only log with groups; it stays when it becomes empty."""
+    """An append-only log with groups; it is kept when it becomes empty."""
 
     __slots__ = ("added", "entries", "groups", "last_id", "max_deleted_id", "order")
 
@@ -82,18 +82,18 @@ class Stream:
 
     @property
     def first_id(self) -> EntryId:
-        """The id of the first entry; zero when there is none."""
+        """Return the id of the first entry; zero if there is none."""
         return self.order[0] if self.order else ZERO
 
     def append(self, entry_id: EntryId, fields: list[bytes]) -> None:
-        """Add an entry whose id is known to be the greatest."""
+        """Add an entry whose id must be the greatest so far."""
         self.entries[entry_id] = fields
         self.order.append(entry_id)
         self.last_id = entry_id
         self.added += 1
 
     def delete(self, entry_id: EntryId) -> bool:
-        """Remove one entry; say whether it was there."""
+        """Remove one entry; return whether it was there."""
         if self.entries.pop(entry_id, None) is None:
             return False
         del self.order[bisect_left(self.order, entry_id)]
@@ -101,15 +101,15 @@ class Stream:
         return True
 
     def trim_to(self, length: int) -> int:
-        """Remove the oldest entries until at most ``length`` are left; return how many went."""
+        """Remove the oldest entries until at most ``length`` are left; return how many were removed."""
         return self._cut(max(0, len(self.order) - length))
 
     def trim_before(self, entry_id: EntryId) -> int:
-        """Remove entries older than an id; return how many went."""
+        """Remove entries older than an id; return how many were removed."""
         return self._cut(bisect_left(self.order, entry_id))
 
     def between(self, low: EntryId, high: EntryId = MAX) -> list[EntryId]:
-        """Return the ids of entries between two ids, both included."""
+        """Return the ids of entries between two ids, inclusive."""
         return self.order[bisect_left(self.order, low) : bisect_right(self.order, high)]
 
     def after(self, entry_id: EntryId, count: int | None = None) -> list[EntryId]:
@@ -118,7 +118,7 @@ class Stream:
         return self.order[start : None if count is None else start + count]
 
     def lag(self, group: Group) -> int | None:
-        """Return how many entries a group has still to read; None when that cannot be told."""
+        """Return how many entries a group has still to read; None if this cannot be determined."""
         if not self.added:
             return 0
         if group.entries_read is not None and not self.has_gap_from(group.last_id):
@@ -127,7 +127,7 @@ class Stream:
         return None if read is None else self.added - read
 
     def position(self, entry_id: EntryId) -> int | None:
-        """Return how many entries were ever added up to an id; None when deletions hide it."""
+        """Return how many entries were ever added up to an id; None if deletions hide it."""
         if not self.added:
             return 0
         if not self.order and entry_id <= self.last_id:
@@ -146,7 +146,7 @@ class Stream:
         return None
 
     def has_gap_from(self, entry_id: EntryId) -> bool:
-        """Say whether an entry at or after an id was deleted while older ones are still there."""
+        """Tell whether an entry at or after an id was deleted while older ones still exist."""
         if not self.order or self.max_deleted_id == ZERO:
             return False
         if self.first_id > self.max_deleted_id:

@@ -1,4 +1,4 @@
-"""The arguments of XREAD and XREADGROUP, taken apart: for the command, and for the connection that waits for it."""
+"""The parsed arguments of XREAD and XREADGROUP: for the command, and for the connection that blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sagastream.testing.memory_keyspace import Args, integer, options, syntax_er
 
 
 class StreamRead:
-    """What is read, from where, how much and for how long; with a group, who reads it.
+    """What to read, from where, how much and for how long to block; for a group, its reading consumer.
 
     Raises: ReplyError when the arguments do not fit together.
     """
@@ -55,5 +55,5 @@ class StreamRead:
 
 @lru_cache(4096)
 def group_read(args: tuple[bytes, ...]) -> StreamRead:
-    """Return the arguments of XREADGROUP taken apart; readers ask for the same again and again."""
+    """Return the parsed arguments of XREADGROUP; cached, because readers repeat the same ones."""
     return StreamRead(args, of_group=True)

@@ -1,6 +1,6 @@
 """Commands of the in-memory Redis on streams as logs; groups are in ``memory_groups``.
 
-``~`` in a trim is taken as ``=``: the server may keep more, so nothing that survives here relies on that.
+``~`` in a trim is treated as ``=``: a server may keep more, so no test may rely on entries that survive here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TOO_SMALL = "The ID specified in XADD is equal or smaller than the target stream
 
 
 class _Trim:
-    """How a stream is to be cut: by length or by id."""
+    """How to trim a stream: by length or by id."""
 
     def __init__(self, by_length: bool, threshold: bytes) -> None:
         self.length = integer(threshold) if by_length else None
@@ -24,7 +24,7 @@ class _Trim:
         self.min_id = ZERO if by_length else parse_id(threshold)
 
     def apply(self, stream: Stream) -> int:
-        """Cut; return how many entries went."""
+        """Trim; return how many entries were removed."""
         return stream.trim_before(self.min_id) if self.length is None else stream.trim_to(self.length)
 
 
@@ -65,7 +65,7 @@ def xrevrange(space: Keyspace, args: Args) -> Raw:
 
 
 def xread(space: Keyspace, args: Args) -> Raw:
-    """Answer ``XREAD [COUNT n] [BLOCK ms] STREAMS key … id …``; never block, and know no ``$``."""
+    """Answer ``XREAD [COUNT n] [BLOCK ms] STREAMS key … id …``; never block; ``$`` is not supported."""
     reading = StreamRead(args)
     streams = [
         (key, space.typed(key, Stream), _read_from(text)) for key, text in zip(reading.keys, reading.ids, strict=True)
@@ -98,13 +98,13 @@ def xtrim(space: Keyspace, args: Args) -> Raw:
 
 
 def parse_id(text: bytes, missing_seq: int = 0) -> EntryId:
-    """Read ``ms-seq`` or ``ms``."""
+    """Parse ``ms-seq`` or ``ms``."""
     ms, dash, seq = text.partition(b"-")
     return _id_part(ms), _id_part(seq) if dash else missing_seq
 
 
 def id_text(entry_id: EntryId) -> bytes:
-    """Write an id as replies do."""
+    """Format an id as in replies."""
     return b"%d-%d" % entry_id
 
 
@@ -114,7 +114,7 @@ def entry_reply(entry_id: EntryId, fields: list[bytes]) -> Raw:
 
 
 def interval(low: bytes, high: bytes) -> tuple[EntryId, EntryId] | None:
-    """Read the ends of a range, either of which may be open; None for a range that holds nothing."""
+    """Parse the ends of a range, either of which may be exclusive; None for a range that is empty by itself."""
     first, last = _end(low, 0), _end(high, MAX_PART)
     if low[:1] == b"(":
         if first == MAX:

@@ -1,4 +1,4 @@
-"""Commands of the in-memory Redis on keys as such, on strings and on the server itself."""
+"""Commands of the in-memory Redis on keys of any type, on strings and on the server itself."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def keys(space: Keyspace, args: Args) -> Raw:
 
 
 def scan(space: Keyspace, args: Args) -> Raw:
-    """Answer with everything at once: a cursor of 0 is always a legal end."""
+    """Answer with all keys at once: a cursor of 0 is always a valid end."""
     if integer(args[0]) < 0:
         raise ReplyError("ERR", "invalid cursor")
     pattern = b"*"
@@ -140,7 +140,7 @@ def info(space: Keyspace, args: Args) -> Raw:
 
 
 def config(space: Keyspace, args: Args) -> Raw:
-    """Answer ``CONFIG GET`` with nothing: what a server does that tells nobody."""
+    """Answer ``CONFIG GET`` with nothing, like a server that hides its configuration."""
     if args[0].upper() != b"GET":
         raise ReplyError("ERR", f"unknown subcommand '{args[0].decode()}'. Try CONFIG HELP.")
     return []

@@ -1,4 +1,4 @@
-"""Who works in a play: one or two workers per participant, one or two coordinators, and a process at the entrance."""
+"""The processes of a run: one or two workers per participant, one or two coordinators, and one for the entrances."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from sagastream.testing.memory_keyspace import SortedSet
 if TYPE_CHECKING:
     from sagastream.testing.stage import Stage
 
-LONGEST_NAP = 15.0  # seconds until a sleeping sweep looks at the timers again, which may have changed meanwhile
+LONGEST_NAP = 15.0  # seconds until a sleeping sweep reads the timers again, which may have changed meanwhile
 
 
 def company(stage: Stage) -> list[Actor]:
-    """Return everybody who works in a play, the process at the entrance first."""
+    """Return the workers of a run, the process that serves the entrances first."""
     chance = stage.storm.chance("people")
-    most = chance.choice((2, 3, 3))  # 2: everybody works alone
+    most = chance.choice((2, 3, 3))  # 2: one worker of each kind
     people = [stage.actor("entrance", partial(_door, stage))]
     for participant in stage.cast.values():
         for ordinal in range(1, chance.choice((2, most))):
@@ -42,7 +42,7 @@ def company(stage: Stage) -> list[Actor]:
 
 
 def settings(storm: Storm) -> Settings:
-    """Return the settings a seed likes: how much is taken at once, how patient everybody is, how long streams stay."""
+    """Return the settings chosen by a seed: batch size, blocking time, claim idle time and stream retention."""
     chance = storm.chance("settings")
     return _settings(
         chance.choice((1, 3, 200)), chance.choice((8.0, 60.0)), chance.choice((8.0, 30.0)),
@@ -52,14 +52,14 @@ def settings(storm: Storm) -> Settings:
 
 @dataclass
 class Doors:
-    """The ways in from outside, as long as the process that serves them lives."""
+    """The entrances, available while the process that serves them lives."""
 
     entrances: dict[str, Entrance] = field(default_factory=dict)
     repairs: Repairs = field(init=False)
 
 
 class _Door:
-    """A process that serves only when it is asked."""
+    """A process that only serves requests."""
 
     async def run(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -89,7 +89,7 @@ def _consumer(stage: Stage, participant: Participant, ordinal: int, actor: Actor
 
 def _coordinator(stage: Stage, ordinal: int, actor: Actor) -> Runs:
     async def ticker(period: timedelta, call: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-        """Wake a sweep at any pace, but not where it would find nothing to do."""
+        """Call a sweep at varying intervals, but not where it would find nothing to do."""
         name = Keys(stage.settings.key_prefix, COORDINATOR).key(TIMERS).encode()
         if period is not DEADLINES:
             while True:

@@ -1,4 +1,4 @@
-"""What is played on the stage: the tables, who takes part, how a saga begins, and what must be true outside."""
+"""The subject of a simulation: the tables, the participants, how a saga begins, and what must be true outside Redis."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ async def _nothing(stage: Stage) -> None:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One saga or several, and the world around them.
+    """One saga or several, and their surroundings.
 
     ``begin`` is called once per saga with its number, from 0; it begins the saga through ``Stage.begin`` or
-    ``Stage.ask`` and returns its id. ``cancel`` asks, at any instant, for the saga of that number to be turned back.
-    ``resources`` are what handlers take beside event and transaction, for one worker; ``Actor.outside`` makes calls
-    that may fail, land late, or outlive the worker. ``lies`` yields what is untrue outside of Redis; it is asked after
+    ``Stage.ask`` and returns its id. ``cancel`` requests, at any instant, that the saga of that number is undone.
+    ``resources`` are the further arguments of handlers, for one worker; ``Actor.outside`` makes calls
+    that may fail, land late, or outlive the worker. ``lies`` yields what is untrue outside of Redis; it is called after
     every commit.
 
-    ``most`` is how many sagas there are at most; ``must_see`` names what a long range of seeds must have seen besides
+    ``most`` is the maximum number of sagas; ``must_see`` names what a long range of seeds must have seen besides
     every possible fault, such as ``"Completed"`` or ``"step barred"``.
 
-    Where any of these remembers something, give ``simulate`` a function that makes a new scenario for every seed.
+    If any of these keeps state, give ``simulate`` a function that makes a new scenario for every seed.
     """
 
     sagas: Sequence[Saga]
@@ -50,7 +50,7 @@ class Scenario:
     weather: Weather = _USUAL
 
     def possible(self) -> frozenset[Fault]:
-        """Return the kinds of faults that can happen in this scenario at all."""
+        """Return the kinds of faults that can happen in this scenario."""
         impossible = set()
         if self.cancel is None:
             impossible.add(Fault.CANCELLED)

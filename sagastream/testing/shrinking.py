@@ -1,4 +1,4 @@
-"""From a failing seed to the few things that must go wrong for it to fail. Plays again and again; changes nothing."""
+"""Reduces a failing seed to the few faults that it needs to fail. Repeats the run; changes nothing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sagastream.testing.stage import Stage, Untrue
 
 Make = Callable[[int], Scenario]
 MOST_PLAYS = 600
-MOST_S = 60.0  # a play that does not end takes seconds
+MOST_S = 60.0  # one run that does not end takes seconds
 
 
 class Shrinking:
-    """Leaves out sagas and blows as long as the seed still fails, at most so many plays long."""
+    """Leaves out sagas and faults while the seed still fails, for a limited number of runs."""
 
     def __init__(self, make: Make, lie: Untrue) -> None:
         self.lie = lie
@@ -23,9 +23,9 @@ class Shrinking:
         self._ends_at = time.monotonic() + MOST_S
 
     def shrunk(self) -> Untrue:
-        """Return the smallest lie that was found; every single thing that still goes wrong in it is needed.
+        """Return the smallest failure found; it needs every single fault that is left in it.
 
-        At least as long as the plays and the time sufficed.
+        This holds only if the limits of runs and time were not reached.
         """
         before = None
         while before != (before := (len(self.lie.sites), len(self.lie.began))):
@@ -40,7 +40,7 @@ class Shrinking:
                 self._fails(list(self.lie.sites), numbers)
 
     def _fewer_blows(self) -> None:
-        """Leave out ever smaller parts of the blows (delta debugging)."""
+        """Leave out ever smaller parts of the faults (delta debugging)."""
         part = max(1, len(self.lie.sites) // 2)
         if self._fails([], list(self.lie.began)):
             return

@@ -1,6 +1,6 @@
-"""Many seeds of one scenario: played one after the other, or in several processes; the first lie is shrunk and raised.
+"""Runs many seeds of one scenario, one by one or in several processes; shrinks and raises the first failure.
 
-A range in which a kind of fault never happened proves nothing about it: the report says which.
+A range of seeds in which a kind of fault never happened proves nothing about it: the report names such faults.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _PART = 40
 
 @dataclass
 class Report:
-    """What a range of seeds has shown. ``seen`` counts faults, statuses and states of steps.
+    """The result of a range of seeds. ``seen`` counts faults, statuses and states of steps.
 
-    ``raised`` counts by handler, line and error what handlers raised that the stage did not make them raise.
+    ``raised`` counts exceptions of handlers, by handler, line and error, without the injected ones.
     """
 
     seeds: int = 0
@@ -45,11 +45,11 @@ class Report:
 
     @property
     def is_valid(self) -> bool:
-        """Tell whether everything happened that can; too few seeds are not judged."""
+        """Tell whether everything that can happen did; too few seeds count as valid."""
         return self.seeds < ENOUGH or not self.missing
 
     def add(self, other: Report) -> None:
-        """Take over what other seeds have shown."""
+        """Add the result of other seeds."""
         self.seeds += other.seeds
         self.ends.update(other.ends)
         self.seen.update(other.seen)
@@ -60,11 +60,11 @@ class Report:
 
 
 def simulate(scenario: Scenario | Make, *, seeds: int | Sequence[int] = 1_000) -> Report:
-    """Play a saga under so many seeds of everything that can go wrong.
+    """Run a scenario under this many seeds, with faults injected.
 
-    ``scenario`` may be a function that makes one for a seed, for worlds that remember something.
+    ``scenario`` may be a function that makes one for a seed, for scenarios that keep state.
 
-    Raises: ``Untrue`` for the first seed that lies, shrunk to what is needed, told as a timeline.
+    Raises: ``Untrue`` for the first seed that fails, shrunk to the faults it needs, with its timeline.
     """
     make = _maker(scenario)
     report = Report()
@@ -76,7 +76,7 @@ def simulate(scenario: Scenario | Make, *, seeds: int | Sequence[int] = 1_000) -
 
 
 def played(make: Make, seeds: Sequence[int]) -> Report:
-    """Play seeds until one of them lies; never raise."""
+    """Run seeds until one of them fails; never raise."""
     report, began = Report(), time.process_time()
     for seed in seeds:
         scenario = make(seed)
@@ -96,7 +96,7 @@ def played(make: Make, seeds: Sequence[int]) -> Report:
 
 
 def shrunk(make: Make, seed: int) -> Untrue:
-    """Return the lie of a seed with as few sagas and blows as it needs."""
+    """Return the failure of a seed with as few sagas and faults as it needs."""
     try:
         Stage(make(seed), seed=seed).play()
     except Untrue as lie:
@@ -105,12 +105,12 @@ def shrunk(make: Make, seed: int) -> Untrue:
 
 
 def played_by(target: str, seeds: Sequence[int]) -> Report:
-    """Play seeds of a scenario that is named as ``module:name``; for processes."""
+    """Run seeds of the scenario named ``module:name``; for use in other processes."""
     return played(found(target), seeds)
 
 
 def in_processes(target: str, seeds: Sequence[int], jobs: int) -> Iterator[Report]:
-    """Play seeds in processes of their own; yield a report per part, in any order, until one has a lie."""
+    """Run seeds in separate processes; yield a report per part, in any order, until one has a failure."""
     parts = [seeds[at : at + _PART] for at in range(0, len(seeds), _PART)]
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start)
@@ -125,7 +125,7 @@ def in_processes(target: str, seeds: Sequence[int], jobs: int) -> Iterator[Repor
 
 
 def found(target: str) -> Make:
-    """Return the scenario, or the function that makes one, that is named as ``module:name``."""
+    """Return the scenario named ``module:name``, or the function of that name that makes one."""
     module, _, name = target.partition(":")
     return _maker(getattr(import_module(module), name))
 
@@ -139,4 +139,4 @@ def _maker(scenario: Scenario | Make) -> Make:
 
 def _start() -> None:
     gc.collect()
-    gc.freeze()  # what was imported stays: no need to look at it again and again
+    gc.freeze()  # imported objects stay: the collector need not examine them again and again

@@ -1,8 +1,8 @@
-"""The stage: a whole system played in virtual time from one seed, with everything going wrong that can.
+"""The stage: runs a whole system in virtual time from one seed, with every kind of fault.
 
 Real consumers, real coordinators and the shipped script run against an in-memory server. After every single commit
-what the coordinator says is compared with what the participants' ledgers know, and at the end nothing may be left
-over. The seed decides everything: the same seed is the same play.
+the coordinator's records are compared with the participants' ledgers, and at the end no work may be left
+over. The seed decides everything: the same seed gives the same run.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from sagastream.testing.truth import Truth
 
 LONGEST = timedelta(hours=6)
 MOST_STEPS = 100_000
-AUDITED = 3  # of so many seeds one is audited besides
+AUDITED = 3  # one in this many seeds is audited as well
 T = TypeVar("T")
 
 
 class Untrue(SagastreamError):
-    """Something was said that was not so, or a saga never ended; the message tells the seed and the whole story.
+    """A saga reported something untrue, or never ended; the message names the seed and holds the whole timeline.
 
-    What does not fit together in the scenario comes before the story, as ``sagastream check`` says it.
+    Mismatches within the scenario, as reported by ``sagastream check``, come before the timeline.
     """
 
     def __init__(self, what: str, stage: Stage) -> None:
@@ -51,14 +51,14 @@ class Untrue(SagastreamError):
         self.what = what
         self.seed = stage.seed
         self.sites = dict(stage.storm.sites)
-        self.began = stage.numbers  # those not yet begun when it lied have a part in it too
+        self.began = stage.numbers  # includes those not begun yet at the failure: their numbers affect the run too
 
 
 class Stage:
-    """One play of a scenario.
+    """One run of a scenario.
 
-    ``only`` are the sites at which something may go wrong (see ``faults``), None for all; ``sagas`` the
-    numbers of those that are begun, None for as many as the seed likes.
+    ``only`` are the sites at which faults may happen (see ``faults``), None for all; ``sagas`` the
+    numbers of the sagas to begin, None to let the seed choose.
 
     Raises (when built): ``DefinitionError`` for two participants of one name.
     """
@@ -95,9 +95,9 @@ class Stage:
         self.acting: list[asyncio.Task[None]] = []
 
     def play(self) -> dict[str, str]:
-        """Play to the end of every saga; return their statuses by saga id.
+        """Run until every saga has ended; return their statuses by saga id.
 
-        Raises: ``Untrue`` with the story, as soon as a lie is told, or when a saga never ends.
+        Raises: ``Untrue`` with the timeline, as soon as something untrue is reported, or when a saga never ends.
         """
         self._playing = self.loop.create_task(self._play(), name="play")
         self.loop.at_step(MOST_STEPS, lambda: self.find_out(f"nothing comes to rest in {MOST_STEPS:,} steps"))
@@ -115,19 +115,19 @@ class Stage:
             virtual_time.close(self.loop)
 
     def entrance(self, participant: Participant) -> Entrance:
-        """Return a way in that is never cut off, to prepare the world by."""
+        """Return an entrance that meets no faults, for preparing the scenario."""
         connection = MemoryConnection(self.server)
         return Entrance(participant, bus=Bus(connection, connection, connection), settings=self.settings)
 
     async def begin(self, participant: Participant, event: Event, *, key: str, initiator: str = "") -> str:
-        """Begin a saga as a client does who repeats what was not answered; return its id."""
+        """Begin a saga as a client that repeats unanswered requests; return its id."""
         begun = await self.ask(participant, lambda entrance: entrance.begin(event, key=key, initiator=initiator))
         return begun.saga_id
 
     async def ask(self, participant: Participant, call: Callable[[Entrance], Awaitable[T]]) -> T:
-        """Ask a process that serves requests from outside, again until it answers: it may be killed meanwhile.
+        """Send a request to a process that serves them, repeatedly until it answers: it may be killed meanwhile.
 
-        Raises: ``DefinitionError`` for a participant that is not of the scenario.
+        Raises: ``DefinitionError`` for a participant that is not in the scenario.
         """
         if participant.name not in self.cast:
             there = ", ".join(self.cast)
@@ -135,7 +135,7 @@ class Stage:
         return await self._answered(lambda: call(self.doors.entrances[participant.name]))
 
     async def operate(self, saga_id: str, action: Action) -> None:
-        """Act on a saga as a person does, by way of a coordinator's routes, again until there is an answer."""
+        """Act on a saga as a person does, through a coordinator's routes, repeatedly until there is an answer."""
         done = await self._answered(lambda: self.doors.repairs.act(saga_id, action))
         self.tell(f"{action.act} {saga_id}: {done.verdict.told if done else 'there is no such saga'}")
 
@@ -155,20 +155,20 @@ class Stage:
             await asyncio.sleep(chance.choice((0.01, 1.0, 20.0)))
 
     def dice(self, number: int) -> random.Random:
-        """Return the randomness of one saga: the same from the start at every call, whatever goes wrong."""
+        """Return the random generator of one saga, from its start at every call, whatever faults happen."""
         return self.storm.chance(f"saga {number}")
 
     def tell(self, what: str) -> None:
-        """Add a line to the story."""
+        """Add a line to the timeline."""
         self.story.append((self.loop.epoch_ms(), what))
 
     def outcome(self) -> Counter[str]:
-        """Return what this play has seen, to prove that a range of seeds saw everything."""
+        """Return what this run has seen, to prove that a range of seeds saw everything."""
         return Counter({str(fault): times for fault, times in self.storm.fired.items()}) + self.truth.seen
 
     async def _play(self) -> dict[str, str]:
         self.actors = people.company(self)
-        # Where nothing is kept once all have read it, whoever has never been there cannot be waited for.
+        # If streams are trimmed once all groups have read them, a group not created yet would miss entries.
         self.storm.is_over = not self.settings.stream_retention
         for actor in self.actors:
             actor.start()
@@ -190,7 +190,7 @@ class Stage:
         self._look()
         for lie in (*aftermath.lies(self), *(aftermath.differences(self) if self.seed % AUDITED == 0 else ())):
             self.find_out(lie)
-        await asyncio.sleep(0)  # where a lie ends the play
+        await asyncio.sleep(0)  # a failure ends the run here
         return self.truth.statuses()
 
     async def _one(self, number: int) -> None:
@@ -234,11 +234,11 @@ class Stage:
         return next(aftermath.left_over(self), None)
 
     def actor(self, name: str, make: Callable[[Actor], Runs]) -> Actor:
-        """Return a new worker; whatever it commits is looked at."""
+        """Return a new worker; the truth is checked after each of its commits."""
         return Actor(name, make, self.server, self.storm, observe=self._look, tell=self.tell, failed=self.find_out)
 
     def find_out(self, lie: str) -> None:
-        """Take note of a lie; the first one ends the play."""
+        """Record a failure; the first one ends the run."""
         if self._lie is None:
             self._lie = lie
             self.tell(f"LIE: {lie}")
@@ -254,6 +254,6 @@ class Stage:
     def _lie_outside(self) -> str | None:
         try:
             return next(iter(self.scenario.lies(self)), None)
-        except Exception as error:  # it was looked at in the middle of a commit, to which it must not look refused
+        except Exception as error:  # raised during a worker's commit, which must not appear to be refused by it
             self._broken = error
             return f"lies() of the scenario raised {type(error).__name__}: {error}"

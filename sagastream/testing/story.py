@@ -1,4 +1,4 @@
-"""A play told to people: what went wrong, and what became of each saga, in one order. Reads only."""
+"""The timeline of a run: its faults, and the course of each saga, in one order. Reads only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def told(stage: Stage) -> list[str]:
-    """Return the story of a play so far, line by line; instants are the server's, from the beginning on."""
+    """Return the timeline of a run so far, line by line; instants are the server's, relative to the beginning."""
     start = stage.story[0][0] if stage.story else 0
     lines = [(at, order, what) for order, (at, what) in enumerate(stage.story)]
     lines += [(at, len(stage.story), what) for at, what in _happenings(stage)]
@@ -48,7 +48,7 @@ def _happenings(stage: Stage) -> Iterator[tuple[int, str]]:
 
 
 def _at_once(reading: Coroutine[object, object, T]) -> T:
-    """Return what a coroutine returns that has nothing to wait for; the play's own loop may be running."""
+    """Return the result of a coroutine that never waits; the run's own loop may be running."""
     try:
         reading.send(None)
     except StopIteration as ended:

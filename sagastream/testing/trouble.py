@@ -1,6 +1,6 @@
-"""What goes wrong between two steps of the event loop: planned by step, because steps are dense where work is done.
+"""Faults between two steps of the event loop: planned by step, because steps are dense while work is done.
 
-Everything here happens to the world; nothing of the library takes part in it.
+Each of them changes the surroundings; no code of the library takes part.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from sagastream.testing.truth import POISON
 if TYPE_CHECKING:
     from sagastream.testing.stage import Stage
 
-AGAIN_LATER = 15  # steps until what finds no occasion looks for one again
+AGAIN_LATER = 15  # steps until a fault that found no occasion looks for one again
 OCCASIONS = 60
 _OOM = frozenset({b"SET", b"HSET", b"HINCRBY", b"RPUSH", b"ZADD", b"XADD", b"XGROUP"})
 _READONLY = _OOM | {b"DEL", b"HDEL", b"ZREM", b"PEXPIRE", b"XACK", b"XCLAIM", b"XAUTOCLAIM", b"XREADGROUP"}
 _STEPS_BACK_MS = (-60_000, -3_000, 3_000, 60_000, 900_000)
 
 Blow = Callable[["Stage", random.Random], str | None]
-"""Do it, or find no occasion for it; return what to tell."""
+"""Inject the fault, or find no occasion for it (None); return its line of the timeline."""
 
 
 def plan(stage: Stage) -> None:
-    """Set the blows of this seed."""
+    """Schedule the faults of this seed."""
     chance = stage.storm.chance("plan")
     for fault in PLANNED:
         times = chance.choice((1, 1, 1, 3))
@@ -128,10 +128,10 @@ def _step_clock(stage: Stage, chance: random.Random) -> str | None:
 
 
 def _lose_ledger(stage: Stage, chance: random.Random) -> str | None:
-    """Delete what one participant remembers of a saga, after the coordinator has seen what it did.
+    """Delete one participant's ledger of a saga, after the coordinator has seen its effects.
 
-    Only where nothing is on its way to the participant: what would be delivered once more would be done once more,
-    and no library can know better.
+    Only while no message is on its way to the participant: a redelivered one would be handled a second time,
+    which no library can prevent.
     """
     keys = Keys(stage.settings.key_prefix, COORDINATOR)
     values = stage.server.space.values
@@ -152,7 +152,7 @@ def _lose_ledger(stage: Stage, chance: random.Random) -> str | None:
 
 
 def _operate(stage: Stage, chance: random.Random) -> str | None:
-    """Have a person turn a saga back, ask again, or, now and then, close it as it is."""
+    """Have a person compensate a saga, retry it, or, now and then, close it as it is."""
     if not stage.begun:
         return None
     number = chance.choice(list(stage.begun))
@@ -163,7 +163,7 @@ def _operate(stage: Stage, chance: random.Random) -> str | None:
 
 
 def _is_idle(stage: Stage, participant: str) -> bool:
-    """Tell whether a participant has read and settled everything there is for it, and no worker has any in hand."""
+    """Tell whether a participant has read and settled all its entries, and no worker of it is processing any."""
     if any(actor.may_repeat for actor in stage.actors if actor.name.rpartition("-")[0] == participant):
         return False
     group = participant.encode()
@@ -176,7 +176,7 @@ def _is_idle(stage: Stage, participant: str) -> bool:
 
 
 def _any_entry(stage: Stage, chance: random.Random) -> tuple[str, list[str]] | None:
-    """Return something that was published before, of a saga whose ledgers are whole."""
+    """Return an entry that was published before, of a saga whose ledgers are whole."""
     streams = [
         (key, value)
         for key, value in stage.server.space.values.items()

@@ -1,6 +1,6 @@
-"""Whether what the coordinator says about a saga is true, judged by the ledgers of those who did it. Reads only.
+"""Checks the coordinator's records of sagas against the ledgers of the participants. Reads only.
 
-It looks after every commit, so it sees every state there ever was; and it remembers what was said before.
+It checks after every commit, so it sees every state that ever existed; and it remembers earlier reports.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sagastream.saga.progress import Kind
 from sagastream.testing.memory_keyspace import Hash, SortedSet
 from sagastream.testing.memory_server import MemoryServer
 
-POISON = b"poison-"  # what the ids of events begin with that the stage made unreadable
+POISON = b"poison-"  # prefix of the ids of events that the simulation made unreadable
 _GONE = frozenset({State.UNDONE, State.BARRED, State.REFUSED})
 _AFTER: Mapping[State, frozenset[State]] = {
     State.DONE: frozenset({State.UNDONE}),
@@ -34,7 +34,7 @@ _FORWARD = frozenset({Status.STARTED, Status.IN_PROGRESS, Status.COMPLETED})
 
 @dataclass(frozen=True)
 class Seen:
-    """One saga at one instant: what its record says, and what the ledgers say about each step."""
+    """One saga at one instant: the status in its record, and the state of each step in the ledgers."""
 
     saga: Saga
     status: Status
@@ -44,7 +44,7 @@ class Seen:
 
 @dataclass
 class _Known:
-    """What was last seen of one saga: raw, so that what has not changed costs nothing."""
+    """What was last read of one saga: raw, so that unchanged data cost nothing."""
 
     saga: Saga
     record: bytes
@@ -58,7 +58,7 @@ class _Known:
 
 
 class Truth:
-    """Compares records with ledgers; remembers which ends were told, and which ledgers were made to forget."""
+    """Compares records with ledgers; remembers reported ends, and ledgers that were deleted."""
 
     def __init__(self, server: MemoryServer, prefix: str, sagas: Sequence[Saga], cast: Sequence[Participant]) -> None:
         self.harmed: set[str] = set()
@@ -73,11 +73,11 @@ class Truth:
         self._known: dict[bytes, _Known] = {}
         self._lost: dict[tuple[str, str], dict[str, State]] = {}
         self.told: dict[str, set[tuple[str, str, str]]] = {}
-        """What was ever published about each saga, trimmed since or not: type, step of a bar, id."""
+        """Every event ever published about each saga, even if trimmed since: type, step of a bar, id."""
         server.space.on_added = self._hear
 
     def saga_ids(self) -> list[str]:
-        """Return all sagas there are records of."""
+        """Return the ids of all sagas with a record."""
         index = self._values.get(self._index)
         return [saga_id.decode() for _, saga_id in index.order] if isinstance(index, SortedSet) else []
 
@@ -93,7 +93,7 @@ class Truth:
         }
 
     def lie(self) -> str | None:
-        """Return something that is said and is not so."""
+        """Return something that is reported and untrue, or None."""
         index = self._values.get(self._index)
         for saga_id in list(index.scores) if isinstance(index, SortedSet) else ():
             known = self._known.get(saga_id) or self._meet(saga_id)
@@ -105,7 +105,7 @@ class Truth:
         return None
 
     def _hear(self, key: bytes, fields: Sequence[bytes]) -> None:
-        """Remember what is published, at the instant it is."""
+        """Remember an event at the instant of its publication."""
         if b":events:" not in key:
             return
         told = dict(zip(fields[::2], fields[1::2], strict=True))
@@ -116,7 +116,7 @@ class Truth:
         self.told.setdefault(told[b"correlationid"].decode(), set()).add((kind, about, told[b"id"].decode()))
 
     def done_steps(self, saga_id: str) -> dict[str, set[str]]:
-        """Return what the coordinator of an unfinished saga knows as done: ledger fields by participant."""
+        """Return the steps that the coordinator of an unfinished saga knows as done: ledger fields by participant."""
         known = self._known.get(saga_id.encode())
         found: dict[str, set[str]] = {}
         if known is None or known.status is None or known.status.is_end or saga_id in self.harmed:
@@ -132,7 +132,7 @@ class Truth:
         return (known.saga, dict(known.steps)) if known else (None, {})
 
     def lose(self, saga_id: str, participant: str, states: Mapping[str, State]) -> None:
-        """Note that a ledger is about to forget; its effects stay, and so does what is true."""
+        """Record that a ledger is about to be deleted; its effects stay, and remain true."""
         known = self._known[saga_id.encode()]
         self.harmed.add(saga_id)
         key = self._keys.of(participant).key(names.ledger(saga_id)).encode()
@@ -177,7 +177,7 @@ class Truth:
             known.progress = json.loads(record[b"progress"])["facts"]
             if before is None or before is not known.status:
                 self.seen[known.status] += 1
-        assert known.status is not None  # read when first seen
+        assert known.status is not None  # set at the first reading
         gave_up = frozenset(
             step for step, facts in known.progress.items() if Kind.UNDO_GAVE_UP in facts or Kind.LOST in facts
         )
@@ -190,7 +190,7 @@ class Truth:
         return ledger.get(name.encode()) if isinstance(ledger, Hash) else None
 
     def _learn(self, saga_id: str, known: _Known, texts: list[bytes | None]) -> str | None:
-        """Take over what the ledgers say; tell what they may not say after what they said before."""
+        """Take over the ledgers' states; return a change of state that must never happen, or None."""
         for at, (step, name, _) in enumerate(known.ledgers):
             text = texts[at]
             state = State.UNKNOWN if text is None else State(text.partition(b"\n")[0].decode())
@@ -201,7 +201,7 @@ class Truth:
                 and lost in _AFTER
                 and state in (State.UNKNOWN, State.BARRED, State.GAVE_UP, State.UNREAD, State.BEGUN, State.REFUSED)
             ):
-                state = lost  # what a ledger forgot is true all the same
+                state = lost  # the effect in a deleted ledger still happened
             if state is not before:
                 self.seen[f"step {state or 'forgotten'}"] += 1
                 if before in _AFTER and state not in _AFTER[before] and lost is None:
@@ -214,7 +214,7 @@ class Truth:
 
     def _of_record(self, saga_id: str, known: _Known, before: Status | None) -> Iterator[str]:
         status = known.status
-        assert status is not None  # read when first seen
+        assert status is not None  # set at the first reading
         if before is not None and before.is_end and before is not status:
             yield f"it had ended {before}"
         if status is Status.COMPENSATING:

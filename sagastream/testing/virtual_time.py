@@ -1,6 +1,6 @@
 """An asyncio event loop whose clock jumps to the next timer: hours pass in microseconds.
 
-It owns time and the order of tasks, and makes both repeat exactly; it must never open a socket, start a
+It owns time and the order of tasks, and makes both exactly repeatable; it must never open a socket, start a
 thread or read the machine's clock.
 """
 
@@ -23,14 +23,14 @@ DEFAULT_START = 1_767_225_600_000  # 2026-01-01T00:00:00Z in milliseconds
 
 
 class Deadlock(SagastreamError):
-    """Every task waits and no timer is set, so nothing can ever happen again; the message names the tasks."""
+    """All tasks wait and no timer is set, so nothing can ever happen again; the message names the tasks."""
 
 
 class OrderedTask(asyncio.Task[T]):
-    """A task that hashes by its number of creation.
+    """A task whose hash is its number of creation.
 
     asyncio keeps tasks in sets (``TaskGroup``, ``wait``). With the usual hash, the address, the order in
-    which such a set is cancelled would differ from run to run.
+    which the tasks of such a set are cancelled would differ from run to run.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class OrderedTask(asyncio.Task[T]):
         name: str,
         context: Context | None,
     ) -> None:
-        self.order = order  # first: the base constructor already puts the task into a set
+        self.order = order  # first: the base constructor already adds the task to a set
         super().__init__(coro, loop=loop, name=name, context=context)
 
     def __hash__(self) -> int:
@@ -50,7 +50,7 @@ class OrderedTask(asyncio.Task[T]):
 
 
 class VirtualTimeLoop(asyncio.BaseEventLoop):
-    """Run coroutines in virtual time, starting at an instant given in epoch milliseconds."""
+    """Runs coroutines in virtual time, starting at an instant given in epoch milliseconds."""
 
     def __init__(self, start: int = DEFAULT_START) -> None:
         self._micros = 0
@@ -65,7 +65,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self.slow_callback_duration = float("inf")
 
     def time(self) -> float:
-        """Return the virtual seconds since this loop was made."""
+        """Return the virtual seconds since this loop was created."""
         return self._micros / 1_000_000
 
     def epoch_ms(self) -> int:
@@ -75,7 +75,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
     def call_soon(
         self, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.Handle:
-        """Take a step as soon as those before it are taken; there are no threads to look out for."""
+        """Queue a callback after those already queued; unlike the base class, ignore other threads: there are none."""
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)  # type: ignore[attr-defined]  # the base class's queue
         return handle
@@ -90,12 +90,12 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         return timer
 
     def at_step(self, step: int, call: Callable[[], object]) -> None:
-        """Call something between two steps of the tasks, once so many steps were taken."""
+        """Call a function between two steps of the tasks, after the given number of steps."""
         self._alarms_set += 1
         heapq.heappush(self._alarms, (step, self._alarms_set, call))
 
     def stand_still(self, seconds: float) -> None:
-        """Let time pass in which nobody does anything, as in a process that is stopped and goes on."""
+        """Let time pass in which no task runs, as in a process that is stopped and resumed."""
         self._micros += round(seconds * 1_000_000)
 
     def create_task(
@@ -115,7 +115,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         raise RuntimeError(f"no threads in virtual time, so {_name(func)} cannot run here; call it directly")
 
     async def create_connection(self, *args: object, **kwargs: object) -> Any:  # noqa: ANN401  # as the base class
-        """Refuse: nothing answers in virtual time."""
+        """Refuse: no server answers in virtual time."""
         raise RuntimeError(_NO_SOCKETS)
 
     async def getaddrinfo(self, *args: object, **kwargs: object) -> Any:  # noqa: ANN401  # as the base class
@@ -127,9 +127,9 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         return sorted(asyncio.all_tasks(self), key=hash)
 
     def _run_once(self) -> None:
-        """Take every step that is ready; if there is none, leap to the next timer.
+        """Run every ready step; if there is none, advance to the next timer.
 
-        In place of the base class's: no selector, nothing is waited for, and what is ready does not depend on the
+        Replaces the base class's method: there is no selector and no waiting, and what is ready does not depend on the
         resolution of any clock.
         """
         ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]  # the base class's queue
@@ -159,11 +159,11 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         """Do nothing: there is no I/O."""
 
     def _write_to_self(self) -> None:
-        """Do nothing: nothing sleeps in a system call, so nothing has to be woken."""
+        """Do nothing: nothing sleeps in a system call, so nothing needs waking."""
 
 
 def run(main: Coroutine[Any, Any, T], *, start: int = DEFAULT_START) -> T:
-    """Run ``main`` to its end in virtual time that begins at ``start``, and end whatever it left behind.
+    """Run ``main`` to its end in virtual time that begins at ``start``, and end the tasks it leaves behind.
 
     Units: ``start`` is epoch milliseconds.
     Raises: Deadlock when nothing can happen any more; whatever ``main`` raises.
@@ -176,7 +176,7 @@ def run(main: Coroutine[Any, Any, T], *, start: int = DEFAULT_START) -> T:
 
 
 def close(loop: VirtualTimeLoop) -> None:
-    """End whatever a loop left behind, oldest first, and close it."""
+    """End the tasks that a loop left behind, oldest first, and close it."""
     try:
         _end_tasks(loop)
         if loop._asyncgens:  # type: ignore[attr-defined]  # skips a task per run where there is nothing to end
@@ -204,7 +204,7 @@ async def _all_ended(tasks: list[asyncio.Task[Any]]) -> None:
 
 
 def _name(func: object) -> str:
-    """Return what people call a function, also one that waits in a ``partial`` to be run in a thread."""
+    """Return the readable name of a function, even of one in a ``partial`` that waits to run in a thread."""
     while isinstance(func, partial):
         func = func.args[0] if func.args and callable(func.args[0]) else func.func
     return str(getattr(func, "__qualname__", func))
