@@ -1,4 +1,4 @@
-"""The command `sagastream`. Reads words, calls what they mean, turns errors into one line."""
+"""The command `sagastream`. Parses arguments, calls the command's function, turns errors into one line."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SagastreamError as error:
         print(f"sagastream: {error}", file=sys.stderr)
     except BrokenPipeError:
-        # Whoever read has seen enough; what is still buffered must not complain at the exit.
+        # The reader of a pipe has closed it; flushing the buffered rest at exit must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:
         if error.filename is None and error.errno != errno.ENOSPC:
-            raise  # a fault of ours; these two are matters of this machine
+            raise  # a bug of ours; the other two are the machine's
         where = "" if error.filename is None else f"{error.filename}: "
         print(f"sagastream: {where}{error.strerror}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Namespace, settings: Settings) -> int:
-    # What a command does not need it does not import: looking at a saga must not take the time a shop needs to start.
+    # Each command imports only what it needs: showing a saga must not take as long to start as a shop.
     if words.command in ("sagas", "show", "streams", "watch"):
         return _look(words, settings)
     if words.command in REPAIRS:
@@ -147,7 +147,7 @@ def _cast() -> list[Participant]:
     try:
         return participants(read_project())
     except ProjectError:
-        return []  # told by whoever asked for the tables
+        return []  # reported where the tables are read
 
 
 def _tables() -> list[Saga]:

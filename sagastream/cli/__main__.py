@@ -1,4 +1,4 @@
-"""``python -m sagastream.cli``: the command, for where no script is installed."""
+"""``python -m sagastream.cli``: the command, where no script is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an argument of the command `sagastream` must be, and what is said of one that is not."""
+"""Checks of the arguments of the command `sagastream`, and their error messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ E = TypeVar("E", bound=StrEnum)
 
 
 def matching(pattern: str, what: str) -> Callable[[str], str]:
-    """Return what takes only text of a pattern; ``what`` is said of any other."""
+    """Return a parser that accepts only text of a pattern; ``what`` is its error message."""
 
     def checked(text: str) -> str:
         if not re.fullmatch(pattern, text, re.ASCII):
@@ -31,7 +31,7 @@ def matching(pattern: str, what: str) -> Callable[[str], str]:
 
 
 def whole(least: int, most: int, what: str) -> Callable[[str], int]:
-    """Return what takes only a number from ``least`` to ``most``; ``what`` is said of anything else."""
+    """Return a parser that accepts only a number from ``least`` to ``most``; ``what`` is its error message."""
 
     def checked(text: str) -> int:
         if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not least <= int(text) <= most:
@@ -42,7 +42,7 @@ def whole(least: int, most: int, what: str) -> Callable[[str], int]:
 
 
 def one_of(these: Iterable[E], what: str) -> Callable[[str], E]:
-    """Return what takes only one of these, in capitals or not; ``what`` is said of anything else."""
+    """Return a parser that accepts only one of these, in any case; ``what`` is its error message."""
     known = {one.casefold(): one for one in these}
 
     def checked(text: str) -> E:
@@ -58,7 +58,7 @@ limit = whole(1, 200, "no number of lines")
 
 
 def instant(text: str, now_ms: int | None = None) -> int:
-    """Return the epoch milliseconds of an instant, or of so long ago.
+    """Return the epoch milliseconds of an instant, or of a time that long ago.
 
     Raises: ``ArgumentTypeError``.
     """
@@ -83,7 +83,7 @@ def instant(text: str, now_ms: int | None = None) -> int:
 def cursor(text: str) -> Position:
     """Return the position of a cursor.
 
-    Raises: ``ArgumentTypeError`` for text that never was one.
+    Raises: ``ArgumentTypeError`` for text that is not a cursor.
     """
     try:
         return Position.of(text)

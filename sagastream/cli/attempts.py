@@ -1,4 +1,4 @@
-"""What waits for another attempt right now. Reads participants' waiting rooms; no stream tells of them."""
+"""The messages waiting for a retry. Reads participants' retry queues; no stream holds this."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sagastream.bus import Connection
 from sagastream.keys import ATTEMPTS, RETRIES, Keys, failing
 from sagastream.replies import named
 
-MOST = 50  # of each participant
+MOST = 50  # per participant
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A message that failed so many times, why it did last, whose it is, and when it is tried again (epoch ms)."""
+    """A failed message: number of failures, last reason, participant, and the instant of its retry (epoch ms)."""
 
     participant: str
     failed: int
@@ -24,12 +24,12 @@ class Attempt:
 
     @property
     def saga_id(self) -> str:
-        """Return the saga the message belongs to."""
+        """Return the id of the message's saga."""
         return self.fields.get("correlationid", "")
 
 
 async def attempts(query: Connection, keys: Keys, participants: Sequence[str]) -> list[Attempt]:
-    """Return what these participants will try again, a bounded number of each.
+    """Return the messages that these participants will retry, a bounded number of each.
 
     Raises: ``ServerUnavailable``.
     """

@@ -1,4 +1,4 @@
-"""The command `audit`: whether everything written down about sagas agrees, and what coordinators found so far."""
+"""The command `audit`: whether all stored data about sagas agree, and what coordinators have found so far."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from sagastream.transaction import Transaction, Transactor
 
 
 class CannotRead(SagastreamError):
-    """What was said to be acknowledged cannot be read; the message names the file."""
+    """The file of acknowledged sagas cannot be read; the message names it."""
 
 
 class NotKept(SagastreamError):
-    """A difference that is to be taken back is none of those that coordinators keep."""
+    """The difference to take back is not among those that the coordinators keep."""
 
 
 def audits(project: Project) -> list[Audit]:
-    """Return the rules the project adds.
+    """Return the audit rules that the project adds.
 
-    Raises: ``ProjectError`` for something that is none.
+    Raises: ``ProjectError`` for a target that is no ``Audit``.
     """
     found = []
     for target in project.audits:
@@ -58,7 +58,7 @@ async def audit_sagas(
     participants: Sequence[Participant],
     projects: Sequence[Audit],
 ) -> int:
-    """Audit one saga or all of them, and print what was found."""
+    """Audit one saga or all of them, and print the differences."""
     if words.take_back:
         return await _take_back(bus, settings, *words.take_back)
     if words.kept:
@@ -98,7 +98,7 @@ async def _take_back(bus: Bus, settings: Settings, rule: str, about: str) -> int
 
 
 async def _ended(bus: Bus, settings: Settings, sagas: Sequence[Saga], wait_s: float) -> None:
-    """Wait until no saga is under way, but not longer than asked."""
+    """Wait until no saga is unfinished, at most ``wait_s``."""
     until = time.monotonic() + wait_s
     keys = Keys(settings.key_prefix, COORDINATOR)
     while time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""What a shell may offer while a command is typed: a script for bash, or for zsh by its bash mode. Pure."""
+"""Shell completion: a script for bash, or for zsh through its bash mode. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHELLS = ("bash", "zsh")
 
 
 def completion(root: argparse.ArgumentParser, shell: str) -> str:
-    """Return the script that lets a shell complete the words of a parser: commands, their verbs, options, choices."""
+    """Return the completion script for a parser: commands, verbs, options, choices."""
     found = list(_commands(root, ()))
     paths = [f'      "{_key(path[:-1])} {path[-1]}") path="{_key(path)}" ;;' for path, _ in found if path]
     offers = [f'    "{_key(path)}") words="{" ".join(offered)}" ;;' for path, offered in found]
@@ -33,7 +33,7 @@ def completion(root: argparse.ArgumentParser, shell: str) -> str:
 
 
 def _commands(parser: argparse.ArgumentParser, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Yield each command and verb as the way to it, with everything that may follow."""
+    """Yield the path of each command and verb, with every word that may follow it."""
     below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     words = [name for action in below for name in action.choices]
     options = [text for action in parser._actions if action.help != argparse.SUPPRESS for text in action.option_strings]
@@ -44,7 +44,7 @@ def _commands(parser: argparse.ArgumentParser, path: tuple[str, ...]) -> Iterato
 
 
 def _choices(parser: argparse.ArgumentParser) -> list[str]:
-    """Return what is chosen from."""
+    """Return the allowed values of the arguments."""
     chosen = [action.choices for action in parser._actions if not isinstance(action, argparse._SubParsersAction)]
     return list(dict.fromkeys(str(word) for each in chosen if each for word in each))
 

@@ -1,4 +1,4 @@
-"""The command `doctor`: what is wrong, and what helps. Prints; changes nothing."""
+"""The command `doctor`: reports problems, and the commands that help. Prints; changes nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def doctor(
     participants: Sequence[Participant],
     services: Collection[str] = (),
 ) -> int:
-    """Print what every check found and return the exit code; ``services`` are those of the project, if it names any."""
+    """Print all findings and return the exit code; ``services`` are the project's services, if it names any."""
     examined = await examine(Patient(bus, settings, sagas, participants))
     found = [_here(_startable(one, services), settings) for one in examined]
     verdict = worst(found)
@@ -40,7 +40,7 @@ async def doctor(
 
 
 def _startable(finding: Finding, services: Collection[str]) -> Finding:
-    """Name no command that starts a service which the project does not have: others run its participant."""
+    """Replace a command that would start a service unknown to this project: another project runs the participant."""
     command, _, name = finding.help.rpartition(" ")
     if command != "sagastream participant" or not services or {name, f"{name}-service"} & set(services):
         return finding
@@ -48,7 +48,7 @@ def _startable(finding: Finding, services: Collection[str]) -> Finding:
 
 
 def _here(finding: Finding, settings: Settings) -> Finding:
-    """Let the command that helps name the server as it can be named here."""
+    """Fill in the server's URL in the command that helps."""
     if settings.redis_url is not None:
         return finding
     url = shlex.quote(str(settings.data_dir / "run" / "redis.url"))

@@ -1,4 +1,4 @@
-"""How the command `sagastream` ends: one number for each meaning, the same in every command."""
+"""The exit codes of the command `sagastream`: one per meaning, the same for all commands."""
 
 from __future__ import annotations
 

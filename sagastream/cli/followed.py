@@ -1,6 +1,6 @@
-"""One saga as somebody who follows it knows it: its record as read last, and what was heard since. Pure.
+"""One saga as a follower knows it: its record as last read, and the events received since. Pure.
 
-Facts commute and repeat without effect, so it does not matter what the record knows already of what was heard.
+Facts commute and are idempotent, so it does not matter which received events the record already contains.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from sagastream.saga.progress import Happening
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A saga that went on.
+    """A saga that has changed.
 
-    The history of the view also has what only a watcher sees; ``new`` are the ids of the notes that are news.
+    The history of the view also has notes known only to a follower; ``new`` are the ids of its unreported notes.
     """
 
     view: StateView
@@ -32,9 +32,9 @@ class Change:
 
 @dataclass
 class Followed:
-    """What is known of one saga; ``saga`` is None where nobody here knows its table.
+    """Everything known of one saga; ``saga`` is None if its table is unknown here.
 
-    ``heard`` are the ids of events that came by, ``told`` those of notes that are no news any more.
+    ``heard`` are the ids of received events, ``told`` those of reported notes.
     """
 
     stored: Stored
@@ -45,23 +45,23 @@ class Followed:
     told: set[str] = field(default_factory=set)
 
     def read(self, stored: Stored, history: Iterable[str]) -> None:
-        """Take over the record as it is now."""
+        """Take over the current record."""
         self.stored = stored
         for written in history:
             self.notes[json.loads(written)["id"]] = written
 
     def hear(self, note: Note, happening: Happening | None = None) -> None:
-        """Add what the record may not know yet."""
+        """Add an event or note that the record may not contain yet."""
         self.notes.setdefault(note.id, note.written())
         if happening is not None:
             self.happenings.append(happening)
 
     def knew_until(self, at_ms: int) -> None:
-        """Let everything before an instant be no news."""
+        """Treat all notes before an instant as reported."""
         self.told |= {id_ for id_, written in self.notes.items() if json.loads(written)["at"] < at_ms}
 
     def view(self) -> StateView:
-        """Return the saga as everything known about it says it stands."""
+        """Return the saga's state from everything known about it."""
         stored, saga = self.stored, self.saga
         if saga is None:
             return views.state(stored, None, self.notes.values())
@@ -74,7 +74,7 @@ class Followed:
         return views.state(Stored(record, ended_ms), saga, self.notes.values())
 
     def change(self) -> Change:
-        """Return the saga with what is new about it, which is then told."""
+        """Return the saga with its new notes, which then count as reported."""
         new = frozenset(self.notes.keys() - self.told)
         self.told |= new
         return Change(self.view(), new)

@@ -1,7 +1,7 @@
-"""Follows sagas as they go on, by blocking reads of the streams they leave their traces in. Reads only.
+"""Follows sagas by blocking reads of all streams that carry their events. Reads only.
 
-A saga's record follows its events by a moment. So what a participant publishes is added here to the record as it was
-read last, and whatever the coordinator publishes makes it be read again: it was written by the same commit.
+A saga's record lags behind its events by a moment. So a participant's event is added here to the record as last
+read, and any event of the coordinator causes a new read: the same commit wrote the record.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from sagastream.timeline import REPEATED, RETRY
 from sagastream.work import payload
 
 MOST_ENDED = 1000
-QUIET = timedelta(milliseconds=150)  # after so long without news, look for what no stream tells
+QUIET = timedelta(milliseconds=150)  # after this long without events, look for retries, which no stream carries
 
 
 class Follower:
-    """Follows sagas of the given tables, all of them or ``only`` one. Open it before what it shall not miss."""
+    """Follows sagas of the given tables, all or ``only`` one. Open it before the first event that it must not miss."""
 
     def __init__(self, sagas: Sequence[Saga], *, bus: Bus, prefix: str, only: str | None = None) -> None:
         keys = Keys(prefix, COORDINATOR)
@@ -52,11 +52,11 @@ class Follower:
 
     @property
     def now_ms(self) -> int:
-        """Return the server's time by our reckoning."""
+        """Return the server's time, as estimated here."""
         return self._clock.now_ms()
 
     async def open(self) -> None:
-        """Note where the streams end now; what comes later is followed.
+        """Note the current ends of the streams; later entries are followed.
 
         Raises: ``ServerUnavailable``.
         """
@@ -66,7 +66,7 @@ class Follower:
         self._positions = [next((entry for entry, _ in entries(reply)), "0-0") for reply in replies]
 
     async def look(self, saga_id: str) -> Change | None:
-        """Return a saga as it stands, everything about it being new; None if nothing is known of it.
+        """Return a saga's state, with all its notes as new; None if nothing is known of it.
 
         Raises: ``ServerUnavailable``.
         """
@@ -78,7 +78,7 @@ class Follower:
         return followed.change()
 
     async def changes(self, patience: timedelta) -> list[Change]:
-        """Return what went on, waiting for it at most so long.
+        """Return the sagas that have changed, after waiting for a change at most ``patience``.
 
         Raises: ``ServerUnavailable``.
         """
@@ -93,14 +93,14 @@ class Follower:
             await self._tell_time()
             touched = await self._look_for_attempts() if self._open else set()
         told = [self._told(saga_id) for saga_id in touched]
-        while len(self._ended) > MOST_ENDED:  # not before: something late may have come about the one that goes
+        while len(self._ended) > MOST_ENDED:  # only now: the reply may have held a late event of one dropped here
             del self._ended[next(iter(self._ended))]
         return told
 
     def _told(self, saga_id: str) -> Change:
         change = self._followed(saga_id).change()
         if saga_id in self._open and any(note.type in ENDS for note in change.view.history):
-            # Not forgotten yet: something may come late, and what was told must not be told again.
+            # Not forgotten yet: an event may arrive late, and reported notes must not be reported again.
             self._ended[saga_id] = self._open.pop(saga_id)
         return change
 
@@ -118,7 +118,7 @@ class Follower:
                 try:
                     envelope = decode(flattened(fields))
                 except Undecodable:
-                    continue  # what becomes of it the coordinator tells
+                    continue  # the coordinator publishes what becomes of it
                 if self.only in (None, envelope.saga_id):
                     await self._hear(envelope, entry)
                     touched.add(envelope.saga_id)
@@ -177,12 +177,12 @@ class Follower:
         return Note(
             at_ms=self.now_ms, id=f"retry:{attempt.participant}:{step}:{attempt.failed}",
             type=attempt.fields.get("type", ""), source=attempt.participant, cause="", step=step, kind=RETRY,
-            # One that is being tried again right now stands there too, with the end of its lease.
+            # A message being retried right now is queued too, due at the end of its lease.
             reason=f"{failed}, tried again within {wait_s:.1f} s{f': {attempt.why}' if attempt.why else ''}",
         )  # fmt: skip
 
     def _step(self, attempt: Attempt, followed: Followed) -> str:
-        """Return the step a message asks its participant for: a request names it, an event triggers the next one."""
+        """Return the step that a message is about: a request names it, an event triggers the next one."""
         if followed.saga is None:
             return ""
         type_name = attempt.fields.get("type", "")

@@ -1,4 +1,4 @@
-"""The command `forget`: nothing is kept for a group that is gone for good, or of an event that it handles no more."""
+"""The command `forget`: stop keeping entries for a group that is gone for good, or of an event it no longer handles."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from sagastream.settings import Settings
 def forget_group(
     words: Namespace, settings: Settings, sagas: Sequence[Saga], participants: Sequence[Participant]
 ) -> int:
-    """Forget a group, once it is confirmed; one that takes part in a saga here is refused.
+    """Forget a group after confirmation; refuse one that takes part in a saga here.
 
-    Of one that takes part an event may be forgotten that it does not handle.
+    For such a participant, only an event that it does not handle may be forgotten.
     """
     needed = [saga.name for saga in sagas if words.group in (*saga.participants, COORDINATOR)]
     here = next((each for each in participants if each.name == words.group), None)

@@ -1,4 +1,4 @@
-"""The command `dead-letters`: list, show, replay, drop, one or all of ended sagas. Prints; asks the shop."""
+"""The command `dead-letters`: list, show, replay, drop, one or all of ended sagas. Prints; calls the shop's routes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WHOLE = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.FAILED})
 
 
 def dead_letters(words: Namespace, settings: Settings) -> int:
-    """Do what is asked for and return the exit code."""
+    """Run the command and return the exit code."""
     with Office(settings, getattr(words, "actor", None)) as office:
         try:
             match words.verb:
@@ -89,9 +89,9 @@ def _deal(words: Namespace, office: Office) -> int:
 
 
 def _drop_ended(words: Namespace, office: Office) -> int:
-    """Drop what is open of sagas that have ended: all that was to be done for them was done or undone without it.
+    """Drop the open letters of sagas that have ended: everything they asked for was done or undone without them.
 
-    Of those that a person closed only if that is said: nothing of them is replayed, but they may have left something.
+    Letters of sagas closed by a person only on request: they cannot be replayed, but may have left effects.
     """
     ended = _WHOLE | {Status.ABORTED} if words.aborted else _WHOLE
     found = [one for one in _open(words.owner, office) if one["sagaStatus"] in ended and _is_meant(words, one)]
@@ -108,7 +108,7 @@ def _drop_ended(words: Namespace, office: Office) -> int:
         try:
             place = str(one["owner"]), str(one["id"])
             _tell(words, office.post("dead-letters", *place, "drop", body={"reason": words.reason}))
-        except Refused as refused:  # somebody else dealt with it, or its saga was contradicted meanwhile
+        except Refused as refused:  # another operator dealt with it, or its saga was contradicted meanwhile
             worst = max(worst, told(refused))
     return worst
 
@@ -121,7 +121,7 @@ def _tell(words: Namespace, answer: Answer) -> None:
 
 
 def _is_meant(words: Namespace, one: Answer) -> bool:
-    return words.owner is not None or one["owner"] != WEBHOOKS  # these only tell of sagas, and were not told
+    return words.owner is not None or one["owner"] != WEBHOOKS  # webhook letters are reports that were not delivered
 
 
 def _open(owner: str | None, office: Office) -> Iterator[Answer]:

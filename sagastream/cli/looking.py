@@ -1,4 +1,4 @@
-"""The commands `sagas` and `show`: how sagas stand right now. Prints; changes nothing."""
+"""The commands `sagas` and `show`: the current state of sagas. Prints; changes nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sagastream.timeline import lasting, timeline
 
 
 async def list_sagas(words: Namespace, bus: Bus, prefix: str, sagas: Sequence[Saga]) -> int:
-    """Print the sagas that are asked for, the newest first."""
+    """Print the requested sagas, newest first."""
     wanted = Filter(words.status, words.process, words.initiator, words.from_ms, words.to_ms)
     found = await page(sagas, bus, prefix, wanted, words.cursor, words.limit)
     if words.json:
@@ -31,7 +31,7 @@ async def list_sagas(words: Namespace, bus: Bus, prefix: str, sagas: Sequence[Sa
         return DONE
     Screen().say(*table(found.sagas), cut=True)
     if found.next is not None:
-        # Beside what may be counted or cut by other programs.
+        # To stderr: other programs may count or cut the output.
         Screen(sys.stderr).say(Line((Part(f"there are more: --cursor {found.next}", Tone.FAINT),)))
     elif not found.sagas:
         Screen(sys.stderr).say("no such sagas")
@@ -54,7 +54,7 @@ async def show_saga(words: Namespace, bus: Bus, prefix: str, sagas: Sequence[Sag
 
 
 async def no_such_saga(saga_id: str, bus: Bus, prefix: str, sagas: Sequence[Saga]) -> int:
-    """Say why nothing is known of a saga, and return the exit code."""
+    """Print why nothing is known of a saga, and return the exit code."""
     why, may_come = await missing(bus.query, Keys(prefix, COORDINATOR), sagas, saga_id)
     print(f"sagastream: {why}" if may_come else f"sagastream: {why}; `sagastream sagas` lists them", file=sys.stderr)
     return NO_SUCH_SAGA
@@ -68,7 +68,7 @@ def now_of(follower: Follower) -> datetime:
 
 
 def table(sagas: Sequence[SagaView]) -> list[Line]:
-    """Return sagas as aligned lines under a head. Pure."""
+    """Return sagas as aligned lines with a heading. Pure."""
     if not sagas:
         return []
     cells = [("STARTED (UTC)", "SAGA", "PROCESS", "STATUS", "FOR", "LASTED", "WHY"), *map(_cells, sagas)]

@@ -1,4 +1,4 @@
-"""The command that gives a store its name, once. Afterwards whoever is told `STORE` works on that store only."""
+"""The command that names a store, once. From then on a process with `STORE` set uses only the store of that name."""
 
 from __future__ import annotations
 

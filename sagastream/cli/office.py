@@ -1,4 +1,4 @@
-"""The shop's routes for operators, asked by commands. Speaks HTTP; decides nothing."""
+"""Client of the shop's operator routes, for commands. Speaks HTTP; decides nothing."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sagastream.settings import Settings
 from sagastream.tokens import operator_token
 
 _TIMEOUT_S = 30.0
-_NO_ROUTE = "there is nothing at /"  # as ``problems`` says it
+_NO_ROUTE = "there is nothing at /"  # the wording of ``problems``
 _PERHAPS = "it may have been done all the same; look before you ask again"
 Answer = dict[str, JsonValue]
 
 
 class NoShop(SagastreamError):
-    """There is no shop to ask, or none that answers; the message says how to name one, or what is not known now."""
+    """No shop is set, or none answers; the message says how to set one, or what remains unknown."""
 
 
 class Refused(SagastreamError):
-    """The shop did not do it; ``status`` is the answer's, the message why."""
+    """The shop refused; ``status`` is the answer's, the message its reason."""
 
     def __init__(self, status: int, told: str) -> None:
         super().__init__(told)
@@ -32,7 +32,7 @@ class Refused(SagastreamError):
 
 
 class Office:
-    """One shop, asked with its token, in the name of one operator."""
+    """The client of one shop, with its token, on behalf of one operator."""
 
     def __init__(self, settings: Settings, actor: str | None) -> None:
         token = operator_token(settings)
@@ -52,7 +52,7 @@ class Office:
         self._http.close()
 
     def get(self, *path: str, **query: str | int | None) -> Answer:
-        """Return what a route answers.
+        """Return the answer of a route.
 
         Raises: ``Refused``, ``NoShop``.
         """
@@ -60,7 +60,7 @@ class Office:
         return self._ask("GET", path, params=told)
 
     def post(self, *path: str, body: Mapping[str, JsonValue]) -> Answer:
-        """Have something done, in the operator's name, and return the answer.
+        """Request an action on the operator's behalf, and return the answer.
 
         Raises: ``Refused``, ``NoShop``.
         """

@@ -1,4 +1,4 @@
-"""What operators may say to the command `sagastream`: repairs, dead letters, the audit trail."""
+"""The arguments of the operators' commands: repairs, dead letters, the audit trail."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OPERATOR_TOKEN, or from its run directory. Exit 3: no such saga; 6: refused; 7: 
 
 
 def add_repairs(commands: Commands, json: argparse.ArgumentParser) -> None:
-    """Add the commands of operators."""
+    """Add the operators' commands."""
     wide = argparse.RawDescriptionHelpFormatter
     name = matching(_NAME, "no name of 1 to 64 printable ASCII characters")
     operator = argparse.ArgumentParser(add_help=False)

@@ -1,4 +1,4 @@
-"""The commands by which operators repair sagas: shown first, confirmed, done, told. Prints; asks the shop."""
+"""The commands that repair sagas: show, confirm, do, report. Prints; calls the shop's routes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOOK_S = 0.5
 
 
 def repair(words: Namespace, settings: Settings) -> int:
-    """Do what is asked for and return the exit code."""
+    """Run the command and return the exit code."""
     with Office(settings, getattr(words, "actor", None)) as office:
         try:
             if words.command == "repairs":
@@ -35,13 +35,13 @@ def repair(words: Namespace, settings: Settings) -> int:
 
 
 def told(refused: Refused) -> int:
-    """Say why something was refused and return the exit code."""
+    """Print why a request was refused and return the exit code."""
     Screen(sys.stderr).say(f"sagastream: {refused}")
     return NO_SUCH_SAGA if refused.status == 404 else REFUSED
 
 
 def confirmed(words: Namespace, question: str) -> bool:
-    """Tell whether the operator wants to go on."""
+    """Tell whether the operator confirms."""
     if words.yes:
         return True
     if not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""The commands that run something until they are told to stop: a whole project, or one process of it."""
+"""The commands that run until they are stopped: a whole project, or one process of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 
 
 def run(words: Namespace, settings: Settings, project: Project) -> None:
-    """Run what is asked for."""
+    """Run the requested processes."""
     match words.command:
         case "dev":
             if words.no_restart:
@@ -41,7 +41,7 @@ def run(words: Namespace, settings: Settings, project: Project) -> None:
 
 
 def _look_over(project: Project) -> None:
-    """Tell what `check` would; it may be on its way to being written, so it is run all the same."""
+    """Log what `check` would report; run all the same, as the project may be unfinished."""
     if not project.services:
         raise ProjectError(
             f"{project.root / 'pyproject.toml'}: [tool.sagastream] names no services to run;"

@@ -1,6 +1,6 @@
-"""Where lines are shown: a terminal, in colour and redrawn in place, or any other file, one line after the other.
+"""Output of lines: to a terminal, in colour and redrawn in place, or to any other file, line by line.
 
-The only door to rich. Knows nothing of sagas.
+The only module that uses rich. Knows nothing of sagas.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Screen:
 
     @property
     def look(self) -> Look:
-        """Return how lines must look to be shown here."""
+        """Return the look of lines that this output supports."""
         return Look(ascii_only=not self._knows_shapes(), width=self._console.width if self.is_live else None)
 
     def say(self, *lines: Line | str, cut: bool = False) -> None:
-        """Show lines for good; on a terminal, what does not fit goes on below, unless it is to be ``cut``."""
+        """Print lines; on a terminal, a long line wraps, unless it is to be ``cut``."""
         for line in lines:
             told = Line((Part(line),)) if isinstance(line, str) else line
             if self.is_live:
@@ -56,25 +56,25 @@ class Screen:
 
     @contextmanager
     def drawing(self) -> Iterator[Callable[[Sequence[Line]], None]]:
-        """Open a drawing that shows the lines it is told, and stays as it was shown last."""
+        """Open a drawing that shows the lines passed to it; the last ones stay visible."""
         if not self.is_live:
             yield self._appending()
             return
         with Live(console=self._console, auto_refresh=False) as live:
-            # Lines that do not fit are cut: a wrapped one would tear the columns.
+            # Lines that do not fit are cut: a wrapped one would break the columns.
             column = Text("\n", no_wrap=True, overflow="ellipsis")
             yield lambda lines: live.update(column.join(map(_text, lines)), refresh=True)
 
     @contextmanager
     def progress(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """Draw how far something has come while it goes on, and nothing of it afterwards; only on a terminal.
+        """Draw a progress bar that disappears at the end; only on a terminal.
 
-        What is yielded is told how much is done. Without a ``total`` nobody knows how much there is to do.
+        Call the yielded function with the amount done. Without a ``total`` the bar shows no share.
         """
         if not self.is_live:
             yield lambda done: None
             return
-        from rich.progress import Progress  # most commands draw none, and need not wait for it
+        from rich.progress import Progress  # here, because most commands draw no bar and should start faster
 
         with Progress(console=self._console, transient=True) as bar:
             task = bar.add_task(what, total=total)

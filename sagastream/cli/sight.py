@@ -26,13 +26,13 @@ LONGEST_READ = timedelta(seconds=1)
 
 
 class NothingHere(SagastreamError):
-    """There is no server to look at; the message says how to name one."""
+    """There is no server to read from; the message says how to name one."""
 
 
 async def page(
     sagas: Sequence[Saga], bus: Bus, prefix: str, wanted: Filter, after: Position | None, limit: int
 ) -> PageView:
-    """Return the wanted sagas that follow a position."""
+    """Return the requested sagas after a position."""
     listing = Listing(Records(bus, Keys(prefix, COORDINATOR)))
     return views.page(await listing.page(wanted, after, limit), Meanings(sagas).table)
 
@@ -40,7 +40,7 @@ async def page(
 def with_bus(settings: Settings, work: Callable[[Bus], Awaitable[int]], *, must_run: bool = False) -> int:
     """Do some work on the server of these settings and return its exit code.
 
-    Where nothing runs here, data at rest are looked at by a server for as long as it takes, unless it ``must_run``.
+    If no server runs on the data of this machine, start one for the time of the work, unless it ``must_run`` already.
     Raises: ``NothingHere``, ``NoServer``, ``ServerUnavailable``.
     """
     if settings.redis_url is None:
@@ -65,7 +65,7 @@ async def opened(url: str) -> AsyncIterator[Bus]:
 
 
 def _must_be_here(settings: Settings, *, must_run: bool) -> None:
-    """Look before anything is started: a look must not leave a new, empty store behind."""
+    """Check before anything is started: reading must not create a new, empty store."""
     here = settings.data_dir
     if not (here / "redis").is_dir():
         raise NothingHere(f"nothing was ever kept in {here}; set DATA_DIR to where a shop keeps its data, or REDIS_URL")
@@ -75,4 +75,4 @@ def _must_be_here(settings: Settings, *, must_run: bool) -> None:
         with RunDir(here / "run").locked("redis"):
             raise NothingHere(f"nothing runs in {here}; start it with `sagastream dev`, or set REDIS_URL")
     except AlreadyRunning:
-        pass  # as it should be
+        pass  # a running server holds the lock, as it should

@@ -1,4 +1,4 @@
-"""The command `streams`: who reads which stream, and how far. Prints; changes nothing."""
+"""The command `streams`: the groups of each stream, and their positions. Prints; changes nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def list_streams(words: Namespace, bus: Bus, prefix: str, sagas: Sequence[
 
 
 def table(streams: Sequence[StreamView]) -> list[Line]:
-    """Return one aligned line for each group, or for a stream that nobody reads, under a head. Pure."""
+    """Return one aligned line for each group, or for a stream without groups, with a heading. Pure."""
     rows = [(_HEAD, Tone.STRONG), *(row for stream in streams for row in _rows(stream))]
     widths = [max(map(len, column)) for column in zip(*(cells for cells, _ in rows), strict=True)]
     lines = []

@@ -1,4 +1,4 @@
-"""What the tables of a project tell without running anything: whether they fit, and how they look."""
+"""The commands that need only a project's tables: their check, diagrams, transitions and AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check(project: Project) -> int:
-    """Print what does not fit and return the exit code."""
+    """Print the mismatches and return the exit code."""
     problems = misfits(project)
     for problem in problems:
         sys.stdout.write(f"{problem}\n")
@@ -23,9 +23,9 @@ def check(project: Project) -> int:
 
 
 def misfits(project: Project) -> list[str]:
-    """Return what does not fit between the project's tables and participants, a sentence each.
+    """Return the mismatches between the project's tables and participants, a sentence each.
 
-    Raises: ``ProjectError`` for something that is neither.
+    Raises: ``ProjectError`` for a target that is neither.
     """
     from sagastream.saga.check import check
 
@@ -35,7 +35,7 @@ def misfits(project: Project) -> list[str]:
 def participants(project: Project) -> list[Participant]:
     """Return the project's participants.
 
-    Raises: ``ProjectError`` for something that is none.
+    Raises: ``ProjectError`` for a target that is no participant.
     """
     from sagastream.participant import Participant
 
@@ -84,9 +84,9 @@ def _chosen(project: Project, name: str | None) -> list[Saga]:
 
 
 def sagas(project: Project) -> dict[str, Saga]:
-    """Return the project's tables by name, of each the latest version: what begins now.
+    """Return the project's tables by name, each in its latest version, with which new sagas begin.
 
-    Raises: ``ProjectError`` for something that is no table.
+    Raises: ``ProjectError`` for a target that is no table.
     """
     from sagastream.saga.check import latest_of
 
@@ -94,9 +94,9 @@ def sagas(project: Project) -> dict[str, Saga]:
 
 
 def every_saga(project: Project) -> list[Saga]:
-    """Return the project's tables in every version that is named: sagas go by the one they began with.
+    """Return the project's tables in every version named: a saga keeps the version it began with.
 
-    Raises: ``ProjectError`` for something that is no table.
+    Raises: ``ProjectError`` for a target that is no table.
     """
     found = []
     for target in project.sagas:

@@ -1,4 +1,4 @@
-"""The command `watch`: sagas as they go on. Prints; changes nothing."""
+"""The command `watch`: follows sagas live. Prints; changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sagastream.timeline import happening, in_order, rows, timeline
 
 
 class HappeningView(NoteView):
-    """One line of ``watch --json``: a note of a saga's history, and whose it is."""
+    """One line of ``watch --json``: a note of a saga's history, with the saga's id."""
 
     saga_id: str
     business_process: str
@@ -54,7 +54,7 @@ async def watch(words: Namespace, bus: Bus, prefix: str, sagas: Sequence[Saga]) 
 
 
 async def draw(screen: Screen, follower: Follower, first: Change) -> StateView:
-    """Draw a saga's timeline as it happens; return how it ended."""
+    """Draw a saga's timeline live; return its final state."""
     last = first.view
     with screen.drawing() as show:
         async for change in _until_ended(follower, first):
@@ -64,7 +64,7 @@ async def draw(screen: Screen, follower: Follower, first: Change) -> StateView:
 
 
 def tell(screen: Screen, change: Change, *, as_json: bool) -> None:
-    """Print what is new about a saga, one line each."""
+    """Print the new notes of a saga, one line each."""
     view = change.view
     if as_json:
         for note in in_order(view.history):
@@ -79,7 +79,7 @@ def tell(screen: Screen, change: Change, *, as_json: bool) -> None:
 
 
 async def _until_ended(follower: Follower, first: Change) -> AsyncIterator[Change]:
-    """Yield a saga each time it went on or time has passed, until it has ended."""
+    """Yield a saga whenever it changes or time passes, until it has ended."""
     last = first
     while True:
         yield last
@@ -90,5 +90,5 @@ async def _until_ended(follower: Follower, first: Change) -> AsyncIterator[Chang
 
 
 def has_ended(view: StateView) -> bool:
-    """Tell whether a saga's end was announced."""
+    """Tell whether a saga's end was published."""
     return any(note.type in ENDS for note in view.history)

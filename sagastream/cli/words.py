@@ -1,4 +1,4 @@
-"""What may be said to the command `sagastream`: its words, and their help."""
+"""The arguments of the command `sagastream`, and their help."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What an operator must know at three in the morning, looked at once: server, groups, work and sagas. Changes nothing.
+"""The checks of `sagastream doctor`: server, groups, work and sagas, for an operator in an emergency. Changes nothing.
 
-Each check tells what it found in one line, and where something is wrong the command that helps.
+Each check reports its finding in one line and, if something is wrong, the command that helps.
 """
 
 from sagastream.doctor.examination import CHECKS, examine

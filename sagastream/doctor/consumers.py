@@ -1,5 +1,5 @@
-"""Whether each consumer is one process, and reads: two of one name take each other's messages for their own of an
-earlier life, and one that is stopped or cut off does nothing while others of its service hide that.
+"""Whether each consumer is exactly one process, and reads. Two processes of one name take each other's messages for
+their own pending ones; a stopped or cut-off one does nothing, which the others of its service hide.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class _Connection:
-    """One connection of a process: of which services, which consumer of them it is, and whether it read last."""
+    """One connection of a process: its services, its consumer number, and whether its last command was a read."""
 
     services: tuple[str, ...]
     number: str
@@ -29,14 +29,14 @@ class _Connection:
 
 
 async def consumers(patient: Patient) -> list[Finding]:
-    """Tell which consumers are more than one process, or none that reads, by the connections that read for them."""
+    """Report consumers that are several processes, or that no longer read, judged by their reading connections."""
     try:
         listed = [one async for one in _connections(patient)]
     except ReplyError as error:
         return [ok("consumers", f"cannot be checked ({error.code}): no two processes may share a CONSUMER")]
     silence_s = (patient.settings.claim_idle + patient.settings.block) / _SECOND
     processes: dict[tuple[str, str], set[str]] = {}
-    silent: dict[tuple[str, str], float] = {}  # a consumer that lives asks again, whatever there is to read
+    silent: dict[tuple[str, str], float] = {}  # a live consumer keeps sending reads, even with nothing to read
     for one in listed:
         for service in one.services if one.is_reader else ():
             if one.idle_s <= silence_s:
@@ -49,7 +49,7 @@ async def consumers(patient: Patient) -> list[Finding]:
 
 
 async def processes_of(patient: Patient, reader: str) -> list[str]:
-    """Return the processes that are connected and run this participant, or coordinators; none where nobody may ask."""
+    """Return the connected processes of a participant, or of the coordinator; none if the server forbids asking."""
     services = {reader, f"{reader}-service"} if reader != COORDINATOR else {"coordinator"}
     try:
         return sorted({one.process async for one in _connections(patient) if services & set(one.services)})
@@ -58,9 +58,9 @@ async def processes_of(patient: Patient, reader: str) -> list[str]:
 
 
 async def _connections(patient: Patient) -> AsyncIterator[_Connection]:
-    """Yield the connections of this project's processes, which say in their name who they are.
+    """Yield the connections of this project's processes, identified by their connection names.
 
-    Raises: ``ReplyError`` if the server may not be asked.
+    Raises: ``ReplyError`` if the server forbids asking.
     """
     here = await patient.bus.query.execute("CLIENT", "INFO")
     listed = await patient.bus.query.execute("CLIENT", "LIST")

@@ -1,4 +1,4 @@
-"""All checks, one after the other; one that cannot be made says so and does not keep the others from being made."""
+"""Runs all checks, one after the other; a failing check is reported as a finding and does not stop the others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CHECKS: dict[str, Check] = {
 
 
 async def examine(patient: Patient) -> list[Finding]:
-    """Return what every check found, in their order; where the server cannot be asked, that alone."""
+    """Return the findings of all checks, in order; if the server becomes unreachable, stop with that finding."""
     found: list[Finding] = []
     for name, check in CHECKS.items():
         try:
@@ -51,9 +51,9 @@ async def examine(patient: Patient) -> list[Finding]:
 
 
 def mended_first(found: Sequence[Finding]) -> list[Finding]:
-    """Return the findings, with no command for readers that may be silent only because the server takes no writes.
+    """Return the findings, with no command for readers that may be silent only because the server accepts no writes.
 
-    Reading for a group is a write: where a disk is full nobody is heard of, however well he is.
+    Reading for a group is a write: while a disk is full, even healthy readers appear silent.
     """
     if not any(one.check == "writes" and one.verdict is Verdict.PROBLEM for one in found):
         return list(found)

@@ -1,4 +1,4 @@
-"""What a check found. Values only."""
+"""The result of a check. Values only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How bad it is: as it must be, to be looked at, or something that must be mended now."""
+    """The severity: all is well, needs a look, or must be fixed now."""
 
     OK = "ok"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at (``check``, and ``about`` whom), what is so, and the command that helps."""
+    """One line: the check, its subject (``about``), the finding (``told``), and the command that helps."""
 
     check: str
     verdict: Verdict
@@ -27,27 +27,27 @@ class Finding:
 
 
 def ok(check: str, told: str, *, about: str = "") -> Finding:
-    """Return that something is as it must be."""
+    """Return the finding that all is well."""
     return Finding(check, Verdict.OK, told, about=about)
 
 
 def warning(check: str, told: str, help: str, *, about: str = "") -> Finding:
-    """Return that something should be looked at."""
+    """Return the finding that something needs a look."""
     return Finding(check, Verdict.WARNING, told, help, about)
 
 
 def problem(check: str, told: str, help: str, *, about: str = "") -> Finding:
-    """Return that something must be mended."""
+    """Return the finding that something must be fixed."""
     return Finding(check, Verdict.PROBLEM, told, help, about)
 
 
 def worst(findings: Iterable[Finding]) -> Verdict:
-    """Return how bad the worst of them is."""
+    """Return the worst verdict among the findings."""
     return max((finding.verdict for finding in findings), key=list(Verdict).index, default=Verdict.OK)
 
 
 def lasting(ms: int) -> str:
-    """Return a duration in words for people, in whole units."""
+    """Return a duration in words, in whole units."""
     seconds = max(0, ms) // 1000
     for name, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:

@@ -1,4 +1,4 @@
-"""Who reads which streams: whether all are there, heard of, and keep up; and whether streams can be trimmed."""
+"""Whether the groups of all readers exist, read and keep up; and whether streams can be trimmed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sagastream.replies import entries, listed, named
 
 PENDING_TOO_LONG_MS = 300_000
 BEHIND_MS = 60_000
-_LOOK = "sagastream streams"  # nobody here knows how others are started
+_LOOK = "sagastream streams"  # for readers whose start command is unknown here
 _MS = timedelta(milliseconds=1)
 
 
@@ -41,7 +41,7 @@ def _groups(patient: Patient) -> Iterator[_Reader]:
 
 
 def _others(patient: Patient, seen: Iterable[tuple[str, str]]) -> Iterator[_Reader]:
-    """Yield who reads besides, such as who tells outsiders how sagas end: streams are kept for them all the same."""
+    """Yield other readers, such as the webhook participant: streams are kept for them all the same."""
     known = {group.name for group in _groups(patient)}
     found: dict[str, list[str]] = {}
     for stream, name in seen:
@@ -52,7 +52,7 @@ def _others(patient: Patient, seen: Iterable[tuple[str, str]]) -> Iterator[_Read
 
 
 async def readers(patient: Patient) -> list[Finding]:
-    """Tell of each reader whether its groups are there, and whether anybody reads."""
+    """Report for each reader whether its groups exist, and whether anyone reads for them."""
     silence = (patient.settings.claim_idle + patient.settings.block) // _MS
     found = []
     now_ms, seen = await _seen(patient)
@@ -77,7 +77,7 @@ async def readers(patient: Patient) -> list[Finding]:
                     f", yet {', '.join(connected)} is connected: blocked by a handler that its log names, or stopped"
                 )
                 help = _LOOK
-        else:  # before Redis 7.2 a consumer that waits for what does not come is as silent as one that is gone
+        else:  # before Redis 7.2 a consumer blocked on an empty stream looks as silent as a dead one
             told = f"nothing to read for {lasting(heard)}; before Redis 7.2 a server does not report who waits"
             found.append(ok("groups", told, about=group.name))
             continue
@@ -86,7 +86,7 @@ async def readers(patient: Patient) -> list[Finding]:
 
 
 async def work(patient: Patient) -> list[Finding]:
-    """Tell of each reader what it has not read, and what it has in hand."""
+    """Report the unread and pending messages of each reader."""
     silence = (patient.settings.claim_idle + patient.settings.block) // _MS
     found = []
     now_ms, seen = await _seen(patient)
@@ -121,10 +121,10 @@ async def work(patient: Patient) -> list[Finding]:
 
 
 async def _holding(patient: Patient, group: _Reader, stream: str, *, is_alive: bool) -> tuple[str, str]:
-    """Return why the oldest message of a stream is not settled, and the command that helps."""
+    """Return why the oldest pending message of a stream is not settled, and the command that helps."""
     held = listed(await patient.bus.query.execute("XPENDING", stream, group.name, "-", "+", 1))
     if not held:
-        return "", _LOOK  # settled by now
+        return "", _LOOK  # settled meanwhile
     id, consumer, *_ = map(str, listed(held[0]))
     attempts_key = patient.keys.of(group.name).key(names.ATTEMPTS)
     failed = await patient.bus.query.execute("HGET", attempts_key, f"{stream}|{id}")
@@ -139,7 +139,7 @@ async def _holding(patient: Patient, group: _Reader, stream: str, *, is_alive: b
 
 
 async def trimming(patient: Patient) -> list[Finding]:
-    """Tell which streams are not trimmed because a group that once read them is gone, or reads them no more."""
+    """Report streams that are not trimmed because a group that once read them is gone, or no longer reads them."""
     found = [finding async for finding in _read_no_more(patient)]
     for owner in patient.owners:
         keys = patient.keys.of(owner)
@@ -155,7 +155,7 @@ async def trimming(patient: Patient) -> list[Finding]:
 
 
 async def _read_no_more(patient: Patient) -> AsyncIterator[Finding]:
-    """Yield what a participant of another release read: its group stays where that one left it."""
+    """Yield streams that a participant read in another release: its group stays at the position it reached."""
     now_ms, seen = await _seen(patient)
     reads = {group.name: group.streams for group in _groups(patient) if group.name != COORDINATOR}
     for (stream, name), group in seen.items():
@@ -167,9 +167,9 @@ async def _read_no_more(patient: Patient) -> AsyncIterator[Finding]:
 
 
 async def _seen(patient: Patient) -> tuple[int, dict[tuple[str, str], Group]]:
-    """Return the server's time (epoch ms), and each group that is there, by its stream and its name.
+    """Return the server's time (epoch ms), and each existing group, by its stream and its name.
 
-    Raises: ``ReplyError`` for a stream that may not be looked at.
+    Raises: ``ReplyError`` for a stream that this user may not inspect.
     """
     now_ms, streams = await read_streams(patient.bus.query, patient.keys, patient.sagas)
     for stream in streams:
@@ -180,7 +180,7 @@ async def _seen(patient: Patient) -> tuple[int, dict[tuple[str, str], Group]]:
 
 
 def _ages(groups: Iterable[Group]) -> dict[str, tuple[int, bool]]:
-    """Return how long ago each consumer was heard of on any stream (ms), and whether that tells when it asked."""
+    """Return how long ago each consumer was last seen on any stream (ms), and whether that is its last read."""
     ages: dict[str, tuple[int, bool]] = {}
     for consumer in (consumer for group in groups for consumer in group.consumers):
         asked = consumer.asked_age_ms
@@ -190,6 +190,6 @@ def _ages(groups: Iterable[Group]) -> dict[str, tuple[int, bool]]:
 
 
 def _behind_ms(groups: Iterable[Group | None], now_ms: int) -> int:
-    """Return for how long the oldest entry that was not read has been there, 0 if all was read."""
+    """Return the age of the oldest unread entry (ms), 0 if all were read."""
     since = [one.oldest_unread_ms for one in groups if one is not None and one.oldest_unread_ms is not None]
     return now_ms - min(since, default=now_ms)

@@ -1,4 +1,4 @@
-"""Whom the checks look at: one server, and what must be at work on it."""
+"""The subject of the checks: one server, and the tables and participants that use it."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ class Patient:
 
     @property
     def owners(self) -> tuple[str, ...]:
-        """Return everybody who keeps something there."""
+        """Return all owners of keys there."""
         return (*(participant.name for participant in self.participants), COORDINATOR)

@@ -1,4 +1,4 @@
-"""Whether the server lets this user do what the library does. Asks; tries nothing."""
+"""Whether the server allows this user the commands of the library. Asks the server; executes none of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sagastream.keys import COORDINATOR, GROUPS, STORE, TIMERS, Keys
 
 
 async def permissions(patient: Patient) -> list[Finding]:
-    """Tell which commands are forbidden, for each owner's keys."""
+    """Report forbidden commands, for each owner's keys."""
     query = patient.bus.query
     try:
         user = str(await query.execute("ACL", "WHOAMI"))
@@ -34,12 +34,12 @@ async def permissions(patient: Patient) -> list[Finding]:
 
 
 def needed(keys: Keys) -> Iterator[Command]:
-    """Yield an example of every command that the library gives on an owner's keys."""
+    """Yield an example of every command that the library sends for an owner's keys."""
     stream, key, saga = keys.events("Any"), keys.key(STORE), keys.of(COORDINATOR)
     yield "EVALSHA", "0" * 40, 1, keys.root, ""
     yield "EVAL", "return 1", 1, keys.root, ""
     yield ("TIME",)
-    yield "SCAN", 0, "MATCH", f"{keys.root}*"  # of the audit of everything
+    yield "SCAN", 0, "MATCH", f"{keys.root}*"  # used by the full audit
     yield "XADD", stream, "*", "field", "value"
     yield "XGROUP", "CREATE", stream, keys.owner, "0", "MKSTREAM"
     yield "XREADGROUP", "GROUP", keys.owner, "any", "STREAMS", stream, ">"

@@ -1,4 +1,4 @@
-"""How sagas stand: what was put away, what is overdue, what needs a person, and what the audit says."""
+"""The state of sagas: dead letters, overdue work, sagas that need a person, and the result of the audit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MS = timedelta(milliseconds=1)
 
 
 async def retries(patient: Patient) -> list[Finding]:
-    """Tell which participants do not take up again what they must try once more."""
+    """Report participants that do not take up their due retries."""
     now_ms = await server_ms(patient.bus.query)
     found, waiting = [], 0
     for participant in patient.participants:
@@ -40,7 +40,7 @@ async def retries(patient: Patient) -> list[Finding]:
 
 
 async def letters(patient: Patient) -> list[Finding]:
-    """Tell whose messages could not be handled and lie open."""
+    """Report owners of open dead letters."""
     lying = await read_open_letters(patient.bus.query, patient.keys, (*patient.owners, WEBHOOKS))
     found = [
         warning("dead letters", f"{count} are open", f"sagastream dead-letters list --owner {owner}", about=owner)
@@ -51,7 +51,7 @@ async def letters(patient: Patient) -> list[Finding]:
 
 
 async def parked(patient: Patient) -> list[Finding]:
-    """Tell which events wait for a coordinator that knows their saga table."""
+    """Report events that wait for a coordinator that knows their saga table."""
     now_ms = await server_ms(patient.bus.query)
     found = []
     for each in await read_parked(patient.bus.query, patient.keys):
@@ -64,7 +64,7 @@ async def parked(patient: Patient) -> list[Finding]:
         found.append(is_long("parked", told, "sagastream check", about=f"{each.table}:{each.version}"))
     for unheard in await read_unheard(patient.bus.query, patient.keys, patient.sagas):
         waiting_ms = max(0, now_ms - unheard.since_ms)
-        if waiting_ms >= OVERDUE_MS:  # else one of another release may just be at it
+        if waiting_ms >= OVERDUE_MS:  # else a coordinator of another release may be about to read it
             event = unheard.stream.rpartition(":")[2]
             is_long = problem if waiting_ms >= STALE // _MS else warning
             told = (
@@ -76,7 +76,7 @@ async def parked(patient: Patient) -> list[Finding]:
 
 
 async def deadlines(patient: Patient) -> list[Finding]:
-    """Tell whether timers have run out and nobody took them."""
+    """Report timers that have expired and were not handled."""
     now_ms = await server_ms(patient.bus.query)
     key = patient.keys.key(TIMERS)
     count = int(str(await patient.bus.query.execute("ZCOUNT", key, "-inf", now_ms - OVERDUE_MS)))
@@ -90,7 +90,7 @@ async def deadlines(patient: Patient) -> list[Finding]:
 
 
 async def unfinished(patient: Patient) -> list[Finding]:
-    """Tell how many sagas are under way, and which of them need a person."""
+    """Report how many sagas are unfinished, and which of them need a person."""
     fleet = await read_fleet(patient.bus.query, patient.keys, [saga.name for saga in patient.sagas])
     attention, active = fleet.active_in(Status.NEEDS_ATTENTION), sum(fleet.active.values())
     oldest_ms = 0 if fleet.oldest_ms is None else fleet.now_ms - fleet.oldest_ms
@@ -105,7 +105,7 @@ async def unfinished(patient: Patient) -> list[Finding]:
 
 
 async def audit(patient: Patient) -> list[Finding]:
-    """Tell what the continuous audit found, and when it last came round."""
+    """Report what the continuous audit found, and when its last round ended."""
     standing = await read_standing(patient.bus.query, patient.keys)
     differing = Counter(each.rule for each in await read_found(patient.bus.query, patient.keys))
     now_ms = await server_ms(patient.bus.query)
@@ -116,7 +116,7 @@ async def audit(patient: Patient) -> list[Finding]:
     if not every:
         return [ok("audit", "is switched off (AUDIT_EVERY=0)")]
     if not standing.round_ms:
-        first = await snapshot_before(patient.bus.query, patient.keys, 0)  # a coordinator's first deed
+        first = await snapshot_before(patient.bus.query, patient.keys, 0)  # taken when the first coordinator started
         if first is not None and now_ms - first.at_ms < max(LATE_MS, 10 * every // _MS):
             return [ok("audit", "no coordinator has run long enough to complete a round")]
         return [warning("audit", "no round was ever completed", "sagastream audit")]

@@ -1,4 +1,4 @@
-"""The server itself: whether it keeps what is written, takes writes, agrees about the time, and is the right one."""
+"""The server itself: whether it persists and accepts writes, agrees on the time, and is the right one."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _GET, _SET = ('redis-cli -u "$REDIS_URL" CONFIG GET', 'redis-cli -u "$REDIS_URL"
 
 
 async def reachable(patient: Patient) -> list[Finding]:
-    """Tell which server it is."""
-    await server_ms(patient.bus.query)  # it may not let us ask what it is, but whoever answers is there
+    """Report which server it is."""
+    await server_ms(patient.bus.query)  # it may forbid asking for its version, but any answer shows that it is there
     told = await read_durability(patient.bus.query)
     numbers = tuple(int(part) for part in told.version.split(".")[:2] if part.isdigit())
     if told.version == UNKNOWN:
@@ -35,7 +35,7 @@ async def reachable(patient: Patient) -> list[Finding]:
 
 
 async def persistence(patient: Patient) -> list[Finding]:
-    """Tell what a restart or a power failure would lose."""
+    """Report what a restart or a power failure would lose."""
     told = await read_durability(patient.bus.query)
     if told.append_only_file == "off":
         lost = "no append-only file: a restart loses everything since the last snapshot"
@@ -58,7 +58,7 @@ async def persistence(patient: Patient) -> list[Finding]:
 
 
 async def memory(patient: Patient) -> list[Finding]:
-    """Tell whether the server may drop keys, has dropped any, or is about to refuse writes."""
+    """Report whether the server may evict keys, has evicted any, or is about to refuse writes."""
     info = await read_info(patient.bus.query)
     policy = info.get("maxmemory_policy", UNKNOWN)
     most, used, evicted = (int(info.get(name, 0)) for name in ("maxmemory", "used_memory", "evicted_keys"))
@@ -76,7 +76,7 @@ async def memory(patient: Patient) -> list[Finding]:
 
 
 async def writes(patient: Patient) -> list[Finding]:
-    """Tell whether a transaction can be committed now: script, memory, disk, role. It leaves nothing behind."""
+    """Report whether a transaction can be committed now: script, memory, disk, role. It leaves nothing behind."""
     keys = patient.keys
     transactor = Transactor(patient.bus.writer, keys, retention=patient.settings.ledger_retention)
     probe = Transaction(Reader(patient.bus.query, keys), saga_id="", key="", now_ms=0)
@@ -96,7 +96,7 @@ async def writes(patient: Patient) -> list[Finding]:
 
 
 async def clock(patient: Patient, now_ns: Callable[[], int] = time.time_ns) -> list[Finding]:
-    """Tell by how much its clock differs from the one here; deadlines go by the server's alone."""
+    """Report the difference between the server's clock and the local one; deadlines depend on the server's only."""
     before = now_ns()
     there = await server_ms(patient.bus.query)
     ahead = there - (before + now_ns()) // 2_000_000
@@ -109,7 +109,7 @@ async def clock(patient: Patient, now_ns: Callable[[], int] = time.time_ns) -> l
 
 
 async def store(patient: Patient) -> list[Finding]:
-    """Tell whether it is the store it should be, written by a version that is known here."""
+    """Report whether it is the right store, written by a version known here."""
     key, prefix, wanted = patient.keys.key(STORE), patient.settings.key_prefix, patient.settings.store
     form, born, name = values(await patient.bus.query.execute("HMGET", key, "format", "born", "name"))
     found = []

@@ -1,4 +1,4 @@
-"""Whether sagas are judged by the tables they began with: one that is changed must be given another version."""
+"""Whether sagas are judged by the tables they began with: a changed table needs a new version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sagastream.saga.shape import difference, shape
 
 
 async def tables(patient: Patient) -> list[Finding]:
-    """Tell which tables were changed without a new version, be it that this project's differ from the coordinators'."""
+    """Report tables changed without a new version, between this project and the coordinators, or over time."""
     told = await read_tables(patient.bus.query, patient.keys)
     found = []
     for saga in patient.sagas:

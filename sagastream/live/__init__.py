@@ -1,1 +1,1 @@
-"""Sagas followed as they go: what changed is told to every client that watches."""
+"""Live updates on sagas: every change is sent to all connected clients that follow it."""

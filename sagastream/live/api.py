@@ -1,4 +1,4 @@
-"""The routes by which sagas are followed live, as server-sent events. Speaks HTTP; decides nothing."""
+"""The routes that stream sagas live, as server-sent events. Speaks HTTP; decides nothing."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from sagastream.settings import Settings
 log = structlog.get_logger(__name__)
 
 HEARTBEAT_S = 15
-PATIENCE_S = 30  # for a client to take a message
-SOON = timedelta(seconds=1)  # by then who has just come hears something, if only that the store is away
+PATIENCE_S = 30  # for a client to accept a message
+SOON = timedelta(seconds=1)  # a new client gets a first message within this time, if only that the store is away
 _POSITION = re.compile(r"[1-9]\d{0,14}-\d{1,10}", re.ASCII)
 _STREAM = "text/event-stream"
 LastEventId = Annotated[
@@ -47,7 +47,7 @@ LastEventIdInQuery = Annotated[
 
 
 def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRouter:
-    """Return the routes by which the sagas of these tables are followed."""
+    """Return the routes that stream the sagas of these tables."""
     feed = Feed(bus, Keys(settings.key_prefix, COORDINATOR))
     source = Source(sagas, bus=bus, settings=settings)
     hub = Hub(feed, source, settings.live_clients)
@@ -59,7 +59,7 @@ def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
         return None if found is None else (str(found[0]), found[1])
 
     async def missed(after: str) -> Batch | None:
-        """Return what changed after the last message of a client that comes back; None if that cannot be known."""
+        """Return the changes after the last message of a returning client; None if they cannot be determined."""
         if not _POSITION.fullmatch(after):
             return None
         with suppress(ServerUnavailable, ReplyError):
@@ -139,7 +139,7 @@ def live_routes(sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> APIRo
         if found is None:
             raise no_such_saga(*await showing.missing(saga_id))
         if found[1].status.is_end and found[0] == known:
-            return Response(status_code=204)  # a browser that gets this does not come back
+            return Response(status_code=204)  # a browser does not reconnect after this status
         return as_events(saga_as_it_goes(saga_id, known))
 
     return router
@@ -149,7 +149,7 @@ class _Stream(EventSourceResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
-        except SendTimeoutError:  # a client that sleeps is no fault of ours; the server breaks the connection off
+        except SendTimeoutError:  # a client that stops reading is not our error; the server closes the connection
             log.info("live.client_too_slow", path=scope["path"], patience_s=PATIENCE_S)
 
 

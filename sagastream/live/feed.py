@@ -1,7 +1,7 @@
-"""The change feed, read: which sagas' records changed since a position. Speaks Redis; decides nothing.
+"""Reads the change feed: which sagas' records changed after a position. Speaks Redis; decides nothing.
 
-The feed is trimmed as it grows (``Records``), so it is never taken for whole: a position counts only while its own
-entry is still there. Then everything after it is there too, also after a server that lost its last writes.
+The feed is trimmed as it grows (``Records``), so it may be incomplete: a position is valid only while its own
+entry still exists. Then all later entries exist too, even on a server that has lost its last writes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sagastream.bus import Bus
 from sagastream.keys import CHANGES, Keys
 from sagastream.replies import entries
 
-START = "0-0"  # the position before anything ever changed
+START = "0-0"  # the position before the first change
 MOST_SAGAS = 1000
 _AT_ONCE = 500
 _MS = timedelta(milliseconds=1)
@@ -21,7 +21,7 @@ _MS = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Which sagas' records changed up to a position, each once."""
+    """The sagas whose records changed up to a position, each once."""
 
     position: str
     sagas: tuple[str, ...]
@@ -41,11 +41,11 @@ class Feed:
         return next((position for position, _ in latest), START)
 
     async def wait(self, position: str, longest: timedelta) -> None:
-        """Return once something changed after a position, or after a while."""
+        """Return once there is a change after a position, or after ``longest``."""
         await self._reader.execute("XREAD", "COUNT", 1, "BLOCK", longest // _MS, "STREAMS", self._key, position)
 
     async def since(self, position: str) -> Changes | None:
-        """Return what changed after a position; None if that cannot be known, or is more than can be shown."""
+        """Return the changes after a position; None if they cannot be determined, or are too many to show."""
         sagas: dict[str, None] = {}
         at = position
         while True:

@@ -1,6 +1,6 @@
-"""Tells every client of one process what changes: one reader of the feed for all of them, while there are any.
+"""Sends changes to all clients of one process: one reader of the feed serves them all, while there are any.
 
-However many sagas change, messages come no faster than ``PACE`` and show each saga as it is then.
+However many sagas change, messages come no faster than ``PACE`` and show each saga's state at that time.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from sagastream.live.source import Source
 log = structlog.get_logger(__name__)
 
 PACE = timedelta(milliseconds=50)  # decision 0015
-BEAT = timedelta(seconds=1)  # how often all sagas together are looked at, and a feed in which nothing happens
-_SHARE = 2  # it rests so many times as long as a batch took to be worked out: others use the process too
-_REST = timedelta(seconds=1)  # after more changed than can be shown, or while the server is in trouble
+BEAT = timedelta(seconds=1)  # how often the overall figures are read, and the longest wait for the feed
+_SHARE = 2  # it pauses this many times as long as preparing a batch took: others use the process too
+_REST = timedelta(seconds=1)  # after more changes than can be shown, or while the server is in trouble
 
 
 class Full(SagastreamError):
-    """As many clients follow as may; come back later."""
+    """The maximum number of clients is connected; reconnect later."""
 
 
 class Ended(SagastreamError):
-    """Whoever was to tell what changes has failed; come back."""
+    """The task that reads changes has failed; reconnect."""
 
 
 class _Run:
-    """What one pair of tasks knows, from the first follower to the last. A later run shares nothing with it.
+    """The state of one pair of tasks, from the first client to the last. A later run shares nothing with it.
 
-    A client library may swallow a cancellation whose task was just being answered: that task goes on, finds that its
-    run is over, and ends without having touched the run that began meanwhile.
+    A client library may swallow a cancellation that meets a task whose reply is just arriving: that task goes on,
+    finds that its run is over, and ends without touching the run that began meanwhile.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class _Run:
 
 
 class Hub:
-    """The followers of one process."""
+    """The connected clients of one process."""
 
     def __init__(self, feed: Feed, source: Source, most: int) -> None:
         self._feed = feed
@@ -62,12 +62,12 @@ class Hub:
 
     @property
     def is_full(self) -> bool:
-        """Tell whether nobody else may follow."""
+        """Tell whether the maximum number of clients is connected."""
         return len(self._listeners) >= self._most
 
     @contextmanager
     def joined(self, listener: Listener) -> Iterator[None]:
-        """Tell a listener what changes for as long as the block runs.
+        """Report changes to a listener for as long as the block runs.
 
         Raises: ``Full``.
         """
@@ -87,10 +87,10 @@ class Hub:
                     self._stop()
 
     async def position(self, within: timedelta | None = None) -> str | None:
-        """Return the position after which a listener that has joined is told everything; waits for the server.
+        """Return the position after which a joined listener gets every change; waits for the server.
 
-        None if that takes longer than ``within``: then the listener is told of the trouble there is.
-        Raises: ``Ended`` if nobody will ever tell.
+        None if that takes longer than ``within``: then the listener is told about the trouble there is.
+        Raises: ``Ended`` if no changes will ever be reported.
         """
         run = self._run
         with suppress(TimeoutError):
@@ -113,7 +113,7 @@ class Hub:
 
     def _stop(self) -> None:
         self._run.is_over = True
-        self._run.is_positioned.set()  # nobody need wait for it any more
+        self._run.is_positioned.set()  # release those who wait for a position: none will come
         for task in self._tasks:
             task.cancel()
         self._tasks = []
@@ -124,8 +124,8 @@ class Hub:
         log.error("live.failed", task=task.get_name(), exc_info=error)
         if run.is_over:
             return
-        # Clients whom nobody tells anything any more must not believe that nothing happens: they come back. Whoever
-        # comes before the slowest of them has gone begins anew, and does not join what has ended.
+        # Clients that get no more changes must not believe that nothing happens: they are told to reconnect. One
+        # that connects before the slowest of them has left starts a new run, and does not join the one that ended.
         ended, self._listeners = self._listeners, set()
         self._stop()
         for listener in ended:
@@ -167,7 +167,7 @@ class Hub:
 
     async def _beat(self, run: _Run) -> None:
         while not run.is_over:
-            with suppress(ServerUnavailable, ReplyError):  # whoever follows the feed tells of it
+            with suppress(ServerUnavailable, ReplyError):  # the task that follows the feed reports it
                 view = await self._source.pulse()
                 self._tell(run, frame("figures", view.model_dump_json(by_alias=True)))
             await asyncio.sleep(BEAT.total_seconds())

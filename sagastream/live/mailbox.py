@@ -1,4 +1,4 @@
-"""What one client has still to be sent. Bounded: a client that cannot keep up is told to load everything again."""
+"""The pending messages of one client. Bounded: a client that cannot keep up must load everything again."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ MOST_BATCHES = 20
 
 
 class Listener(Protocol):
-    """Whoever is told what changes. Never waits; is told in the order in which it happened."""
+    """A receiver of changes. Never waits; is called in the order in which changes happened."""
 
     def changed(self, batch: Batch) -> None:
-        """Take what changed."""
+        """Receive a batch of changes."""
         ...
 
     def missed(self, position: str, why: str) -> None:
-        """Take that something up to a position may have been missed."""
+        """Receive the news that changes up to a position may have been missed."""
         ...
 
     def told(self, message: bytes) -> None:
-        """Take a message about all sagas together, of which only the latest matters."""
+        """Receive a message about all sagas together, of which only the latest matters."""
         ...
 
     def ended(self) -> None:
-        """Take that nothing more will come."""
+        """Receive the news that nothing more will come."""
         ...
 
 
@@ -43,7 +43,7 @@ class Mailbox:
         self.is_ended = False
 
     def changed(self, batch: Batch) -> None:
-        """Keep a batch, unless too many are waiting already: then all of them are given up."""
+        """Keep a batch, unless too many are pending already: then drop all of them and request a reload."""
         if len(self._batches) < MOST_BATCHES:
             self._batches.append(batch)
             self._is_filled.set()
@@ -51,28 +51,28 @@ class Mailbox:
             self.missed(batch.position, "more changed than this client took")
 
     def missed(self, position: str, why: str) -> None:
-        """Keep that everything must be loaded again, and nothing of what came before."""
+        """Keep only the message that everything must be loaded again; drop all earlier ones."""
         self._batches.clear()
         self._reset = reset(position, why)
         self._is_filled.set()
 
     def told(self, message: bytes) -> None:
-        """Keep a message in the place of the last one."""
+        """Keep a message; it replaces the last one."""
         self._latest = message
         self._is_filled.set()
 
     def ended(self) -> None:
-        """Keep that nothing more will come."""
+        """Record that nothing more will come."""
         self.is_ended = True
         self._is_filled.set()
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether there is nothing to take."""
+        """Tell whether no message is pending."""
         return not self._is_filled.is_set()
 
     async def take(self) -> list[bytes]:
-        """Return all there is, oldest first, once there is something; batches that had to wait as one."""
+        """Return all pending messages, oldest first, once there are any; pending batches are merged into one."""
         await self._is_filled.wait()
         self._is_filled.clear()
         batches, self._batches = self._batches, []
@@ -83,7 +83,7 @@ class Mailbox:
 
 
 class Bell:
-    """A listener that only wants to know whether one saga changed."""
+    """A listener that only notices whether one saga changed."""
 
     def __init__(self, saga_id: str) -> None:
         self._saga_id = saga_id
@@ -91,7 +91,7 @@ class Bell:
         self.is_ended = False
 
     def changed(self, batch: Batch) -> None:
-        """Ring if the saga is among what changed."""
+        """Ring if the saga is in the batch."""
         if self._saga_id in batch.changes:
             self._rings.set()
 
@@ -100,7 +100,7 @@ class Bell:
         self._rings.set()
 
     def told(self, message: bytes) -> None:
-        """Leave what concerns all sagas to others."""
+        """Ignore it: it concerns all sagas together."""
 
     def ended(self) -> None:
         """Ring for the last time."""
@@ -108,6 +108,6 @@ class Bell:
         self._rings.set()
 
     async def rung(self) -> None:
-        """Return once the saga changed since this was last asked."""
+        """Return once the saga has changed since the last call."""
         await self._rings.wait()
         self._rings.clear()

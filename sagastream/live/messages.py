@@ -1,4 +1,4 @@
-"""What clients that follow sagas are sent. Pure: changes in, server-sent events out, each written once for all clients.
+"""The messages to clients that follow sagas. Pure: changes in, server-sent events out, each written once for all.
 
 **Source**: HTML Living Standard, 9.2 Server-sent events.
 """
@@ -17,7 +17,7 @@ from sagastream.saga.lifecycle import Status
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which sagas a client follows; None is any."""
+    """The filter of a client's sagas; None matches any."""
 
     status: Status | None = None
     process: str | None = None
@@ -25,7 +25,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A saga as it is now, ``text`` as lists show it; all empty for one that is there no more."""
+    """A saga's current state, ``text`` as in lists; all fields are empty for a removed saga."""
 
     process: str = ""
     status: str = ""
@@ -34,20 +34,20 @@ class Change:
 
 @dataclass(frozen=True)
 class Batch:
-    """What changed up to a position, by saga."""
+    """The changes up to a position, by saga."""
 
     position: str
     changes: Mapping[str, Change]
     _written: dict[Wanted, bytes | None] = field(default_factory=dict, repr=False)
 
     def message(self, wanted: Wanted) -> bytes | None:
-        """Return the message for clients that want this, None if nothing of it concerns them."""
+        """Return the message for clients with this filter, None if no change concerns them."""
         if wanted not in self._written:
             self._written[wanted] = self._message(wanted)
         return self._written[wanted]
 
     def then(self, later: Batch) -> Batch:
-        """Return both as one: of a saga that is in both, the later stands."""
+        """Return both batches merged; for a saga in both, the later change counts."""
         return Batch(later.position, {**self.changes, **later.changes})
 
     def _message(self, wanted: Wanted) -> bytes | None:
@@ -55,7 +55,7 @@ class Batch:
         gone: list[str] = []
         for saga_id, change in self.changes.items():
             if change.text and wanted.process not in (None, change.process):
-                continue  # it never was theirs: a saga keeps its process
+                continue  # it never matched their filter: a saga keeps its process
             if change.text and wanted.status in (None, change.status):
                 here.append(change.text)
             else:
@@ -68,23 +68,23 @@ class Batch:
 
 
 def frame(event: str, data: str, position: str = "") -> bytes:
-    """Return one server-sent event; ``data`` is one line of JSON. The position before anything is no id."""
+    """Return one server-sent event; ``data`` is one line of JSON. The start position is not sent as an id."""
     id_ = f"id: {position}\r\n" if position not in ("", START) else ""
     return f"{id_}event: {event}\r\ndata: {data}\r\n\r\n".encode("utf-8", "surrogateescape")
 
 
 def reset(position: str, why: str) -> bytes:
-    """Return the message by which a client learns that it must load everything again."""
+    """Return the message that tells a client to load everything again."""
     return frame("reset", json.dumps({"at": at_position(position), "why": why}), position)
 
 
 def trouble(why: str) -> bytes:
-    """Return the message by which a client learns that what it shows may be old."""
+    """Return the message that tells a client that its data may be stale."""
     return frame("trouble", json.dumps({"why": why}))
 
 
 def at_position(position: str) -> str | None:
-    """Return the instant of a position, None for the one before anything ever changed."""
+    """Return the instant of a position, None for the start position."""
     if position == START:
         return None
     at = instant(taken_ms(position))

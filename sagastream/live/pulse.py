@@ -1,4 +1,4 @@
-"""What all sagas amount to right now, with how fast they begin and end. Pure: two readings of the fleet, an answer."""
+"""Figures of all sagas together, with the rates at which they begin and end. Pure: two readings in, an answer out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sagastream.saga.lifecycle import Status
 
 
 class PulseView(Answer):
-    """All sagas at a glance. What is per second is over the last seconds; null until two readings were taken."""
+    """All sagas at a glance. Rates per second cover the last few seconds; null until two readings were taken."""
 
     at: Moment
     started: int
@@ -30,7 +30,7 @@ class PulseView(Answer):
 
 
 def pulse(fleet: Fleet, before: Fleet | None, sagas: Sequence[Saga]) -> PulseView:
-    """Return the figures as of a reading; ``before`` is an earlier one."""
+    """Return the figures of a reading; ``before`` is an earlier one."""
     now = statistics(fleet, sagas)
     then = statistics(before, sagas) if before is not None else None
     took_ms = fleet.now_ms - before.now_ms if before is not None else 0

@@ -1,4 +1,4 @@
-"""Where what is shown live is read: sagas as lists show them, and all of them together. Reads; changes nothing."""
+"""Reads the data that is shown live: sagas as in lists, and figures of all together. Changes nothing."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sagastream.live.pulse import PulseView, pulse
 from sagastream.saga.definition import Saga
 from sagastream.settings import Settings
 
-_SLICE = 50  # sagas worked out in one go; then others have their turn
-_READINGS = 6  # of the fleet, from which what is per second is told
+_SLICE = 50  # sagas prepared at a time; then other tasks get their turn
+_READINGS = 6  # of the fleet, from which rates per second are computed
 
 
 class Source:
-    """Reads what followers are shown of the sagas of these tables."""
+    """Reads the state of the sagas of these tables, as followers are shown it."""
 
     def __init__(self, sagas: Sequence[Saga], *, bus: Bus, settings: Settings) -> None:
         self._sagas = tuple(sagas)
@@ -35,7 +35,7 @@ class Source:
         self.listing = Listing(Records(bus, self._keys))
 
     async def batch(self, changes: Changes) -> Batch:
-        """Return the sagas that changed as they are now; one whose record cannot be read is as one that is gone."""
+        """Return the current state of the changed sagas; one with an unreadable record counts as removed."""
         shown: dict[str, Change] = {}
         for at in range(0, len(changes.sagas), _SLICE):
             part = changes.sagas[at : at + _SLICE]
@@ -45,14 +45,14 @@ class Source:
         return Batch(changes.position, shown)
 
     async def pulse(self) -> PulseView:
-        """Return what all sagas amount to, and how fast since the oldest of the last readings."""
+        """Return the figures of all sagas, with rates since the oldest of the last readings."""
         fleet = await read_fleet(self._query, self._keys, [saga.name for saga in self._sagas])
         before = self._fleets[0] if self._fleets else None
         self._fleets.append(fleet)
         return pulse(fleet, before, self._sagas)
 
     def forget(self) -> None:
-        """Begin anew with readings of the fleet: the last ones are too old to tell what happens now."""
+        """Drop the last readings of the fleet: they are too old for current rates."""
         self._fleets.clear()
 
     def _change(self, stored: Stored) -> Change:

@@ -1,1 +1,1 @@
-"""Whoever ``WEBHOOK_URL`` names is told how each saga ended, by signed requests, until it says that it has heard."""
+"""Reports each saga's end to ``WEBHOOK_URL`` by signed requests, repeated until the receiver confirms."""

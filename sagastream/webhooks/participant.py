@@ -1,7 +1,7 @@
-"""Who tells outsiders how sagas end: a participant like any other, which takes part in no saga.
+"""The participant that reports the ends of sagas to a webhook; it performs no step of any saga.
 
-So it has a consumer group of its own, attempts that are counted in Redis, and dead letters that can be replayed; what
-it has told of a saga stands in its ledger, and a repeated event is not told again.
+So it has a consumer group of its own, attempts counted in Redis, and dead letters that can be replayed. Its ledger
+records the ends it has reported, so that a repeated event is not reported again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TYPES: tuple[Type, ...] = ("saga.completed", "saga.failed", "saga.compensated", 
 
 
 class WebhookView(Answer):
-    """What is sent. ``data`` is the saga as ``GET /api/v1/sagas`` shows it at the instant of the attempt."""
+    """The body of a webhook. ``data`` is the saga as ``GET /api/v1/sagas`` shows it at the instant of the attempt."""
 
     type: Type
     timestamp: Moment
@@ -45,7 +45,7 @@ class WebhookView(Answer):
 
 
 class Teller:
-    """Tells how one saga ended."""
+    """Reports how one saga ended."""
 
     def __init__(self, sagas: Sequence[Saga], *, bus: Bus, prefix: str, sender: Sender, telemetry: Telemetry) -> None:
         self._listing = Listing(Records(bus, Keys(prefix, COORDINATOR)))
@@ -55,7 +55,7 @@ class Teller:
         telemetry.expect_webhooks(TYPES)
 
     async def tell(self, saga_id: str, type: Type) -> None:
-        """Tell it once; the same saga and type are always told under the same id.
+        """Report it once; the same saga and type always get the same id.
 
         Raises: ``NotDelivered``.
         """
@@ -63,7 +63,7 @@ class Teller:
         if stored is None:
             raise NotDelivered("the saga is not kept any more")
         view = glance(stored, self._table(stored.record.progress))
-        at = moment(stored.ended_ms) or view.started_at  # its end, also if a ledger has contradicted it since
+        at = moment(stored.ended_ms) or view.started_at  # its end, even if a ledger has contradicted it since
         if at is None:
             raise NotDelivered("the saga has neither an end nor a beginning")
         body = WebhookView(type=type, timestamp=at, data=view).model_dump_json(by_alias=True).encode()
@@ -77,7 +77,7 @@ class Teller:
 
 
 def participant(retry: Retry) -> Participant:
-    """Return the participant; of a store that it never saw before it tells only what ends from now on."""
+    """Return the participant; in a store that is new to it, it reports only sagas that end from now on."""
     webhooks = Participant(WEBHOOKS, begins_at="$", retry=retry)
 
     @webhooks.on(SagaCompleted, outside=True)
@@ -100,7 +100,7 @@ def participant(retry: Retry) -> Participant:
 
 
 class Webhooks:
-    """The participant at work, and its way out, open while it works. Implements ``sagastream.service.Worker``.
+    """The participant's worker, with its connection to the receiver. Implements ``sagastream.service.Worker``.
 
     Raises (when built): ``DefinitionError`` if a table has a participant of the same name.
     """
@@ -126,7 +126,7 @@ class Webhooks:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Tell until told to stop."""
+        """Report ends until ``stop`` is set."""
         async with self._sender:
             await self._consumer.run(stop)
 
@@ -135,12 +135,12 @@ class Webhooks:
         return self._consumer.is_ready()
 
     def describe(self) -> Mapping[str, str | int | float | bool | None]:
-        """Return what a person wants to know about it."""
+        """Return the worker's state for operators."""
         return self._consumer.describe()
 
 
 def webhooks(sagas: Sequence[Saga], *, bus: Bus, settings: Settings, telemetry: Telemetry) -> list[Webhooks]:
-    """Return the worker that tells outsiders how sagas of these tables end; none if no receiver is named."""
+    """Return the worker that reports the ends of these tables' sagas; none if no receiver is set."""
     if settings.webhook_url is None:
         return []
     return [Webhooks(sagas, bus=bus, settings=settings, telemetry=telemetry)]

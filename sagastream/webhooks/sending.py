@@ -1,7 +1,7 @@
-"""Sends one webhook, once. Speaks HTTP to whoever is outside; decides neither when nor how often.
+"""Sends one webhook, once. Speaks HTTP to the receiver; decides neither when nor how often.
 
-The name is looked up here, all its addresses are judged, and the connection goes to one that was judged: what the name
-means a moment later is of no account. Redirects are not followed, proxies not asked.
+It resolves the name itself, checks all its addresses, and connects to a checked one: a later change of the name has
+no effect. Redirects are not followed and proxies not used.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from sagastream.webhooks.signing import headers, keys_of
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 _HEADERS = {"content-type": "application/json", "user-agent": f"sagastream/{VERSION}"}
-_LONGEST_END_S = 1.0  # for what follows the status
+_LONGEST_END_S = 1.0  # for the rest of the answer after its status
 _LOOKUPS = 4  # at a time
-_MOST_READ = 1 << 14  # bytes of an answer; after more the connection is not worth keeping
+_MOST_READ = 1 << 14  # bytes of an answer; reading more costs more than a new connection
 
 
 class NotDelivered(SagastreamError):
-    """Nobody said that the webhook was received, which may have happened all the same; the message says why."""
+    """Receipt was not confirmed, though the webhook may have arrived; the message says why."""
 
 
 class NotAllowed(NotDelivered):
-    """The address is not one that may be called."""
+    """The address must not be called."""
 
 
 async def resolved(host: str, port: int) -> Sequence[str]:
@@ -48,14 +48,14 @@ async def resolved(host: str, port: int) -> Sequence[str]:
 
 @cache
 def _lookups() -> ThreadPoolExecutor:
-    """Return threads for this alone: a name nobody answers for holds one for long, and others must find the store."""
+    """Return threads of its own: an unresolvable name blocks one for long, and Redis look-ups must not wait for it."""
     return ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="webhooks: look up")
 
 
 class Sender:
-    """The way to one receiver; an async context manager, open while it is used.
+    """The client of one receiver; an async context manager, open while it is in use.
 
-    Several secrets sign everything, so that they can be exchanged one after the other.
+    With several secrets, each signs every request, so that they can be replaced one by one.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Sender:
         now_s: Callable[[], float] = time.time,
         client: Callable[[], httpx.AsyncClient] | None = None,
     ) -> None:
-        assert settings.webhook_url is not None  # whoever names no receiver sends nothing
-        assert settings.webhook_secret is not None  # no settings have the one without the other
+        assert settings.webhook_url is not None  # without a receiver no sender is built
+        assert settings.webhook_secret is not None  # settings refuse a URL without a secret
         self._url = httpx.URL(settings.webhook_url.get_secret_value())
         self._keys = keys_of(settings.webhook_secret.get_secret_value())
         self._private = networks_of(settings.webhook_private_networks)
@@ -87,11 +87,11 @@ class Sender:
             await self._client.aclose()
 
     async def send(self, id: str, body: bytes) -> None:
-        """Send it, and return once it was received.
+        """Send the webhook, and return once its receipt is confirmed.
 
         Raises: ``NotDelivered``; the same id may be sent again.
         """
-        async with self._turns:  # waiting for one's turn is not the receiver's fault
+        async with self._turns:  # outside the time-out: waiting for a turn is not the receiver's fault
             try:
                 async with asyncio.timeout(self._timeout_s):
                     answer = await self._attempt(id, body)
@@ -112,13 +112,13 @@ class Sender:
         self._must_be_allowed(found)
         signed = {**_HEADERS, **headers(self._keys, id=id, at_s=int(self._now_s()), body=body)}
         last: httpx.TransportError | None = None
-        share_s = self._timeout_s / 2 / max(1, len(found) - 1)  # half of it is left for the last address
+        share_s = self._timeout_s / 2 / max(1, len(found) - 1)  # half of the time is left for the last address
         for number, address in enumerate(found, 1):
             connect_s = share_s if number < len(found) else None
             try:
                 return await self._post(address, signed, body, connect_s)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                last = error  # nothing was sent: the next address is as good
+                last = error  # nothing was sent, so the next address may be tried
         raise last or NotDelivered("the name has no address")
 
     def _must_be_allowed(self, found: Sequence[Address]) -> None:
@@ -131,7 +131,7 @@ class Sender:
     async def _post(
         self, address: Address, signed: dict[str, str], body: bytes, connect_s: float | None
     ) -> httpx.Response:
-        assert self._client is not None  # used while it is open
+        assert self._client is not None  # the context manager is open
         host = self._url.raw_host.decode("ascii")
         request = self._client.build_request(
             "POST",
@@ -139,13 +139,13 @@ class Sender:
             content=body,
             headers={**signed, "host": self._url.netloc.decode("ascii")},
             timeout=httpx.Timeout(None, connect=connect_s),
-            extensions={"sni_hostname": host},  # whose certificate it must be, as if the name had been called
+            extensions={"sni_hostname": host},  # the certificate must match the name, not the address
         )
         return await self._client.send(request, stream=True)
 
 
 async def _let_end(answer: httpx.Response) -> None:
-    """Read what follows the status, so that the connection can be kept; nothing of it counts, nor whether it ends."""
+    """Read the rest of the answer, so that the connection can be reused; its content and its failures are ignored."""
     try:
         with suppress(httpx.HTTPError, TimeoutError):
             async with asyncio.timeout(_LONGEST_END_S):
@@ -159,7 +159,7 @@ async def _let_end(answer: httpx.Response) -> None:
 
 
 def _client() -> httpx.AsyncClient:
-    # How long a call may take is bounded as a whole, and how many there are by turns. SSL_CERT_FILE is heeded.
+    # ``send`` limits the time of a whole call, and turns limit the number of calls. SSL_CERT_FILE is honoured.
     return httpx.AsyncClient(
         timeout=None, follow_redirects=False, trust_env=False, verify=httpx.create_ssl_context(),
         limits=httpx.Limits(max_connections=None), cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),

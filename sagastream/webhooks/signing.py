@@ -12,9 +12,9 @@ _SHORTEST, _LONGEST = 24, 64  # bytes
 
 
 def keys_of(secrets: str) -> tuple[bytes, ...]:
-    """Return the keys of one or several secrets with spaces between, as they are written for people.
+    """Return the keys from one or several secrets, separated by spaces.
 
-    Raises: ``ValueError``, which does not repeat what was given.
+    Raises: ``ValueError``, which does not repeat the secrets.
     """
     found = []
     for secret in secrets.split():
