@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -113,6 +114,20 @@ async def test_a_first_line_that_is_torn_leaves_an_empty_record(torn: bytes, tmp
     async with FileRecord(path) as record:
         assert list(record.replay()) == []
         assert path.read_bytes() == b""
+
+
+async def test_a_call_that_is_being_written_is_on_no_page_yet(tmp_path: Path) -> None:
+    """The page ends before it and says where to go on; whole calls are written with the names that are documented."""
+    path = tmp_path / "calls.jsonl"
+    async with FileRecord(path) as record:
+        record.append(call(1))
+        whole = path.read_bytes()
+        path.write_bytes(whole + b'{"atMs":2,"ca')
+
+        page = record.page(0, 10)
+
+        assert (page.calls, page.next) == ((call(1),), len(whole))
+        assert json.loads(whole) == {"atMs": 1, "call": "close", "key": "key-1", "outcome": "closed"}
 
 
 async def test_damage_in_the_middle_is_named_by_its_line(tmp_path: Path) -> None:
