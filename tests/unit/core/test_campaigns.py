@@ -590,15 +590,19 @@ async def test_a_repair_that_was_stopped_at_its_last_saga_is_not_said_to_have_be
     assert told == ["repair.interrupted"]
 
 
+@pytest.mark.parametrize("lacks", [None, "cursor"])
 @in_virtual_time
-async def test_a_repair_that_cannot_be_read_here_holds_up_no_other() -> None:
+async def test_a_repair_that_cannot_be_read_here_holds_up_no_other(lacks: str | None) -> None:
     """Such as one of a later release, seen by a coordinator of this one: it waits for somebody who knows it."""
     world = World()
     ids = await stuck(world, 1)
     later, known = await begun(world, per_second=1), await begun(world)
     plan = {**json.loads(str(world.call("HGET", COORDINATOR, names.campaign(later.id), "plan"))), "every": "day"}
-    plan["action"]["act"] = "postpone"
-    world.call("HSET", COORDINATOR, names.campaign(later.id), "plan", json.dumps(plan))
+    if lacks is None:
+        plan["action"]["act"] = "postpone"
+        world.call("HSET", COORDINATOR, names.campaign(later.id), "plan", json.dumps(plan))
+    else:
+        world.call("HDEL", COORDINATOR, names.campaign(later.id), lacks)
 
     with capture_logs() as logged:
         async with driven(world):
