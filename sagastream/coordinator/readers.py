@@ -2,7 +2,8 @@
 
 The number of unread entries is the server's ``lag``, which is not always right: it is absent once entries were deleted
 from the middle, and too large for ever once entries were trimmed before the group had read them. It is corrected here
-if it can be derived otherwise, and None if not: never a guess.
+if it can be derived otherwise, and None if not. It can still be too large for a while after somebody trimmed unread
+entries by hand: once the group has read more than were trimmed nothing tells, until it has read everything.
 """
 
 from __future__ import annotations
