@@ -1,1 +1,1 @@
-"""What the engine costs: measured on the real saga, with every guarantee on."""
+"""The cost of the engine, measured on the real order saga with every guarantee on."""

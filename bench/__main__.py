@@ -1,6 +1,6 @@
-"""Everything that is measured, one part after the other: ``python -m bench``, or ``make bench``. Some minutes.
+"""All benchmarks, one after the other: ``python -m bench``, or ``make bench``. Takes some minutes.
 
-The parts are programs of their own; each says what it measures. ``--csv FOLDER`` keeps a file of rows per part.
+Each part is a program of its own and says what it measures. ``--csv FOLDER`` writes a file of rows per part.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PARTS: dict[str, tuple[Callable[[Sequence[str]], int], tuple[str, ...]]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the parts that are asked for; return 1 if one of them found a saga that did not end as it must."""
+    """Run the requested parts; return 1 if one of them found a saga that did not end as it must."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)} (all)")
     parser.add_argument("--million", action="store_true", help="let the store grow to a million sagas: 15 minutes more")

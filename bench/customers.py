@@ -1,4 +1,4 @@
-"""Customers: orders over HTTP/1.1 on kept-alive connections, written and read as bytes, so that asking costs little."""
+"""Customers: orders over HTTP/1.1 on kept-alive connections, as raw bytes, so that the client costs little."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _PATIENCE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a shop answered."""
+    """A shop's answer."""
 
     status: int
     body: bytes
 
     @property
     def saga_id(self) -> str:
-        """Return the saga of an accepted order, empty if it was not accepted."""
+        """Return the saga id of an accepted order, empty if it was not accepted."""
         return str(json.loads(self.body)["sagaId"]) if self.status == 202 else ""
 
 
 class Customers:
-    """Connections to one shop, opened as they are needed, at most ``most`` of them; whoever finds none free waits."""
+    """Connections to one shop, opened on demand, at most ``most``; a caller waits while none is free."""
 
     def __init__(self, port: int, *, most: int) -> None:
         self._port = port
@@ -38,7 +38,7 @@ class Customers:
         self._all: list[_Wire] = []
 
     async def __aenter__(self) -> Self:
-        """Return themselves; the first order connects."""
+        """Return itself; the first order connects."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -49,10 +49,10 @@ class Customers:
     async def order(self, number: int) -> Answer:
         """Place an order.
 
-        Raises: ``ConnectionError`` if the shop hangs up, ``TimeoutError`` if it does not answer.
+        Raises: ``ConnectionError`` if the shop closes the connection, ``TimeoutError`` if it does not answer.
         """
         async with self._most:
-            while self._free and not self._free[-1].is_open:  # the shop hangs up on who says nothing for some seconds
+            while self._free and not self._free[-1].is_open:  # the shop closes connections idle for some seconds
                 self._free.pop()
             wire = self._free.pop() if self._free else await self._connected()
             answer = await wire.ask(request(number))
@@ -66,7 +66,7 @@ class Customers:
 
 
 def request(number: int) -> bytes:
-    """Return an order as it goes over the wire."""
+    """Return an order as the bytes of an HTTP request."""
     price = f"{PRICE_CENTS / 100:.2f}"
     body = json.dumps({
         "customerId": f"customer-{number % 100}",
@@ -95,16 +95,16 @@ class _Wire(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether anything can be asked."""
+        """Tell whether a request can be sent."""
         return self._transport is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way out."""
+        """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Look whether the answer is whole."""
+        """Check whether the answer is complete."""
         self._come += data
         head, found, body = self._come.partition(b"\r\n\r\n")
         length = _LENGTH.search(head + b"\r\n")
@@ -114,7 +114,7 @@ class _Wire(asyncio.Protocol):
             self._answer = None
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell who waits, and whoever would ask next."""
+        """Fail the waiting request, and refuse later ones."""
         self._transport = None
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ConnectionError("the shop hung up"))
@@ -128,6 +128,6 @@ class _Wire(asyncio.Protocol):
             return await self._answer
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()

@@ -1,4 +1,4 @@
-"""When sagas end, as seen by somebody who reads what is told of it: one blocking read, beside the shop. Reads only."""
+"""Observes when sagas end, by one blocking read of the published lifecycle events, beside the shop. Reads only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BLOCK = timedelta(seconds=1)
 
 
 class Ends:
-    """Notes when each saga ended; a saga's end is told by the call that writes its record."""
+    """Records when each saga ended; the script that writes a saga's record also publishes its end."""
 
     def __init__(self, url: str) -> None:
         keys = Keys(Settings(redis_url=url).key_prefix, COORDINATOR)
@@ -29,18 +29,18 @@ class Ends:
         self._is_over = False
         self._news = asyncio.Event()
         self.at: dict[str, float] = {}
-        """When (by ``time.perf_counter``) each saga was seen to have ended."""
+        """The instant (of ``time.perf_counter``) at which each saga's end was seen."""
 
     async def __aenter__(self) -> Self:
-        """Begin to read."""
+        """Start reading."""
         self._reading = asyncio.create_task(self._read())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Read no more.
+        """Stop reading.
 
-        A client that is cancelled at the moment of its reply may return it and forget that it was; so the read is
-        also told, and waited for within bounds.
+        A client cancelled at the moment of its reply may return the reply and lose the cancellation; so the reader
+        also gets a flag, and is awaited with a time limit.
         """
         self._is_over = True
         if self._reading is not None:
@@ -49,7 +49,7 @@ class Ends:
         await self._bus.close()
 
     async def until(self, sagas: Iterable[str], *, within_s: float) -> None:
-        """Wait until these have ended, or for so long."""
+        """Wait until these have ended, at most ``within_s``."""
         missing = set(sagas)
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):

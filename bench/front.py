@@ -1,8 +1,8 @@
-"""The front door: orders over HTTP until the last of them has ended: ``python -m bench.front``.
+"""From order to end over HTTP: ``python -m bench.front``.
 
-So many customers each place an order, wait for its acceptance and place the next. The clock runs from the first order
-to the last end, as told by the call that writes the record. Shop, server and customers share the machine, and the CPU
-time of each stands beside the throughput.
+Concurrent customers each place an order, wait for its acceptance and place the next. The clock runs from the first
+order to the last end, as published by the script that writes the record. Shop, server and customers share the machine;
+the CPU time of each is shown beside the throughput.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WARM = 50
 
 @dataclass(frozen=True, slots=True)
 class Rush:
-    """What one run cost: orders accepted and ended, how long both took, and whose CPU time it was."""
+    """The cost of one run: orders accepted and ended, the durations of both, and the CPU time of each part."""
 
     orders: int
     accepted: int
@@ -50,7 +50,7 @@ class Rush:
 
     @property
     def orders_per_s(self) -> float:
-        """Return how many orders were accepted and ended per second."""
+        """Return the number of orders accepted and ended per second."""
         return self.ended / self.seconds
 
     def us(self, cpu_s: float) -> float:
@@ -59,9 +59,9 @@ class Rush:
 
 
 async def measured(shop: Shop, *, orders: int, customers: int) -> Rush:
-    """Let customers loose on a shop that is up.
+    """Let customers order from a running shop.
 
-    Raises: ``TimeoutError`` if it does not take all their orders within bounds.
+    Raises: ``TimeoutError`` if it does not accept all their orders in time.
     """
     async with (
         Meter(shop.redis_url) as meter, Ends(shop.redis_url) as ends, Customers(shop.port, most=customers) as buying

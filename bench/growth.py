@@ -1,9 +1,9 @@
-"""What many stored sagas cost: ``python -m bench.growth``.
+"""The cost of many stored sagas: ``python -m bench.growth``.
 
 One server is filled with more and more sagas, as the coordinator would have stored them (``bench.stored``). At each
-size the engine runs fresh sagas beside them, in turn with as many on a server that keeps the smallest size: machines
-change their speed within minutes, so only what is measured side by side says what size costs. Every question is asked
-of the coordinator over HTTP (``bench.reads``), and the memory of a stored saga is read off the server: all of it
+size the engine runs fresh sagas beside them, alternating with as many on a server that keeps the smallest size: a
+machine's speed changes within minutes, so only figures measured side by side show the effect of size. Every question
+is sent to the coordinator over HTTP (``bench.reads``), and the server reports the memory of a stored saga: all of it
 (record, history, indexes, figures), and that of its history alone.
 """
 
@@ -42,13 +42,13 @@ from sagastream.settings import Settings
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 _SAMPLE = 500
-_ONE_IN = 100  # of a store's sagas so many more are run before any are measured
+_ONE_IN = 100  # one extra saga per this many stored ones is run before any is measured
 _AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a fresh saga cost in one run beside the stored ones."""
+    """The cost of a fresh saga in one run beside the stored ones."""
 
     sagas_per_s: float
     server_us: float
@@ -56,13 +56,13 @@ class Cost:
 
     @property
     def us(self) -> float:
-        """Return what it cost altogether."""
+        """Return the total cost."""
         return self.server_us + self.python_us
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What was found at one size; each of ``beside`` was measured right before that of ``costs``."""
+    """The results at one size; each of ``beside`` was measured right before its counterpart in ``costs``."""
 
     stored: int
     costs: tuple[Cost, ...]
@@ -89,7 +89,7 @@ class Size:
         }
 
     def _times(self, of: Callable[[Cost], float]) -> float:
-        """Return how many times the cost beside the smallest size this is."""
+        """Return the ratio to the cost beside the smallest size."""
         pairs = zip(self.costs, self.beside, strict=True)
         return statistics.median(of(here) / of(there) for here, there in pairs)
 
@@ -99,13 +99,13 @@ class NotEnded(Exception):
 
 
 async def stored_until(url: str, size: int, already: int) -> tuple[list[Life], float, float]:
-    """Fill a store up to a size; return all lives, the bytes each new one takes, and those of a history."""
+    """Fill a store up to a size; return all lives, the bytes of each new one, and the bytes of its history."""
     async with Meter(url) as meter:
-        await meter.set("auto-aof-rewrite-percentage", "0")  # a child that copies the store would be measured too
+        await meter.set("auto-aof-rewrite-percentage", "0")  # a rewrite's child process would be measured too
         await meter.set_appendfsync("no")
         before = await meter.bytes_used()
         stored = await fill(url, size, already=already)
-        # What was asked of the services on the way would be answered by the first who run beside this store.
+        # The first run beside this store would otherwise answer the requests published while filling it.
         await meter.empty(*Meanings(TABLES).publications())
         took = (await meter.bytes_used() - before) / max(1, size - already)
         ended = [life for life in stored if Status(life.status).is_end]
@@ -115,10 +115,10 @@ async def stored_until(url: str, size: int, already: int) -> tuple[list[Life], f
 
 
 async def settle(url: str, sagas: int, named: str) -> None:
-    """Let a store that was filled in one go come to rest: what is freed by that, and tables that have just doubled.
+    """Let a freshly filled store come to rest: freed memory, and hash tables that have just doubled.
 
-    A million stored sagas are two million keys, nearly what a table takes before it doubles: all that are measured
-    would pay for that. Of a shop's sagas, of ten keys each, one in fifteen does.
+    A million stored sagas are two million keys, nearly the size at which a table doubles: the measured sagas
+    would pay for that. Of a shop's sagas, with ten keys each, one in fifteen does.
     """
     for at in range(0, sagas, _AT_ONCE):
         await cost(url, min(_AT_ONCE, sagas - at), f"{named}-{at}")
@@ -127,7 +127,7 @@ async def settle(url: str, sagas: int, named: str) -> None:
 
 
 async def cost(url: str, sagas: int, named: str) -> Cost:
-    """Run fresh sagas, all workers in this process; return what one cost.
+    """Run fresh sagas, all workers in this process; return the cost of one.
 
     Raises: ``NotEnded``.
     """
@@ -150,10 +150,10 @@ def _completed(ended: Ended) -> int:
 
 
 def measured(url: str, smallest: str, size: int, already: int, *, sagas: int, repeat: int) -> Size:
-    """Bring a store to a size and measure there, and beside it on the store of the ``smallest``."""
+    """Fill a store to a size and measure there, alternating with the store of the ``smallest`` size."""
     stored, took, history = asyncio.run(stored_until(url, size, already))
-    gc.collect()  # what filled it is not to be looked at while sagas run,
-    os.sync()  # and what that wrote, gigabytes, is not to be brought to the disk meanwhile
+    gc.collect()  # the garbage of filling must not be collected while sagas run,
+    os.sync()  # and the gigabytes it wrote must not be flushed to disk meanwhile
     asyncio.run(settle(url, size // _ONE_IN, f"settling-{size}"))
     pairs = [
         [asyncio.run(cost(each, sagas, f"beside-{size}-{at}")) for each in (smallest, url)] for at in range(repeat)
@@ -163,7 +163,7 @@ def measured(url: str, smallest: str, size: int, already: int, *, sagas: int, re
     del stored
     with served(url) as port:
         found = ask(port, asked)
-        for _ in range(repeat - 1):  # whoever else works on the machine can only make an answer slower
+        for _ in range(repeat - 1):  # other load on the machine can only make an answer slower
             again = zip(found, ask(port, asked), strict=True)
             found = [min(pair, key=lambda times: times.percentile(0.99)) for pair in again]
     return Size(size, costs, beside, took, history, tuple(found))

@@ -1,8 +1,8 @@
-"""From POST to terminal status, at a given number of orders a second: ``python -m bench.latency``.
+"""From POST to final status, at a given number of orders a second: ``python -m bench.latency``.
 
-Open loop: order *n* is due at a fixed instant, whatever became of those before it, and its time counts from that
-instant. A shop, or a customer, that stalls makes all orders late that are due meanwhile, as in life. The end is seen by
-a blocking read of what the record-writing call tells.
+Open loop: order *n* is due at a fixed instant, whatever happens to those before it, and its time counts from that
+instant. A shop, or a customer, that stalls delays all orders due meanwhile, as in production. The end is seen by a
+blocking read of the events that the record-writing script publishes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ SHARES = {"p50_ms": 0.5, "p99_ms": 0.99, "p99.9_ms": 0.999, "max_ms": 1.0}
 _MOST = 500  # connections
 _WARM = 20
 _GRACE_S = 10.0
-_PATIENCE_S = 60.0  # beyond what a rate needs, until the run is given up
+_PATIENCE_S = 60.0  # beyond the nominal duration, until the run is given up
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """One run at one rate: how long each order took to its acceptance and to its end, and how many have no end."""
+    """One run at one rate: each order's time to acceptance and to its end, and the number of orders without an end."""
 
     rate: int
     due: int
@@ -43,14 +43,14 @@ class Course:
 
     @property
     def without_end(self) -> int:
-        """Return how many orders were refused or had not ended when patience did."""
+        """Return how many orders were refused or had not ended when the waiting time was over."""
         return self.due - len(self.ends.ms)
 
 
 async def measured(shop: Shop, rates: Sequence[int], *, seconds: float) -> list[Course]:
-    """Place orders at one rate after the other on a shop that is up.
+    """Place orders at one rate after the other in a running shop.
 
-    Raises: ``TimeoutError`` for a shop, or a machine, that does not come to an end.
+    Raises: ``TimeoutError`` if the shop, or the machine, is too slow to finish.
     """
     async with Ends(shop.redis_url) as ends, Customers(shop.port, most=_MOST) as buying:
         warm = [await buying.order(number) for number in range(_WARM)]
@@ -65,7 +65,7 @@ async def measured(shop: Shop, rates: Sequence[int], *, seconds: float) -> list[
 
 
 def count(rate: int, seconds: float) -> int:
-    """Return how many orders are placed at a rate; a slow one goes on for longer, or there is nothing to rank."""
+    """Return how many orders are placed at a rate; a slow rate runs longer, to have enough orders for percentiles."""
     return max(round(rate * seconds), min(30, round(30 * seconds)))
 
 
@@ -81,7 +81,7 @@ async def _course(buying: Customers, ends: Ends, rate: int, due: int) -> Course:
     async with asyncio.TaskGroup() as tasks:
         for number in range(due):
             at = start + number / rate
-            # Waking early and turning in the loop would take the CPU from the shop; being late counts against it.
+            # Waking early and spinning would take CPU from the shop; waking late counts against the result.
             await asyncio.sleep(max(0.0, at - time.perf_counter()))
             tasks.create_task(buy(number, at))
     await ends.until(answered, within_s=_GRACE_S)

@@ -1,15 +1,15 @@
-"""The limit: what the server could do if Python cost nothing.
+"""The limit: the server's throughput if Python cost nothing.
 
-The commands that the real engine sends for so many sagas are recorded on their way (``relay``). They are then sent
-again to a fresh server on which the same work lies ready: over plain sockets, as many as the engine had, encoded
-beforehand, as fast as the server takes them. So scripts, payloads, reads and batches are the engine's own, every id is
-new to the server, and the acknowledged entries are those that the replies name. A run counts only if at its end every
-saga is where the engine brought it and everything that was read is acknowledged.
+The commands of the real engine for a number of sagas are recorded by a ``relay``. They are then replayed
+to a fresh server that holds the same initial work: over plain sockets, as many as the engine had, encoded
+beforehand, as fast as the server accepts them. So scripts, payloads, reads and batches are the engine's own, every id
+is new to the server, and the acknowledged entries are those in the replies. A run counts only if at its end every
+saga has the status it had under the engine, and every entry read is acknowledged.
 
-What this is not. It is a limit for *these* commands: fatter ones lower it, so the server's CPU time per saga stands
-beside every ratio to it. Nothing waits for an answer to decide, and reads do not block, which is a little cheaper for
-the server than the engine's. How many events a batch holds is as it was while recording. The relay and the sender are
-Python too, but the sender's time is shown: as long as it is far below the server's, the server is what limits.
+Limitations. It is a limit for *these* commands: larger ones lower it, so the server's CPU time per saga is shown
+beside every ratio to it. No command waits for a decision, and reads do not block, which costs the server a little
+less than the engine's. Batches have the sizes of the recording. The relay and the sender are Python too, but the
+sender's time is shown: as long as it is far below the server's, the server is the bottleneck.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ async def recorded(case: Case) -> Mix:
 
 
 async def replayed(mix: Mix, case: Case) -> Figures:
-    """Send a mix again to a server of its own on which the case's work lies ready.
+    """Replay a mix to a server of its own that holds the case's initial work.
 
-    Raises: ``NotAsRecorded`` if a saga is not where it was, or an entry was not read and acknowledged.
+    Raises: ``NotAsRecorded`` if a saga ends differently, or an entry was not read and acknowledged.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as directory, EmbeddedServer(Path(directory)) as server:
         async with Meter(server.url) as meter:

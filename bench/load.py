@@ -1,4 +1,4 @@
-"""Work that lies ready before the clock starts: shelves that never run out, and orders that are placed."""
+"""Work prepared before the clock starts: stock that never runs out, and orders already placed."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _METHODS = ("CreditCard", "DeclinedCard")
 
 
 async def lay_ready(url: str, sagas: int, *, declined: int, named: str = "order") -> None:
-    """Begin sagas through the shop's own entrance; ``declined`` of them will be turned back at payment.
+    """Begin sagas through the shop's own entrance; ``declined`` of them will be refused at payment and undone.
 
-    Their orders are called by ``named`` and a number, and must not exist.
+    Their orders are named by ``named`` and a number, and must not exist.
     """
     await fill_shelves(url)
     settings = Settings(redis_url=url)
     bus = connect(url, name="bench", block=settings.block)
     try:
         entrance = Entrance(order, bus=bus, settings=settings)
-        # Spread evenly, so that both ways of ending go through every batch.
+        # Spread evenly, so that every batch has both outcomes.
         turned_back = [(at + 1) * declined // sagas > at * declined // sagas for at in range(sagas)]
         await asyncio.gather(
             *(
@@ -43,7 +43,7 @@ async def lay_ready(url: str, sagas: int, *, declined: int, named: str = "order"
 
 
 async def fill_shelves(url: str) -> None:
-    """Put more of everything into the store than anybody will order, unless it is there."""
+    """Fill the store with more of every product than will be ordered, unless it is there already."""
     settings = Settings(redis_url=url)
     bus = connect(url, name="bench", block=settings.block)
     try:
@@ -54,7 +54,7 @@ async def fill_shelves(url: str) -> None:
 
 
 def product(number: int) -> str:
-    """Return a product's id; no shop sells it but for the bench."""
+    """Return the id of a product used only by benchmarks."""
     return f"bench-{number}"
 
 
@@ -65,7 +65,7 @@ def _fill(tx: Transaction) -> None:
 
 
 def an_order(order_id: str, at: int, entrance: Entrance, method: str = "CreditCard") -> Order:
-    """Return an order of some product, paid by this method."""
+    """Return an order of some product, paid by the given method."""
     return Order(
         id=order_id,
         saga_id=entrance.saga_id(OrderCreated, order_id),

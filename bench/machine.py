@@ -1,4 +1,4 @@
-"""On what a figure was measured: no figure stands without it."""
+"""The circumstances of a measurement: no figure is published without them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read off the server: its CPU time and how many sagas have ended. Reads; judges nothing."""
+"""Readings from the server: its CPU time and the number of ended sagas. Reads; judges nothing."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from sagastream.saga.lifecycle import Status
 
 ENDS = tuple(status for status in Status if status.is_end)
 _PAUSE_S = 0.01
-_LOOKS = 1000  # at keys, by one command
+_LOOKS = 1000  # keys inspected by one command
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How many sagas ended in which way, and after how many seconds the last one did."""
+    """The number of ended sagas by status, and the seconds until the last one ended."""
 
     seconds: float
     by_status: dict[Status, int]
 
     @property
     def sagas(self) -> int:
-        """Return how many ended at all."""
+        """Return the number of all ended sagas."""
         return sum(self.by_status.values())
 
 
 class Meter:
-    """A connection of its own to the server that is measured."""
+    """A separate connection to the measured server."""
 
     def __init__(self, url: str) -> None:
         settings = Settings(redis_url=url)
@@ -39,7 +39,7 @@ class Meter:
         self._bus = connect(url, name="bench-meter", block=settings.block)
 
     async def __aenter__(self) -> Self:
-        """Return itself; the first question connects."""
+        """Return itself; the first command connects."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -47,7 +47,7 @@ class Meter:
         await self._bus.close()
 
     async def server_cpu_s(self) -> float:
-        """Return the CPU time of the whole server process so far, forcing to disk included."""
+        """Return the CPU time of the whole server process so far, including syncs to disk."""
         told = _info(str(await self._bus.query.execute("INFO", "cpu")))
         return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
 
@@ -59,24 +59,24 @@ class Meter:
         return f"redis {told['redis_version']}"
 
     async def set_appendfsync(self, policy: str) -> None:
-        """Change when the server forces its log to disk."""
+        """Change when the server syncs its log to disk."""
         await self.set("appendfsync", policy)
 
     async def bytes_used(self) -> int:
-        """Return how much memory the server's data take."""
+        """Return the memory used by the server's data."""
         return int(_info(str(await self._bus.query.execute("INFO", "memory")))["used_memory"])
 
     async def bytes_of(self, *names: str) -> int:
-        """Return how much memory the keys of these names below the coordinator's root take, each read to its end."""
+        """Return the memory of the keys of these names below the coordinator's root, each measured in full."""
         keys = (("MEMORY", "USAGE", self._keys.key(name), "SAMPLES", 0) for name in names)
         return sum(int(str(size)) for size in await self._bus.query.pipeline(list(keys)) if size)
 
     async def empty(self, *names: str) -> None:
-        """Take everything out of the coordinator's streams of these names."""
+        """Remove all entries from the coordinator's streams of these names."""
         await self._bus.query.pipeline([("XTRIM", self._keys.key(name), "MAXLEN", 0) for name in names])
 
     async def end_rehashing(self) -> None:
-        """Bring a table of keys that has lately doubled to its end: each look at one moves a part of it."""
+        """Finish a key table's incremental rehashing after it has doubled: each look-up moves a part of it."""
         keys = int(str(await self._bus.query.execute("DBSIZE")))
         for at in range(0, keys, _LOOKS):
             looks = range(at, min(at + _LOOKS, keys))
@@ -87,7 +87,7 @@ class Meter:
         await self._bus.query.execute("CONFIG", "SET", option, value)
 
     async def until_ended(self, sagas: int, *, within_s: float) -> Ended:
-        """Wait until so many sagas have ended, or the time is up."""
+        """Wait until this many sagas have ended, or the time is up."""
         began = time.perf_counter()
         while True:
             replies = await self._bus.query.pipeline(

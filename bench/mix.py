@@ -1,4 +1,4 @@
-"""The command mix that sagas cause, out of a recording: what is sent again, in which order. Pure."""
+"""The command mix of sagas, derived from a recording: what is replayed, in which order. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOT_OF_SAGAS = frozenset({"HELLO", "CLIENT", "AUTH", "SELECT", "PING", "INFO", 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Commands that go out together over one connection, encoded; ``reads`` are the positions of group reads."""
+    """Commands sent together over one connection, encoded; ``reads`` are the positions of group reads."""
 
     link: int
     data: bytes
@@ -27,7 +27,7 @@ class Burst:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """So many entries that were read are acknowledged over this connection."""
+    """The acknowledgement of a number of read entries over this connection."""
 
     link: int
     group: Group
@@ -39,7 +39,7 @@ Step: TypeAlias = Burst | Acknowledgement
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What is sent again, what must be there before it is, and a read per group for what is left at the end."""
+    """The commands to replay, those that prepare the server, and a read per group for entries left at the end."""
 
     groundwork: tuple[bytes, ...]
     steps: tuple[Step, ...]
@@ -49,17 +49,17 @@ class Mix:
 
     @property
     def links(self) -> int:
-        """Return how many connections it takes."""
+        """Return the number of connections it needs."""
         return 1 + max(step.link for step in self.steps)
 
 
 def mixed(recording: Recording) -> Mix:
-    """Return the mix of a recording, without what a connection says of itself and without reads that found nothing."""
+    """Return the mix of a recording, without connection set-up and without reads that found nothing."""
     sent = [exchange for exchange in recording.in_order() if _belongs(exchange)]
     groundwork = dict.fromkeys(encoded(command) for each in sent for command in _groundwork(each.command))
     sent = [exchange for exchange in sent if exchange.name != "XGROUP"]
     steps: list[Step] = []
-    # What one connection sent in a row went out together, or could have.
+    # Consecutive commands of one connection were sent together, or could have been.
     for (link, is_acknowledging), run in groupby(sent, key=lambda each: (each.link, each.name == "XACK")):
         exchanges = list(run)
         steps += map(_acknowledgement, exchanges) if is_acknowledging else [_burst(link, exchanges)]
@@ -75,7 +75,7 @@ def read(reply: object) -> dict[bytes, list[bytes]]:
 
 
 def encoded(command: Sequence[bytes]) -> bytes:
-    """Return a command as it goes over the wire."""
+    """Return a command as the bytes sent to the server."""
     parts = [b"*%d\r\n" % len(command)]
     for part in command:
         parts += (b"$%d\r\n" % len(part), part, b"\r\n")
@@ -87,12 +87,12 @@ def _belongs(exchange: Exchange) -> bool:
         return False
     if exchange.name == "XREADGROUP":
         return bool(read(exchange.reply))
-    # A script that was not known is sent again with its text; here all are known from the beginning.
+    # An unknown script is sent again with its text; in a replay all scripts are loaded at the start.
     return not (isinstance(exchange.reply, hiredis.ReplyError) and str(exchange.reply).startswith("NOSCRIPT"))
 
 
 def _groundwork(command: list[bytes]) -> list[list[bytes]]:
-    """Return what must have been done before anybody relies on it: scripts are known, groups exist."""
+    """Return the commands that must precede a command: load its script, create its group."""
     if command[0].upper() == b"EVAL":
         return [[b"SCRIPT", b"LOAD", command[1]]]
     return [command] if command[0].upper() == b"XGROUP" else []
@@ -110,7 +110,7 @@ def _burst(link: int, exchanges: Iterable[Exchange]) -> Burst:
 
 
 def _unblocked(command: list[bytes]) -> list[bytes]:
-    """Return a group read that never waits: nothing may hold up what comes after it on its connection."""
+    """Return a group read without blocking: it must not delay later commands on its connection."""
     words = [word.upper() for word in command]
     if b"BLOCK" not in words[: words.index(b"STREAMS")]:
         return command

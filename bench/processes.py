@@ -1,4 +1,4 @@
-"""Workers as processes: prepared first, set off together, asked for their CPU time, ended. One pipe to each."""
+"""Worker processes: prepared first, started together, asked for their CPU time, ended. One pipe to each."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Processes:
     def __enter__(self) -> Self:
         """Start the processes and wait until each has loaded its code.
 
-        Raises: ``TimeoutError`` if one does not come up.
+        Raises: ``TimeoutError`` if one does not start.
         """
-        # Processes of their own, forked from one that has loaded the code and done nothing else: loading it in each
-        # takes longer than the whole run.
+        # Separate processes, forked from one that has loaded the code and done nothing else: loading it in each
+        # would take longer than the whole run.
         starting = multiprocessing.get_context("forkserver")
         starting.set_forkserver_preload(["bench.workers"])
         try:
@@ -61,7 +61,7 @@ class Processes:
         self._stack.close()
 
     def set_off(self) -> None:
-        """Let the workers begin."""
+        """Start the workers' work."""
         self._tell("go")
 
     def cpu_s(self) -> float:
@@ -88,7 +88,7 @@ def _work(name: str, url: str, casting: Callable[[], Cast], pipe: Connection[flo
         pipe.recv()
         asyncio.run(_run(name, url, casting, pipe))
     except (EOFError, KeyboardInterrupt):
-        pass  # nobody is left to work for
+        pass  # the parent is gone: there is nothing left to do
 
 
 async def _run(name: str, url: str, casting: Callable[[], Cast], pipe: Connection[float, str]) -> None:

@@ -1,4 +1,4 @@
-"""Everything that may be asked of the routes that list and count sagas: every filter, deep in the list, both sizes."""
+"""Requests to the routes that list and count sagas: every filter, deep in the list, both page sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.stored import OFTEN, STORIES, TABLES, Life
 from sagastream.pages import Position
 
 LIMITS = (50, 200)
-OF_EACH = 120  # questions of each kind, so that a p99 is not the one that met a hiccup
+OF_EACH = 120  # questions of each kind, so that one outlier does not decide the p99
 _FILTERS = ("status", "businessProcess", "initiatorId", "span")
 _WINDOWS = ("PT1M", "PT1H", "P30D")
 _ROUTES = "/api/choreographedsaga"
@@ -20,7 +20,7 @@ _ROUTES = "/api/choreographedsaga"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request, and which kind of question it is."""
+    """One request, and its kind."""
 
     kind: str
     path: str
@@ -45,7 +45,7 @@ def questions(stored: Sequence[Life]) -> list[Question]:
 
 
 def _page(chance: random.Random, stored: Sequence[Life], filters: Sequence[str], limit: int) -> Question:
-    """Ask for the first page, or for one that begins anywhere in the list, of anything there is."""
+    """Ask for the first page, or for one that begins anywhere in the list, with existing filter values."""
     told: dict[str, str | int] = {"limit": limit}
     if "status" in filters:
         told["status"] = chance.choice(list(STORIES))

@@ -1,8 +1,8 @@
 """The engine's speed in under a minute: ``python -m bench.quick``, or ``make bench-quick``.
 
 Every guarantee is on: ledger, history, indexes, figures, deadlines, metrics. The sagas are begun before the workers
-start; the clock runs until the last record says that its saga has ended. In the same run their commands are sent again
-as fast as the server takes them (``bench.limit``): what part of that the engine reaches is the last column. Compare
+start; the clock runs until the last record has a final status. In the same run their commands are replayed as fast
+as the server accepts them (``bench.limit``): the last column is the engine's share of that throughput. Compare
 figures of one run only.
 """
 
@@ -31,7 +31,7 @@ HEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Median:
-    """One case, run several times: the middle of each figure, and of the ratios to the limit of the same round."""
+    """One case, run several times: the median of each figure, and of the ratios to the limit of the same round."""
 
     case: Case
     runs: tuple[Figures, ...]
@@ -49,24 +49,24 @@ class Median:
 
     @property
     def python_us(self) -> float:
-        """Return the CPU microseconds per saga of everything that is not the server."""
+        """Return the CPU microseconds per saga of everything but the server."""
         return statistics.median(run.python_us for run in self.runs)
 
     @property
     def server_busy(self) -> float:
-        """Return which part of the time the server was at work."""
+        """Return the share of time in which the server was busy."""
         return statistics.median(run.server_cpu_s / run.ended.seconds for run in self.runs)
 
     @property
     def of_limit(self) -> float:
-        """Return which part of the limit was reached."""
+        """Return the share of the limit that was reached."""
         return statistics.median(
             run.sagas_per_s / limit.sagas_per_s for run, limit in zip(self.runs, self.limits, strict=True)
         )
 
 
 def medians(asked: argparse.Namespace) -> Iterator[Median]:
-    """Run what was asked for, the limit and the engine by turns, and yield a median per case."""
+    """Run the requested cases, limit and engine alternating, and yield a median per case."""
     for path in asked.path:
         case = Case("one", path, "no", asked.sagas)
         mix = asyncio.run(recorded(case))
@@ -82,7 +82,7 @@ def medians(asked: argparse.Namespace) -> Iterator[Median]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for and print a table; return 1 if a saga did not end as it must."""
+    """Run the requested cases and print a table; return 1 if a saga did not end as it must."""
     asked = _parser().parse_args(arguments)
     on = described()
     print(f"{asked.sagas} sagas of the order's table per run · commit {on['commit']}")

@@ -1,6 +1,6 @@
 """How fast the coordinator answers when many sagas are stored: ``python -m bench.reads``.
 
-A store is filled, the real coordinator serves it from a process of its own, and every question is asked over HTTP, one
+A store is filled, the real coordinator serves it from a separate process, and every question is sent over HTTP, one
 after the other. The bound is DESIGN's: 20 ms p99 for any page of any filter and for the statistics.
 """
 
@@ -33,9 +33,9 @@ _PATIENCE_S = 30.0
 
 
 def measured(port: int, asked: Sequence[Question], *, rounds: int) -> list[Times]:
-    """Ask everything, again while something is late, and return each kind's best round.
+    """Ask all questions, repeat while an answer is late, and return each kind's best round.
 
-    Whoever else works on the machine can only make an answer slower.
+    Other load on the machine can only make an answer slower.
     """
     found = ask(port, asked)
     while late(found) and (rounds := rounds - 1):
@@ -70,7 +70,7 @@ def ask(port: int, asked: Sequence[Question]) -> list[Times]:
 
 @contextmanager
 def served(redis_url: str) -> Iterator[int]:
-    """Serve a store by a coordinator in a process of its own; yield its port.
+    """Serve a store by a coordinator in a separate process; yield its port.
 
     Raises: ``TimeoutError`` if it does not come up.
     """

@@ -1,4 +1,4 @@
-"""What is really sent to the server: a relay on the way to it that passes every byte on and notes every command."""
+"""A relay between clients and the server that forwards every byte and records every command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PIECE = 1 << 18
 
 @dataclass(slots=True)
 class Exchange:
-    """One command of one client (``link``) and what was answered; ``at`` orders all commands of a recording."""
+    """One command of one client (``link``) and its reply; ``at`` orders all commands of a recording."""
 
     link: int
     command: list[bytes]
@@ -33,27 +33,27 @@ class Exchange:
 
 @dataclass(slots=True)
 class Recording:
-    """Everything that went through a relay so far."""
+    """Everything a relay has forwarded so far."""
 
     exchanges: list[Exchange] = field(default_factory=list)
     positions: count[int] = field(default_factory=count)
     links: dict[str, int] = field(default_factory=dict)
 
     def link(self, client: str) -> int:
-        """Return the number of a client; all connections of one name are one, for it sends in an order of its own."""
+        """Return the number of a client; all connections of one name share it: their commands have one order."""
         return self.links.setdefault(client, len(self.links))
 
     def in_order(self) -> list[Exchange]:
-        """Return what was answered: commands as they were sent, reads as their answers came.
+        """Return all answered exchanges: commands in the order sent, reads in the order of their replies.
 
-        A read that waits is answered by what others write after it was sent.
+        A blocking read is answered by what others write after it was sent.
         """
         return sorted((each for each in self.exchanges if each.is_answered), key=lambda each: each.at)
 
 
 @asynccontextmanager
 async def relayed(url: str) -> AsyncIterator[tuple[str, Recording]]:
-    """Listen on the loopback address in front of a server; yield the URL to use and what is recorded."""
+    """Listen on the loopback address in front of a server; yield the URL to use and the recording."""
     server = urlsplit(url)
     recording = Recording()
     unnamed = count()
@@ -79,7 +79,7 @@ async def relayed(url: str) -> AsyncIterator[tuple[str, Recording]]:
 
 
 class _Link:
-    """One connection: commands wait in line for their answers."""
+    """One connection: commands queue for their replies."""
 
     def __init__(self, number: int, recording: Recording) -> None:
         self._number = number
@@ -89,7 +89,7 @@ class _Link:
         self._replies = hiredis.Reader()
 
     def asked(self, piece: bytes) -> None:
-        """Note the commands of a piece."""
+        """Record the commands in a piece of data."""
         self._commands.feed(piece)
         while (command := self._commands.gets()) is not False:
             if [word.upper() for word in command[:2]] == [b"CLIENT", b"SETNAME"]:
@@ -99,7 +99,7 @@ class _Link:
             self._recording.exchanges.append(exchange)
 
     def answered(self, piece: bytes) -> None:
-        """Note the answers of a piece."""
+        """Record the replies in a piece of data."""
         self._replies.feed(piece)
         while (reply := self._replies.gets()) is not False:
             exchange = self._waiting.popleft()
@@ -115,6 +115,6 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, n
             writer.write(piece)
             await writer.drain()
     except ConnectionError:
-        pass  # whoever went away is told so by the other side's end
+        pass  # a closed connection: the other side learns of it by the end of its own
     finally:
         writer.close()

@@ -1,6 +1,6 @@
-"""A mix sent again as fast as the server takes it: plain sockets, encoded beforehand, a few bursts under way at once.
+"""Replays a mix as fast as the server accepts it: plain sockets, encoded beforehand, a few bursts pending at once.
 
-Nothing is decided here but which entries are acknowledged: those that the replies name.
+The only decision made here is which entries are acknowledged: those in the replies.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import hiredis
 
 from bench.mix import Acknowledgement, Burst, Group, Mix, encoded, read
 
-UNDER_WAY = 16  # bursts that wait for their answers: enough that the server never waits, few enough to keep the order
+UNDER_WAY = 16  # bursts awaiting their replies: enough to keep the server busy, few enough to keep the order
 _PIECE = 1 << 18
 _PATIENCE_S = 30.0
-# A group that somebody else made, a stream that nobody has made yet: starts are not played in exactly their order.
+# A group that already exists, or a stream that does not exist yet: start-up commands are not replayed in exact order.
 _HARMLESS = ("BUSYGROUP", "ERR no such key")
 
 
 class NotAsRecorded(Exception):
-    """A mix does not do what it did when it was recorded; its figures mean nothing."""
+    """A mix had another result than in the recording; its figures mean nothing."""
 
 
 @dataclass(slots=True)
 class Sent:
-    """What was read and acknowledged so far."""
+    """The entries read and acknowledged so far."""
 
     read: int = 0
     acknowledged: int = 0
@@ -38,7 +38,7 @@ class Sent:
 
 @dataclass(slots=True)
 class _Line:
-    """One connection and, in the order of their answers, the burst each one belongs to."""
+    """One connection, and the burst of each pending reply, in order."""
 
     wire: socket.socket
     replies: hiredis.Reader = field(default_factory=hiredis.Reader)
@@ -47,7 +47,7 @@ class _Line:
 
 
 class Replay:
-    """Plays one mix against a server that stands as it did before the recording, as a context manager."""
+    """Replays one mix to a server in its state before the recording; a context manager."""
 
     def __init__(self, mix: Mix, url: str) -> None:
         self._mix = mix
@@ -62,7 +62,7 @@ class Replay:
         self.sent = Sent()
 
     def __enter__(self) -> Replay:
-        """Open the connections and lay the groundwork."""
+        """Open the connections and prepare the server."""
         for _ in range(self._mix.links):
             wire = socket.create_connection((self._server.hostname or "", self._server.port or 0), _PATIENCE_S)
             self._held.enter_context(wire)
@@ -81,9 +81,9 @@ class Replay:
         self._held.close()
 
     def play(self) -> None:
-        """Send everything and wait for every answer; acknowledge everything that was read.
+        """Send everything and wait for every reply; acknowledge every entry read.
 
-        Raises: ``NotAsRecorded`` for a command that is not taken this time, ``TimeoutError`` for a silent server.
+        Raises: ``NotAsRecorded`` for a command that is refused this time, ``TimeoutError`` for a silent server.
         """
         for step in self._mix.steps:
             if isinstance(step, Acknowledgement):
@@ -97,7 +97,7 @@ class Replay:
         self._read_the_rest()
 
     def _read_the_rest(self) -> None:
-        """Read and acknowledge what was not there yet when its read was played."""
+        """Read and acknowledge entries that were not there yet when their read was replayed."""
         self._acknowledge()
         while self._due:
             before = self.sent.read

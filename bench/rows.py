@@ -1,4 +1,4 @@
-"""Rows of figures in a file: each with the machine it was measured on."""
+"""Rows of figures in a file, each with the machine it was measured on."""
 
 from __future__ import annotations
 

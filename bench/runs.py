@@ -1,4 +1,4 @@
-"""One run: a server of its own, work laid ready, the clock, the figures."""
+"""One run: its own server, prepared work, the clock, the figures."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bench.workers import NAMES, running, settle_memory
 from sagastream.embedded import EmbeddedServer
 from sagastream.saga.lifecycle import Status
 
-WITHIN_S = 30.0  # after which a run is over, whatever has ended by then
+WITHIN_S = 30.0  # time limit of a run
 ARRANGEMENTS = ("one", "procs")
-PATHS = {"completed": 0, "half-undone": 2, "undone": 1}  # every how manieth card is declined
+PATHS = {"completed": 0, "half-undone": 2, "undone": 1}  # one card in this many is declined
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is run: the workers in one process or each in its own, and which way the sagas go."""
+    """What to run: the workers in one process or each in its own, and the outcome of the sagas."""
 
     arrangement: str
     path: str
@@ -30,7 +30,7 @@ class Case:
 
     @property
     def declined(self) -> int:
-        """Return how many of the sagas are turned back."""
+        """Return the number of sagas to be undone."""
         every = PATHS[self.path]
         return self.sagas // every if every else 0
 
@@ -42,7 +42,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one run cost."""
+    """The cost of one run."""
 
     case: Case
     ended: Ended

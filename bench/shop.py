@@ -1,4 +1,4 @@
-"""A whole shop to be measured, started as its user starts it: ``sagastream dev``, in one process or in many."""
+"""A whole shop to be measured, started as users start it: ``sagastream dev``, in one process or in many."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from sagastream.rundir import RunDir
 ROOT = Path(__file__).parents[1]
 ARRANGEMENTS = {"one": (), "procs": ("--procs",)}
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""Where files are kept in memory; None where that is not possible, for the folder that temporary ones are in."""
+"""A directory for files in memory; None where there is none, which means the directory for temporary files."""
 _PATIENCE_S = 60.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """A shop that is up: where it takes orders, and where its data are."""
+    """A running shop: the port for orders, and its data directory."""
 
     port: int
     redis_url: str
     run: RunDir
 
     def python_cpu_s(self) -> float:
-        """Return the CPU time of all its processes so far, the Redis server's aside."""
+        """Return the CPU time of all its processes so far, without the Redis server."""
         pids = {int(self.run.read(name) or 0) for name in self.run.names() if name != "redis"}
         return sum(_cpu_s(pid) for pid in pids if pid)
 
 
 @contextmanager
 def opened(arrangement: str, appendfsync: str) -> Iterator[Shop]:
-    """Start a shop with full shelves in a folder of its own, and end it.
+    """Start a shop with full stock in a directory of its own, and end it.
 
-    Its mails are kept in memory: for minutes after thousands of files were removed ext4 makes new ones slower, and one
-    run would be measured in the next.
+    Its mails are kept in memory: for minutes after thousands of files were removed, ext4 creates new ones more slowly,
+    so that one run would affect the next.
 
-    Raises: ``TimeoutError`` if it does not come up.
+    Raises: ``TimeoutError`` if it does not start.
     """
     port = free_port()
     with (
@@ -78,7 +78,7 @@ def opened(arrangement: str, appendfsync: str) -> Iterator[Shop]:
 
 
 def until_ready(process: subprocess.Popen[bytes], port: int) -> None:
-    """Return once a process says over HTTP that it is ready.
+    """Return once a process reports over HTTP that it is ready.
 
     Raises: ``TimeoutError`` if it does not, or ends.
     """

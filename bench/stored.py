@@ -1,7 +1,7 @@
-"""Sagas that are already there: a store filled as the coordinator fills it, without anybody having worked for it.
+"""Stored sagas: a store filled as the coordinator fills it, without any participant at work.
 
 Every record goes through ``advance`` and ``Records.save``, as when the coordinator finds all events of a turn in one
-batch. Participants' ledgers and streams stay empty: what is measured on such a store are the coordinator's reads.
+batch. Participants' ledgers and streams stay empty: such a store is for measuring the coordinator's reads.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ORDER = order_saga(1000)
 TABLES = (_ORDER, replace(_ORDER, name="renewal"), replace(_ORDER, name="transfer"))
 _HOW_MANY = (6, 3, 1)  # of each table's sagas in ten
 
-Turn = tuple[tuple[int, Kind], ...]  # position of a step (-1 is the beginning) and what became of it
+Turn = tuple[tuple[int, Kind], ...]  # position of a step (-1 is the beginning) and the kind of its fact
 _BEGUN, _DONE = (-1, Kind.DONE), Kind.DONE
 _REFUSED: Turn = (_BEGUN, (0, _DONE), (1, Kind.REFUSED))
 STORIES: dict[str, tuple[int, tuple[Turn, ...]]] = {
@@ -39,10 +39,10 @@ STORIES: dict[str, tuple[int, tuple[Turn, ...]]] = {
     "Compensating": (10, (_REFUSED,)),
     "NeedsAttention": (5, ((_BEGUN, (0, _DONE), (1, _DONE), (2, _DONE), (3, Kind.GAVE_UP)),)),
 }
-"""How many in a thousand end like this, and by which turns."""
-OFTEN = "customer-1"  # the one who comes most
+"""How many in a thousand end with which status, and their turns."""
+OFTEN = "customer-1"  # the customer with the most sagas
 _UNFINISHED = frozenset({"Started", "InProgress", "Compensating", "NeedsAttention"})
-_PAST = timedelta(days=20)  # within what a coordinator keeps
+_PAST = timedelta(days=20)  # within the coordinator's retention
 _RECENT = timedelta(hours=1)
 _AT_ONCE = 200
 
@@ -65,13 +65,13 @@ def lives(count: int, *, now_ms: int) -> Iterator[Life]:
     for at, status in enumerate(statuses):
         ago = chance.randrange((_RECENT if status in _UNFINISHED else _PAST) // timedelta(milliseconds=1))
         (saga,) = chance.choices(TABLES, _HOW_MANY)
-        # A few customers come all the time, most of them now and then.
+        # A few customers order all the time, most of them now and then.
         initiator = f"customer-{int(chance.paretovariate(0.5)) % max(1, count // 20)}"
         yield Life(derived_id("stored", str(at)), saga, status, initiator, now_ms - ago)
 
 
 async def fill(url: str, count: int, *, already: int = 0) -> list[Life]:
-    """Store sagas until there are so many, where ``already`` are stored; return all of them."""
+    """Store sagas until there are ``count``, of which ``already`` are stored; return all of them."""
     settings = Settings(redis_url=url)
     bus = connect(url, name="bench-fill", block=settings.block)
     try:
@@ -92,7 +92,7 @@ async def fill(url: str, count: int, *, already: int = 0) -> list[Life]:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event of a life: what it says of which step."""
+    """One event of a life, and the fact it states about a step."""
 
     step: str
     kind: Kind
@@ -132,14 +132,14 @@ def turns(records: Records, life: Life) -> Iterator[Transaction]:
 
 
 def _names(saga: Saga, position: int, kind: Kind) -> tuple[str, str, str]:
-    """Return the event that tells this, the step it is about and who publishes it."""
+    """Return the event that states this fact, its step, and its publisher."""
     if position < 0:
         event = saga.begins_with if kind is Kind.DONE else saga.cancelled_by
-        assert event is not None  # these tables can be closed
+        assert event is not None  # every one of these tables has a closing event
         return event.type_name(), BEGINNING, saga.begun_by
     step = saga.steps[position]
     if kind is Kind.GAVE_UP:
         return "StepGaveUp", step.name, step.by
     told = {Kind.DONE: step.done, Kind.REFUSED: step.refused, Kind.UNDONE: step.undone}[kind]
-    assert told is not None  # the stories refuse and undo only what can be
+    assert told is not None  # the turns refuse and undo only steps that allow it
     return told.type_name(), step.name, step.by

@@ -1,4 +1,4 @@
-"""The coordinator of the stored sagas: what reads need of it, and no audit beside that would be measured too."""
+"""The coordinator of the stored sagas: only what reads need, and no audit, which would be measured too."""
 
 from __future__ import annotations
 

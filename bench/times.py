@@ -1,4 +1,4 @@
-"""How long things took, and what share of them took no longer. Pure."""
+"""Durations, and their percentiles. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long things of one kind took, in milliseconds, sorted."""
+    """The durations of one kind of action, in milliseconds, sorted."""
 
     kind: str
     ms: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""Participants and their coordinator, as they are: the shop's, with a provider and a channel that stay in memory."""
+"""The shop's real participants and coordinator, with a provider and a channel in memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Resources = Mapping[type, object]
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """A saga, who plays it, and what their handlers are given."""
+    """A saga, its participants, and the resources of their handlers."""
 
     saga: Saga
     participants: Sequence[Participant]
@@ -36,13 +36,13 @@ class Cast:
 
 
 class MemoryChannel:
-    """A way to customers that keeps which messages it took, and none of their text."""
+    """A channel that keeps the keys of accepted messages, and none of their text."""
 
     def __init__(self) -> None:
         self.taken: set[str] = set()
 
     async def send(self, message: Message) -> Receipt | Undeliverable:
-        """Take a message, once per key."""
+        """Accept a message, once per key."""
         self.taken.add(message.key)
         return Receipt("memory", message.key)
 
@@ -55,12 +55,12 @@ async def _in_memory() -> AsyncIterator[Resources]:
 
 @asynccontextmanager
 async def unaided() -> AsyncIterator[Resources]:
-    """Give handlers nothing."""
+    """Provide no resources to handlers."""
     yield {}
 
 
 def the_shop() -> Cast:
-    """Return the shop's own."""
+    """Return the shop's own cast."""
     return Cast(ORDER, (order, stock, payment, notification), _in_memory)
 
 
@@ -70,9 +70,9 @@ NAMES = (*PARTICIPANTS, Coordinator.name)
 
 @asynccontextmanager
 async def running(names: Sequence[str], url: str, casting: Callable[[], Cast] = the_shop) -> AsyncIterator[None]:
-    """Run these workers, each with connections of its own, for as long as the block takes.
+    """Run these workers, each with its own connections, for as long as the block takes.
 
-    Raises: whatever ends a worker early, when the block is left.
+    Raises: on leaving the block, the error that ended a worker early.
     """
     settings = Settings(redis_url=url)
     stop = asyncio.Event()
@@ -100,7 +100,7 @@ async def running(names: Sequence[str], url: str, casting: Callable[[], Cast] = 
 
 
 def settle_memory() -> None:
-    """Leave what lives to the end out of collections, as every served process does once it is up."""
+    """Exclude long-lived objects from garbage collection, as every served process does once it is up."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

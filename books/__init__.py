@@ -1,5 +1,5 @@
-"""The shop's books: what every service wrote down, side by side, and whether it agrees.
+"""The shop's books: the data of all services compared with each other.
 
-Reads what the services own without going through them, so that no fault of theirs can hide another.
+Reads the services' data directly, not through their code, so that a bug in one cannot hide another.
 It must never change anything.
 """

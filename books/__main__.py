@@ -1,8 +1,8 @@
-"""``python -m books``: compare the shop's books; exit 0 if they agree, 1 if not, 2 while sagas are under way.
+"""``python -m books``: compare the shop's books; exit 0 if they agree, 1 if not, 2 while sagas are unfinished.
 
-With ``--running`` sagas under way are no reason to complain: they are held to what must hold at all times.
-``--wait SECONDS`` gives them that long to end. Uses ``REDIS_URL``, or the running shop's server, or starts
-the shop's server for as long as it takes.
+With ``--running``, unfinished sagas do not change the exit code: they are checked for what must hold at all times.
+``--wait SECONDS`` gives them time to end. Uses ``REDIS_URL``, or the running shop's server, or starts
+the shop's server for the time of the comparison.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ async def _settled(settings: Settings, url: str, wait_s: float) -> Books:
             read = time.monotonic()
             if not books.under_way or read >= until:
                 return books
-            await asyncio.sleep(max(0.2, read - begun))  # leaves the server at least half of its time
+            await asyncio.sleep(max(0.2, read - begun))  # leaves the server idle at least half of the time
     finally:
         await bus.close()
 

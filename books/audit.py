@@ -1,7 +1,7 @@
 """The shop's rules for `sagastream audit`: stock, payments, the provider's own record, mails. Owns their names.
 
-What must agree is said in ``rules``; here it is tried on orders a page at a time, so that a long list of orders
-needs no more memory than a page. What is not in Redis is added up beforehand, in a file.
+``rules`` defines what must agree; this module checks orders a page at a time, so that a long list of orders
+needs no more memory than a page. Data outside Redis are added up beforehand, in a file.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ UNDER_WAY, BY_HAND, MOVING = "under way", "closed by a person", "sagas are under
 
 
 async def compare(scene: Scene, findings: Findings) -> None:
-    """Try the shop's rules on every order, level, reservation and charge."""
+    """Check the shop's rules on every order, level, reservation and charge."""
     with Tally() as tally:
         held, carrying = await _compare_orders(scene, await _shelf(scene, tally), findings)
     await _try_levels(scene, held, findings)
@@ -87,7 +87,7 @@ async def compare(scene: Scene, findings: Findings) -> None:
 
 
 async def _compare_orders(scene: Scene, shelf: Shelf, findings: Findings) -> tuple[Counter[str], int]:
-    """Try what can be tried order by order; return what is held of each level, and how many sagas carry an order."""
+    """Check the rules of single orders; return the pieces held per level, and the number of sagas with an order."""
     held: Counter[str] = Counter()
     seen = carrying = 0
     async for books in Pages(scene, shelf).orders():
@@ -116,7 +116,7 @@ async def _shelf(scene: Scene, tally: Tally) -> Shelf:
 
 
 async def _add_calls(scene: Scene, tally: Tally) -> bool:
-    """Add up the provider's record; False if it is not within reach, or not all of it."""
+    """Add up the provider's record; return False if it cannot be read, or not completely."""
     if not provider.is_open(scene.settings):
         return False
     try:
@@ -167,7 +167,7 @@ async def _try_levels(scene: Scene, held: Counter[str], findings: Findings) -> N
 
 
 async def _nobodys_money(scene: Scene, shelf: Shelf, findings: Findings) -> None:
-    """Tell of money without an order: an order that is younger than this look at the books has a beginning."""
+    """Report money without an order; an order placed after the audit began is recognised by its ledger entry."""
     kept = shelf.tally.kept_for_nobody() if shelf.has_accounts else iter(())
     while page := dict(islice(kept, AT_ONCE)):
         for saga_id in await never_begun(scene, list(page)):

@@ -1,4 +1,4 @@
-"""What stands in the books, as values. Reaches nothing."""
+"""The contents of the books, as values. Performs no I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Course(Enum):
-    """Which way a saga went, as far as the books care."""
+    """The direction a saga took, as far as the books need it."""
 
     DONE = "wholly done"
     UNDONE = "wholly undone"
@@ -33,13 +33,13 @@ class Saga:
 
     @property
     def course(self) -> Course:
-        """Return which way it went."""
+        """Return the direction it took."""
         return _COURSES.get(self.status, Course.UNDER_WAY)
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What a store says it has of a product, and where that came from."""
+    """A store's own record of one product: its pieces, and where they came from."""
 
     name: str
     available: int
@@ -50,7 +50,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What stock says it holds, or held, for an order; ``pieces`` by level."""
+    """Stock's record of what is, or was, held for an order; ``pieces`` by level."""
 
     order_id: str
     saga_id: str
@@ -83,7 +83,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the provider recorded under one key; of charges in several currencies all are named, with a plus between."""
+    """The provider's record of one key; charges in several currencies name all of them, joined by a plus."""
 
     taken_cents: int = 0
     returned_cents: int = 0
@@ -92,11 +92,11 @@ class Account:
 
     @property
     def kept_cents(self) -> int:
-        """Return what the provider still holds."""
+        """Return the amount that the provider still holds."""
         return self.taken_cents - self.returned_cents
 
     def plus(self, other: Account) -> Account:
-        """Return both together."""
+        """Return the sum of both."""
         return Account(
             self.taken_cents + other.taken_cents,
             self.returned_cents + other.returned_cents,
@@ -107,7 +107,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How often a customer was told about an order."""
+    """How often a customer was notified of an order's confirmation or cancellation."""
 
     confirmations: int = 0
     cancellations: int = 0
@@ -115,9 +115,9 @@ class Told:
 
 @dataclass(frozen=True)
 class Books:
-    """Everything that was read. Sagas were read first, so what the ended ones left behind is final here.
+    """Everything that was read. Sagas were read first, so the effects of ended ones are final here.
 
-    What ended before ``kept_since_ms`` may have been removed by its coordinator.
+    Sagas that ended before ``kept_since_ms`` may have been removed by their coordinator.
     """
 
     sagas: Mapping[str, Saga]
@@ -131,13 +131,13 @@ class Books:
     kept_since_ms: int = 0
 
     def course(self, saga_id: str) -> Course:
-        """Return which way a saga went; one that is not recorded yet is under way."""
+        """Return the direction a saga took; one not recorded yet counts as unfinished."""
         saga = self.sagas.get(saga_id)
         return saga.course if saga else Course.UNDER_WAY
 
     @property
     def under_way(self) -> int:
-        """Return how many sagas and orders have not ended."""
+        """Return the number of unfinished sagas and orders."""
         unseen = sum(
             order.saga_id not in self.sagas and not 0 < order.settled_ms < self.kept_since_ms
             for order in self.orders.values()
@@ -146,5 +146,5 @@ class Books:
 
 
 def saga_of(key: str) -> str:
-    """Return the saga a provider's key belongs to: what stands before the step's name."""
+    """Return the saga of a provider's key: the part before the step's name."""
     return key.partition(".")[0]

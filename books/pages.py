@@ -1,4 +1,4 @@
-"""Orders and all that belongs to them, a page at a time. Speaks Redis; judges nothing."""
+"""Orders with all their data, a page at a time. Speaks Redis; judges nothing."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MILLISECOND_SLACK = 1_000
 
 @dataclass(frozen=True)
 class Shelf:
-    """What is not kept in Redis, as it was at ``at_ms``: what stands at the provider, and the outbox.
+    """The data outside Redis, as of ``at_ms``: the provider's accounts, and the outbox.
 
-    ``has_accounts`` tells whether the provider's record could be looked into, ``has_mails`` whether the outbox could;
-    if not, the notification service is believed.
+    ``has_accounts`` tells whether the provider's record could be read, ``has_mails`` whether the outbox could;
+    without the outbox, the notification service's own record is trusted.
     """
 
     at_ms: int
@@ -40,7 +40,7 @@ class Pages:
         self._shelf = shelf
 
     async def orders(self) -> AsyncIterator[Books]:
-        """Yield the books of a page of orders, and nothing of any other."""
+        """Yield the books of one page of orders after the other, without data of other orders."""
         async for ids in members(self._scene, "order", "orders"):
             yield await self._books(ids)
 
@@ -52,7 +52,7 @@ class Pages:
             [("HGET", self._keys("order").key(f"order:{id_}"), "saga_id") for id_ in ids]
         )
         saga_ids = [str(reply) for reply in carried]
-        # Sagas come first: what an ended one left behind does not change any more.
+        # Sagas come first: the effects of an ended one no longer change.
         record = self._keys(COORDINATOR).key
         commands: list[tuple[str, ...]] = [
             ("HMGET", record(names.record(saga_id)), "status", "ended_ms") for saga_id in saga_ids
@@ -77,7 +77,7 @@ class Pages:
         )
 
     def _saga(self, id_: str, told: Sequence[Reply]) -> Saga:
-        """Return a saga; one that ended after the provider was read counts as under way."""
+        """Return a saga; one that ended after the provider was read counts as unfinished."""
         saga = Saga(id_, str(told[0]))
         is_later = told[1] is None or int(str(told[1])) > self._shelf.at_ms - _MILLISECOND_SLACK
         if saga.course is not Course.UNDER_WAY and is_later and not self._scene.is_at_rest:
@@ -92,9 +92,9 @@ class Pages:
 
 
 async def members(scene: Scene, owner: str, index: str) -> AsyncIterator[list[str]]:
-    """Yield the members an owner's index has now, the oldest first, a page at a time; not what comes meanwhile.
+    """Yield the current members of an owner's index, oldest first, a page at a time, without members added meanwhile.
 
-    A shop that takes orders faster than they are compared would keep whoever reads at it for ever.
+    Otherwise a shop that takes orders faster than they are compared would keep the reader busy for ever.
     """
     key = Keys(scene.settings.key_prefix, owner).key(index)
     count = int(str(await scene.connection.execute("ZCARD", key)))

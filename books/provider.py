@@ -1,4 +1,4 @@
-"""The provider's own record, wherever the provider is: its file beside the shop, or its routes. Judges nothing."""
+"""Reads the provider's own record: from its file beside the shop, or through its routes. Judges nothing."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _PATIENCE = aiohttp.ClientTimeout(total=30.0)
 
 
 class ProviderSilent(SagastreamError):
-    """The provider does not show its record; see whether it runs, and ``PAYMENT_PROVIDER_URL``."""
+    """The provider does not return its record; check that it runs, and ``PAYMENT_PROVIDER_URL``."""
 
 
 def is_open(settings: Settings) -> bool:
-    """Tell whether the provider's record is within reach."""
+    """Tell whether the provider's record can be read."""
     return bool(_url()) or _file(settings).exists()
 
 
 async def changes(settings: Settings) -> AsyncIterator[list[tuple[str, Account]]]:
-    """Yield what each recorded call changed, and under which key, the oldest first, a page at a time.
+    """Yield the change of each recorded call, with its key, oldest first, a page at a time.
 
-    Raises: ``ProviderSilent``; ``ValueError`` for a record that is damaged.
+    Raises: ``ProviderSilent``; ``ValueError`` for a damaged record.
     """
     url = _url()
     if not url:
@@ -40,7 +40,7 @@ async def changes(settings: Settings) -> AsyncIterator[list[tuple[str, Account]]
             yield page
         return
     after: int | None = 0
-    # Not httpx, whose every client makes a context for TLS: megabytes that lie about until garbage is collected.
+    # Not httpx, whose every client creates a TLS context: megabytes that stay until garbage is collected.
     async with aiohttp.ClientSession(timeout=_PATIENCE) as http:
         while after is not None:
             where = f"{url.rstrip('/')}/records?after={after}&limit={PAGE}"

@@ -1,7 +1,7 @@
-"""Reads the books: Redis through the library's reader, the provider's file by itself. Judges nothing.
+"""Reads the books: Redis through the library's reader, the provider's file directly. Judges nothing.
 
-The names below are those of the services' ``store.py``; they are repeated here on purpose, so that a service
-that changes its books without saying so is found out.
+The names below are those of the services' ``store.py``. They are repeated here on purpose, so that a service
+that changes its storage format unannounced is noticed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Sources:
 
 
 async def read_books(sources: Sources) -> Books:
-    """Read everything, sagas first: what an ended one left behind does not change any more."""
+    """Read everything, sagas first: the effects of an ended one no longer change."""
     sagas = await _sagas(sources.of(COORDINATOR))
     now_ms = await server_ms(sources.connection)
     return Books(
@@ -64,7 +64,7 @@ async def read_books(sources: Sources) -> Books:
 
 
 def read_accounts(calls: Path) -> dict[str, Account]:
-    """Add up the provider's calls by key; a last line without its end is still being written.
+    """Add up the provider's calls by key; an incomplete last line is still being written and is skipped.
 
     Raises: ``ValueError`` naming the line that is not a call.
     """
@@ -75,7 +75,7 @@ def read_accounts(calls: Path) -> dict[str, Account]:
 
 
 def recorded(calls: Path) -> Iterator[tuple[str, Account]]:
-    """Yield which key each recorded call was about, and what it changed there; nothing where there is no record.
+    """Yield the key of each recorded call, and its change there; nothing if there is no record.
 
     Raises: ``ValueError`` naming the line that is not a call.
     """
@@ -92,9 +92,9 @@ def recorded(calls: Path) -> Iterator[tuple[str, Account]]:
 
 
 def moved(call: Mapping[str, object]) -> tuple[str, Account]:
-    """Return the key of one call of the provider's record, and what the call changed there.
+    """Return the key of one call of the provider's record, and the call's change there.
 
-    Raises: ``KeyError``, ``ValueError`` or ``TypeError`` for what is no call.
+    Raises: ``KeyError``, ``ValueError`` or ``TypeError`` if it is not a call.
     """
     key, outcome, cents = str(call["key"]), call["outcome"], int(str(call.get("amountCents", 0)))
     if outcome == "charged":
@@ -108,7 +108,7 @@ def read_outbox(outbox: Path) -> Counter[tuple[str, str]]:
 
 
 def mailed(outbox: Path) -> Iterator[tuple[str, str]]:
-    """Yield of each message in the outbox its order and the step that sent it, as its name tells."""
+    """Yield the order and the sending step of each message in the outbox, from its file name."""
     if not outbox.is_dir():
         return
     with os.scandir(outbox) as files:
@@ -133,7 +133,7 @@ async def _each(reader: Reader, index: str, read: Callable[[str, Mapping[str, st
 
 
 def order_of(id_: str, fields: Mapping[str, str]) -> Order:
-    """Return an order as its hash tells it."""
+    """Return an order from its hash."""
     pieces: dict[str, int] = {}
     for product, quantity, _ in json.loads(fields["lines"]):
         level = f"{fields['store_id']}:{product}"
@@ -150,19 +150,19 @@ def order_of(id_: str, fields: Mapping[str, str]) -> Order:
 
 
 def level_of(name: str, fields: Mapping[str, str]) -> Level:
-    """Return a level as its hash tells it."""
+    """Return a level from its hash."""
     counts = (int(fields.get(what, 0)) for what in ("available", "reserved", "initial", "restocked"))
     return Level(name, *counts)
 
 
 def reservation_of(id_: str, fields: Mapping[str, str]) -> Reservation:
-    """Return a reservation as its hash tells it."""
+    """Return a reservation from its hash."""
     pieces = {f"{fields['store_id']}:{what}": many for what, many in json.loads(fields["pieces"]).items()}
     return Reservation(id_, fields["saga_id"], fields["status"] == "Held", pieces)
 
 
 def payment_of(id_: str, fields: Mapping[str, str]) -> Payment:
-    """Return a payment as its hash tells it."""
+    """Return a payment from its hash."""
     return Payment(id_, fields["key"], fields["status"], int(fields["amount_cents"]))
 
 
@@ -174,11 +174,11 @@ async def _told(reader: Reader, mails: Counter[tuple[str, str]]) -> dict[str, To
 
 
 def told_by(fields: Mapping[str, str], mailed: Told, *, outbox: str = OUTBOX) -> Told:
-    """Return how often a customer was told: what lies in the outbox was ``mailed``, the rest says the hash."""
+    """Return how often a customer was notified: by the outbox (``mailed``), and by the hash for other channels."""
     told = mailed
     if fields.get("Confirmation.status") == "Sent" and fields.get("Confirmation.channel") != outbox:
         told = replace(told, confirmations=told.confirmations + 1)
-    is_refused = fields.get("Cancellation.status") == "Refused"  # for good: there is nobody to tell
+    is_refused = fields.get("Cancellation.status") == "Refused"  # for good: the customer cannot be notified
     if is_refused or fields.get("Cancellation.channel", outbox) != outbox:
         told = replace(told, cancellations=told.cancellations + 1)
     return told

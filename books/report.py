@@ -1,4 +1,4 @@
-"""The books as people read them. Pure: facts and findings in, text out."""
+"""The books as readable text. Pure: facts and findings in, text out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = 50
 
 
 def report(books: Books, checked: Sequence[Checked]) -> str:
-    """Return the sums, one line per rule, and where rules do not hold."""
+    """Return the sums, one line per rule, and the differences."""
     return "\n".join([*_sums(books), "", *_table(checked), *_differences(checked)]) + "\n"
 
 

@@ -1,7 +1,7 @@
 """What must agree in the books. Pure: facts in, differences out.
 
-A saga that ended is held to its end; one under way only to what must hold at all times; one that a person
-closed to nothing, for what it left open was that person's decision.
+An ended saga is checked for its end; an unfinished one only for what must hold at all times; one closed by a
+person for nothing, because that person decided what to leave open.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NOTICE_MS = 60_000  # a cancellation notice is no step of the saga and may follo
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two books that do not agree; ``about`` names the level, or the order and its saga."""
+    """A disagreement between two books; ``about`` names the level, or the order and its saga."""
 
     about: str
     what: str
@@ -26,7 +26,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One rule, on how many things it was tried, and where it does not hold."""
+    """One rule, the number of things it was checked on, and its differences."""
 
     rule: str
     compared: int
@@ -38,7 +38,7 @@ Rule = Callable[[Books], Findings]
 
 
 def check(books: Books) -> list[Checked]:
-    """Try every rule."""
+    """Check every rule."""
     checked = []
     for name, rule in RULES.items():
         findings = list(rule(books))
@@ -48,7 +48,7 @@ def check(books: Books) -> list[Checked]:
 
 
 def pieces_come_from_somewhere(books: Books) -> Findings:
-    """Nothing is negative, nothing appears or vanishes."""
+    """No number is negative, and no pieces appear or vanish."""
     for level in books.levels.values():
         has, got = level.available + level.reserved, level.initial + level.restocked
         is_sound = has == got and min(level.available, level.reserved) >= 0
@@ -58,7 +58,7 @@ def pieces_come_from_somewhere(books: Books) -> Findings:
 
 
 def reserved_is_held_for_somebody(books: Books, held: Mapping[str, int] | None = None) -> Findings:
-    """A store's reserved pieces are those of its reservations. Only at rest: the two are not read at once."""
+    """A store's reserved pieces equal those of its reservations. Only at rest: the two are not read at once."""
     if books.under_way:
         return
     held = _held(books) if held is None else held
@@ -70,7 +70,7 @@ def reserved_is_held_for_somebody(books: Books, held: Mapping[str, int] | None =
 
 
 def orders_have_sagas(books: Books) -> Findings:
-    """Every saga carries an order, and every settled order had a saga."""
+    """Every saga has an order, and every settled order had a saga."""
     carried = {order.saga_id for order in books.orders.values()}
     for saga in books.sagas.values():
         told = f"is {saga.status}, but has no order"
@@ -78,7 +78,7 @@ def orders_have_sagas(books: Books) -> Findings:
 
 
 def orders_stand_as_their_sagas(books: Books) -> Findings:
-    """Confirmed where the saga is wholly done, Cancelled where it is wholly undone."""
+    """An order is Confirmed if its saga is wholly done, Cancelled if wholly undone."""
     expected = {Course.DONE: "Confirmed", Course.UNDONE: "Cancelled"}
     for order in books.orders.values():
         wanted = expected.get(books.course(order.saga_id))
@@ -87,7 +87,7 @@ def orders_stand_as_their_sagas(books: Books) -> Findings:
 
 
 def stock_is_held_for_done_sagas_only(books: Books) -> Findings:
-    """Exactly the order's pieces where it is done, none where it is undone."""
+    """Exactly the order's pieces are held if the saga is done, none if it is undone."""
     for order in books.orders.values():
         reservation = books.reservations.get(order.id)
         is_held = reservation is not None and reservation.is_held
@@ -100,12 +100,12 @@ def stock_is_held_for_done_sagas_only(books: Books) -> Findings:
             problem = "no stock is held for it"
         yield None if problem is None else _difference(books, order, problem)
     for order_id in books.reservations.keys() - books.orders.keys():
-        if not books.under_way:  # an order may be younger than the list of orders read
+        if not books.under_way:  # a running shop may have placed the order after the list of orders was read
             yield Difference(f"order {order_id}", "has a reservation, but is not an order")
 
 
 def provider_keeps_what_is_owed(books: Books) -> Findings:
-    """The total once where the saga is done, nothing where it is undone, never more, never in another currency."""
+    """The provider keeps the total once if the saga is done, nothing if undone; never more, never another currency."""
     accounts = _by_saga(books)
     for order in books.orders.values():
         account = accounts.pop(order.saga_id, Account())
@@ -133,7 +133,7 @@ def provider_keeps_what_is_owed(books: Books) -> Findings:
 
 
 def payments_say_what_the_provider_says(books: Books) -> Findings:
-    """What the payment service wrote down is what the provider did under the same key."""
+    """The payment service's record equals the provider's under the same key."""
     for payment in books.payments.values():
         order = books.orders.get(payment.order_id)
         if order is None or books.course(order.saga_id) in (Course.UNDER_WAY, Course.CLOSED_BY_HAND):
@@ -147,7 +147,7 @@ def payments_say_what_the_provider_says(books: Books) -> Findings:
 
 
 def customers_are_told_once(books: Books) -> Findings:
-    """One mail per confirmed order, one notice per cancelled one, never both."""
+    """One confirmation per confirmed order, one cancellation notice per cancelled one, never both."""
     for order in books.orders.values():
         told = books.told.get(order.id, Told())
         course = books.course(order.saga_id)
@@ -162,7 +162,7 @@ def customers_are_told_once(books: Books) -> Findings:
         yield None if problem is None else _difference(books, order, problem)
 
 
-# What is said of all orders together, and what of each order by itself.
+# Rules on all orders together, and rules on each order by itself.
 OVERALL: dict[str, Rule] = {
     "available + reserved = initial + restocked": pieces_come_from_somewhere,
     "reserved = held for orders": reserved_is_held_for_somebody,

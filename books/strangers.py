@@ -1,4 +1,4 @@
-"""Levels, and what belongs to no order: reservations, requests, sagas. Speaks Redis; changes nothing."""
+"""Levels, and data without an order: reservations, requests, sagas. Speaks Redis; changes nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def levels(scene: Scene) -> dict[str, Level]:
 
 
 async def strangers(scene: Scene) -> list[Difference]:
-    """Return reservations and remembered requests that belong to no order."""
+    """Return reservations and remembered requests whose order does not exist."""
     found = []
     async for ids in members(scene, "stock", "reservations"):
         for id_ in await _without_order(scene, ids):
@@ -44,9 +44,9 @@ async def strangers(scene: Scene) -> list[Difference]:
 
 
 async def sagas_without_orders(scene: Scene, carrying: int) -> list[Difference]:
-    """Return sagas whose order is not there, as far as the beginning is remembered.
+    """Return sagas whose order does not exist, as far as their beginning is still in the ledger.
 
-    Where there are as many sagas as are ``carrying`` an order nothing is looked up: no two sagas carry one order.
+    If there are as many sagas as are ``carrying`` an order, nothing is looked up: no two sagas have the same order.
     """
     sagas = _keys(scene, COORDINATOR).key(names.index("process", PROCESS))
     if await scene.connection.execute("ZCARD", sagas) == carrying:
@@ -64,7 +64,7 @@ async def sagas_without_orders(scene: Scene, carrying: int) -> list[Difference]:
 
 
 async def never_begun(scene: Scene, saga_ids: Sequence[str]) -> list[str]:
-    """Return those of the sagas of which the order service remembers nothing."""
+    """Return those of the sagas that the order service's ledger does not know."""
     key = _keys(scene, "order").key
     return await absent(scene.connection, {id_: key(names.ledger(id_)) for id_ in saga_ids})
 

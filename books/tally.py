@@ -1,6 +1,6 @@
-"""What happened outside of Redis, added up in a file of its own: calls of the provider, and mails.
+"""Data outside Redis, added up in a temporary file: the provider's calls, and mails.
 
-The provider never forgets a key, so what it says grows for ever; an audit must not hold it in memory.
+The provider never forgets a key, so its record grows for ever; an audit must not hold it in memory.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _ADD_MAIL = "INSERT INTO mails VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET many =
 
 
 class Tally:
-    """Accounts by saga, mails by order. Opened as a context manager; its file goes when it is closed."""
+    """Accounts by saga, mails by order. A context manager that removes its file on closing."""
 
     def __enter__(self) -> Self:
-        """Begin with nothing, in a temporary file that only this process can see."""
+        """Start empty, in a temporary file that only this process can see."""
         self._store = sqlite3.connect("", isolation_level=None)
         self._store.executescript(f"PRAGMA journal_mode = OFF; {_TABLES}")
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Forget everything."""
+        """Remove the data."""
         self._store.close()
 
     def add_calls(self, changes: Iterable[tuple[str, Account]]) -> None:
-        """Add what calls changed, each under its key."""
+        """Add the changes of calls, each under its key."""
         self._add(
             _ADD_CALL,
             [(saga_of(key), key, to.taken_cents, to.returned_cents, to.charges, to.currency) for key, to in changes],
@@ -53,7 +53,7 @@ class Tally:
         self._add(_ADD_MAIL, mails)
 
     def accounts(self, saga_ids: Sequence[str]) -> dict[str, Account]:
-        """Return what stands under the keys of these sagas, and remember that they were asked for."""
+        """Return the accounts of these sagas' keys, and mark them as asked for."""
         those = f"saga IN ({', '.join('?' * len(saga_ids))})"
         self._store.execute(f"UPDATE accounts SET is_asked_for = 1 WHERE {those}", saga_ids)  # no value
         found = self._store.execute(
@@ -63,7 +63,7 @@ class Tally:
         return {key: Account(*sums) for key, *sums in found}
 
     def kept_for_nobody(self) -> Iterator[tuple[str, int]]:
-        """Yield the sagas nobody asked for of whose money something is kept, and how many cents."""
+        """Yield the sagas that were never asked for and whose money is still kept, with the cents."""
         yield from self._store.execute(
             "SELECT saga, sum(taken - returned) AS kept FROM accounts WHERE NOT is_asked_for"
             " GROUP BY saga HAVING kept <> 0 ORDER BY saga"

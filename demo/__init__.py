@@ -1,1 +1,1 @@
-"""The shop's demo: what happens to orders when things go well, and when they do not. ``make demo`` plays it."""
+"""The shop's demo: orders that succeed, and orders that fail in various ways. ``make demo`` plays it."""

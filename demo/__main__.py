@@ -1,7 +1,7 @@
-"""``python -m demo``: play the shop's demo; exit 0 if every saga ended as announced and the books agree.
+"""``python -m demo``: play the shop's demo; exit 0 if every saga ended as expected and the books agree.
 
-Exit 1: a saga ended otherwise, or the books differ. Exit 2: the shop could not be run. ``DATA_DIR`` keeps what the
-demo leaves behind; without it a temporary directory is used and removed.
+Exit 1: a saga ended otherwise, or the books differ. Exit 2: the shop could not be run. ``DATA_DIR`` keeps the
+demo's data; without it a temporary directory is used and removed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main(scenes: Sequence[Scene] = SCENES) -> int:
 
 @contextmanager
 def _ended_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Handle SIGTERM around the block: told to end, the demo must still end the shop and remove what it wrote."""
+    """Handle SIGTERM around the block: a terminated demo must still end the shop and remove its files."""
     before = signal.signal(signal.SIGTERM, handler)
     try:
         yield
@@ -62,7 +62,7 @@ def _ended_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[No
 
 
 async def _until_told(play: Coroutine[Any, Any, int]) -> int:
-    """Await it; SIGTERM cancels it, as Ctrl-C does: an exception raised anywhere in the loop can lose who is next."""
+    """Await it; SIGTERM cancels it, like Ctrl-C, since an exception raised inside the loop could lose other tasks."""
     loop, playing = asyncio.get_running_loop(), asyncio.ensure_future(play)
     with _ended_by(lambda *_: loop.call_soon_threadsafe(playing.cancel)):
         return await playing
@@ -91,7 +91,7 @@ async def _play(scenes: Sequence[Scene], data_dir: Path, screen: Screen, *, is_k
 
 
 async def _compare_books(shop: Shop, screen: Screen) -> bool:
-    """Show the books; tell whether they agree."""
+    """Show the books; return whether they agree."""
     books = await _settled(shop)
     checked = check(books)
     title = "The books: orders, stock, payments, mails, and what the payment provider itself wrote down."
@@ -104,7 +104,7 @@ async def _settled(shop: Shop) -> Books:
     sources = Sources(shop.bus.query, PREFIX, shop.data_dir / "provider" / "calls.jsonl", shop.data_dir / "outbox")
     until = time.monotonic() + _SETTLE_WITHIN.total_seconds()
     while True:
-        # A cancellation notice may follow its saga's end by a while; here all of them must have come.
+        # A cancellation notice may arrive some time after its saga's end; here all of them must have arrived.
         read = await read_books(sources)
         books = replace(read, now_ms=read.now_ms + NOTICE_MS)
         is_settled = not books.under_way and not any(each.differences for each in check(books))

@@ -1,4 +1,4 @@
-"""Plays scenes: places each order, draws its saga as it goes on, and says whether it ended as announced."""
+"""Plays scenes: places each order, draws its saga live, and tells whether it ended as expected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CUES: Mapping[Twist, type[Event]] = {Twist.DELIVER_AGAIN: OrderCreated, Twist.C
 
 
 class Stage:
-    """One shop, one screen, and somebody who follows what happens."""
+    """One shop, one screen, and a follower of the shop's sagas."""
 
     def __init__(self, shop: Shop, screen: Screen) -> None:
         self._shop = shop
@@ -34,11 +34,11 @@ class Stage:
         self._follower = Follower([order_saga(PACE)], bus=shop.bus, prefix=PREFIX)
 
     async def open(self) -> None:
-        """Follow from now on."""
+        """Start following."""
         await self._follower.open()
 
     async def play(self, number: int, scene: Scene) -> bool:
-        """Play one scene; tell whether its saga ended as announced.
+        """Play one scene; return whether its saga ended as expected.
 
         Raises: ``ShopTrouble``.
         """
@@ -89,7 +89,7 @@ def _is_cue(twist: Twist, view: StateView) -> bool:
 
 
 def _is_over(twist: Twist, view: StateView) -> bool:
-    """Tell whether there is nothing more to see; what is delivered again may come after the end."""
+    """Tell whether there is nothing more to see; a repeated delivery may come after the end."""
     has_come_again = any(note.kind == REPEATED for note in view.history)
     return has_ended(view) and (has_come_again or twist is not Twist.DELIVER_AGAIN)
 

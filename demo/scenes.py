@@ -1,4 +1,4 @@
-"""What the demo plays: orders, what befalls them, and how each must end. Data, and nothing else."""
+"""The demo's scenes: orders, what is done to them, and how each must end. Data, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Twist(Enum):
 
 @dataclass(frozen=True)
 class Scene:
-    """One order: who wants how many of what, paid how, what befalls it, and the status its saga must end with."""
+    """One order: customer, product, quantity and payment method, its twist, and the status its saga must end with."""
 
     title: str
     customer: str

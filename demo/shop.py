@@ -1,4 +1,4 @@
-"""The shop the demo plays in: one process and its embedded server, started, used as customers do, and ended."""
+"""The demo's shop: one process and its embedded server, started, used as customers use it, and ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sagastream.rundir import RunDir
 
 ROOT = Path(__file__).parents[1]
 PREFIX = "saga:"
-PACE = 0.05  # of the deadlines: a charge may take 3 s instead of 60
+PACE = 0.05  # factor on the deadlines: a charge may take 3 s instead of 60
 _SETTINGS = {
     "ORDER_DEADLINE_PACE": str(PACE),
     "PAYMENT_TIMEOUT": "1",
@@ -34,14 +34,14 @@ _SETTINGS = {
     "BLOCK": "0.1",
     "RESTART": "0",
 }
-# Nothing else of the surroundings decides about the shop: a real SMTP server must not get its mails.
+# No other variable of the environment reaches the shop: a real SMTP server must not get its mails.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "REDIS_SERVER")
 _START_WITHIN = timedelta(seconds=60)
 _READ_WITHIN = timedelta(seconds=5)
 
 
 class ShopTrouble(Exception):
-    """The shop did not do what a shop does; the message says what, and how its log ends."""
+    """The shop did not behave as it should; the message says how, with the end of its log."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Shop:
-    """A running shop: its routes, its server, and where its data are."""
+    """A running shop: its routes, its server, and its data directory."""
 
     url: str
     http: httpx.AsyncClient
@@ -81,7 +81,7 @@ class Shop:
             raise ShopTrouble(f"the cancellation was answered {answer.status_code}: {answer.text}")
 
     async def deliver_again(self, placed: Placed) -> None:
-        """Append the event that began an order's saga to its stream once more, as it is, and see it read by all.
+        """Append the event that began an order's saga to its stream again, unchanged, and wait until all have read it.
 
         Raises: ``ShopTrouble``.
         """
@@ -104,7 +104,7 @@ class Shop:
 
 @asynccontextmanager
 async def running_shop(data_dir: Path, *flags: str, **settings: str) -> AsyncIterator[Shop]:
-    """Run the shop around the block; ``settings`` change those of the demo, ``flags`` are for `sagastream dev`.
+    """Run the shop around the block; ``settings`` override the demo's, ``flags`` are for `sagastream dev`.
 
     Raises: ``ShopTrouble`` if it does not start.
     """
@@ -140,7 +140,7 @@ def _start(
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the demo, which then ends the shop
+            start_new_session=True,  # Ctrl-C reaches only the demo, which then ends the shop
             preexec_fn=dies_with_parent(),
         )
 
@@ -160,7 +160,7 @@ async def _ready(http: httpx.AsyncClient, process: subprocess.Popen[bytes], log:
 
 
 def _with_end_of(log: Path, what: str) -> str:
-    # Without the lines that only say where in the code: whoever needs those keeps the log, by DATA_DIR.
+    # Without the traceback's source lines: to see those, keep the log with DATA_DIR.
     said = log.read_text(errors="replace").splitlines()
     lines = [line for line in said if line and not line.startswith(" ") and "Traceback" not in line]
     return "\n".join([f"{what}; its log ends:", *(f"  {line}" for line in lines[-5:])])

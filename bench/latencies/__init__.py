@@ -1,1 +1,1 @@
-"""How soon what must follow follows, while orders come at a steady pace."""
+"""How quickly required reactions follow, while orders come at a steady pace."""

@@ -1,7 +1,7 @@
-"""How soon what must follow follows: ``python -m bench.latencies``, or ``make bench-latencies``.
+"""How quickly required reactions follow: ``python -m bench.latencies``, or ``make bench-latencies``.
 
-All times are those of stream entries, so the server's own. Ends with 1 if a bound is broken. Only the figures of a
-quiet machine say anything: the load stands beside each.
+All times come from stream entry ids, so from the server's clock. Ends with 1 if a bound is broken. Only figures from
+an otherwise idle machine are meaningful: each is shown with the load.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sagastream.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what was asked for and print a table; return 1 if a bound is broken."""
+    """Measure the requested scenes and print a table; return 1 if a bound is broken."""
     parser = argparse.ArgumentParser(prog="python -m bench.latencies", description=__doc__)
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"{', '.join(SCENES)} (all of them)")
     parser.add_argument("--rate", type=float, default=200.0, help="orders a second (200)")

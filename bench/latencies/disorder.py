@@ -1,4 +1,4 @@
-"""Disorder on the streams: events told again in any order, and entries that are none. Writes past the services."""
+"""Disorder on the streams: events repeated in any order, and unreadable entries. Bypasses the services."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _BLOCK_MS = 100
 
 
 class Disorder:
-    """Tells a share of all sagas again, each one's events in an order of its own, and mixes in a share of poison.
+    """Repeats the events of a share of all sagas, each saga's in random order, and adds a share of poison.
 
-    ``touched`` are the sagas it did anything to.
+    ``touched`` are the affected sagas.
     """
 
     def __init__(self, bus: Bus, *, shuffled: float, poison: float) -> None:
@@ -35,7 +35,7 @@ class Disorder:
         self.told_again = self.poisoned = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Follow what is published, and disturb it, until told to stop."""
+        """Follow the published events, and disturb them, until ``stop`` is set."""
         seen = dict.fromkeys(self._streams, "$")
         held: list[tuple[str, list[str]]] = []
         while not stop.is_set():
@@ -55,7 +55,7 @@ class Disorder:
         if "again" in told or "poison" in told:
             return
         saga_id = told["correlationid"]
-        # By the saga, so that all events of one are told again, or none.
+        # Decided by saga id, so that all events of a saga are repeated, or none.
         if random.Random(saga_id).random() < self._shuffled:
             self.touched.add(saga_id)
             held.append((stream, flattened({**told, "again": "1"})))

@@ -1,4 +1,4 @@
-"""A repair of many sagas, begun and followed as an operator does it."""
+"""A repair of many sagas, begun and followed as an operator does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOOK_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """How a repair ended: after how many seconds, how many sagas were visited, and how many of those were changed."""
+    """The result of a repair: its seconds, the number of sagas visited, and how many of them were changed."""
 
     state: str
     visited: int
@@ -24,7 +24,7 @@ class Drained:
 
 
 async def begin_retry(http: httpx.AsyncClient, *, most: int, per_second: float) -> str:
-    """Let every saga that needs attention ask again for what it lacks; return the repair's id."""
+    """Begin a repair that retries every saga that needs attention; return the repair's id."""
     asked = {
         "action": "retry", "filter": {"businessProcess": "order"}, "reason": "mails can be sent again",
         "actor": "latencies", "atMost": most, "perSecond": per_second,

@@ -1,4 +1,4 @@
-"""What is measured: each scene runs a shop, and says how long what took. Judges nothing but what it can compare."""
+"""The scenes to measure: each runs a shop and returns durations. Judges nothing but its own comparisons."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from sagastream.saga.lifecycle import Status
 UNDO_MS, DUE_MS, RATIO = 10.0, 50.0, 1.5
 WARM_S = 3.0
 GOOD = {"CreditCard": 1.0}
-SHORT = 0.05  # of the deadlines, where they are to run out: 3 s for a charge
-LONG = 100.0  # where nothing is to be asked again by itself
+SHORT = 0.05  # factor on deadlines that are to expire: 3 s for a charge
+LONG = 100.0  # factor that rules out automatic retries
 _TOO_SLOW_S = "8"
 _CHARGE = "charge payment"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One figure: its times, the machine's load meanwhile, and the bound on its p99 or on its ratio to another's."""
+    """One figure: its times, the load meanwhile, and the bound on its p99 or on its ratio to another figure."""
 
     times: Times
     load: float
@@ -38,17 +38,17 @@ class Found:
 
     @property
     def p99(self) -> float:
-        """Return the time within which 99 of 100 were."""
+        """Return the time within which 99 of 100 were done."""
         return self.times.percentile(0.99)
 
     @property
     def ratio(self) -> float | None:
-        """Return how many times longer it took than what stands beside it."""
+        """Return the ratio to the figure it is compared with."""
         return None if self.beside is None else self.p99 / max(1.0, self.beside.percentile(0.99))
 
     @property
     def is_kept(self) -> bool:
-        """Tell whether the bound is kept; what was never seen keeps none."""
+        """Tell whether the bound is kept; a figure without samples keeps none."""
         if not self.times.ms:
             return False
         if self.ratio is not None:
@@ -58,7 +58,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How many orders a second for how long; how many are stuck, and how many of those are drained a second."""
+    """The load: orders a second and their duration; the number of stuck sagas, and how many a second are drained."""
 
     rate: float
     seconds: float
@@ -68,7 +68,7 @@ class Asked:
 
 
 async def refusals_and_deadlines(asked: Asked, store: Store) -> list[Found]:
-    """Decline every tenth card, and let every twentieth charge run out of its time."""
+    """Decline every tenth card, and let every twentieth charge exceed its deadline."""
     async with store.shop(SHORT, PAYMENT_TIMEOUT="20", PROVIDER_SLOW=_TOO_SLOW_S):
         steady = Steady(store.bus, {"CreditCard": 0.85, "DeclinedCard": 0.1, "SlowProvider": 0.05})
         await steady.run(asked.rate, WARM_S)
@@ -90,7 +90,7 @@ async def refusals_and_deadlines(asked: Asked, store: Store) -> list[Found]:
 
 
 async def disorder(asked: Asked, store: Store) -> list[Found]:
-    """Measure in turn without and with disorder; what the disorder touched is not counted."""
+    """Measure with and without disorder, alternating; sagas touched by the disorder are not counted."""
     plain: set[str] = set()
     beside: set[str] = set()
     load, told = 0.0, ""
@@ -118,7 +118,7 @@ async def disorder(asked: Asked, store: Store) -> list[Found]:
 
 
 async def draining(asked: Asked, store: Store) -> list[Found]:
-    """Measure fresh orders alone, while everything stuck is drained, and afterwards."""
+    """Measure fresh orders alone, while all stuck sagas are drained, and afterwards."""
     await stick(store.url, asked.stuck, LONG)
     async with store.shop(LONG) as shop:
         steady = Steady(store.bus, GOOD, first=asked.stuck)
@@ -148,7 +148,7 @@ SCENES = {"undo": refusals_and_deadlines, "disorder": disorder, "drain": drainin
 
 
 async def _whole(store: Store, kind: str, only: Collection[str]) -> Times:
-    """Return the lives of these sagas, from the order to the announcement that it is wholly done."""
+    """Return the durations of these sagas, from the order to the announcement of completion."""
     streams = store.streams
     created = await streams.first(streams.events("order", "OrderCreated"))
     completed = await streams.first(streams.events("saga", "SagaCompleted"))

@@ -1,4 +1,4 @@
-"""A whole shop to measure, the auditor and the figures included, on a server of its own."""
+"""A whole shop to measure, with auditor and figures, on a server of its own."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _LOOK_S = 0.2
 
 
 class NotCalm(Exception):
-    """Sagas are still under way long after the last one was begun."""
+    """Sagas are still unfinished long after the last one was begun."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """A server with full shelves on which a shop can be run."""
+    """A server with full stock on which a shop can be run."""
 
     url: str
     bus: Bus
@@ -46,7 +46,7 @@ class Store:
 
     @asynccontextmanager
     async def shop(self, pace: float, **settings: str) -> AsyncIterator[Shop]:
-        """Run the shop around the block, with deadlines ``pace`` times as long as they are shipped."""
+        """Run the shop around the block, with deadlines multiplied by ``pace``."""
         told = {"REDIS_URL": self.url, "ORDER_DEADLINE_PACE": str(pace), "OPERATOR_TOKEN": TOKEN, "BLOCK": "2"}
         told |= {"LOG_LEVEL": "WARNING", "LOG_FORMAT": "json", **settings}
         async with running_shop(self.directory, *ARRANGEMENTS[self.arrangement], **told) as shop:
@@ -61,7 +61,7 @@ class Store:
         return sum(reply for reply in replies if isinstance(reply, int))
 
     async def calm(self) -> None:
-        """Wait until no saga is under way, those aside that need a person.
+        """Wait until no saga is unfinished, except those that need a person.
 
         Raises: ``NotCalm``.
         """
@@ -76,9 +76,9 @@ class Store:
 async def opened(
     fill: Callable[[str], Awaitable[None]] = fill_shelves, *, arrangement: str = "procs"
 ) -> AsyncIterator[Store]:
-    """Start a server and fill the shelves; ``arrangement`` is that of the shops that are run on it.
+    """Start a server and fill the stock; ``arrangement`` is that of the shops run on it.
 
-    What the shops leave outside of it, mails above all, is kept in memory, as ``bench.shop`` does.
+    Files of the shops, mails above all, are kept in memory, as in ``bench.shop``.
     """
     with (
         tempfile.TemporaryDirectory(prefix="latencies-") as kept,

@@ -1,4 +1,4 @@
-"""How long it took from one event to another, by the ids of their entries: the server's own clock. Reads streams."""
+"""Durations between events, from the ids of their stream entries, so by the server's clock. Reads streams."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a stream: when the server took it (epoch ms), and its fields."""
+    """One entry of a stream: the instant the server received it (epoch ms), and its fields."""
 
     at_ms: int
     fields: Mapping[str, str]
 
 
 class Streams:
-    """The streams of a shop, as somebody reads them who takes no part."""
+    """The streams of a shop, read from outside."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -34,11 +34,11 @@ class Streams:
         return Keys(self._prefix, owner).events(type_name)
 
     def requests(self, participant: str) -> str:
-        """Return the stream on which a participant is asked."""
+        """Return the stream of requests to a participant."""
         return Keys(self._prefix, participant).requests(participant)
 
     async def entries(self, stream: str) -> list[Entry]:
-        """Return everything in a stream."""
+        """Return all entries of a stream."""
         found: list[Entry] = []
         start = "-"
         while True:
@@ -50,7 +50,7 @@ class Streams:
                 return found
 
     async def first(self, stream: str, *types: str) -> dict[str, int]:
-        """Return when each saga was first told of in a stream, only by these types if any are named."""
+        """Return the instant of each saga's first entry in a stream, optionally of these types only."""
         told: dict[str, int] = {}
         for entry in await self.entries(stream):
             if not types or entry.fields.get("type") in types:
@@ -61,7 +61,7 @@ class Streams:
 def between(
     kind: str, since: Mapping[str, int], until: Mapping[str, int], only: Iterable[str], *, plus_ms: int = 0
 ) -> Times:
-    """Return how long it took of each of these sagas; ``plus_ms`` is how long nothing had to happen."""
+    """Return the duration of each of these sagas; ``plus_ms`` is the time in which nothing had to happen."""
     return Times(kind, tuple(sorted(_spans(since, until, only, plus_ms))))
 
 

@@ -1,4 +1,4 @@
-"""Orders at a steady pace, whatever becomes of them: the next one does not wait for the one before."""
+"""Orders at a steady pace: no order waits for the one before."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Steady:
         self._next = first
 
     async def run(self, rate: float, seconds: float) -> dict[str, str]:
-        """Place ``rate`` orders a second for so long; return the payment method of each saga."""
+        """Place ``rate`` orders a second for ``seconds``; return the payment method of each saga."""
         loop = asyncio.get_running_loop()
         began, placed = loop.time(), dict[str, str]()
         async with asyncio.TaskGroup() as tasks:

@@ -1,4 +1,4 @@
-"""Sagas that need a person: confirmed and paid for, but the mails could not be sent. Everything about them is real."""
+"""Sagas that need a person: confirmed and paid, but their mails could not be sent. Nothing about them is simulated."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class NoMail(Exception):
 
 @mute.on(OrderConfirmed, outside=True)
 async def notify(confirmed: OrderConfirmed, tx: Transaction) -> NotificationSent:
-    """Fail, as the handler of this name does where no mail can be sent."""
+    """Fail, as the real handler of this name does when no mail can be sent."""
     raise NoMail(f"the mail about order {confirmed.order_id} cannot be sent")
 
 
 async def stick(url: str, sagas: int, pace: float) -> None:
-    """Let so many orders go as far as their mail, and give up there.
+    """Let this many orders proceed up to their mail, and give up there.
 
     Raises: ``TimeoutError`` if they do not.
     """
@@ -64,7 +64,7 @@ async def stick(url: str, sagas: int, pace: float) -> None:
 
 
 def _without_burials(_: object, __: str, line: EventDict) -> EventDict:
-    """Leave out what is meant to happen here, thousands of times."""
+    """Drop the log lines that are expected here, thousands of times."""
     if line["event"] == "event.buried":
         raise structlog.DropEvent
     return line

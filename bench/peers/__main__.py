@@ -1,8 +1,8 @@
 """Other engines beside ours, in one run on one machine: ``python -m bench.peers``, or ``make bench-peers``.
 
-Each runs the same order: five trivial steps, of which the peers' do nothing at all, while ours hold stock, take money
-and keep their orders. Every clock runs from the first saga sent to the last one ended. A throughput says little without
-what is promised for it, which stands beside it.
+Each runs the same order: five trivial steps. The peers' steps do nothing at all, while ours hold stock, charge
+and store orders. Every clock runs from the first saga sent to the last one ended. A throughput means little without
+the guarantees behind it, so they are shown beside it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sagastream.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print a table; return 1 if somebody could not be measured."""
+    """Measure and print a table; return 1 if a peer could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("--python", type=Path, default=ROOT / ".venv-peers/bin/python", help="has the peers' packages")
     parser.add_argument("--repeat", type=int, default=3, help="runs per line, of which the median is shown (3)")

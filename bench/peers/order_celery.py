@@ -1,6 +1,6 @@
 """The order saga in Celery: a chain of five tasks over Redis, acknowledged after they ran; no results are kept.
 
-As a program it sends the chains and waits until the last task of the last one has counted it.
+As a program it sends the chains and waits until the last task of each has been counted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def create(order: dict[str, str]) -> dict[str, str]:
 
 @app.task(name="reserve")
 def reserve(order: dict[str, str]) -> dict[str, str]:
-    """Reserve its goods."""
+    """Reserve the order's goods."""
     return _next(order, "reserve")
 
 
@@ -55,12 +55,12 @@ def confirm(order: dict[str, str]) -> dict[str, str]:
 
 @app.task(name="notify")
 def notify(order: dict[str, str]) -> None:
-    """Tell the customer, and count."""
+    """Notify the customer, and count."""
     counting.incr(DONE)
 
 
 def main(sagas: int) -> None:
-    """Send and time; a worker is up already."""
+    """Send and time; a worker must be running."""
 
     def send(names: Iterable[str]) -> None:
         for name in names:

@@ -1,4 +1,4 @@
-"""The order saga in DBOS: a workflow of five steps, called from as many threads as are told."""
+"""The order saga in DBOS: a workflow of five steps, called from the given number of threads."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dbos import DBOS, DBOSConfig
 
 @DBOS.step()
 def step(name: str, order: str) -> dict[str, str]:
-    """Take a step."""
+    """Perform a step."""
     return {"step": name, "order": order}
 
 
 @DBOS.workflow()
 def place(order: str) -> str:
-    """Take five steps; undo those that were taken, newest first, if one fails."""
+    """Perform five steps; undo those that were done, newest first, if one fails."""
     undo = []
     try:
         for name in ("create", "reserve", "charge", "confirm", "notify"):

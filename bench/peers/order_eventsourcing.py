@@ -28,7 +28,7 @@ class Order(Aggregate):
 
     @event("Confirmed")
     def confirm(self) -> None:
-        """Stand by it."""
+        """Confirm the order."""
         self.is_confirmed = True
 
 
@@ -65,7 +65,7 @@ class Orders(ProcessApplication):
 
     @singledispatchmethod
     def policy(self, domain_event: DomainEvent, processing_event: ProcessingEvent) -> None:
-        """Do nothing with what does not concern orders."""
+        """Ignore events that do not concern orders."""
 
     @policy.register
     def _(self, charged: Payment.Charged, processing_event: ProcessingEvent) -> None:
@@ -79,7 +79,7 @@ class Stock(ProcessApplication):
 
     @singledispatchmethod
     def policy(self, domain_event: DomainEvent, processing_event: ProcessingEvent) -> None:
-        """Do nothing with what does not concern stock."""
+        """Ignore events that do not concern stock."""
 
     @policy.register
     def _(self, created: Order.Created, processing_event: ProcessingEvent) -> None:
@@ -87,11 +87,11 @@ class Stock(ProcessApplication):
 
 
 class Payments(ProcessApplication):
-    """Charges for what is held."""
+    """Charges for reserved goods."""
 
     @singledispatchmethod
     def policy(self, domain_event: DomainEvent, processing_event: ProcessingEvent) -> None:
-        """Do nothing with what does not concern payments."""
+        """Ignore events that do not concern payments."""
 
     @policy.register
     def _(self, reserved: Reservation.Reserved, processing_event: ProcessingEvent) -> None:
@@ -99,11 +99,11 @@ class Payments(ProcessApplication):
 
 
 class Notices(ProcessApplication):
-    """Tells customers."""
+    """Notifies customers."""
 
     @singledispatchmethod
     def policy(self, domain_event: DomainEvent, processing_event: ProcessingEvent) -> None:
-        """Do nothing with what does not concern notices."""
+        """Ignore events that do not concern notices."""
 
     @policy.register
     def _(self, confirmed: Order.Confirmed, processing_event: ProcessingEvent) -> None:
@@ -111,7 +111,7 @@ class Notices(ProcessApplication):
 
 
 def main(sagas: int, folder: Path) -> None:
-    """Run the system and time."""
+    """Run the system and time it."""
     os.environ["PERSISTENCE_MODULE"] = "eventsourcing.sqlite"
     for name in ("ORDERS", "STOCK", "PAYMENTS", "NOTICES"):
         os.environ[f"{name}_SQLITE_DBNAME"] = str(folder / f"{name.lower()}.db")

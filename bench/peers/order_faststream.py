@@ -1,6 +1,6 @@
-"""The order saga in FastStream on Redis Streams: a consumer group per step, each message published on to the next.
+"""The order saga in FastStream on Redis Streams: a consumer group per step, each publishing the message for the next.
 
-All five steps in one process; as a program it publishes the orders and waits until the last step has seen them all.
+All five steps run in one process; as a program it publishes the orders and waits until the last step has seen them all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BATCH = 100
 
 
 class Order(BaseModel):
-    """What is passed on."""
+    """The message passed on."""
 
     order: str
     step: str = ""

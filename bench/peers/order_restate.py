@@ -1,6 +1,6 @@
-"""The order saga in Restate: a handler of durable steps with a list of what undoes them, as its guide to sagas has it.
+"""The order saga in Restate: a handler of durable steps with a list of compensations, as in its guide to sagas.
 
-Served by one hypercorn; asked through the ingress by as many callers at once as are told.
+Served by one hypercorn; called through the ingress by the given number of concurrent callers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _step(name: str, order: str) -> Callable[[], Awaitable[dict[str, str]]]:
 
 @checkout.handler()
 async def place(ctx: restate.Context, order: str) -> str:
-    """Take five steps; undo those that were taken, newest first, if one is refused."""
+    """Perform five steps; undo those that were done, newest first, if one is refused."""
     undo = []
     try:
         for name in ("create", "reserve", "charge", "confirm", "notify"):

@@ -17,7 +17,7 @@ notification = Participant("notification")
 
 
 class Created(Event, by="order"):
-    """An order came in."""
+    """An order was placed."""
 
     order: str
 
@@ -29,37 +29,37 @@ class Reserved(Event, by="stock"):
 
 
 class Released(Event, by="stock"):
-    """Goods are free again."""
+    """The goods were released."""
 
     order: str
 
 
 class Charged(Event, by="payment"):
-    """Money was taken."""
+    """The payment was taken."""
 
     order: str
 
 
 class Refunded(Event, by="payment"):
-    """Money was given back."""
+    """The payment was refunded."""
 
     order: str
 
 
 class Confirmed(Event, by="order"):
-    """The order stands."""
+    """The order is confirmed."""
 
     order: str
 
 
 class Cancelled(Event, by="order"):
-    """The order does not stand."""
+    """The order is cancelled."""
 
     order: str
 
 
 class Notified(Event, by="notification"):
-    """The customer knows."""
+    """The customer was notified."""
 
     order: str
 
@@ -94,13 +94,13 @@ async def release(reserved: Reserved, tx: Transaction) -> Released:
 
 @payment.on(Reserved)
 async def charge(reserved: Reserved, tx: Transaction) -> Charged:
-    """Take nothing."""
+    """Charge nothing."""
     return Charged(order=reserved.order)
 
 
 @payment.undo(Charged)
 async def refund(charged: Charged, tx: Transaction) -> Refunded:
-    """Give nothing back."""
+    """Refund nothing."""
     return Refunded(order=charged.order)
 
 
@@ -118,17 +118,17 @@ async def cancel(created: Created, tx: Transaction) -> Cancelled:
 
 @notification.on(Confirmed)
 async def notify(confirmed: Confirmed, tx: Transaction) -> Notified:
-    """Tell nobody."""
+    """Notify nobody."""
     return Notified(order=confirmed.order)
 
 
 def plain() -> Cast:
-    """Return who plays this saga."""
+    """Return the cast of this saga."""
     return Cast(ORDER, (order, stock, payment, notification), unaided)
 
 
 async def begin(url: str, sagas: int, named: str) -> None:
-    """Begin sagas, called by ``named`` and a number."""
+    """Begin sagas, named by ``named`` and a number."""
     settings = Settings(redis_url=url)
     bus = connect(url, name="bench", block=settings.block)
     try:

@@ -27,7 +27,7 @@ class NotEnded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Who plays the order's saga, and how many of them are begun; ``named`` tells them from those of another time."""
+    """The cast of the order's saga, and how to begin sagas; ``named`` distinguishes them from those of other runs."""
 
     casting: Callable[[], Cast]
     begin: Callable[[str, int, str], Awaitable[None]]
@@ -42,7 +42,7 @@ PLAIN = Play(plain, begin)
 
 
 def timed(play: Play, sagas: int, appendfsync: str, arrangement: str) -> float:
-    """Return how many seconds so many sagas took, all guarantees on.
+    """Return how many seconds this many sagas took, with all guarantees on.
 
     Raises: ``NotEnded``.
     """

@@ -1,4 +1,4 @@
-"""Servers that peers need, each in a folder of its own on the loopback address, ended with the block."""
+"""Servers that peers need, each in a directory of its own on the loopback address, ended with the block."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LOOPBACK = "127.0.0.1"
 
 
 class NotHere(Exception):
-    """A peer cannot be had on this machine; the message says why."""
+    """A peer is not available on this machine; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restate:
-    """Where a Restate server takes invocations, and where it is administered."""
+    """The ingress and the admin address of a Restate server."""
 
     ingress: str
     admin: str
@@ -36,7 +36,7 @@ class Restate:
 
 @contextmanager
 def restate() -> Iterator[Restate]:
-    """Run the server that npm installed beside this file.
+    """Run the server that npm has installed beside this file.
 
     Raises: ``NotHere``.
     """

@@ -1,4 +1,4 @@
-"""Who is compared, with what each guarantees, and how each is run."""
+"""The compared engines, the guarantees of each, and how each is run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WORKER = (
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One row: what is run, how many sagas of it, and what is promised. ``seconds`` runs it once."""
+    """One row: an engine, its number of sagas, and its guarantees. ``seconds`` runs it once."""
 
     name: str
     package: str
@@ -41,9 +41,9 @@ class Peer:
 
 
 def _timed_program(python: Python, module: str, *arguments: str, **environment: str) -> float:
-    """Run a peer's program and return the seconds it tells.
+    """Run a peer's program and return the seconds it reports.
 
-    Raises: ``NotHere`` with the end of what it said if it fails.
+    Raises: ``NotHere`` with the end of its output if it fails.
     """
     try:
         done = subprocess.run(

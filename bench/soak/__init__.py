@@ -1,1 +1,1 @@
-"""A whole shop at work for a long time, and whether anything grows that must not."""
+"""A whole shop running for a long time, and whether anything grows that must not."""

@@ -1,6 +1,6 @@
-"""A whole shop at work for a long time, and whether anything grows: ``python -m bench.soak --minutes 30``.
+"""A whole shop running for a long time, and whether anything grows: ``python -m bench.soak --minutes 30``.
 
-Retention is set so short that after some minutes as much is removed as is added. Ends with 1 if memory, keys or
+Retention is so short that after some minutes as much is removed as is added. Ends with 1 if memory, keys or
 descriptors of anything have grown by more than is allowed over the last two thirds of the time.
 """
 
@@ -22,11 +22,11 @@ from bench.soak.growth import Growth
 from bench.soak.shop import RETENTION, Series, Watch
 from sagastream.together import set_within
 
-LOOKS = 60  # over the whole time
+LOOKS = 60  # samples over the whole time
 
 
 def main() -> int:
-    """Soak, print what has grown, and return 1 if something may not."""
+    """Soak, print what has grown, and return 1 if something has grown more than allowed."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="how long (30)")
     parser.add_argument("--rate", type=float, default=20.0, help="orders a second (20)")

@@ -1,4 +1,4 @@
-"""Customers and onlookers over HTTP, at a steady low pace: orders of every kind, pages, statistics, figures."""
+"""Customers and operators over HTTP, at a steady low pace: orders of every kind, pages, statistics, figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PIECES = 10**9
 
 
 async def fill_shelves(url: str) -> None:
-    """Let the demo's products never run out, but for those that must."""
+    """Fill the stock of the demo's products for good, except of those that must run out."""
     settings = Settings(redis_url=url)
     bus = connect(url, name="soak", block=settings.block)
     try:
@@ -40,7 +40,7 @@ async def fill_shelves(url: str) -> None:
 
 
 class Customers:
-    """Order and look on. ``placed`` orders were accepted, ``refused`` answered with 503 to be sent again later."""
+    """Place orders and read pages. ``placed`` orders were accepted, ``refused`` got a 503 and are sent again later."""
 
     def __init__(self, http: httpx.AsyncClient, seed: int = 1) -> None:
         self._http = http
@@ -48,7 +48,7 @@ class Customers:
         self.placed = self.refused = 0
 
     async def run(self, rate: float, stop: asyncio.Event) -> None:
-        """Order so often a second until told to stop."""
+        """Place ``rate`` orders a second until ``stop`` is set."""
         loop = asyncio.get_running_loop()
         began, number = loop.time(), 0
         async with asyncio.TaskGroup() as tasks:
@@ -72,7 +72,7 @@ class Customers:
             await self._asked("POST", f"/api/orders/{answer.json()['orderId']}/cancel")
 
     async def _asked(self, method: str, path: str, **told: object) -> httpx.Response:
-        """Ask, and once more where a kept-alive connection was closed in the same instant."""
+        """Send a request, and repeat it once if a kept-alive connection was closed at the same instant."""
         for _ in range(_TRIES - 1):
             with suppress(httpx.TransportError):
                 return await self._http.request(method, path, **told)  # type: ignore[arg-type]  # json, headers

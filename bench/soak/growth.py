@@ -1,4 +1,4 @@
-"""Whether something grows. Pure: samples in, a verdict out."""
+"""Whether a figure grows. Pure: samples in, a verdict out."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WARM = 1 / 3  # of the time, in which caches fill and retention has nothing to remove yet
+WARM = 1 / 3  # of the time, while caches fill and retention has nothing to remove yet
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was measured at an instant (seconds, from anywhere)."""
+    """A value measured at an instant (seconds, from any origin)."""
 
     at_s: float
     value: float
@@ -19,7 +19,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How much something grew from the end of the first third to the end, and how much is allowed."""
+    """The growth of a figure from the end of the first third to the end, and how much is allowed."""
 
     what: str
     unit: str
@@ -43,11 +43,11 @@ def settled(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def growth(what: str, unit: str, samples: Sequence[Sample], *, share: float, least: float) -> Growth:
-    """Return how much it grew by the slope of the last two thirds; ``share`` of its mean, or ``least``, is allowed.
+    """Return the growth by the slope of the last two thirds; ``share`` of the mean, or ``least``, is allowed.
 
-    The slope is the median of those between all pairs, so that one peak decides nothing.
+    The slope is the median of the slopes between all pairs, so that a single peak has no effect.
 
-    Raises: ``ValueError`` for too few samples to say anything.
+    Raises: ``ValueError`` for too few samples.
     """
     kept = settled(samples)
     if len(kept) < 4:

@@ -1,4 +1,4 @@
-"""What is measured now and then: memory and descriptors of processes, memory and keys of the server. Reads; judges
+"""Periodic readings: memory and descriptors of processes, memory and keys of the server. Reads; judges
 nothing.
 """
 
@@ -14,8 +14,8 @@ from sagastream.bus import Connection, Reply
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _AT_ONCE = 1000
-_FEW = 200  # keys of a kind whose size is asked for
-# What a key takes in the server's own tables, which MEMORY USAGE leaves out: 19 to 29 bytes, as full as the table is,
+_FEW = 200  # keys of a kind whose size is measured
+# A key's share of the server's own tables, which MEMORY USAGE leaves out: 19 to 29 bytes, depending on their load,
 # and 43 more if it expires (Redis 7.0).
 _IN_TABLES, _IN_EXPIRIES = 24, 43
 _KIND = re.compile(r"\{[^}]+\}:[a-z-]+")
@@ -27,7 +27,7 @@ def memory_mb(pid: int) -> float:
 
 
 def descriptors(pid: int) -> int:
-    """Return how many files and connections a process has open."""
+    """Return the number of open files and connections of a process."""
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
@@ -49,12 +49,12 @@ async def keys(connection: Connection) -> dict[str, list[str]]:
 
 
 async def entries(connection: Connection, streams: Sequence[str]) -> int:
-    """Return how many entries these streams hold together."""
+    """Return the total number of entries in these streams."""
     return sum(_whole(await connection.pipeline([("XLEN", stream) for stream in streams])))
 
 
 async def size_mb(connection: Connection, names: Sequence[str]) -> float:
-    """Return what these keys take, by the size of a few of them, with what the server keeps of each in its tables."""
+    """Return the size of these keys, estimated from a few of them, with their share of the server's tables."""
     few = names[:: max(1, len(names) // _FEW)][:_FEW]
     sizes = _whole(await connection.pipeline([("MEMORY", "USAGE", name) for name in few]))
     lives = _whole(await connection.pipeline([("PTTL", name) for name in few]))

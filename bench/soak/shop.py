@@ -1,4 +1,4 @@
-"""The shop of a soak, and one look at everything in it that could grow."""
+"""The shop of a soak, and readings of everything in it that could grow."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ RETENTION = {
     "KEEP_UNDONE": str(KEEP_S),
     "KEEP_ABORTED": str(KEEP_S),
 }
-"""So short that a store has as much to remove as to add after some minutes."""
+"""So short that after some minutes a store removes as much as it adds."""
 OF_AN_ORDER = ("{order}:order", "{order}:request", "{stock}:reservation", "{payment}:payment",
                "{notification}:notification")  # fmt: skip
-"""The services' own books, which they keep for ever: at most one key of each kind for each order."""
+"""The services' own data, kept for ever: at most one key of each kind per order."""
 LISTS = ("{order}:orders", "{stock}:reservations", "{payment}:payments", "{notification}:notifications")
-"""The lists of those."""
+"""Their indexes."""
 OF_MANY = (*OF_AN_ORDER, "{saga}:record", "{saga}:history", "{saga}:index", "{order}:ledger", "{stock}:ledger",
            "{payment}:ledger", "{notification}:ledger")  # fmt: skip
-"""What there are many keys of."""
-_REMEMBERS = {"payment-provider": 1.5}  # KiB for each order: it must know every key it ever saw
-_SERVER = "redis"  # its memory is looked at from inside
-_ENTRIES, _NODE = "entries of all streams", 100  # entries go by whole nodes: a stream may fill its first one for ever
+"""The keys of which there are many."""
+_REMEMBERS = {"payment-provider": 1.5}  # KiB per order: it must keep every key for ever
+_SERVER = "redis"  # its memory is read from inside
+_ENTRIES, _NODE = "entries of all streams", 100  # trimming removes whole nodes: a stream may keep a full one for ever
 _SHARE, _LEAST_MB, _LEAST_KEYS, _LEAST_DESCRIPTORS = 0.05, 4.0, 400.0, 3.0
 
 
 @dataclass
 class Series:
-    """Samples by what they are of."""
+    """Samples, by what they measure."""
 
     memory_mb: dict[str, list[Sample]] = field(default_factory=dict)
     descriptors: dict[str, list[Sample]] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Series:
 
 
 class Watch:
-    """Looks at a running shop."""
+    """Takes readings of a running shop."""
 
     def __init__(self, data_dir: Path, connection: Connection) -> None:
         self._run = RunDir(data_dir / "run")
@@ -57,7 +57,7 @@ class Watch:
         self.series = Series()
 
     async def look(self, placed: int) -> None:
-        """Note how everything stands."""
+        """Take one reading of everything."""
         at = asyncio.get_running_loop().time()
         self.series.orders.append(Sample(at, placed))
         for name, pid in self._pids().items():
@@ -80,7 +80,7 @@ class Watch:
         _note(self.series.store_mb, "the engine's", at, used - sum(books))
 
     def verdicts(self) -> list[Growth]:
-        """Return how much everything has grown, and whether it might."""
+        """Return the growth of every figure, and whether it is allowed."""
         series = self.series
         found = []
         for name, samples in series.memory_mb.items():
@@ -110,7 +110,7 @@ def _note(series: dict[str, list[Sample]], name: str, at: float, value: float) -
 
 
 def _added(orders: list[Sample]) -> float:
-    """Return how many orders came in the last two thirds of the time."""
+    """Return the number of orders placed in the last two thirds of the time."""
     first = orders[len(orders) // 3]
     return orders[-1].value - first.value
 
