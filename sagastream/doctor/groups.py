@@ -68,7 +68,7 @@ async def readers(patient: Patient) -> list[Finding]:
         elif heard is None:
             told = f"its {len(group.streams)} streams were never read"
         elif alive:
-            found.append(ok("groups", f"{alive} consumers at work on {len(group.streams)} streams", about=group.name))
+            found.append(ok("groups", f"{alive} consumer{'s' if alive > 1 else ''} at work on {len(group.streams)} streams", about=group.name))
             continue
         elif all(tells_asking for _, tells_asking in ages.values()) or _behind_ms(here, now_ms) > silence:
             told = f"no consumer reads: the last one was seen {lasting(heard)} ago"
