@@ -68,7 +68,9 @@ async def readers(patient: Patient) -> list[Finding]:
         elif heard is None:
             told = f"its {len(group.streams)} streams were never read"
         elif alive:
-            found.append(ok("groups", f"{alive} consumer{'s' if alive > 1 else ''} at work on {len(group.streams)} streams", about=group.name))
+            several = "s" if alive > 1 else ""
+            told = f"{alive} consumer{several} at work on {len(group.streams)} streams"
+            found.append(ok("groups", told, about=group.name))
             continue
         elif all(tells_asking for _, tells_asking in ages.values()) or _behind_ms(here, now_ms) > silence:
             told = f"no consumer reads: the last one was seen {lasting(heard)} ago"
