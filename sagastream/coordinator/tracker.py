@@ -122,8 +122,7 @@ class Coordinator:
     async def _reads(self) -> bool:
         """Tell whether the loop reads; after any trouble the store may be another one until the loop has checked it.
 
-        Little is lost meanwhile: a coordinator that cannot read cannot store either, or knows too little to declare
-        anything overdue.
+        Little is lost meanwhile: a coordinator that cannot read cannot store, or knows too little to judge lateness.
         """
         return self._loop.is_ready
 
@@ -203,8 +202,7 @@ class Coordinator:
     async def _store_together(self, open_: list[Bundle]) -> None:
         """Store bundles in one call; decide again on the stored record wherever it was not the expected one.
 
-        A bundle with a beginning is first assumed to belong to a new saga: the write itself detects the opposite, which
-        saves a round trip for reading.
+        A bundle with a beginning is first assumed to be of a new saga: the write detects the opposite, without a read.
         """
         unseen = {bundle.first.saga_id for bundle in open_ if bundle.has_beginning}
         while open_:

@@ -1,6 +1,7 @@
 """A message whose handling ends the process, leaving no error behind: it is put away at last, and nothing else is.
 
 So ends a handler that takes all memory, or a library below it that crashes.
+It is long because such a message is tried in every place where a process may end or wait.
 """
 
 from __future__ import annotations

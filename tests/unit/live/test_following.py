@@ -1,4 +1,7 @@
-"""Whoever follows sagas sees every change, and is told whenever something may have been missed."""
+"""Whoever follows sagas sees every change, and is told whenever something may have been missed.
+
+It is long because changes, figures, single sagas and trouble all reach a follower by one hub.
+"""
 
 from __future__ import annotations
 
