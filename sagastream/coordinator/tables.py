@@ -73,7 +73,7 @@ class Tables:
             elif name not in self._told:
                 await self._add(name, stored[name], (*periods, Period(now_ms, mine)))
             else:
-                differing.append(f"{name}: others go by one {difference(mine, latest)}")
+                differing.append(f"{name}: other coordinators use one {difference(mine, latest)}")
                 if self._told[name] != latest:
                     self._told[name] = latest
                     log.error("table.differs", table=name, others=difference(mine, latest))

@@ -137,7 +137,7 @@ async def _holding(patient: Patient, group: _Reader, stream: str, *, is_alive: b
     help = f"sagastream show {saga_id}" if ID.fullmatch(saga_id) else _LOOK
     if failed is not None:
         return f": it failed {failed} times and will be retried", help
-    return ": its handler is still running; the log and the health of its process name it", help
+    return f": {consumer} has not settled it, and says why in its log and at its health", help
 
 
 async def trimming(patient: Patient) -> list[Finding]:

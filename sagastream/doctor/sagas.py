@@ -33,7 +33,7 @@ async def retries(patient: Patient) -> list[Finding]:
         all_, late = (int(str(sound(reply))) for reply in replies)
         waiting += all_
         if late:
-            told = f"{late} retries are overdue by more than a minute"
+            told = f"{late} overdue by more than a minute"
             help = f"sagastream participant {participant.name}"
             found.append(warning("retries", told, help, about=participant.name))
     return found or [ok("retries", f"{waiting} messages wait for a retry, none is overdue")]
@@ -43,7 +43,7 @@ async def letters(patient: Patient) -> list[Finding]:
     """Report owners of open dead letters."""
     lying = await read_open_letters(patient.bus.query, patient.keys, (*patient.owners, WEBHOOKS))
     found = [
-        warning("dead letters", f"{count} are open", f"sagastream dead-letters list --owner {owner}", about=owner)
+        warning("dead letters", f"{count} open", f"sagastream dead-letters list --owner {owner}", about=owner)
         for owner, count in lying.items()
         if count > 0
     ]
@@ -84,7 +84,7 @@ async def deadlines(patient: Patient) -> list[Finding]:
     if not count or not isinstance(first, list):
         return [ok("deadlines", "every deadline is handled when it is due")]
     late_ms = now_ms - int(float(str(first[1])))
-    told = f"{count} deadlines are overdue, the oldest by {lasting(late_ms)}; the coordinator's health says why"
+    told = f"{count} overdue, the oldest by {lasting(late_ms)}; the coordinator's health says why"
     is_late = problem if late_ms >= LATE_MS else warning
     return [is_late("deadlines", told, 'curl -sS "$SHOP/services/coordinator/health"')]
 
@@ -96,10 +96,10 @@ async def unfinished(patient: Patient) -> list[Finding]:
     oldest_ms = 0 if fleet.oldest_ms is None else fleet.now_ms - fleet.oldest_ms
     found = []
     if attention:
-        told = f"{attention} need attention: they cannot end by themselves"
+        told = f"{attention} NeedsAttention: each says what keeps it from ending"
         found.append(problem("sagas", told, "sagastream sagas --status NeedsAttention"))
     if active > attention and oldest_ms >= OLD_MS:
-        told = f"{active} are unfinished, the oldest for {lasting(oldest_ms)}"
+        told = f"{active} unfinished, the oldest for {lasting(oldest_ms)}"
         found.append(warning("sagas", told, "sagastream sagas --status InProgress --to 5m"))
     return found or [ok("sagas", f"{active} unfinished, none needs attention")]
 

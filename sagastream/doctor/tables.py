@@ -40,9 +40,8 @@ async def _changed(patient: Patient, saga: Saga, periods: tuple[Period, ...]) ->
         return []
     now_ms, since_ms = await server_ms(patient.bus.query), periods[-1].since_ms
     told = (
-        f"{under_way} unfinished sagas began before this table was changed"
-        f" {lasting(now_ms - since_ms)} ago, now {difference(periods[-2].shape, periods[-1].shape)}:"
-        " give the changed table a new version and keep the old one"
+        f"changed {lasting(now_ms - since_ms)} ago, now {difference(periods[-2].shape, periods[-1].shape)};"
+        f" unfinished sagas from before: {under_way}; give the changed table a new version and keep the old one"
     )
     help = f"sagastream sagas --process {shlex.quote(saga.name)} --to {instant(since_ms)}"
     return [problem("tables", told, help, about=field(saga))]

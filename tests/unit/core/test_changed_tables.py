@@ -83,8 +83,8 @@ async def test_a_change_is_said_by_whoever_comes_with_it_and_lasts_until_its_sag
 
     assert changed(logs) == [f"trip:1 {LOST}"]
     (told,) = said
-    assert told.startswith("problem trip:1: 1 unfinished sagas began before this table was changed ")
-    assert f"now {LOST}: give the changed table a new version" in told
+    assert told.startswith("problem trip:1: changed ")
+    assert f"now {LOST}; unfinished sagas from before: 1; give the changed table a new version" in told
     assert await under_way(world, TRIP) == 0
 
 
@@ -128,7 +128,7 @@ async def test_coordinators_side_by_side_notice_that_they_differ(is_well: bool) 
                 await asyncio.sleep(5 * TIDY.total_seconds())
                 told = [difference_of(each) for each in (older, newer)]
 
-    assert told == [None if is_well else f"trip:1: others go by one {LOST}", None]
+    assert told == [None if is_well else f"trip:1: other coordinators use one {LOST}", None]
     differs = [line for line in logs if line["event"] == "table.differs"]
     assert len(differs) == len(changed(logs)) == (not is_well)
     assert len(json.loads(world.hash(COORDINATOR, "tables")["trip:1"])) == (1 if is_well else 2)
